@@ -1,0 +1,138 @@
+"""Calls as text: `wsd(cooldown=0.2, shape='sqrt')` to an object, by an explicit catalogue, and back.
+
+Schedules, tasks and optimizers are all named this way, on the command line, in ledgers and in tables.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from bench.contract import InputError
+
+
+@dataclass(frozen=True)
+class Call:
+    """A parsed call; arguments are literals, tuples of literals, or calls themselves."""
+
+    name: str
+    args: tuple[Any, ...] = ()
+    kwargs: tuple[tuple[str, Any], ...] = field(default=())
+
+
+def parse(text: str) -> Call:
+    """The call that `text` spells; a bare name is a call without arguments.
+
+    >>> parse("warmup(cosine, epochs=1)")
+    Call(name='warmup', args=(Call(name='cosine', args=(), kwargs=()),), kwargs=(('epochs', 1),))
+    """
+    calls = parse_list(text)
+    if len(calls) != 1:
+        raise InputError(f"{text!r} should name one thing, such as wsd(cooldown=0.2)")
+    return calls[0]
+
+
+def parse_list(text: str) -> list[Call]:
+    """The calls of a comma-separated list: `cosine, rex, wsd(cooldown=0.2)`."""
+    try:
+        tree = ast.parse(f"[{text}\n]", mode="eval").body
+    except (SyntaxError, ValueError, MemoryError, RecursionError):
+        raise InputError(f"cannot read {text!r}: write names or calls, such as cosine, wsd(cooldown=0.2)") from None
+    if not isinstance(tree, ast.List) or not tree.elts:
+        raise InputError(f"cannot read {text!r}: write names or calls, such as cosine, wsd(cooldown=0.2)")
+    return [_call(node, text) for node in tree.elts]
+
+
+def _call(node: ast.expr, text: str) -> Call:
+    if isinstance(node, ast.Call) and all(k.arg for k in node.keywords):
+        args = tuple(_value(a, text) for a in node.args)
+        kwargs = tuple((str(k.arg), _value(k.value, text)) for k in node.keywords)
+        return Call(_name(node.func, text), args, kwargs)
+    return Call(_name(node, text))
+
+
+def _name(node: ast.expr, text: str) -> str:
+    if isinstance(node, ast.Name):
+        return node.id
+    if isinstance(node, ast.Attribute):
+        return f"{_name(node.value, text)}.{node.attr}"
+    raise InputError(f"cannot read {text!r}: {ast.unparse(node)!r} is not a name or a call")
+
+
+def _value(node: ast.expr, text: str) -> Any:
+    if isinstance(node, ast.Call | ast.Name | ast.Attribute):
+        return _call(node, text)
+    if isinstance(node, ast.Tuple | ast.List):
+        return tuple(_value(e, text) for e in node.elts)
+    try:
+        value = ast.literal_eval(node)
+    except ValueError:
+        value = ...
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise InputError(f"cannot read {text!r}: {ast.unparse(node)!r} is not a number, a text, a list or a call")
+
+
+def build(call: Call, catalogue: Mapping[str, Callable[..., Any]], kind: str) -> Any:
+    """The object that `call` names in `catalogue`; nested calls are built from the same catalogue.
+
+    Raises:
+        InputError: unknown name or argument, with the allowed ones; or what the factory itself refuses.
+    """
+    factory = choose(call.name, catalogue, kind)
+    args = [_built(a, catalogue, kind) for a in call.args]
+    kwargs = {k: _built(v, catalogue, kind) for k, v in call.kwargs}
+    signature = inspect.signature(factory)
+    try:
+        signature.bind(*args, **kwargs)
+    except TypeError as error:
+        raise InputError(f"{kind} {call.name}: {error}; it is called as {call.name}{_plain(signature)}") from None
+    return factory(*args, **kwargs)
+
+
+def _built(value: Any, catalogue: Mapping[str, Callable[..., Any]], kind: str) -> Any:
+    if isinstance(value, Call):
+        return build(value, catalogue, kind)
+    if isinstance(value, tuple):
+        return tuple(_built(v, catalogue, kind) for v in value)
+    return value
+
+
+def choose(name: str, catalogue: Mapping[str, Any], kind: str) -> Any:
+    """`catalogue[name]`, or an error that lists what there is.
+
+    >>> choose("cosin", {"cosine": 1, "rex": 2}, "schedule")
+    Traceback (most recent call last):
+        ...
+    bench.contract.InputError: unknown schedule 'cosin' (did you mean cosine?); there are: cosine, rex
+    """
+    if name in catalogue:
+        return catalogue[name]
+    near = difflib.get_close_matches(name, catalogue, n=1)
+    hint = f" (did you mean {near[0]}?)" if near else ""
+    raise InputError(f"unknown {kind} {name!r}{hint}; there are: {', '.join(sorted(catalogue))}")
+
+
+def _plain(signature: inspect.Signature) -> str:
+    bare = [p.replace(annotation=inspect.Parameter.empty) for p in signature.parameters.values()]
+    return str(inspect.Signature(bare))
+
+
+def render(name: str, args: Iterable[Any], kwargs: Mapping[str, Any]) -> str:
+    """Canonical text of a call; parses back to it. A value with a `text` is written by it.
+
+    >>> render("wsd", (), {"cooldown": 0.2, "shape": "sqrt"}), render("cosine", (), {})
+    ("wsd(cooldown=0.2, shape='sqrt')", 'cosine')
+    """
+    inner = ", ".join([*map(_spell, args), *(f"{k}={_spell(v)}" for k, v in kwargs.items())])
+    return f"{name}({inner})" if inner else name
+
+
+def _spell(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_spell, value))}]"
+    return getattr(value, "text", None) or repr(value)

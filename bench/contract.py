@@ -1,0 +1,263 @@
+"""The types of Glideslope, on one page. Start reading here.
+
+A *cell* is one line of the experiment: task x strategy x peak LR x epoch budget x seed. A *member* is one set of
+weights in training; several cells *ride* one member for as long as their learning-rate histories are identical.
+At each step the loop looks (one forward and backward per member), decides (each cell's schedule answers), seats
+(riders who disagree part ways) and moves (each member takes its optimizer step).
+
+Suffixes of arrays and tensors: M = members, C = cells, B = batch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeAlias, TypeVar, runtime_checkable
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from torch import Tensor, nn
+
+    Array: TypeAlias = np.ndarray[Any, Any]
+
+SEMANTICS = 1
+"""Version of what a cell's settings mean. Raised when the same settings would train to other numbers."""
+
+
+class InputError(ValueError):
+    """Something a user gave is wrong. Its message is one line: what was wrong, and what is allowed."""
+
+
+def digest(text: str, length: int = 12) -> str:
+    """First `length` hexadecimal digits of the SHA-256 of `text`: identity of cells, cohorts and plans."""
+    return hashlib.sha256(text.encode()).hexdigest()[:length]
+
+
+# ---------------------------------------------------------------------------------------------- schedules
+
+
+class Clock(NamedTuple):
+    """Where a cell stands in its own budget."""
+
+    step: int  # 0-based index of the update about to be taken
+    total: int  # budget in updates
+    epoch_steps: int  # updates per epoch
+    peak_lr: float  # the LR that factor 1 stands for
+
+    @property
+    def progress(self) -> float:
+        """Share of the budget already spent, in [0, 1)."""
+        return self.step / self.total
+
+    @property
+    def epoch(self) -> float:
+        """Epochs already trained."""
+        return self.step / self.epoch_steps
+
+
+class Signals(NamedTuple):
+    """All that a closed-loop schedule may see; never the test split."""
+
+    loss: float  # training loss of this step's batch, before the update
+    grad_norm: float  # Euclidean norm of this step's gradient, before clipping
+    control: float | None = None  # last headline metric on the control split, on the cell's own epoch grid
+
+
+class Setting(NamedTuple):
+    """What a schedule decides for one update."""
+
+    factor: float  # lr = peak_lr * factor
+    momentum: float | None = None  # None leaves the optimizer's own
+
+
+S = TypeVar("S")
+
+
+@runtime_checkable
+class Schedule(Protocol[S]):
+    """A Mealy machine. An open-loop schedule (`needs` empty) ignores state and signals.
+
+    `text` is the call a reader would type, and parses back to an equal schedule. `horizon` says what the shape
+    hangs on: "none" (no horizon), "relative" (a fraction of the budget) or "absolute" (epochs).
+    """
+
+    text: str
+    needs: frozenset[str]
+    horizon: str
+
+    def init(self) -> S:
+        """State before update 0: None or a (nested) NamedTuple of numbers."""
+        ...
+
+    def __call__(self, state: S, clock: Clock, seen: Signals | None) -> tuple[Setting, S]:
+        """Setting for the update at `clock.step`, and the next state. Pure."""
+        ...
+
+
+# -------------------------------------------------------------------------------------------------- tasks
+
+
+class Split(NamedTuple):
+    """Arrays of one split; the first axis of each is the example."""
+
+    inputs: tuple[Array, ...]  # positional arguments of the model
+    target: tuple[Array, ...]  # what loss and score compare the output with
+
+    def __len__(self) -> int:  # type: ignore[override]  # the length of a split is its number of examples
+        return len(self.target[0])
+
+
+class Data(NamedTuple):
+    """The three splits: schedules and choices may see `control`; nothing but the report ever sees `test`."""
+
+    train: Split
+    control: Split
+    test: Split
+
+    def digest(self) -> str:
+        """Digest of every array's dtype, shape and bytes."""
+        h = hashlib.sha256()
+        for split in self:
+            for a in (*split.inputs, *split.target):
+                h.update(f"{a.dtype}{a.shape}".encode())
+                h.update(a.tobytes())
+        return h.hexdigest()[:12]
+
+
+class Baseline(NamedTuple):
+    """A trivial predictor's value of the headline metric on the test split."""
+
+    name: str
+    value: float
+
+
+Layers: TypeAlias = Literal["mlp", "conv1d", "conv2d", "recurrent", "transformer"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """What is learnt, from what, for how long, and how it is judged. Torch is not imported before `model` is called.
+
+    `loss(output, target)` maps the model's output and the batch's target tensors to a scalar, and is called under
+    `torch.func.vmap`. `score(output, target)` maps the outputs of a whole split (on the CPU) to named numbers;
+    the key `metric` is the headline.
+    """
+
+    name: str  # canonical call text, e.g. digits(model='cnn')
+    family: Literal["image", "detection", "text", "speech", "tunnel"]
+    source: str  # where the data comes from, with its licence
+    batch_size: int
+    epochs: float  # the full budget; budgets are fractions of it
+    metric: str  # the headline metric
+    direction: Literal["max", "min"]
+    optimizer: str  # default optimizer, as text: sgd(momentum=0.9)
+    weight_decay: float
+    peak_lrs: tuple[float, ...]  # default grid of peak LRs, ascending
+    layers: Layers  # decides the engine under `--engine auto`
+    load: Callable[[], Data] = field(repr=False)
+    model: Callable[[], nn.Module] = field(repr=False)  # initial weights come from torch's global generator
+    loss: Callable[[Any, Sequence[Tensor]], Tensor] = field(repr=False)
+    score: Callable[[Any, Sequence[Tensor]], dict[str, float]] = field(repr=False)
+    baseline: Callable[[Data], Baseline] = field(repr=False)
+    clip: float | None = None  # gradients are clipped to this norm
+    eval_epochs: int = 1  # the epoch grid: evaluations every so many epochs, and at the end of a budget
+    chance: str = ""  # chance and simple predictors, in words, with the figures measured
+
+
+# -------------------------------------------------------------------------------------------------- cells
+
+
+@dataclass(frozen=True, order=True)
+class Cell:
+    """One line of the experiment. Texts are canonical, so that equal settings have equal ids."""
+
+    task: str
+    schedule: str
+    optimizer: str
+    peak_lr: float
+    weight_decay: float
+    budget: float  # fraction of the task's full budget
+    total: int  # the budget in updates
+    seed: int
+    data: str  # digest of the task's data
+
+    @property
+    def id(self) -> str:
+        """Digest of the cell's canonical text, its data and the version of the semantics."""
+        return digest(json.dumps([SEMANTICS, asdict(self)], sort_keys=True))
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """Cells that share batches: equal task, optimizer, weight decay and seed. The unit of work and of resuming."""
+
+    cells: tuple[Cell, ...]
+    engine: Literal["modules", "stacked"]
+    threads: int  # pinned, because results differ bitwise between 1 and 2 threads
+
+    @property
+    def id(self) -> str:
+        return digest(" ".join([self.engine, str(self.threads), *(c.id for c in self.cells)]))
+
+    @property
+    def task(self) -> str:
+        return self.cells[0].task
+
+    @property
+    def seed(self) -> int:
+        return self.cells[0].seed
+
+
+# ------------------------------------------------------------------------------------------------ engines
+
+
+class Move(NamedTuple):
+    """What one member's optimizer step uses. Compared bitwise: equal moves are what makes cells share a member."""
+
+    lr: float
+    momentum: float | None = None
+
+
+class Engine(Protocol):
+    """Members in training. Row i of everything is member i."""
+
+    def look(self, batch: Any, step: int) -> None:
+        """One forward and backward per member on the same batch; gradients, losses and norms are held."""
+        ...
+
+    def signals(self) -> list[tuple[float, float]]:
+        """(loss, gradient norm) of the last look, per member. Synchronises with the device."""
+        ...
+
+    def take(self, rows: Sequence[int]) -> None:
+        """Make member i a copy of old member rows[i], gradients included: a row named twice is forked."""
+        ...
+
+    def move(self, moves: Sequence[Move]) -> None:
+        """Each member takes its optimizer step."""
+        ...
+
+    def evaluate(self, split: str, rows: Sequence[int]) -> list[dict[str, float]]:
+        """Scores of the named members on a split, on copies: no state changes."""
+        ...
+
+    def recalibrated(self, split: str, rows: Sequence[int]) -> list[dict[str, float]] | None:
+        """Scores after BatchNorm statistics are computed anew on training batches; None without BatchNorm."""
+        ...
+
+    def history(self) -> list[tuple[Array, Array]]:
+        """(loss [M], gradient norm [M]) of each look since the last call, oldest first; M is that look's own.
+
+        Kept on the device until asked for: this synchronises, `look` doesn't.
+        """
+        ...
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None: ...
+
+
+Batch: TypeAlias = "tuple[tuple[torch.Tensor, ...], tuple[torch.Tensor, ...]]"
