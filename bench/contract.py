@@ -13,7 +13,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ class Signals(NamedTuple):
     loss: float  # training loss of this step's batch, before the update
     grad_norm: float  # Euclidean norm of this step's gradient, before clipping
     control: float | None = None  # last headline metric on the control split, on the cell's own epoch grid
+    evaluations: int = 0  # control values there have been; a new one has come when this has grown
 
 
 class Setting(NamedTuple):
@@ -100,13 +102,14 @@ class Schedule(Protocol[S]):
 # -------------------------------------------------------------------------------------------------- tasks
 
 
-class Split(NamedTuple):
+@dataclass(frozen=True)
+class Split:
     """Arrays of one split; the first axis of each is the example."""
 
     inputs: tuple[Array, ...]  # positional arguments of the model
     target: tuple[Array, ...]  # what loss and score compare the output with
 
-    def __len__(self) -> int:  # type: ignore[override]  # the length of a split is its number of examples
+    def __len__(self) -> int:
         return len(self.target[0])
 
 
@@ -170,7 +173,7 @@ class Task:
 # -------------------------------------------------------------------------------------------------- cells
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True)
 class Cell:
     """One line of the experiment. Texts are canonical, so that equal settings have equal ids."""
 
@@ -184,10 +187,10 @@ class Cell:
     seed: int
     data: str  # digest of the task's data
 
-    @property
+    @cached_property
     def id(self) -> str:
         """Digest of the cell's canonical text, its data and the version of the semantics."""
-        return digest(json.dumps([SEMANTICS, asdict(self)], sort_keys=True))
+        return digest(json.dumps([SEMANTICS, *(getattr(self, f.name) for f in fields(self))]))
 
 
 @dataclass(frozen=True)
@@ -198,7 +201,7 @@ class Cohort:
     engine: Literal["modules", "stacked"]
     threads: int  # pinned, because results differ bitwise between 1 and 2 threads
 
-    @property
+    @cached_property
     def id(self) -> str:
         return digest(" ".join([self.engine, str(self.threads), *(c.id for c in self.cells)]))
 
@@ -207,8 +210,21 @@ class Cohort:
         return self.cells[0].task
 
     @property
+    def optimizer(self) -> str:
+        return self.cells[0].optimizer
+
+    @property
+    def weight_decay(self) -> float:
+        return self.cells[0].weight_decay
+
+    @property
     def seed(self) -> int:
         return self.cells[0].seed
+
+    @property
+    def cell_steps(self) -> int:
+        """Updates that training each cell alone would take."""
+        return sum(c.total for c in self.cells)
 
 
 # ------------------------------------------------------------------------------------------------ engines

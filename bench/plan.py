@@ -1,0 +1,212 @@
+"""From a suite to cells, cohorts and shards; what will run, and what sharing saves. Nothing trains here."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+
+from bench.contract import Cell, Cohort, InputError, Setting, Task, digest
+
+EngineName = Literal["modules", "stacked"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grid:
+    """One task with everything that is crossed on it. None means the task's own default."""
+
+    task: str
+    schedules: tuple[str, ...]
+    budgets: tuple[float, ...] = (0.1, 0.25, 0.5, 1.0)
+    peak_lrs: tuple[float, ...] | None = None
+    seeds: int = 3
+    optimizer: str | None = None
+    weight_decay: float | None = None
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A named list of grids; see `bench/suites.py` for the built-in ones."""
+
+    name: str
+    grids: tuple[Grid, ...]
+
+    def where(self, tasks: Sequence[str] | None = None, **changes: Any) -> Suite:
+        """The suite with only the named tasks, and with some fields of each grid replaced."""
+        if tasks is not None:
+            here = {g.task: g for g in self.grids}
+            first = self.grids[0]
+            grids = [here.get(t, replace(first, task=t, peak_lrs=None, optimizer=None)) for t in tasks]
+        else:
+            grids = list(self.grids)
+        return Suite(self.name, tuple(replace(g, **{k: v for k, v in changes.items() if v is not None}) for g in grids))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What will run: cohorts in a fixed order, and what is worth saying about them."""
+
+    suite: str
+    cohorts: tuple[Cohort, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def id(self) -> str:
+        return digest(" ".join(c.id for c in self.cohorts))
+
+    @property
+    def cells(self) -> list[Cell]:
+        return [cell for cohort in self.cohorts for cell in cohort.cells]
+
+    def shard(self, i: int, n: int) -> Plan:
+        """Every n-th cohort, from the i-th (0-based): shards are disjoint, and take whole cohorts."""
+        if not 0 <= i < n:
+            raise InputError(f"shard {i}/{n}: the shard should lie in 0 .. {n - 1}")
+        return replace(self, cohorts=self.cohorts[i::n])
+
+
+def updates(epochs: float, budget: float, epoch_steps: int) -> int:
+    """A budget in updates, T = max(1, round(epochs * budget * epoch_steps))."""
+    return max(1, round(epochs * budget * epoch_steps))
+
+
+def build(
+    suite: Suite,
+    tasks: Mapping[str, Task],
+    choose: Callable[[Task, str, int], EngineName],
+    *,
+    threads: int = 1,
+    width: int = 512,
+) -> Plan:
+    """The plan of a suite. `tasks` holds each grid's task by its text; texts in the grids are canonical.
+
+    Args:
+        suite: What to cross.
+        tasks: Task of each grid by its text.
+        choose: Engine for (task, optimizer text, number of cells), deterministic.
+        threads: CPU threads of each cohort.
+        width: Cells in a cohort at most; a wider one is split by peak LR, which have nothing to share but look 0.
+
+    Raises:
+        InputError: a setting that cannot be run.
+    """
+    if not suite.grids:
+        raise InputError(f"suite {suite.name!r} holds no grid: nothing to run")
+    cohorts: list[Cohort] = []
+    notes: list[str] = []
+    for grid in suite.grids:
+        task = tasks[grid.task]
+        for cells in _by_seed(grid, task, notes):
+            engine = choose(task, cells[0].optimizer, len(cells))
+            parts = _split(cells, width)
+            if len(parts) > 1:
+                notes.append(
+                    f"{grid.task} seed {cells[0].seed}: {len(cells)} cells are split by peak LR into {len(parts)} "
+                    f"cohorts (width {width}), which costs {len(parts) - 1} looks at step 0"
+                )
+            cohorts += [Cohort(tuple(part), engine, threads) for part in parts]
+    return Plan(suite.name, _distinct(cohorts), tuple(dict.fromkeys(notes)))
+
+
+def _by_seed(grid: Grid, task: Task, notes: list[str]) -> Iterable[list[Cell]]:
+    check(grid)
+    data = task.load()
+    steps = len(data.train) // task.batch_size
+    totals: dict[int, float] = {}
+    for budget in sorted(grid.budgets, reverse=True):
+        total = updates(task.epochs, budget, steps)
+        if total in totals:
+            notes.append(f"{grid.task}: budget {budget:g} is {total} updates, as {totals[total]:g} is: merged")
+        totals.setdefault(total, budget)
+    mark = data.digest()
+    for seed in range(grid.seeds):
+        yield [
+            Cell(
+                task=grid.task,
+                schedule=schedule,
+                optimizer=grid.optimizer or task.optimizer,
+                peak_lr=peak_lr,
+                weight_decay=task.weight_decay if grid.weight_decay is None else grid.weight_decay,
+                budget=budget,
+                total=total,
+                seed=seed,
+                data=mark,
+            )
+            for peak_lr in sorted(set(grid.peak_lrs or task.peak_lrs))
+            for schedule in dict.fromkeys(grid.schedules)
+            for total, budget in sorted(totals.items())
+        ]
+
+
+def check(grid: Grid) -> None:
+    """Refuse settings that mean nothing, before anything is loaded.
+
+    Raises:
+        InputError: naming the setting and what is allowed.
+    """
+    if isinstance(grid.seeds, bool) or not isinstance(grid.seeds, int) or grid.seeds < 1:
+        raise InputError(f"seeds {grid.seeds!r} on {grid.task}: give a whole number, 1 or more")
+    if not grid.schedules or not grid.budgets:
+        raise InputError(f"{grid.task}: give at least one schedule and one budget")
+    for budget in grid.budgets:
+        if not (math.isfinite(budget) and budget > 0):
+            raise InputError(f"budget {budget} on {grid.task}: a fraction of the full epochs above 0, such as 0.25")
+    for peak_lr in grid.peak_lrs or ():
+        if not (math.isfinite(peak_lr) and peak_lr > 0):
+            raise InputError(f"peak LR {peak_lr} on {grid.task}: give a finite number above 0")
+    decay = grid.weight_decay
+    if decay is not None and not (math.isfinite(decay) and decay >= 0):
+        raise InputError(f"weight decay {decay} on {grid.task}: give a finite number, 0 or more")
+
+
+def _split(cells: list[Cell], width: int) -> list[list[Cell]]:
+    if len(cells) <= width:
+        return [cells]
+    by_peak: dict[float, list[Cell]] = {}
+    for cell in cells:
+        by_peak.setdefault(cell.peak_lr, []).append(cell)
+    return [part[i : i + width] for part in by_peak.values() for i in range(0, len(part), width)]
+
+
+def _distinct(cohorts: list[Cohort]) -> tuple[Cohort, ...]:
+    seen: set[str] = set()
+    for cohort in cohorts:
+        ids = {c.id for c in cohort.cells}
+        if twice := ids & seen or len(ids) < len(cohort.cells):
+            raise InputError(f"the suite names a cell of task {cohort.task} twice: each grid should differ ({twice})")
+        seen |= ids
+    return tuple(cohorts)
+
+
+def optimum(traces: Iterable[Sequence[Setting]], peaks: Iterable[float]) -> int:
+    """Looks that training these open-loop cells needs at least: the trie optimum of DESIGN section 2.
+
+    That is the number of distinct prefixes, of lengths 0 to T-1, of the sequences of (LR, momentum), bitwise.
+    Sequences are sorted; neighbours then share the longest prefixes, and each cell adds what it does not share.
+    """
+    keyed = sorted(_key(trace, peak) for trace, peak in zip(traces, peaks, strict=True))
+    looks = 0
+    for i, (text, total) in enumerate(keyed):
+        looks += total
+        if i:
+            before, shorter = keyed[i - 1]
+            looks -= min(_common(before, text) + 1, total, shorter)
+    return looks
+
+
+_WIDTH = 16  # bytes of one update: LR and momentum, both float64
+
+
+def _key(trace: Sequence[Setting], peak: float) -> tuple[bytes, int]:
+    missing = -1.0  # no optimizer has a negative momentum
+    pairs = [(peak * s.factor, missing if s.momentum is None else s.momentum) for s in trace]
+    return np.asarray(pairs, dtype=">f8").tobytes(), len(trace)
+
+
+def _common(a: bytes, b: bytes) -> int:
+    n = min(len(a), len(b))
+    differ = np.flatnonzero(np.frombuffer(a[:n], np.uint8) != np.frombuffer(b[:n], np.uint8))
+    return int(differ[0] if len(differ) else n) // _WIDTH

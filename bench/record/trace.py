@@ -1,0 +1,125 @@
+"""Per-step record of one cohort: LR, loss and gradient norm of every member segment, in one compressed file.
+
+A *segment* is a member between two forks: the first child of a fork goes on under its parent's number, each other
+child opens a new one. The engine keeps losses on the device; they arrive here some steps late, and in order.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.contract import Array
+from bench.record import snapshot
+
+COLUMNS = {"segment": np.int32, "step": np.int32, "lr": np.float64, "loss": np.float32, "grad_norm": np.float32}
+
+
+class Trace:
+    """Folds the engine's history into columns, and into what the loop asks of it, per member row.
+
+    Attributes:
+        bad_M: First step whose loss or gradient norm was not finite, -1 while there is none.
+        looks: Looks done, the tails of diverged members left out.
+        moves: Optimizer steps done, likewise.
+    """
+
+    def __init__(self, members: int = 1) -> None:
+        self.bad_M = np.full(members, -1, np.int64)
+        self.looks = self.moves = 0
+        self._loss_M = np.zeros(members)  # sum of training losses since the last evaluation
+        self._count = 0
+        self._seats: list[tuple[int, Sequence[int], Sequence[int], Sequence[float]]] = []
+        self._columns: list[tuple[Array, ...]] = []
+
+    def seat(self, step: int, rows: Sequence[int], segments: Sequence[int], lrs: Sequence[float]) -> None:
+        """Note who moved how after the look at `step`; `rows` are the looked-at rows the movers came from."""
+        self._seats.append((step, rows, segments, lrs))
+
+    def fold(self, history: Sequence[tuple[Array, Array]]) -> None:
+        """Take in the (loss [M], gradient norm [M]) of every look seated since the last fold."""
+        for (step, rows, segments, lrs), (loss_M, norm_M) in zip(self._seats, history, strict=True):
+            self.looks += int((self.bad_M < 0).sum())
+            broken_M = ~(np.isfinite(loss_M) & np.isfinite(norm_M)) & (self.bad_M < 0)
+            self.bad_M = np.where(broken_M, step, self.bad_M)[rows]
+            self.moves += int((self.bad_M < 0).sum())
+            self._loss_M = (self._loss_M + loss_M)[rows]
+            self._count += 1
+            n = len(rows)
+            self._columns.append((np.asarray(segments), np.full(n, step), np.asarray(lrs), loss_M[rows], norm_M[rows]))
+        self._seats.clear()
+
+    def keep(self, rows: Sequence[int]) -> None:
+        """Only these rows train on."""
+        self.bad_M, self._loss_M = self.bad_M[rows], self._loss_M[rows]
+
+    def losses(self) -> list[float]:
+        """Mean training loss of each row since the last `restart`."""
+        mean: list[float] = (self._loss_M / max(1, self._count)).tolist()
+        return mean
+
+    def restart(self) -> None:
+        """Begin a new mean: an epoch has been evaluated."""
+        self._loss_M = np.zeros_like(self._loss_M)
+        self._count = 0
+
+    def state(self) -> dict[str, Any]:
+        """What a snapshot needs besides the columns already on disk."""
+        return {
+            "bad": self.bad_M.tolist(),
+            "loss": self._loss_M.tolist(),
+            "counts": [self.looks, self.moves, self._count],
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Continue from `state`."""
+        self.bad_M = np.asarray(state["bad"], np.int64)
+        self._loss_M = np.asarray(state["loss"], np.float64)
+        self.looks, self.moves, self._count = state["counts"]
+
+    def spill(self, folder: Path, step: int) -> None:
+        """Write the columns gathered so far to a chunk of their own, ahead of the snapshot taken at `step`."""
+        if self._columns:
+            _write(folder / f"{step}.npz", self._columns)
+            self._columns.clear()
+
+    def finish(self, folder: Path, path: Path) -> None:
+        """Join chunks and the rest, sorted by segment and step, into one file."""
+        chunks = [read(chunk) for chunk in sorted(folder.glob("*.npz"), key=_step)]
+        _write(path, [*(tuple(c[name] for name in COLUMNS) for c in chunks), *self._columns])
+
+
+def rewind(folder: Path, step: int) -> None:
+    """Drop chunks that lie beyond the snapshot taken at `step`: the resumed run writes them again."""
+    for chunk in folder.glob("*.npz"):
+        if _step(chunk) > step:
+            chunk.unlink()
+
+
+def discard(folder: Path) -> None:
+    """Remove the chunks of a finished cohort."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def read(path: Path) -> dict[str, Array]:
+    """Columns `segment`, `step`, `lr`, `loss`, `grad_norm` of a trace file."""
+    with np.load(path, allow_pickle=False) as file:
+        return {name: file[name] for name in COLUMNS}
+
+
+def _step(chunk: Path) -> int:
+    return int(chunk.stem)
+
+
+def _write(path: Path, parts: Sequence[tuple[Array, ...]]) -> None:
+    joined = [
+        np.concatenate([np.asarray(part[i], kind) for part in parts]) if parts else np.empty(0, kind)
+        for i, kind in enumerate(COLUMNS.values())
+    ]
+    order = np.lexsort((joined[1], joined[0]))
+    columns = {name: column[order] for name, column in zip(COLUMNS, joined, strict=True)}
+    snapshot.write(path, lambda file: np.savez_compressed(file, allow_pickle=False, **columns))

@@ -1,0 +1,50 @@
+"""Who rides which member. Pure bookkeeping: no torch, no training."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from bench.contract import Move
+
+
+@dataclass(frozen=True)
+class Roster:
+    """`riders[row]` are the cells (by their index in the cohort) that ride member `row`.
+
+    Every cell that is still training rides exactly one row, and rows never merge.
+    """
+
+    riders: tuple[tuple[int, ...], ...]
+
+    @classmethod
+    def together(cls, cells: int) -> Roster:
+        """All cells on one member, as at step 0."""
+        return cls((tuple(range(cells)),) if cells else ())
+
+    def seat(self, moves: Mapping[int, Move]) -> tuple[Roster, list[int], list[Move]]:
+        """Part the riders who disagree: (new roster, old row of each new row, move of each new row).
+
+        New rows stand in the order of their old row, then of their first rider, so the outcome is deterministic.
+
+        >>> Roster.together(3).seat({0: Move(0.1), 1: Move(0.2), 2: Move(0.1)})
+        (Roster(riders=((0, 2), (1,))), [0, 0], [Move(lr=0.1, momentum=None), Move(lr=0.2, momentum=None)])
+        """
+        riders: list[tuple[int, ...]] = []
+        rows: list[int] = []
+        settled: list[Move] = []
+        for row, aboard in enumerate(self.riders):
+            parties: dict[Move, list[int]] = {}
+            for cell in aboard:
+                parties.setdefault(moves[cell], []).append(cell)
+            for move, party in parties.items():
+                riders.append(tuple(party))
+                rows.append(row)
+                settled.append(move)
+        return (self if len(rows) == len(self.riders) else Roster(tuple(riders))), rows, settled
+
+    def leave(self, cells: Collection[int]) -> tuple[Roster, list[int]]:
+        """Without these cells: (new roster, old row of each new row). A row whose last rider leaves is gone."""
+        left = [tuple(c for c in aboard if c not in cells) for aboard in self.riders]
+        rows = [row for row, aboard in enumerate(left) if aboard]
+        return Roster(tuple(left[row] for row in rows)), rows
