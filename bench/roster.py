@@ -4,8 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from bench.contract import Move
+
+
+class Best(NamedTuple):
+    """The epoch with the best control value so far; `test` is read there, never maximised over."""
+
+    step: int
+    control: float
+    test: float
+
+
+class Member(NamedTuple):
+    """What is remembered of a member besides its weights."""
+
+    segment: int
+    parent: int | None = None  # segment it was forked from, before update `start`
+    start: int = 0
+    lr: float = 0.0  # of its last update
+    control: float | None = None  # headline metric on the control split, on the epoch grid
+    evaluations: int = 0
+    best: Best | None = None  # on the epoch grid
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,110 @@
+"""What a plan will cost and what sharing saves, before anything trains."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import cache
+from typing import Any
+
+from schedules.schedule import factors
+
+from bench.contract import Cell, Cohort, Schedule, Setting, Task
+from bench.plan import Plan, optimum
+
+SECONDS = {"mlp": 1.5e-4, "conv1d": 5e-4, "recurrent": 1e-3, "conv2d": 6e-3, "transformer": 1e-2}
+"""Rough seconds per member-step on one CPU thread: they order the work, and time left is corrected as it runs."""
+
+CURVE = 200  # points of a drawn LR curve
+
+
+class Forecast:
+    """Looks of each cohort, counted from the schedules alone.
+
+    A closed-loop schedule is counted as if it never reacted (factor 1), so it may need more looks than said.
+    """
+
+    def __init__(self, plan: Plan, tasks: Mapping[str, Task], schedules: Mapping[str, Schedule[Any]]):
+        self.plan, self.tasks, self.schedules = plan, tasks, schedules
+        self.epoch_steps = {name: len(task.load().train) // task.batch_size for name, task in tasks.items()}
+        self._trace = cache(self._factors)
+        self._looks = cache(self._optimum)
+
+    def _factors(self, schedule: str, total: int, epoch_steps: int, peak_lr: float) -> list[Setting]:
+        it = self.schedules[schedule]
+        return [Setting(1.0)] * total if it.needs else factors(it, total, epoch_steps, peak_lr)
+
+    def _optimum(self, lines: tuple[tuple[str, int, int, float], ...]) -> int:
+        return optimum((self._trace(*line) for line in lines), (line[3] for line in lines))
+
+    def looks(self, cells: Iterable[Cell]) -> int:
+        """Looks that these cells (of one task, optimizer, weight decay and seed) need at least."""
+        return self._looks(tuple((c.schedule, c.total, self.epoch_steps[c.task], c.peak_lr) for c in cells))
+
+    def seconds(self, cohort: Cohort) -> float:
+        """Rough cost on one thread."""
+        return self.looks(cohort.cells) * SECONDS[self.tasks[cohort.task].layers]
+
+    def optimum(self) -> int:
+        """Looks of the whole plan had no cohort been split: the trie optimum."""
+        together: dict[tuple[str, str, float, int], list[Cell]] = {}
+        for cell in self.plan.cells:
+            together.setdefault((cell.task, cell.optimizer, cell.weight_decay, cell.seed), []).append(cell)
+        return sum(map(self.looks, together.values()))
+
+    def payload(self) -> dict[str, Any]:
+        """The `plan` row: everything a report says of the experiment besides its results."""
+        planned = sum(self.looks(c.cells) for c in self.plan.cohorts)
+        best = self.optimum()
+        return {
+            "suite": self.plan.suite,
+            "plan": self.plan.id,
+            "cells": len(self.plan.cells),
+            "cohorts": len(self.plan.cohorts),
+            "cell_steps": sum(c.cell_steps for c in self.plan.cohorts),
+            "looks": planned,
+            "optimum": best,
+            "split_loss": planned - best,
+            "notes": list(self.plan.notes),
+            "tasks": {name: self._task(name) for name in dict.fromkeys(c.task for c in self.plan.cohorts)},
+            "curves": self._curves(),
+        }
+
+    def _task(self, name: str) -> dict[str, Any]:
+        task, data = self.tasks[name], self.tasks[name].load()
+        cells = [c for c in self.plan.cells if c.task == name]
+        baseline = task.baseline(data)
+        return {
+            "family": task.family,
+            "metric": task.metric,
+            "direction": task.direction,
+            "baseline": {"name": baseline.name, "value": baseline.value},
+            "epochs": task.epochs,
+            "epoch_steps": self.epoch_steps[name],
+            "eval_epochs": task.eval_epochs,
+            "batch_size": task.batch_size,
+            "source": task.source,
+            "chance": task.chance,
+            "digest": cells[0].data,
+            "sizes": {split: len(getattr(data, split)) for split in data._fields},
+            "layers": task.layers,
+            "engine": next(c.engine for c in self.plan.cohorts if c.task == name),
+            "optimizer": cells[0].optimizer,
+            "weight_decay": cells[0].weight_decay,
+            "seeds": sorted({c.seed for c in cells}),
+            "budgets": sorted({c.budget for c in cells}),
+            "peak_lrs": sorted({c.peak_lr for c in cells}),
+            "schedules": list(dict.fromkeys(c.schedule for c in cells)),
+        }
+
+    def _curves(self) -> dict[str, dict[str, Any]]:
+        """Factor against progress of each open-loop schedule, on the plan's first task at its full budget."""
+        curves = {}
+        for cell in sorted(self.plan.cells, key=lambda c: c.total):
+            if not self.schedules[cell.schedule].needs:
+                curves[cell.schedule] = cell
+        return {text: self._curve(cell) for text, cell in curves.items()}
+
+    def _curve(self, cell: Cell) -> dict[str, Any]:
+        trace = self._trace(cell.schedule, cell.total, self.epoch_steps[cell.task], cell.peak_lr)
+        at = sorted({i * (cell.total - 1) // CURVE for i in range(CURVE + 1)})
+        return {"progress": [i / cell.total for i in at], "factor": [trace[i].factor for i in at]}

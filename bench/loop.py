@@ -1,0 +1,254 @@
+"""Look, decide, seat, move: the training of one cohort. The heart of Glideslope."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from schedules.schedule import pack, unpack
+
+from bench.contract import Clock, Cohort, Engine, InputError, Move, Schedule, Signals, Task
+from bench.engine.feed import Feed
+from bench.record import rows as record
+from bench.record import snapshot, trace
+from bench.record.ledger import Ledger
+from bench.roster import Best, Member, Roster
+
+GO, SAVE, STOP = range(3)
+PATIENCE = 256  # looks whose losses wait on the device at most
+
+
+@dataclass
+class Desk:
+    """Where the record of a run goes, and who says when to save or stop."""
+
+    directory: Path
+    ledger: Ledger | None  # None on ranks that do not write
+    verdict: Callable[[int], int] = lambda step: GO  # asked after every update
+    progress: Callable[[int, int], None] = lambda cell_steps, cells: None  # told at evaluations: both so far
+
+    def write(self, kind: str, key: str, payload: dict[str, Any]) -> None:
+        if self.ledger is not None:
+            self.ledger.append(kind, key, payload)
+
+
+class Training:
+    """One cohort in training; `run` does all of it.
+
+    The whole state is (step, roster, members, schedule states, trace, engine), and all of it is in one snapshot.
+    """
+
+    def __init__(
+        self, cohort: Cohort, task: Task, schedules: Mapping[str, Schedule[Any]], engine: Engine, feed: Feed, desk: Desk
+    ):
+        self.cohort, self.cells, self.task = cohort, cohort.cells, task
+        self.engine, self.feed, self.desk = engine, feed, desk
+        self.schedules = [schedules[c.schedule] for c in self.cells]
+        self.closed = {i for i, s in enumerate(self.schedules) if s.needs}
+        self.states = [s.init() for s in self.schedules]
+        self.step, self.segments, self.retired = 0, 1, 0
+        self.roster, self.members = Roster.together(len(self.cells)), [Member(0)]
+        self.trace = trace.Trace()
+        self.grid = task.eval_epochs * feed.epoch_steps
+        self.ends = {c.total for c in self.cells}
+        self.snapshot = desk.directory / "snapshots" / f"{cohort.id}.pt"
+        self.chunks = desk.directory / "traces" / cohort.id
+
+    def run(self) -> bool:
+        """Train until every cell has left; False if told to stop before, with a snapshot written."""
+        self.resume()
+        while self.roster.riders:
+            self.engine.look(self.feed.batch(self.step), self.step)
+            self.roster, rows, moves = self.roster.seat(self.decide())
+            self.take(rows, moves)
+            self.engine.move(moves)
+            self.step += 1
+            if self.step % self.grid == 0 or self.step in self.ends:
+                self.evaluate()
+            elif self.step % PATIENCE == 0:
+                self.trace.fold(self.engine.history())
+            verdict = self.desk.verdict(self.step)
+            if verdict != GO and self.roster.riders:
+                self.save()
+                if verdict == STOP:
+                    return False
+        self.finish()
+        return True
+
+    # ---------------------------------------------------------------------------------- decide and seat
+
+    def decide(self) -> dict[int, Move]:
+        """The move that each cell's schedule asks for."""
+        watching = any(i in self.closed for riders in self.roster.riders for i in riders)
+        seen_M = self.engine.signals() if watching else None  # synchronises with the device, so only when needed
+        moves: dict[int, Move] = {}
+        for row, riders in enumerate(self.roster.riders):
+            member = self.members[row]
+            if seen_M is None:
+                seen = None
+            elif all(map(math.isfinite, seen_M[row])):
+                seen = Signals(*seen_M[row], member.control, member.evaluations)
+            else:  # diverged: carried along, together, until the next evaluation records it
+                moves |= dict.fromkeys(riders, Move(0.0))
+                continue
+            for i in riders:
+                moves[i] = self.ask(i, seen if i in self.closed else None)
+        return moves
+
+    def ask(self, i: int, seen: Signals | None) -> Move:
+        """What cell `i` wants next."""
+        cell = self.cells[i]
+        clock = Clock(self.step, cell.total, self.feed.epoch_steps, cell.peak_lr)
+        (factor, momentum), self.states[i] = self.schedules[i](self.states[i], clock, seen)
+        lr = cell.peak_lr * factor
+        if not 0 <= lr < math.inf:
+            raise InputError(
+                f"schedule {cell.schedule} gave the factor {factor} at update {self.step} of {cell.total}: "
+                "a factor is finite and not negative"
+            )
+        return Move(lr, momentum)
+
+    def take(self, rows: Sequence[int], moves: Sequence[Move]) -> None:
+        """Fork as seated: the first child of a member goes on under its segment, each other child opens a new one."""
+        if len(rows) != len(self.members):
+            self.engine.take(rows)
+            parents, self.members = self.members, []
+            for at, row in enumerate(rows):
+                child = parents[row]
+                if at and rows[at - 1] == row:
+                    child = child._replace(segment=self.segments, parent=child.segment, start=self.step)
+                    self.segments += 1
+                self.members.append(child)
+        lrs = [move.lr for move in moves]
+        self.trace.seat(self.step, rows, [m.segment for m in self.members], lrs)
+        self.members = [m if m.lr == lr else m._replace(lr=lr) for m, lr in zip(self.members, lrs, strict=True)]
+
+    # ------------------------------------------------------------------------------------------ evaluate
+
+    def evaluate(self) -> None:
+        """At the end of an epoch or of a budget: record members, and let those go whose budget is spent."""
+        self.trace.fold(self.engine.history())
+        on_grid = self.step % self.grid == 0
+        ending = {
+            row: done
+            for row, riders in enumerate(self.roster.riders)
+            if (done := [i for i in riders if self.cells[i].total == self.step])
+        }
+        due = range(len(self.members)) if on_grid else sorted(ending)
+        sound = [row for row in due if self.trace.bad_M[row] < 0]
+        scores = self.engine.evaluate("control", sound), self.engine.evaluate("test", sound)
+        finite = {row: ct for row, *ct in zip(sound, *scores, strict=True) if all(s["finite"] for s in ct)}
+        last = [row for row in finite if row in ending]
+        anew = dict(zip(last, self.engine.recalibrated("test", last) or [None] * len(last), strict=True))
+        losses = self.trace.losses()
+        gone = [i for row in due if row not in finite for i in self.lose(row)]
+        for row, (control, test) in finite.items():
+            self.note(row, losses[row], control, test)
+            best = self.best(row, control, test)
+            for i in ending.get(row, ()):
+                results = record.finished(best, self.feed.epoch_steps, control, test, anew[row])
+                self.desk.write("cell", self.cells[i].id, self.about(i, row) | results)
+                gone.append(i)
+            if on_grid:  # off the grid a neighbour's end may not change what others see or count as best
+                seen = self.members[row].evaluations + 1
+                now = control[self.task.metric]
+                self.members[row] = self.members[row]._replace(control=now, evaluations=seen, best=best)
+        if on_grid:
+            self.trace.restart()
+        self.leave(gone)
+
+    def note(self, row: int, loss: float, control: record.Scores, test: record.Scores) -> None:
+        epoch = self.step / self.feed.epoch_steps
+        seen = (loss, control, test)
+        key, payload = record.evaluation(self.task, self.cohort, self.members[row], self.step, epoch, seen)
+        self.desk.write("eval", key, payload)
+
+    def best(self, row: int, control: record.Scores, test: record.Scores) -> Best:
+        """The best epoch of a member, this evaluation included; the earlier one of two equals."""
+        sign = 1.0 if self.task.direction == "max" else -1.0
+        before, now = self.members[row].best, control[self.task.metric]
+        if before is not None and sign * before.control >= sign * now:
+            return before
+        return Best(self.step, now, test[self.task.metric])
+
+    def lose(self, row: int) -> Sequence[int]:
+        """Record the riders of a member that diverged."""
+        bad = int(self.trace.bad_M[row])
+        for i in self.roster.riders[row]:
+            results = record.diverged(bad if bad >= 0 else self.step)
+            self.desk.write("cell", self.cells[i].id, self.about(i, row) | results)
+        return self.roster.riders[row]
+
+    def about(self, i: int, row: int) -> dict[str, Any]:
+        return record.cell(self.task, self.cohort, self.cells[i], self.members[row], self.feed.epoch_steps)
+
+    def leave(self, gone: Sequence[int]) -> None:
+        """Cells leave; members without riders are dropped."""
+        self.retired += sum(self.cells[i].total for i in gone)
+        self.roster, rows = self.roster.leave(set(gone))
+        if len(rows) < len(self.members):
+            self.engine.take(rows)
+            self.trace.keep(rows)
+            self.members = [self.members[row] for row in rows]
+        riding = sum(map(len, self.roster.riders))
+        self.desk.progress(self.retired + riding * self.step, len(self.cells) - riding)
+
+    # ----------------------------------------------------------------------------------- save and resume
+
+    def save(self) -> None:
+        """Rows to the disk, then the trace, then the snapshot that counts on both."""
+        self.trace.fold(self.engine.history())
+        if self.desk.ledger is None:
+            return
+        self.desk.ledger.flush()
+        self.trace.spill(self.chunks, self.step)
+        state = {
+            "step": self.step,
+            "segments": self.segments,
+            "retired": self.retired,
+            "riders": [list(riders) for riders in self.roster.riders],
+            "members": [[*m[:-1], m.best and list(m.best)] for m in self.members],
+            "states": [pack(state) for state in self.states],
+            "trace": self.trace.state(),
+            "engine": self.engine.state_dict(),
+        }
+        snapshot.save(self.snapshot, state)
+
+    def resume(self) -> None:
+        """Continue from the snapshot, if there is one."""
+        state = snapshot.load(self.snapshot)
+        if self.desk.ledger is not None:
+            trace.rewind(self.chunks, state["step"] if state else 0)
+        if state is None:
+            return
+        self.step, self.segments, self.retired = state["step"], state["segments"], state["retired"]
+        self.roster = Roster(tuple(map(tuple, state["riders"])))
+        self.members = [Member(*m[:-1], m[-1] and Best(*m[-1])) for m in state["members"]]
+        self.states = [unpack(s.init(), packed) for s, packed in zip(self.schedules, state["states"], strict=True)]
+        self.trace.load(state["trace"])
+        self.engine.load_state_dict(state["engine"])
+
+    def finish(self) -> None:
+        """The trace, then the cohort's row, which says that all is done; then the snapshot may go."""
+        if self.desk.ledger is None:
+            return
+        self.trace.finish(self.chunks, self.chunks.with_suffix(".npz"))
+        payload = {
+            "cohort": self.cohort.id,
+            "task": self.cohort.task,
+            "seed": self.cohort.seed,
+            "engine": self.cohort.engine,
+            "threads": self.cohort.threads,
+            "cells": len(self.cells),
+            "cell_steps": self.cohort.cell_steps,
+            "looks": self.trace.looks,
+            "moves": self.trace.moves,
+            "segments": self.segments,
+        }
+        self.desk.write("cohort", self.cohort.id, payload)
+        self.desk.ledger.flush()
+        self.snapshot.unlink(missing_ok=True)
+        trace.discard(self.chunks)

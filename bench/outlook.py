@@ -1,0 +1,115 @@
+"""`glideslope plan`: what would run, what sharing saves, and what it would cost, tried out for a moment."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from bench import engine
+from bench.contract import Cohort, Move, Task
+from bench.engine.feed import Feed
+from bench.forecast import Forecast
+from bench.session import Order, World, prepare
+
+ROW_BYTES = {"eval": 420, "cell": 900, "move": 16}
+"""Bytes of an eval row, a cell row, and a step of a member in a compressed trace, as seen on `core`."""
+
+MEMBERS = 8  # of the trial
+
+
+def show(order: Order, console: Console) -> int:
+    """Print the plan of an order; nothing is written."""
+    world = World.here()
+    prepared = prepare(order, world.device.partition(":")[0])
+    forecast, plan = prepared.forecast(), prepared.plan
+    table = Table("task", "engine", "cells", "cohorts", "cell-steps", "looks", "saved", "time", "disk", "memory")
+    seconds = 0.0
+    for name, task in prepared.tasks.items():
+        cohorts = [c for c in plan.cohorts if c.task == name]
+        looks = sum(forecast.looks(c.cells) for c in cohorts)
+        cell_steps = sum(c.cell_steps for c in cohorts)
+        a_look, a_member = trial(task, cohorts[0], world.device)
+        cells = sum(len(c.cells) for c in cohorts)
+        evals = looks / forecast.epoch_steps[name] / task.eval_epochs
+        disk = evals * ROW_BYTES["eval"] + cells * ROW_BYTES["cell"] + looks * ROW_BYTES["move"]
+        seconds += a_look * looks
+        table.add_row(
+            name,
+            cohorts[0].engine,
+            f"{cells:,}",
+            str(len(cohorts)),
+            f"{cell_steps:,}",
+            f"{looks:,}",
+            f"{1 - looks / cell_steps:.0%}",
+            _time(a_look * looks),
+            _size(disk),
+            _size(a_member * max(len(c.cells) for c in cohorts)),
+        )
+    console.print(table)
+    _totals(forecast, seconds, console)
+    return 0
+
+
+def _totals(forecast: Forecast, seconds: float, console: Console) -> None:
+    plan = forecast.plan
+    planned, best = sum(forecast.looks(c.cells) for c in plan.cohorts), forecast.optimum()
+    alone = sum(c.cell_steps for c in plan.cohorts)
+    lines = [
+        f"{len(plan.cells):,} cells: {alone:,} cell-steps in {planned:,} looks ({1 - planned / alone:.0%} saved by "
+        f"sharing; the optimum is {best:,}, so cohorts lose {planned - best:,}).",
+        f"About {_time(seconds)} on one worker, from a short trial of each task; memory is of the widest cohort at most.",
+        "A closed-loop schedule is counted as if it never reacted.",
+        f"Engine: {engine.RULE}",
+        *(f"Note: {note}" for note in plan.notes),
+    ]
+    for line in lines:
+        console.print(line, highlight=False, markup=False)
+
+
+def trial(task: Task, cohort: Cohort, device: str) -> tuple[float, float]:
+    """(seconds per look of a member, bytes of a member), from a few steps of a small population."""
+    feed = Feed(task, 0, device)
+    crew = engine.create(cohort.engine, feed, cohort.optimizer, cohort.weight_decay)
+    members = min(MEMBERS, len(cohort.cells))
+    moves = [Move(cohort.cells[0].peak_lr)] * members
+    begun, steps = 0.0, 4
+    for step in range(steps):
+        crew.look(feed.batch(step), step)
+        if step == 0:
+            crew.take([0] * members)
+        crew.move(moves)
+        if step == 0:  # the first step warms up
+            crew.history()
+            begun = time.perf_counter()
+    crew.history()
+    spent = (time.perf_counter() - begun) / (steps - 1) / members
+    return spent, _bytes(crew.state_dict()) / members * 2  # gradients and the copy of a fork come on top
+
+
+def _bytes(state: object) -> float:
+    if isinstance(state, dict):
+        return sum(map(_bytes, state.values()))
+    if isinstance(state, list | tuple):
+        return sum(map(_bytes, state))
+    return float(getattr(state, "nbytes", 0))
+
+
+def _time(seconds: float) -> str:
+    return (
+        f"{seconds / 3600:.1f} h"
+        if seconds > 5400
+        else f"{seconds / 60:.1f} min"
+        if seconds > 90
+        else f"{seconds:.0f} s"
+    )
+
+
+def _size(count: float) -> str:
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            break
+        count /= 1000
+    return f"{count:.0f} {unit}"

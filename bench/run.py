@@ -1,0 +1,21 @@
+"""`accelerate launch bench/run.py [SUITE]`: train a suite and compare. No science in here."""
+
+import sys
+from pathlib import Path
+
+# Python puts this file's own folder first on the path, where our modules could shadow others under a second name.
+sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+from bench import cli  # noqa: E402  # only importable now
+
+
+def main() -> int:
+    """The command line of `glideslope run`."""
+    parser = cli.Parser(prog="bench/run.py", description=__doc__)
+    cli.run_arguments(parser)
+    parser.set_defaults(do=cli.run)
+    return cli.guarded(parser.parse_args())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,218 @@
+"""One run of a suite, from what the user asked for to the table at the end."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+import schedules
+import tasks
+from bench import engine, pool, suites
+from bench.contract import Cohort, InputError, Schedule, Task
+from bench.evidence import report
+from bench.forecast import Forecast
+from bench.plan import EngineName, Grid, Plan, build
+from bench.record import ledger
+from bench.record.preempt import PREEMPTED, Flag
+from bench.work import Site
+
+DONE, FAILED, BAD_INPUT = 0, 1, 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """What the user asked for; None leaves the suite's own."""
+
+    suite: str = "core"
+    out: Path | None = None
+    tasks: str | None = None
+    schedules: str | None = None
+    budgets: tuple[float, ...] | None = None
+    peak_lrs: tuple[float, ...] | None = None
+    seeds: int | None = None
+    engine: str = "auto"
+    shard: tuple[int, int] = (0, 1)
+    workers: int | None = None
+    data_parallel: bool = False
+    cadence: float = 30.0
+
+    @property
+    def directory(self) -> Path:
+        return self.out or Path("runs") / Path(self.suite).stem
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """An order understood: the plan, and the objects that its texts name."""
+
+    plan: Plan
+    tasks: dict[str, Task]
+    schedules: dict[str, Schedule[Any]]
+
+    def forecast(self) -> Forecast:
+        return Forecast(self.plan, self.tasks, self.schedules)
+
+
+def prepare(order: Order, device: str = "cpu") -> Prepared:
+    """Understand an order; everything that can be wrong with it is found here, before training.
+
+    Raises:
+        InputError: one line that says what is wrong.
+    """
+    suite = suites.load(order.suite).where(
+        tasks=None if order.tasks is None else [t.name for t in tasks.parse_list(order.tasks)],
+        schedules=None if order.schedules is None else tuple(s.text for s in schedules.parse_list(order.schedules)),
+        budgets=order.budgets,
+        peak_lrs=order.peak_lrs,
+        seeds=order.seeds,
+    )
+    known: dict[str, Task] = {}
+    strategies: dict[str, Schedule[Any]] = {}
+
+    def canonical(grid: Grid) -> Grid:
+        task = tasks.parse(grid.task)
+        known[task.name] = task
+        named = [schedules.parse(text) for text in grid.schedules]
+        strategies.update((s.text, s) for s in named)
+        optimizer = engine.optim.parse(grid.optimizer or task.optimizer).text
+        return replace(grid, task=task.name, schedules=tuple(s.text for s in named), optimizer=optimizer)
+
+    def chosen(task: Task, optimizer: str, cells: int) -> EngineName:
+        return engine.choose(task, engine.optim.parse(optimizer), cells, device, order.engine)
+
+    suite = replace(suite, grids=tuple(map(canonical, suite.grids)))
+    return Prepared(build(suite, known, chosen), known, strategies)
+
+
+@dataclass(frozen=True)
+class World:
+    """This process among those that Accelerate or torchrun started."""
+
+    rank: int
+    size: int
+    local_size: int
+    device: str
+
+    @classmethod
+    def here(cls) -> World:
+        from accelerate import PartialState
+
+        state = PartialState()
+        local = int(os.environ.get("LOCAL_WORLD_SIZE", state.num_processes))
+        return cls(state.process_index, state.num_processes, local, str(state.device))
+
+    def accelerator(self) -> Any:
+        """What data parallelism needs; None in a world of one."""
+        if self.size == 1:
+            return None
+        from accelerate import Accelerator
+
+        return Accelerator()
+
+
+def run(order: Order, console: Console) -> int:
+    """Do what the order says and return the exit code: 0 done, 1 some cohort failed, 75 stopped by a signal.
+
+    Raises:
+        InputError: one line that says what is wrong; exit code 2.
+    """
+    flag = Flag().install()
+    world = World.here()
+    prepared = prepare(order, world.device.partition(":")[0])
+    return Session(order, prepared, world, flag, console).run()
+
+
+class Session:
+    """A run of a prepared order in this process, which may be one of several."""
+
+    def __init__(self, order: Order, prepared: Prepared, world: World, flag: Flag, console: Console):
+        self.order, self.prepared, self.world, self.flag, self.console = order, prepared, world, flag, console
+        self.directory = order.directory
+        self.plan = prepared.plan.shard(*order.shard)
+        self.mine = self.plan if order.data_parallel else self.plan.shard(world.rank, world.size)
+        accelerator = world.accelerator() if order.data_parallel else None
+        self.site = Site(self.directory, prepared.plan.id, world.device, 1, order.cadence, accelerator)
+        self.main = world.rank == 0
+
+    def run(self) -> int:
+        done = self.open()
+        todo = [cohort for cohort in self.mine.cohorts if cohort.id not in done]
+        if self.main:
+            self.announce(todo)
+        outcome = self.work(todo) if todo else pool.Outcome()
+        if self.main:
+            self.wait_for_others(outcome)
+            return self.close(outcome, bool(todo))
+        return PREEMPTED if outcome.stopped else FAILED if outcome.failures else DONE
+
+    def say(self, text: str) -> None:
+        self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    def open(self) -> set[str]:
+        """Ids of the cohorts already done in this directory, which must be of this plan; writes the plan's row."""
+        plan, notes = self.prepared.plan, list[str]()
+        rows = ledger.read(self.directory, notes) if ledger.parts(self.directory) else []
+        for row in rows:
+            if row["kind"] == "plan" and row["key"] != plan.id:
+                raise InputError(
+                    f"{self.directory} belongs to another plan (suite {row['payload']['suite']}, {row['key']}; this "
+                    f"one is {plan.suite}, {plan.id}): give another --out, or the settings it was begun with"
+                )
+        if self.main:
+            book = self.site.ledger()
+            if ("plan", plan.id) not in book:
+                book.append("plan", plan.id, self.prepared.forecast().payload())
+            book.close()
+            for note in dict.fromkeys([*notes, *book.notes]):
+                self.say(f"note: {note}")
+        return {row["key"] for row in rows if row["kind"] == "cohort"}
+
+    def announce(self, todo: list[Cohort]) -> None:
+        plan = self.prepared.plan
+        for note in plan.notes:
+            self.say(f"note: {note}")
+        if todo:
+            where = f"{len(todo)} to do here, into {self.directory}"
+            self.say(f"Suite {plan.suite}: {len(plan.cells):,} cells in {len(plan.cohorts)} cohorts, {where}")
+        else:
+            self.say(f"Suite {plan.suite}: all {len(plan.cells):,} cells are in {self.directory}, nothing to train")
+
+    def work(self, todo: list[Cohort]) -> pool.Outcome:
+        """Train what is to do, in worker processes on a CPU."""
+        forecast = self.prepared.forecast()
+        cost = {cohort.id: forecast.seconds(cohort) for cohort in todo}
+        board = pool.Board(self.console, cost, sum(len(c.cells) for c in todo), len(self.mine.cells))
+        cores = len(os.sched_getaffinity(0)) // self.world.local_size
+        workers = self.order.workers or (max(1, cores) if self.site.device == "cpu" else 1)
+        if workers == 1 or self.site.accelerator is not None:
+            return pool.alone(todo, self.site, self.flag, board)
+        return pool.Pool(todo, self.site, workers, self.flag, board).run()
+
+    def wait_for_others(self, outcome: pool.Outcome) -> None:
+        """Wait for the cohorts of other processes, through the ledger: they never meet in a collective."""
+        ids = {cohort.id for cohort in self.plan.cohorts}
+        while self.world.size > 1 and not (self.flag or outcome.stopped or outcome.failures):
+            if ids <= {row["key"] for row in ledger.read(self.directory) if row["kind"] == "cohort"}:
+                return
+            time.sleep(0.5)
+
+    def close(self, outcome: pool.Outcome, changed: bool) -> int:
+        """Report what is there, say what went wrong, and give the exit code."""
+        if outcome.stopped:
+            self.say("Stopped by a signal; snapshots are written. The same command continues.")
+            return PREEMPTED
+        rows, page = ledger.read(self.directory), self.directory / "report.html"
+        if changed or not page.exists():
+            page = report.write(self.directory, rows)
+        report.show(rows, self.console)
+        for note in dict.fromkeys(outcome.notes):
+            self.say(f"note: {note}")
+        for failure in outcome.failures.values():
+            self.say(f"failed: {failure}")
+        self.say(f"Report: {page}")
+        return FAILED if outcome.failures else DONE

@@ -1,0 +1,90 @@
+"""Named suites, as plain functions: derive one by calling another and changing what differs.
+
+A file of one's own with a `suite()` function works the same: `accelerate launch bench/run.py my_suite.py`.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from bench.call import choose
+from bench.contract import InputError
+from bench.plan import Grid, Suite
+
+EVERY = (
+    "constant",
+    "exponential",
+    "exponential(gamma=0.9)",
+    "step",
+    "stages([constant, cosine], [0.5, 0.5])",
+    "polynomial(power=0.9)",
+    "linear",
+    "cosine",
+    "inverse_sqrt",
+    "rex",
+    "wsd",
+    "onecycle",
+    "plateau",
+)
+"""The strategies of `core`: every kind of decay that people reach for first."""
+
+FEW = ("constant", "step", "linear", "cosine", "rex", "wsd")
+"""The strategies for the tasks that cost more."""
+
+
+def core() -> Suite:
+    """All four task families and the wind tunnel, offline, in minutes on two CPU cores: the default."""
+    return Suite(
+        "core",
+        (
+            Grid(task="digits", schedules=EVERY),
+            Grid(task="mnist5k", schedules=EVERY),
+            Grid(task="vowels", schedules=EVERY),
+            Grid(task="digits(model='cnn')", schedules=FEW, budgets=(0.25, 1.0)),
+            Grid(task="grammar", schedules=FEW, budgets=(0.25, 1.0)),
+            Grid(task="scenes", schedules=FEW, budgets=(0.25, 1.0)),
+            Grid(task="linreg", schedules=EVERY),
+            Grid(task="quadratic", schedules=EVERY),
+        ),
+    )
+
+
+def smoke() -> Suite:
+    """The families of `core` in under a minute: does everything work here?"""
+    few = ("constant", "cosine", "plateau")
+    grids = [replace(g, schedules=few, budgets=(0.1, 0.25), seeds=2) for g in core().grids]
+    return Suite("smoke", tuple(grids))
+
+
+SUITES: dict[str, Callable[[], Suite]] = {"core": core, "smoke": smoke}
+
+
+def load(name: str) -> Suite:
+    """The suite of that name, or of that Python file.
+
+    Raises:
+        InputError: no such suite, or a file without a working `suite()`.
+    """
+    if not name.endswith(".py"):
+        suite: Suite = choose(name, SUITES, "suite")()
+        return suite
+    path = Path(name)
+    if not path.is_file():
+        raise InputError(f"suite file {name} is not there; built-in suites: {', '.join(SUITES)}")
+    spec = importlib.util.spec_from_file_location(f"glideslope_suite_{path.stem}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+        suite = module.suite()
+    except SyntaxError as error:
+        raise InputError(f"suite file {name}, line {error.lineno}: {error.msg}") from None
+    except Exception as error:  # whatever a user's file may raise
+        raise InputError(f"suite file {name}: {type(error).__name__}: {error}") from None
+    if not isinstance(suite, Suite):
+        raise InputError(f"suite file {name}: suite() should return a bench.plan.Suite, not {type(suite).__name__}")
+    return suite
