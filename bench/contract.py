@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
-    Array: TypeAlias = np.ndarray[Any, Any]
+Array: TypeAlias = "np.ndarray[Any, Any]"
 
 SEMANTICS = 1
 """Version of what a cell's settings mean. Raised when the same settings would train to other numbers."""
@@ -195,7 +195,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Cohort:
-    """Cells that share batches: equal task, optimizer, weight decay and seed. The unit of work and of resuming."""
+    """Cells of equal task, optimizer, weight decay and seed, so they share batches. The unit of work and resuming."""
 
     cells: tuple[Cell, ...]
     engine: Literal["modules", "stacked"]
@@ -208,14 +208,6 @@ class Cohort:
     @property
     def task(self) -> str:
         return self.cells[0].task
-
-    @property
-    def optimizer(self) -> str:
-        return self.cells[0].optimizer
-
-    @property
-    def weight_decay(self) -> float:
-        return self.cells[0].weight_decay
 
     @property
     def seed(self) -> int:

@@ -236,18 +236,7 @@ class Training:
         if self.desk.ledger is None:
             return
         self.trace.finish(self.chunks, self.chunks.with_suffix(".npz"))
-        payload = {
-            "cohort": self.cohort.id,
-            "task": self.cohort.task,
-            "seed": self.cohort.seed,
-            "engine": self.cohort.engine,
-            "threads": self.cohort.threads,
-            "cells": len(self.cells),
-            "cell_steps": self.cohort.cell_steps,
-            "looks": self.trace.looks,
-            "moves": self.trace.moves,
-            "segments": self.segments,
-        }
+        payload = record.cohort(self.cohort, self.trace.looks, self.trace.moves, self.segments)
         self.desk.write("cohort", self.cohort.id, payload)
         self.desk.ledger.flush()
         self.snapshot.unlink(missing_ok=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
@@ -60,7 +59,7 @@ def _totals(forecast: Forecast, seconds: float, console: Console) -> None:
     lines = [
         f"{len(plan.cells):,} cells: {alone:,} cell-steps in {planned:,} looks ({1 - planned / alone:.0%} saved by "
         f"sharing; the optimum is {best:,}, so cohorts lose {planned - best:,}).",
-        f"About {_time(seconds)} on one worker, from a short trial of each task; memory is of the widest cohort at most.",
+        f"About {_time(seconds)} on one worker, from a short trial of each task; memory: of the widest cohort.",
         "A closed-loop schedule is counted as if it never reacted.",
         f"Engine: {engine.RULE}",
         *(f"Note: {note}" for note in plan.notes),
@@ -72,9 +71,10 @@ def _totals(forecast: Forecast, seconds: float, console: Console) -> None:
 def trial(task: Task, cohort: Cohort, device: str) -> tuple[float, float]:
     """(seconds per look of a member, bytes of a member), from a few steps of a small population."""
     feed = Feed(task, 0, device)
-    crew = engine.create(cohort.engine, feed, cohort.optimizer, cohort.weight_decay)
+    cell = cohort.cells[0]
+    crew = engine.create(cohort.engine, feed, cell.optimizer, cell.weight_decay)
     members = min(MEMBERS, len(cohort.cells))
-    moves = [Move(cohort.cells[0].peak_lr)] * members
+    moves = [Move(cell.peak_lr)] * members
     begun, steps = 0.0, 4
     for step in range(steps):
         crew.look(feed.batch(step), step)
@@ -98,18 +98,14 @@ def _bytes(state: object) -> float:
 
 
 def _time(seconds: float) -> str:
-    return (
-        f"{seconds / 3600:.1f} h"
-        if seconds > 5400
-        else f"{seconds / 60:.1f} min"
-        if seconds > 90
-        else f"{seconds:.0f} s"
-    )
+    if seconds > 5400:
+        return f"{seconds / 3600:.1f} h"
+    return f"{seconds / 60:.1f} min" if seconds > 90 else f"{seconds:.0f} s"
 
 
 def _size(count: float) -> str:
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000:
-            break
-        count /= 1000
+    units = iter(("B", "kB", "MB", "GB", "TB"))
+    unit = next(units)
+    while count >= 1000:
+        count, unit = count / 1000, next(units)
     return f"{count:.0f} {unit}"

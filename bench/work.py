@@ -51,7 +51,7 @@ def train(cohort: Cohort, site: Site, ledger: Ledger | None, flag: Flag, told: C
     known = {c.schedule: schedules.parse(c.schedule) for c in cohort.cells}
     rank, world = (site.accelerator.process_index, site.accelerator.num_processes) if site.accelerator else (0, 1)
     feed = Feed(task, cohort.seed, site.device, torch.float32, rank, world)
-    crew = engine.create(cohort.engine, feed, cohort.optimizer, cohort.weight_decay, site.accelerator)
+    crew = engine.create(cohort.engine, feed, cohort.cells[0].optimizer, cohort.cells[0].weight_decay, site.accelerator)
     verdict = _agreed(site.accelerator, flag, site.cadence) if world > 1 else _alone(flag, site.cadence)
     return Training(cohort, task, known, crew, feed, Desk(site.directory, ledger, verdict, told)).run()
 

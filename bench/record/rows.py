@@ -68,5 +68,21 @@ def diverged(first_bad_step: int) -> dict[str, Any]:
     return {"status": "diverged", "first_bad_step": first_bad_step}
 
 
+def cohort(it: Cohort, looks: int, moves: int, segments: int) -> dict[str, Any]:
+    """The row that says that all cells of a cohort are done, and what it took."""
+    return {
+        "cohort": it.id,
+        "task": it.task,
+        "seed": it.seed,
+        "engine": it.engine,
+        "threads": it.threads,
+        "cells": len(it.cells),
+        "cell_steps": it.cell_steps,
+        "looks": looks,
+        "moves": moves,
+        "segments": segments,
+    }
+
+
 def _metrics(scores: Scores) -> Scores:
     return {k: v for k, v in scores.items() if k != "finite"}

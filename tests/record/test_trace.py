@@ -1,0 +1,70 @@
+"""Traces: what the loop asks per member, and the same columns whether or not snapshots came between."""
+
+import numpy as np
+import pytest
+
+from bench.record.trace import Trace, read, rewind
+
+nan = float("nan")
+
+
+def look(*losses):
+    return np.asarray(losses, np.float32), np.ones(len(losses), np.float32)
+
+
+def test_looks_and_moves_leave_out_the_tails_of_diverged_members():
+    trace = Trace()
+    trace.seat(0, [0, 0], [0, 1], [0.1, 0.2])
+    trace.seat(1, [0, 1], [0, 1], [0.1, 0.2])
+    trace.seat(2, [0, 1], [0, 1], [0.1, 0.2])
+    trace.fold([look(1.0), look(1.0, nan), look(1.0, nan)])
+    assert trace.bad_M.tolist() == [-1, 1]
+    assert trace.looks == 1 + 2 + 1
+    assert trace.moves == 2 + 1 + 1
+
+
+def test_a_fork_of_a_diverged_member_keeps_its_first_bad_step():
+    trace = Trace()
+    trace.seat(0, [0], [0], [0.1])
+    trace.seat(1, [0, 0], [0, 1], [0.1, 0.2])
+    trace.fold([look(nan), look(nan)])
+    assert trace.bad_M.tolist() == [0, 0]
+
+
+def test_mean_losses_follow_the_lineage():
+    trace = Trace()
+    trace.seat(0, [0, 0], [0, 1], [0.1, 0.2])
+    trace.seat(1, [0, 1], [0, 1], [0.1, 0.2])
+    trace.fold([look(2.0), look(4.0, 6.0)])
+    assert trace.losses() == [3.0, 4.0]
+    trace.restart()
+    trace.keep([1])
+    trace.seat(2, [0], [1], [0.2])
+    trace.fold([look(7.0)])
+    assert trace.losses() == [7.0]
+
+
+@pytest.mark.parametrize("cuts", [(), (1,), (0, 1, 2)])
+def test_columns_do_not_hang_on_snapshots(tmp_path, cuts):
+    trace = Trace()
+    for step in range(3):
+        trace.seat(step, [0, 0] if step == 0 else [0, 1], [0, 1], [0.1, 0.2])
+        trace.fold([look(1.0) if step == 0 else look(step, -step)])
+        if step in cuts:
+            trace.spill(tmp_path / "chunks", step + 1)
+    trace.finish(tmp_path / "chunks", tmp_path / "trace.npz")
+    columns = read(tmp_path / "trace.npz")
+    assert columns["segment"].tolist() == [0, 0, 0, 1, 1, 1]
+    assert columns["step"].tolist() == [0, 1, 2, 0, 1, 2]
+    assert columns["loss"].tolist() == [1, 1, 2, 1, -1, -2]
+    assert columns["lr"].tolist() == [0.1] * 3 + [0.2] * 3
+
+
+def test_chunks_beyond_the_snapshot_are_dropped(tmp_path):
+    trace = Trace()
+    for step in range(3):
+        trace.seat(step, [0], [0], [0.1])
+        trace.fold([look(1.0)])
+        trace.spill(tmp_path, step + 1)
+    rewind(tmp_path, 2)
+    assert sorted(p.stem for p in tmp_path.glob("*.npz")) == ["1", "2"]
