@@ -1,11 +1,9 @@
 """The types of Glideslope, on one page. Start reading here.
 
 A *cell* is one line of the experiment: task x strategy x peak LR x epoch budget x seed. A *member* is one set of
-weights in training; several cells *ride* one member for as long as their learning-rate histories are identical.
-At each step the loop looks (one forward and backward per member), decides (each cell's schedule answers), seats
-(riders who disagree part ways) and moves (each member takes its optimizer step).
-
-Suffixes of arrays and tensors: M = members, C = cells, B = batch.
+weights in training; cells *ride* one member for as long as their learning-rate histories are identical. At each step
+the loop looks (a forward and backward per member), decides (each cell's schedule answers), seats (riders who disagree
+part ways) and moves (each member takes its optimizer step). Suffix of arrays and tensors: M = members.
 """
 
 from __future__ import annotations
@@ -19,9 +17,9 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeAlias,
 
 if TYPE_CHECKING:
     import numpy as np
-    import torch
     from torch import Tensor, nn
 
+Batch: TypeAlias = "tuple[tuple[Tensor, ...], tuple[Tensor, ...]]"  # inputs and target, on the device
 Array: TypeAlias = "np.ndarray[Any, Any]"
 
 SEMANTICS = 1
@@ -37,9 +35,6 @@ def digest(text: str, length: int = 12) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:length]
 
 
-# ---------------------------------------------------------------------------------------------- schedules
-
-
 class Clock(NamedTuple):
     """Where a cell stands in its own budget."""
 
@@ -49,13 +44,11 @@ class Clock(NamedTuple):
     peak_lr: float  # the LR that factor 1 stands for
 
     @property
-    def progress(self) -> float:
-        """Share of the budget already spent, in [0, 1)."""
+    def progress(self) -> float:  # share of the budget already spent, in [0, 1)
         return self.step / self.total
 
     @property
-    def epoch(self) -> float:
-        """Epochs already trained."""
+    def epoch(self) -> float:  # epochs already trained
         return self.step / self.epoch_steps
 
 
@@ -99,9 +92,6 @@ class Schedule(Protocol[S]):
         ...
 
 
-# -------------------------------------------------------------------------------------------------- tasks
-
-
 @dataclass(frozen=True)
 class Split:
     """Arrays of one split; the first axis of each is the example."""
@@ -142,7 +132,7 @@ Layers: TypeAlias = Literal["mlp", "conv1d", "conv2d", "recurrent", "transformer
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """What is learnt, from what, for how long, and how it is judged. Torch is not imported before `model` is called.
+    """What is learnt, from what, for how long, and how it is judged. Torch is imported by `model`, not before.
 
     `loss(output, target)` maps the model's output and the batch's target tensors to a scalar, and is called under
     `torch.func.vmap`. `score(output, target)` maps the outputs of a whole split (on the CPU) to named numbers;
@@ -168,9 +158,6 @@ class Task:
     clip: float | None = None  # gradients are clipped to this norm
     eval_epochs: int = 1  # the epoch grid: evaluations every so many epochs, and at the end of a budget
     chance: str = ""  # chance and simple predictors, in words, with the figures measured
-
-
-# -------------------------------------------------------------------------------------------------- cells
 
 
 @dataclass(frozen=True)
@@ -214,12 +201,8 @@ class Cohort:
         return self.cells[0].seed
 
     @property
-    def cell_steps(self) -> int:
-        """Updates that training each cell alone would take."""
+    def cell_steps(self) -> int:  # updates that training each cell alone would take
         return sum(c.total for c in self.cells)
-
-
-# ------------------------------------------------------------------------------------------------ engines
 
 
 class Move(NamedTuple):
@@ -232,7 +215,7 @@ class Move(NamedTuple):
 class Engine(Protocol):
     """Members in training. Row i of everything is member i."""
 
-    def look(self, batch: Any, step: int) -> None:
+    def look(self, batch: Batch, step: int) -> None:
         """One forward and backward per member on the same batch; gradients, losses and norms are held."""
         ...
 
@@ -257,15 +240,9 @@ class Engine(Protocol):
         ...
 
     def history(self) -> list[tuple[Array, Array]]:
-        """(loss [M], gradient norm [M]) of each look since the last call, oldest first; M is that look's own.
-
-        Kept on the device until asked for: this synchronises, `look` doesn't.
-        """
+        """(loss [M], gradient norm [M]) of each look since the last call, oldest first. Synchronises; `look` doesn't."""
         ...
 
     def state_dict(self) -> dict[str, Any]: ...
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None: ...
-
-
-Batch: TypeAlias = "tuple[tuple[torch.Tensor, ...], tuple[torch.Tensor, ...]]"
