@@ -1,0 +1,65 @@
+"""The two engines, and the rule that chooses between them. Torch is not imported before an engine is made."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypeAlias
+
+from bench.contract import Engine, InputError, Task
+from bench.engine import optim
+from bench.engine.feed import Feed
+
+EngineName: TypeAlias = Literal["modules", "stacked"]
+
+FEWEST = 4
+"""Cells below which stacking does not pay."""
+
+RULE = (
+    f"auto: stacked for {FEWEST} cells or more with an optimizer of {', '.join(sorted(optim.STACKABLE))}, "
+    "on a CPU for the layers mlp and conv1d, on a GPU for all but conv2d; modules otherwise"
+)
+
+
+def choose(task: Task, optimizer: str, cells: int, device: str = "cpu", wish: str = "auto") -> EngineName:
+    """The engine of a cohort: what was wished for, or what RULE says.
+
+    Raises:
+        InputError: an unknown engine, or `stacked` wished for with an optimizer that it does not have.
+    """
+    name = optim.parse(optimizer).name
+    if wish == "modules":
+        return "modules"
+    if wish == "stacked":
+        require(name)
+        return "stacked"
+    if wish != "auto":
+        raise InputError(f"unknown engine {wish!r}; there are: auto, modules, stacked")
+    pays = task.layers != "conv2d" if device.startswith("cuda") else task.layers in ("mlp", "conv1d")
+    return "stacked" if pays and cells >= FEWEST and name in optim.STACKABLE else "modules"
+
+
+def require(optimizer: str) -> None:
+    """Refuse an optimizer that cannot be stacked.
+
+    Raises:
+        InputError: naming those that can.
+    """
+    if optimizer not in optim.STACKABLE:
+        able = ", ".join(sorted(optim.STACKABLE))
+        raise InputError(f"the stacked engine has no {optimizer}: use --engine modules, or one of {able}")
+
+
+def create(name: EngineName, feed: Feed, optimizer: str, weight_decay: float, accelerator: Any = None) -> Engine:
+    """An engine with one member at its initial weights.
+
+    Raises:
+        InputError: an optimizer or a model that the engine cannot train.
+    """
+    parsed = optim.parse(optimizer)
+    if name == "stacked":
+        from bench.engine.stacked import Stacked
+
+        require(parsed.name)
+        return Stacked(feed, parsed, weight_decay, accelerator)
+    from bench.engine.modules import Modules
+
+    return Modules(feed, parsed, weight_decay, accelerator)
