@@ -1,0 +1,40 @@
+"""The tasks, on one screen. A new task is a function that returns a `bench.contract.Task`, and one line here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from bench import call
+from bench.contract import Task
+from tasks.image import digits, mnist5k
+from tasks.tunnel import linreg, quadratic
+
+CATALOGUE: dict[str, Callable[..., Task]] = {
+    "digits": digits,
+    "mnist5k": mnist5k,
+    "linreg": linreg,
+    "quadratic": quadratic,
+}
+
+
+def parse(text: str) -> Task:
+    """The task that a call names: `digits(model='cnn')`.
+
+    Raises:
+        InputError: unreadable text, unknown task or argument.
+    """
+    return _built(call.parse(text))
+
+
+def parse_list(text: str) -> list[Task]:
+    """The tasks of a comma-separated list: `digits, digits(model='cnn'), vowels`.
+
+    Raises:
+        InputError: unreadable text, unknown task or argument.
+    """
+    return [_built(c) for c in call.parse_list(text)]
+
+
+def _built(named: call.Call) -> Task:
+    task: Task = call.build(named, CATALOGUE, "task")
+    return task

@@ -1,0 +1,1 @@
+"""Evidence: from the rows of a ledger to tables, figures and one page. Derived, always; never a source."""

@@ -1,0 +1,32 @@
+"""How classifiers are trained and judged: cross-entropy, accuracy, and the majority class to beat."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bench.contract import Baseline, Data
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def loss(logits_BK: Tensor, target: Sequence[Tensor]) -> Tensor:
+    """Mean cross-entropy in nats of logits [B, K] against labels [B]."""
+    from torch.nn import functional
+
+    return functional.cross_entropy(logits_BK, target[0])
+
+
+def score(logits_NK: Tensor, target: Sequence[Tensor]) -> dict[str, float]:
+    """Accuracy in [0, 1] and mean cross-entropy in nats."""
+    hits = logits_NK.argmax(1) == target[0]
+    return {"accuracy": hits.double().mean().item(), "loss": loss(logits_NK.double(), target).item()}
+
+
+def majority(data: Data) -> Baseline:
+    """Accuracy on the test split of always answering the most frequent label of the train split."""
+    label = np.bincount(data.train.target[0]).argmax()
+    return Baseline("majority class", float(np.mean(data.test.target[0] == label)))

@@ -1,0 +1,108 @@
+"""`kill -9` at random moments of a suite, resumed each time: the payloads are those of an uninterrupted run."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+from bench.record import ledger
+from bench.record.preempt import PREEMPTED
+from tests.runs import ROOT, count_lines, payloads, traces
+
+pytestmark = pytest.mark.faults
+
+SUITE = """
+from bench.plan import Grid, Suite
+
+
+def suite():
+    some = ("constant", "step", "cosine", "plateau(patience=1)", "wsd", "onecycle")
+    return Suite("kill", (
+        Grid(task="mnist5k", schedules=some, budgets=(0.25, 0.5), peak_lrs=(0.03, 0.1), seeds=2),
+        Grid(task="digits(model='cnn')", schedules=some, budgets=(0.25,), peak_lrs=(0.1,), seeds=2),
+    ))
+"""
+KILLS, IN_COHORT = 25, 20
+
+
+def begin(suite, out, *arguments):
+    command = [sys.executable, "bench/run.py", str(suite), "--out", str(out), *map(str, arguments)]
+    settings = os.environ | {"ACCELERATE_USE_CPU": "true"}
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    return subprocess.Popen(command, cwd=ROOT, env=settings, start_new_session=True, **quiet)
+
+
+def snapshots(out):
+    return {p: p.stat().st_mtime_ns for p in (out / "snapshots").glob("*.pt")}
+
+
+def await_new_snapshot(out, before, process):
+    while process.poll() is None:
+        now = snapshots(out)
+        if any(before.get(p) != t for p, t in now.items()):
+            return True
+        time.sleep(0.005)
+    return False
+
+
+def steps(out):
+    """Step of each cohort's snapshot, as a resume would find it."""
+    return {p.stem: torch.load(p, weights_only=True)["step"] for p in (out / "snapshots").glob("*.pt")}
+
+
+def rows_beyond(out, at):
+    """Whether the ledger holds rows of a cohort beyond its snapshot: the kill came between the two."""
+    rows = [r["payload"] for r in ledger.read(out) if r["kind"] == "eval"]
+    return any(r["step"] > at.get(r["cohort"], 1 << 40) for r in rows)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("kill")
+    (folder / "kill.py").write_text(SUITE)
+    assert begin(folder / "kill.py", folder / "whole", "--workers", 2).wait(600) == 0
+    return folder
+
+
+def test_killed_at_25_moments_and_resumed(uninterrupted):
+    out, chance = uninterrupted / "killed", random.Random(20261124)
+    kills = in_cohort = between = 0
+    while kills < KILLS or in_cohort < IN_COHORT or not between:
+        before = snapshots(out)
+        process = begin(uninterrupted / "kill.py", out, "--workers", 1 + kills % 2, "--snapshot-seconds", 0.03)
+        if not await_new_snapshot(out, before, process):
+            break
+        time.sleep(chance.uniform(0, 0.15))
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        kills += 1
+        at = steps(out)
+        in_cohort += any(step > 0 for step in at.values())
+        between += rows_beyond(out, at)
+    print(f"{kills} kills, {in_cohort} inside a cohort, {between} between rows and snapshot")
+    assert kills >= KILLS
+    assert in_cohort >= IN_COHORT
+    assert between >= 1
+    assert begin(uninterrupted / "kill.py", out, "--workers", 2).wait(600) == 0
+    assert payloads(out) == payloads(uninterrupted / "whole")
+    assert traces(out) == traces(uninterrupted / "whole")
+    assert not list((out / "snapshots").glob("*"))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_signal_ends_with_a_snapshot_and_the_stated_code(uninterrupted, tmp_path, number, workers):
+    out = tmp_path / "out"
+    process = begin(uninterrupted / "kill.py", out, "--workers", workers, "--snapshot-seconds", 0.2)
+    assert await_new_snapshot(out, {}, process)
+    process.send_signal(number)
+    assert process.wait(60) == PREEMPTED
+    assert any(step > 0 for step in steps(out).values())
+    assert begin(uninterrupted / "kill.py", out, "--workers", 2).wait(600) == 0
+    assert payloads(out) == payloads(uninterrupted / "whole")
+    assert count_lines(out) == count_lines(uninterrupted / "whole")

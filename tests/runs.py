@@ -1,0 +1,51 @@
+"""Running a suite as a user does, and reading what it left, for comparison."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from bench.record import ledger, trace
+
+ROOT = Path(__file__).resolve().parent.parent
+KINDS = ("plan", "cell", "eval", "cohort")
+
+TINY = """
+from bench.plan import Grid, Suite
+
+
+def suite():
+    some = ("constant", "step", "cosine", "plateau(patience=1)", "wsd")
+    return Suite("tiny", (
+        Grid(task="digits", schedules=some, budgets=(0.05, 0.1), peak_lrs=(0.03, 0.1), seeds=2),
+        Grid(task="quadratic", schedules=some, budgets=(0.1, 0.2), seeds=2),
+    ))
+"""
+"""A suite of seconds: open and closed loop, forks, two budgets, two tasks."""
+
+
+def launch(*arguments, launcher=(sys.executable,), check=True, timeout=300, **environment):
+    """Run `python bench/run.py ARGS` (or another launcher) and return the finished process, its output captured."""
+    command = [*launcher, "bench/run.py", *map(str, arguments)]
+    settings = os.environ | {"ACCELERATE_USE_CPU": "true", "COLUMNS": "120"} | environment
+    done = subprocess.run(command, cwd=ROOT, env=settings, capture_output=True, text=True, timeout=timeout)
+    if check and done.returncode:
+        raise AssertionError(f"exit code {done.returncode}\n{done.stdout}\n{done.stderr}")
+    return done
+
+
+def payloads(directory):
+    """Every deterministic payload, by kind and key."""
+    return {(r["kind"], r["key"]): r["payload"] for r in ledger.read(directory) if r["kind"] in KINDS}
+
+
+def traces(directory):
+    """Every trace as plain lists of bit patterns, so that NaNs compare."""
+    files = sorted((directory / "traces").glob("*.npz"))
+    return {f.stem: {k: v.tobytes() for k, v in trace.read(f).items()} for f in files}
+
+
+def count_lines(directory):
+    """Rows as written, duplicates and all, of the deterministic kinds."""
+    rows = [row for file in ledger.parts(directory) for row in ledger._lines(file, None)]
+    return len([r for r in rows if r["kind"] in KINDS])

@@ -1,0 +1,132 @@
+"""Bad input: one clear line, exit code 2, no traceback, and nothing that was recorded is lost."""
+
+import json
+import os
+
+import pytest
+
+from bench.record import ledger
+from tests.runs import launch
+
+
+@pytest.fixture
+def refuse():
+    """Run with bad arguments; the one line that comes out on standard error."""
+
+    def refuse(*arguments, **environment):
+        done = launch(*arguments, check=False, **environment)
+        assert done.returncode == 2, (done.stdout, done.stderr)
+        assert "Traceback" not in done.stdout + done.stderr
+        lines = done.stderr.strip().splitlines()
+        assert len(lines) == 1, lines
+        return lines[0]
+
+    return refuse
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["nothing"], ["unknown suite 'nothing'", "core", "smoke"]),
+        (["smoke", "--tasks", "digit"], ["unknown task 'digit'", "did you mean digits?"]),
+        (["smoke", "--schedules", "cosin"], ["unknown schedule 'cosin'", "did you mean cosine?"]),
+        (["smoke", "--schedules", "wsd(cool=1)"], ["wsd", "cool", "cooldown"]),
+        (["smoke", "--schedules", "wsd(cooldown=2)"], ["cooldown", "2"]),
+        (["smoke", "--schedules", "cosine("], ["cannot read"]),
+        (["smoke", "--budgets", "0"], ["budget 0.0"]),
+        (["smoke", "--budgets", "-1"], ["--budgets"]),
+        (["smoke", "--budgets=-1"], ["budget -1.0"]),
+        (["smoke", "--budgets", "nan"], ["budget nan"]),
+        (["smoke", "--budgets", "half"], ["'half' should be numbers"]),
+        (["smoke", "--seeds", "0"], ["seeds 0"]),
+        (["smoke", "--seeds", "some"], ["--seeds"]),
+        (["smoke", "--peak-lrs", "0"], ["peak LR 0.0"]),
+        (["smoke", "--workers", "0"], ["--workers 0"]),
+        (["smoke", "--shard", "2/2"], ["shard 2/2"]),
+        (["smoke", "--engine", "magic"], ["magic", "stacked"]),
+        (["smoke", "--tasks", "grammar", "--engine", "magic"], ["magic"]),
+        (["not_there.py"], ["not_there.py is not there"]),
+    ],
+)
+def test_one_line_says_what_was_wrong(refuse, tmp_path, arguments, words):
+    line = refuse(*arguments, "--out", tmp_path / "out")
+    for word in words:
+        assert word in line
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("def suite(:\n", "line 1"),
+        ("import nothing_there\n", "ModuleNotFoundError"),
+        ("def other():\n    pass\n", "suite"),
+        ("def suite():\n    return 3\n", "should return a bench.plan.Suite"),
+    ],
+)
+def test_a_broken_suite_file(refuse, tmp_path, source, words):
+    (tmp_path / "mine.py").write_text(source)
+    line = refuse(tmp_path / "mine.py", "--out", tmp_path / "out")
+    assert "mine.py" in line
+    assert words in line
+
+
+def test_an_out_that_cannot_be_written(refuse, tmp_path):
+    (tmp_path / "file").write_text("")
+    assert "cannot write to" in refuse("smoke", "--out", tmp_path / "file" / "out")
+
+
+LITTLE = (
+    "smoke",
+    "--tasks",
+    "linreg",
+    "--schedules",
+    "constant,cosine",
+    "--budgets",
+    "0.1",
+    "--seeds",
+    1,
+    "--workers",
+    1,
+)
+
+
+@pytest.fixture
+def finished(tmp_path):
+    launch(*LITTLE, "--out", tmp_path / "out")
+    return tmp_path / "out"
+
+
+def test_an_out_of_another_plan_is_left_alone(finished, refuse):
+    before = [f.read_bytes() for f in ledger.parts(finished)]
+    line = refuse(*LITTLE[:-4], "--seeds", 2, "--workers", 1, "--out", finished)
+    assert "belongs to another plan" in line
+    assert [f.read_bytes() for f in ledger.parts(finished)][: len(before)] == before
+
+
+def test_a_corrupt_line_in_the_middle_is_named(finished, refuse):
+    part = max(ledger.parts(finished), key=lambda f: f.stat().st_size)
+    lines = part.read_bytes().split(b"\n")
+    lines[1] = lines[1][: len(lines[1]) // 2]
+    part.write_bytes(b"\n".join(lines))
+    before = part.read_bytes()
+    assert f"{part.name}, line 2" in refuse(*LITTLE, "--out", finished)
+    assert part.read_bytes() == before
+
+
+def test_a_torn_last_line_is_repaired_and_replayed(finished):
+    whole = {r["key"]: r["payload"] for r in ledger.read(finished) if r["kind"] != "attempt"}
+    part = max(ledger.parts(finished), key=lambda f: f.stat().st_size)
+    last = json.loads(part.read_bytes().split(b"\n")[-2])
+    assert last["kind"] == "cohort"
+    os.truncate(part, part.stat().st_size - 9)
+    done = launch(*LITTLE, "--out", finished)
+    assert "cut off in the middle of a write" in done.stdout
+    assert {r["key"]: r["payload"] for r in ledger.read(finished) if r["kind"] != "attempt"} == whole
+
+
+def test_report_on_a_directory_without_a_ledger(tmp_path, capsys):
+    from bench.cli import main
+
+    assert main(["report", str(tmp_path)]) == 2
+    assert "holds no ledger" in capsys.readouterr().err
