@@ -64,6 +64,8 @@ def order(args: argparse.Namespace) -> Order:
 
     if args.workers is not None and args.workers < 1:
         raise InputError(f"--workers {args.workers}: give 1 or more")
+    if args.workers is not None and args.data_parallel:
+        raise InputError("--workers and --data-parallel exclude each other: all processes train each cohort together")
     if not args.snapshot_seconds >= 0:
         raise InputError(f"--snapshot-seconds {args.snapshot_seconds}: give 0 or more")
     return Order(

@@ -84,7 +84,7 @@ class Schedule(Protocol[S]):
     horizon: str
 
     def init(self) -> S:
-        """State before update 0: None or a (nested) NamedTuple of numbers."""
+        """State before update 0: None or a (nested) tuple of numbers."""
         ...
 
     def __call__(self, state: S, clock: Clock, seen: Signals | None) -> tuple[Setting, S]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 import schedules
 import tasks
@@ -18,25 +19,29 @@ def show(what: str, console: Console) -> None:
 
 
 def _tasks() -> Table:
-    table = Table("task", "family", "full budget", "metric", "optimizer", "data", title="Tasks")
+    table = Table(
+        "task", "family", "full budget", "metric", "chance", "optimizer", "data", title="Tasks", show_lines=True
+    )
     for name in tasks.CATALOGUE:
         task = tasks.parse(name)
         metric = f"{task.metric} ({task.direction})"
-        table.add_row(name, task.family, f"{task.epochs:g} epochs", metric, task.optimizer, task.source)
+        row = (name, task.family, f"{task.epochs:g} epochs", metric, task.chance, task.optimizer, task.source)
+        table.add_row(*map(Text, row))
     return table
 
 
 def _schedules() -> Table:
-    table = Table("schedule", "what it is", "horizon", "source", title="Schedules")
+    table = Table("schedule", "what it is", "formula", "horizon", "source", title="Schedules", show_lines=True)
     for name, factory in schedules.CATALOGUE.items():
-        table.add_row(name, _summary(factory), getattr(factory, "horizon", ""), getattr(factory, "paper", ""))
+        row = (name, _summary(factory), factory.formula, factory.horizon, factory.paper)
+        table.add_row(*map(Text, row))
     return table
 
 
 def _suites() -> Table:
-    table = Table("suite", "what it is", "cells", title="Suites")
+    table = Table("suite", "what it is", "tasks", title="Suites", show_lines=True)
     for name, suite in SUITES.items():
-        table.add_row(name, _summary(suite), ", ".join(g.task for g in suite().grids))
+        table.add_row(name, _summary(suite), "\n".join(g.task for g in suite().grids))
     return table
 
 

@@ -142,14 +142,14 @@ class Training:
         scores = self.engine.evaluate("control", sound), self.engine.evaluate("test", sound)
         finite = {row: ct for row, *ct in zip(sound, *scores, strict=True) if all(s["finite"] for s in ct)}
         last = [row for row in finite if row in ending]
-        anew = dict(zip(last, self.engine.recalibrated("test", last) or [None] * len(last), strict=True))
+        anew = dict(zip(last, self.engine.recalibrated("test", last) or (), strict=False))  # empty without BatchNorm
         losses = self.trace.losses()
         gone = [i for row in due if row not in finite for i in self.lose(row)]
         for row, (control, test) in finite.items():
             self.note(row, losses[row], control, test)
             best = self.best(row, control, test)
             for i in ending.get(row, ()):
-                results = record.finished(best, self.feed.epoch_steps, control, test, anew[row])
+                results = record.finished(best, self.feed.epoch_steps, control, test, anew.get(row))
                 self.desk.write("cell", self.cells[i].id, self.about(i, row) | results)
                 gone.append(i)
             if on_grid:  # off the grid a neighbour's end may not change what others see or count as best
@@ -226,7 +226,7 @@ class Training:
             return
         self.step, self.segments, self.retired = state["step"], state["segments"], state["retired"]
         self.roster = Roster(tuple(map(tuple, state["riders"])))
-        self.members = [Member(*m[:-1], m[-1] and Best(*m[-1])) for m in state["members"]]
+        self.members = [Member(*m)._replace(best=m[-1] and Best(*m[-1])) for m in state["members"]]
         self.states = [unpack(s.init(), packed) for s, packed in zip(self.schedules, state["states"], strict=True)]
         self.trace.load(state["trace"])
         self.engine.load_state_dict(state["engine"])

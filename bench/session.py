@@ -19,9 +19,14 @@ from bench.forecast import Forecast
 from bench.plan import EngineName, Grid, Plan, build
 from bench.record import ledger
 from bench.record.preempt import PREEMPTED, Flag
-from bench.work import Site
+from bench.work import Site, crew
 
-DONE, FAILED, BAD_INPUT = 0, 1, 2
+DONE, FAILED = 0, 1
+
+ONE_OF_SEVERAL = (
+    "accelerate launch was asked for several processes and started one, as it does on a CPU; for two, "
+    "ACCELERATE_USE_CPU=true torchrun --nproc_per_node 2 bench/run.py (one process uses all cores already)"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +88,7 @@ def prepare(order: Order, device: str = "cpu") -> Prepared:
         return replace(grid, task=task.name, schedules=tuple(s.text for s in named), optimizer=optimizer)
 
     def chosen(task: Task, optimizer: str, cells: int) -> EngineName:
-        return engine.choose(task, engine.optim.parse(optimizer), cells, device, order.engine)
+        return engine.choose(task, optimizer, cells, device, order.engine)
 
     suite = replace(suite, grids=tuple(map(canonical, suite.grids)))
     return Prepared(build(suite, known, chosen), known, strategies)
@@ -121,10 +126,12 @@ def run(order: Order, console: Console) -> int:
     Raises:
         InputError: one line that says what is wrong; exit code 2.
     """
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what deterministic algorithms ask for on a GPU
     flag = Flag().install()
     world = World.here()
     prepared = prepare(order, world.device.partition(":")[0])
-    return Session(order, prepared, world, flag, console).run()
+    session = Session(order, prepared, world, flag, console if world.rank == 0 else Console(quiet=True))
+    return session.run()
 
 
 class Session:
@@ -140,6 +147,8 @@ class Session:
         self.main = world.rank == 0
 
     def run(self) -> int:
+        if self.site.accelerator is not None:
+            self.check_data_parallel()
         done = self.open()
         todo = [cohort for cohort in self.mine.cohorts if cohort.id not in done]
         if self.main:
@@ -152,6 +161,15 @@ class Session:
 
     def say(self, text: str) -> None:
         self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    def check_data_parallel(self) -> None:
+        """Refuse what several processes cannot share, before anything is written.
+
+        Raises:
+            InputError: a model with BatchNorm, or a batch that cannot be cut into equal parts.
+        """
+        for cohort in {c.task: c for c in self.mine.cohorts}.values():
+            crew(cohort, self.prepared.tasks[cohort.task], self.site)
 
     def open(self) -> set[str]:
         """Ids of the cohorts already done in this directory, which must be of this plan; writes the plan's row."""
@@ -176,6 +194,10 @@ class Session:
         plan = self.prepared.plan
         for note in plan.notes:
             self.say(f"note: {note}")
+        if self.order.data_parallel and self.world.size == 1:
+            self.say("note: --data-parallel changes nothing in a world of one process")
+        if "MASTER_PORT" in os.environ and "WORLD_SIZE" not in os.environ:  # what accelerate then leaves behind
+            self.say(f"note: {ONE_OF_SEVERAL}")
         if todo:
             where = f"{len(todo)} to do here, into {self.directory}"
             self.say(f"Suite {plan.suite}: {len(plan.cells):,} cells in {len(plan.cohorts)} cohorts, {where}")

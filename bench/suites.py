@@ -27,7 +27,7 @@ EVERY = (
     "rex",
     "wsd",
     "onecycle",
-    "plateau",
+    "plateau(patience=2)",
 )
 """The strategies of `core`: every kind of decay that people reach for first."""
 
@@ -54,7 +54,7 @@ def core() -> Suite:
 
 def smoke() -> Suite:
     """The families of `core` in under a minute: does everything work here?"""
-    few = ("constant", "cosine", "plateau")
+    few = ("constant", "cosine", "plateau(patience=0)")
     grids = [replace(g, schedules=few, budgets=(0.1, 0.25), seeds=2) for g in core().grids]
     return Suite("smoke", tuple(grids))
 

@@ -8,15 +8,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import schedules
 import tasks
-from bench.contract import Cohort
+from bench.contract import Cohort, Engine, Task
 from bench.loop import GO, SAVE, STOP, Desk, Training
 from bench.record import attempt
 from bench.record.ledger import Ledger
 from bench.record.preempt import Flag
+
+if TYPE_CHECKING:
+    from bench.engine.feed import Feed
 
 
 @dataclass(frozen=True)
@@ -42,18 +45,28 @@ def train(cohort: Cohort, site: Site, ledger: Ledger | None, flag: Flag, told: C
     """Train one cohort to its end; False when the flag stopped it, with a snapshot written."""
     import torch
 
-    from bench import engine
-    from bench.engine.feed import Feed
-
     torch.set_num_threads(cohort.threads)
     torch.use_deterministic_algorithms(True)
     task = tasks.parse(cohort.task)
     known = {c.schedule: schedules.parse(c.schedule) for c in cohort.cells}
+    feed, engine = crew(cohort, task, site)
+    verdict = _agreed(site.accelerator, flag, site.cadence) if feed.world > 1 else _alone(flag, site.cadence)
+    return Training(cohort, task, known, engine, feed, Desk(site.directory, ledger, verdict, told)).run()
+
+
+def crew(cohort: Cohort, task: Task, site: Site) -> tuple[Feed, Engine]:
+    """The feed and the engine of a cohort, one member at its initial weights.
+
+    Raises:
+        InputError: an optimizer or a model that the engine or this number of processes cannot train.
+    """
+    from bench import engine
+    from bench.engine.feed import Feed
+
     rank, world = (site.accelerator.process_index, site.accelerator.num_processes) if site.accelerator else (0, 1)
-    feed = Feed(task, cohort.seed, site.device, torch.float32, rank, world)
-    crew = engine.create(cohort.engine, feed, cohort.cells[0].optimizer, cohort.cells[0].weight_decay, site.accelerator)
-    verdict = _agreed(site.accelerator, flag, site.cadence) if world > 1 else _alone(flag, site.cadence)
-    return Training(cohort, task, known, crew, feed, Desk(site.directory, ledger, verdict, told)).run()
+    feed = Feed(task, cohort.seed, site.device, rank=rank, world=world)
+    first = cohort.cells[0]
+    return feed, engine.create(cohort.engine, feed, first.optimizer, first.weight_decay, site.accelerator)
 
 
 def _alone(flag: Flag, cadence: float) -> Callable[[int], int]:

@@ -50,11 +50,13 @@ class Draw:
     def uniform(self, *shape: int) -> Array:
         """Uniform on [0, 1) with 53 bits, float64."""
         words = self._words.random_raw(int(np.prod(shape, dtype=int)))
-        return (np.asarray(words) >> np.uint64(11)).reshape(shape) * 2.0**-53
+        values: Array = (np.asarray(words) >> np.uint64(11)).reshape(shape) * 2.0**-53
+        return values
 
     def integers(self, low: int, high: int, *shape: int) -> Array:
         """Uniform on low .. high - 1, int64."""
-        return low + np.floor(self.uniform(*shape) * (high - low)).astype(np.int64)
+        values: Array = low + np.floor(self.uniform(*shape) * (high - low)).astype(np.int64)
+        return values
 
     def normal(self, *shape: int) -> Array:
         """Nearly standard normal (mean 0, variance 1, |x| <= 6): the sum of twelve uniforms, less 6."""

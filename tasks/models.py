@@ -1,17 +1,19 @@
 """Small models for the embedded tasks. Initial weights come from torch's global generator.
 
-B = batch, C = channels, K = classes.
+B = batch, C = channels, T = frames, K = classes.
 """
 
 from __future__ import annotations
 
-from torch import nn
+from itertools import pairwise
+
+from torch import Tensor, nn
 
 
 def mlp(*widths: int) -> nn.Module:
-    """Flatten, then linear layers of these widths with ReLU between: mlp(784, 128, 10)."""
+    """Flatten, then linear layers of these widths with ReLU between, such as 784, 128, 10."""
     layers: list[nn.Module] = [nn.Flatten()]
-    for inside, outside in zip(widths[:-1], widths[1:], strict=True):
+    for inside, outside in pairwise(widths):
         layers += [nn.Linear(inside, outside), nn.ReLU()]
     return nn.Sequential(*layers[:-1])
 
@@ -28,3 +30,24 @@ def cnn8(classes: int) -> nn.Module:
         nn.Flatten(),
         nn.Linear(32 * 4 * 4, classes),
     )
+
+
+class Pooled(nn.Module):
+    """Mean over the frames that are there: those where the last input channel is 1."""
+
+    def __init__(self, body: nn.Module, head: nn.Module):
+        super().__init__()
+        self.body, self.head = body, head
+
+    def forward(self, x_BCT: Tensor) -> Tensor:
+        there_B1T = x_BCT[:, -1:]
+        pooled: Tensor = self.head((self.body(x_BCT) * there_B1T).sum(-1) / there_B1T.sum(-1))
+        return pooled
+
+
+def cnn1d(channels: int, width: int, classes: int) -> nn.Module:
+    """Two convolutions of 5 frames, a masked mean over time, and a linear layer, for frames [B, C, T]."""
+    body = nn.Sequential(
+        nn.Conv1d(channels, width, 5, padding=2), nn.ReLU(), nn.Conv1d(width, width, 5, padding=2), nn.ReLU()
+    )
+    return Pooled(body, nn.Linear(width, classes))

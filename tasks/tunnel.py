@@ -35,7 +35,7 @@ def linreg() -> Task:
         epochs=100,
         metric="mse",
         direction="min",
-        optimizer="sgd",
+        optimizer="sgd(momentum=0.0)",
         weight_decay=0.0,
         peak_lrs=(0.01, 0.1, 0.4),
         layers="mlp",
@@ -51,7 +51,7 @@ def linreg() -> Task:
 
 @cache
 def load_linreg() -> Data:
-    """x [n, 1] and y [n, 1] from the same law, independently: 100 / 200 / 1,000 examples."""
+    """Inputs x [n, 1] and targets y [n, 1] from the same law, independently: 100 / 200 / 1,000 examples."""
     return Data(*(_line_sample(n, seed) for seed, n in enumerate((100, 200, 1000))))
 
 
@@ -106,7 +106,7 @@ def quadratic() -> Task:
         epochs=20,
         metric="excess",
         direction="min",
-        optimizer="sgd",
+        optimizer="sgd(momentum=0.0)",
         weight_decay=0.0,
         peak_lrs=(0.1, 0.3, 1.0),
         layers="mlp",
@@ -146,6 +146,8 @@ def _bowl() -> nn.Module:
 
     class Bowl(nn.Module):
         """Residuals sqrt(h) (w - z), whose half squared norm is the loss."""
+
+        root: Tensor
 
         def __init__(self) -> None:
             super().__init__()

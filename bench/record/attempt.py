@@ -20,7 +20,7 @@ def describe(plan: str, device: str, threads: int) -> dict[str, Any]:
     """Provenance of this process. Equal fingerprints promise equal payloads, bit for bit."""
     versions = {name: _version(name) for name in PACKAGES}
     processor = _processor()
-    environment = [versions["torch"], versions["numpy"], versions["transformers"], device, str(threads), processor]
+    environment = (*(versions[name] for name in ("torch", "numpy", "transformers")), device, threads, processor)
     commit, dirty = _commit()
     return {
         "plan": plan,
@@ -33,7 +33,7 @@ def describe(plan: str, device: str, threads: int) -> dict[str, Any]:
         "device": device,
         "processor": processor,
         "threads": threads,
-        "fingerprint": digest("\n".join(environment)),
+        "fingerprint": digest("\n".join(map(str, environment))),
     }
 
 

@@ -1,0 +1,166 @@
+"""From a formula to a schedule: the decorator, and what a built schedule can do."""
+
+from __future__ import annotations
+
+import inspect
+import textwrap
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from itertools import takewhile
+from typing import Any, get_type_hints
+
+from bench.call import render
+from bench.contract import Clock, Schedule, Setting, Signals
+from schedules.arguments import fit
+
+SEES: dict[str, tuple[Callable[[Clock], Any], str | None]] = {
+    "progress": (lambda clock: clock.progress, "relative"),
+    "epoch": (lambda clock: clock.epoch, "absolute"),
+    "clock": (lambda clock: clock, None),
+}
+"""What the first parameter's name says: what a curve is drawn over, and the horizon that follows from it."""
+
+
+@dataclass(frozen=True)
+class Built:
+    """A schedule with its settings. Equal texts are equal schedules."""
+
+    text: str
+    machine: Any = field(compare=False)  # what was decorated, with its settings
+    needs: frozenset[str] = field(compare=False)
+    horizon: str = field(compare=False)
+
+    def __repr__(self) -> str:
+        return self.text
+
+    def init(self) -> Any:
+        """State before update 0: None or a (nested) tuple of numbers."""
+        return self.machine.init()
+
+    def __call__(self, state: Any, clock: Clock, seen: Signals | None = None) -> tuple[Setting, Any]:
+        """Setting for the update at `clock.step`, and the next state. Pure."""
+        answer, state = self.machine(state, clock, seen)
+        return answer if isinstance(answer, Setting) else Setting(answer), state
+
+    def at(self, *points: float) -> tuple[float, ...]:
+        """Factors of a curve at points of progress, or of epochs if it is drawn over epochs.
+
+        Combinators count updates, which a point lacks: see `factors`.
+        """
+        clocks = [Clock(point, 1, 1, 1.0) for point in points]  # type: ignore[arg-type]  # either quotient is the point
+        return tuple(self(None, clock)[0].factor for clock in clocks)
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """An open-loop schedule's machine: a function of what it sees, without state."""
+
+    function: Callable[..., float | Setting]
+    sees: Callable[[Clock], Any] | None
+    settings: dict[str, Any]
+
+    def init(self) -> None:
+        return None
+
+    def __call__(self, state: Any, clock: Clock, seen: Signals | None) -> tuple[float | Setting, Any]:
+        where = () if self.sees is None else (self.sees(clock),)
+        return self.function(*where, **self.settings), state
+
+
+def schedule(
+    *, paper: str, needs: Iterable[str] = (), horizon: str | None = None
+) -> Callable[[Callable[..., Any]], Callable[..., Built]]:
+    """Make a factory of schedules from a formula. It registers nothing: `schedules.CATALOGUE` is written by hand.
+
+    A function `curve(progress, *, settings)` is open loop. Its first parameter is named for what it is drawn over:
+    `progress` (horizon relative), `epoch` (absolute) or `clock` (then say which); without one there is no horizon.
+    A frozen dataclass with `init()` and `__call__(state, clock, seen)` is closed loop or a combinator; its own `needs`
+    and `horizon`, where it has them, go before those given here. Either answers with a factor or a `Setting`.
+    Settings are checked against their annotations (`schedules.arguments`) when a schedule is built.
+
+    Raises:
+        TypeError: the first parameter has another name, or nothing says the horizon.
+    """
+
+    def decorate(rule: Callable[..., Any]) -> Callable[..., Built]:
+        machine, reach, settings = _machine(rule, horizon)
+        signature = inspect.Signature(settings)
+
+        def factory(*args: Any, **kwargs: Any) -> Built:
+            given = signature.bind(*args, **kwargs)
+            for name, value in given.arguments.items():
+                given.arguments[name] = fit(rule.__name__, name, value, signature.parameters[name].annotation)
+            given.apply_defaults()
+            it = machine(**given.arguments)
+            needed = frozenset(getattr(it, "needs", needs))
+            return Built(_text(rule.__name__, settings, given.arguments), it, needed, getattr(it, "horizon", reach))
+
+        for name in ("__name__", "__qualname__", "__module__", "__doc__"):
+            setattr(factory, name, getattr(rule, name))
+        vars(factory).update(paper=paper, horizon=reach, formula=_formula(rule), __signature__=signature)
+        return factory
+
+    return decorate
+
+
+def _machine(rule: Any, horizon: str | None) -> tuple[Callable[..., Any], str, list[inspect.Parameter]]:
+    """How to make the machine, its horizon, and its settings with what they may be."""
+    hints = get_type_hints(rule, include_extras=True)
+    settings = [p.replace(annotation=hints[p.name]) for p in inspect.signature(rule).parameters.values()]
+    if isinstance(rule, type):
+        return rule, horizon or "none", settings
+    sees = None
+    if settings and settings[0].kind is not inspect.Parameter.KEYWORD_ONLY:
+        first = settings.pop(0).name
+        if first not in SEES:
+            raise TypeError(f"{rule.__name__}({first}, ...): the first parameter is one of {', '.join(SEES)}")
+        sees, follows = SEES[first]
+        horizon = follows or horizon
+        if horizon is None:
+            raise TypeError(
+                f"{rule.__name__}({first}, ...): say the horizon, as in @schedule(paper=..., horizon='none')"
+            )
+    return lambda **chosen: Curve(rule, sees, chosen), horizon or "none", settings
+
+
+def _text(name: str, settings: list[inspect.Parameter], chosen: dict[str, Any]) -> str:
+    """The call a reader would type: defaults left out, 1.0 written as 1."""
+    other = {p.name: _plain(chosen[p.name]) for p in settings if chosen[p.name] != p.default}
+    leading = [p.name for p in settings if p.kind is not p.KEYWORD_ONLY]
+    return render(name, [other.pop(k) for k in leading], other)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_plain(v) for v in value]
+    return int(value) if isinstance(value, float) and value.is_integer() and value < 1e6 else value
+
+
+def _formula(rule: Any) -> str:
+    """The first indented block of a docstring."""
+    lines = inspect.cleandoc(rule.__doc__ or "").split("\n")
+    start = next((i for i, line in enumerate(lines) if line.startswith("    ")), len(lines))
+    block = list(takewhile(lambda line: not line or line.startswith("    "), lines[start:]))
+    return textwrap.dedent("\n".join(block)).strip()
+
+
+def factors(it: Schedule[Any], total: int, epoch_steps: int, peak_lr: float) -> list[Setting]:
+    """Every setting of an open-loop schedule over `total` updates."""
+    state, settings = it.init(), []
+    for step in range(total):
+        setting, state = it(state, Clock(step, total, epoch_steps, peak_lr), None)
+        settings.append(setting)
+    return settings
+
+
+def pack(state: Any) -> Any:
+    """A schedule's state as numbers and lists of them, fit for a snapshot."""
+    return [pack(part) for part in state] if isinstance(state, tuple) else state
+
+
+def unpack(like: Any, packed: Any) -> Any:
+    """The state that was packed; `like` is the schedule's `init()`, which has its shape."""
+    if not isinstance(like, tuple):
+        return packed
+    parts = [unpack(*pair) for pair in zip(like, packed, strict=True)]
+    return type(like)(*parts) if hasattr(like, "_fields") else tuple(parts)

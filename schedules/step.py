@@ -1,0 +1,22 @@
+"""Decay in steps."""
+
+from __future__ import annotations
+
+from math import pow
+
+from schedules.arguments import Positive, Share
+from schedules.schedule import schedule
+
+
+@schedule(paper="torch.optim.lr_scheduler.StepLR")
+def step(epoch: float, *, every: Positive = 5.0, gamma: Share = 0.1) -> float:
+    r"""Step decay: multiply by `gamma` every so many epochs.
+
+    With e the epochs trained,
+
+        factor(e) = gamma^floor(e / every)
+
+    >>> step(every=2, gamma=0.5).at(1.99, 2, 3.99, 4)
+    (1.0, 0.5, 0.5, 0.25)
+    """
+    return pow(gamma, epoch * (1 + 1e-15) // every)  # 0.3 / 0.1 falls short of 3 by its last bit

@@ -1,0 +1,204 @@
+"""What every schedule of the catalogue keeps, found by the catalogue itself."""
+
+import inspect
+import io
+import json
+import math
+import random
+from itertools import pairwise
+from typing import Annotated, Literal, get_args, get_origin
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import schedules
+from bench.contract import Clock, Schedule, Setting, Signals
+from schedules.schedule import factors, pack, unpack
+from tests.schedules.examples import EPOCH_STEPS, EXAMPLES, T, losses, run
+
+every_example = pytest.mark.parametrize("text", EXAMPLES)
+every_open_loop = pytest.mark.parametrize("text", [t for t in EXAMPLES if not schedules.parse(t).needs])
+every_closed_loop = pytest.mark.parametrize("text", [t for t in EXAMPLES if schedules.parse(t).needs])
+every_name = pytest.mark.parametrize("name", schedules.CATALOGUE)
+
+
+@every_name
+def test_the_catalogue_has_examples_of_each(name):
+    assert any(name == text.partition("(")[0] for text in EXAMPLES)
+
+
+@every_name
+def test_a_docstring_has_formula_source_and_doctest(name):
+    factory = schedules.CATALOGUE[name]
+    assert factory.__name__ == name
+    assert "factor" in factory.formula
+    assert " = " in factory.formula
+    assert ">>>" not in factory.formula
+    assert factory.paper
+    assert ">>> " in factory.__doc__
+    assert factory.horizon in ("none", "relative", "absolute", "as given")
+
+
+@every_example
+def test_a_built_schedule_follows_the_protocol(text):
+    schedule = schedules.parse(text)
+    assert isinstance(schedule, Schedule)
+    assert schedule.horizon in ("none", "relative", "absolute")
+    assert schedule.needs <= {"loss", "grad_norm", "control"}
+    setting, _ = schedule(schedule.init(), Clock(0, T, EPOCH_STEPS, 0.1), Signals(1.0, 1.0))
+    assert isinstance(setting, Setting)
+
+
+@every_example
+def test_text_parses_back_and_is_canonical(text):
+    schedule = schedules.parse(text)
+    assert schedule.text == text
+    assert schedules.parse(schedule.text) == schedule
+    assert str(schedule) == schedule.text
+
+
+def test_defaults_and_spelling_do_not_change_a_schedule():
+    same = ["wsd", "wsd()", "wsd( cooldown = 2e-1 )", "wsd(cooldown=0.2, shape='linear')"]
+    assert {schedules.parse(text).text for text in same} == {"wsd"}
+    assert schedules.parse("step(every=3)") == schedules.parse("step(every=3.0)") != schedules.parse("step")
+    assert [s.text for s in schedules.parse_list("cosine, wsd(cooldown=1.0)")] == ["cosine", "wsd(cooldown=1)"]
+
+
+@every_example
+def test_factors_are_finite_and_never_negative_and_one_at_the_peak(text):
+    trace = [setting.factor for setting in run(schedules.parse(text))[0]]
+    assert all(0 <= factor <= 1 for factor in trace)
+    assert max(trace) == 1
+
+
+@every_example
+def test_a_factor_never_jumps_beyond_its_declared_slope(text):
+    trace = [setting.factor for setting in run(schedules.parse(text))[0]]
+    steepest = max(abs(a - b) for a, b in pairwise(trace)) * T
+    assert steepest <= EXAMPLES[text] * (1 + 1e-9)
+    if EXAMPLES[text] < math.inf:
+        assert steepest >= 0.9 * EXAMPLES[text], "the declared slope is too generous to catch anything"
+
+
+@every_open_loop
+def test_the_order_of_asking_does_not_matter(text):
+    schedule = schedules.parse(text)
+    steps = list(range(T))
+    random.Random(0).shuffle(steps)
+    trace = factors(schedule, T, EPOCH_STEPS, 0.1)
+    for step in steps:
+        assert schedule(schedule.init(), Clock(step, T, EPOCH_STEPS, 0.1), None)[0] == trace[step]
+
+
+@every_open_loop
+def test_open_loop_ignores_signals(text):
+    schedule = schedules.parse(text)
+    assert run(schedule)[0] == factors(schedule, T, EPOCH_STEPS, 0.1)
+
+
+@every_closed_loop
+def test_closed_loop_is_pure(text):
+    schedule = schedules.parse(text)
+    settings_, states = run(schedule)
+    seen = losses()
+    for step in reversed(range(T)):
+        setting, following = schedule(states[step], Clock(step, T, EPOCH_STEPS, 0.1), Signals(seen[step], 1.0))
+        assert setting == settings_[step]
+        assert step == T - 1 or following == states[step + 1]
+
+
+def through_json(packed):
+    return json.loads(json.dumps(packed))
+
+
+def through_torch(packed):
+    file = io.BytesIO()
+    torch.save(packed, file)
+    file.seek(0)
+    return torch.load(file, weights_only=True)
+
+
+@every_example
+@pytest.mark.parametrize("channel", [through_json, through_torch])
+def test_a_state_survives_saving(text, channel):
+    schedule = schedules.parse(text)
+    for state in run(schedule)[1][:: T // 8]:
+        again = unpack(schedule.init(), channel(pack(state)))
+        assert again == state
+        assert repr(again) == repr(state)  # the types, too, and which of the equal zeros
+
+
+@every_closed_loop
+def test_resuming_at_any_step_changes_no_bit(text):
+    schedule, total = schedules.parse(text), 60
+    whole, states = run(schedule, total, 5)
+    assert len({s.factor for s in whole}) > 1, "nothing happens in this example"
+    for start in range(total):
+        state = unpack(schedule.init(), through_json(pack(states[start])))
+        assert run(schedule, total, 5, state, start)[0] == whole[start:]
+
+
+@every_example
+@pytest.mark.parametrize("total", [1, 2, 10**10])
+def test_budgets_of_one_update_and_of_ten_billion(text, total):
+    schedule = schedules.parse(text)
+    for epoch_steps in (1, 7, 10**4):
+        for step in sorted({0, total // 3, total // 2, total - 1}):
+            clock = Clock(step, total, epoch_steps, 0.1)
+            (factor, _), _ = schedule(schedule.init(), clock, Signals(1.0, 1.0))
+            assert 0 <= factor <= 1
+
+
+# ------------------------------------------------------- any settings that the annotations allow, by Hypothesis
+
+
+def values(hint):
+    """What `hint` allows, as it says itself."""
+    origin, inner = get_origin(hint), get_args(hint)
+    if origin is Annotated and inner[0] is int:
+        return st.integers(int(inner[1].low), 20)
+    if origin is Annotated:
+        low, high, ends = inner[1]
+        return st.floats(low, high, exclude_min=ends[0] == "(", exclude_max=ends[1] == ")")
+    if origin is Literal:
+        return st.sampled_from(inner)
+    if hint is bool:
+        return st.booleans()
+    return st.one_of(*map(values, inner))
+
+
+def leaves(factory):
+    given = {k: values(p.annotation) for k, p in inspect.signature(factory).parameters.items()}
+    return st.fixed_dictionaries({}, optional=given).map(lambda chosen: factory(**chosen))
+
+
+@st.composite
+def combined(draw, inner):
+    of = {k: p.annotation for k, p in inspect.signature(schedules.warmup).parameters.items()}
+    if draw(st.booleans()):
+        length = draw(st.sampled_from(["epochs", "fraction"]))
+        value = draw(values(of[length]).filter(lambda x: x is not None))
+        return schedules.warmup(draw(inner), **{length: value}, first=draw(values(of["first"])))
+    parts = draw(st.lists(inner, min_size=1, max_size=3))
+    weights = draw(st.lists(st.integers(1, 9), min_size=len(parts), max_size=len(parts)))
+    scales = draw(st.none() | st.lists(st.floats(1e-9, 1), min_size=len(parts), max_size=len(parts)))
+    return schedules.stages(parts, [w / sum(weights) for w in weights], scales=scales)
+
+
+def anything():
+    simple = [factory for name, factory in schedules.CATALOGUE.items() if name not in ("warmup", "stages")]
+    return st.recursive(st.one_of(*map(leaves, simple)), combined, max_leaves=4)
+
+
+@settings(max_examples=200, deadline=None)
+@given(anything(), st.sampled_from([1, 2, 3, 10, 997, 10**10]), st.sampled_from([1, 3, 100]), st.data())
+def test_any_settings_give_a_sound_schedule(schedule, total, epoch_steps, data):
+    assert schedules.parse(schedule.text) == schedule
+    assert schedules.parse(schedule.text).text == schedule.text
+    step = data.draw(st.integers(0, total - 1))
+    state = unpack(schedule.init(), pack(schedule.init()))
+    (factor, momentum), _ = schedule(state, Clock(step, total, epoch_steps, 0.1), Signals(1.0, 1.0))
+    assert 0 <= factor <= 1
+    assert momentum is None or 0 <= momentum < 1

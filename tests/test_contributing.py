@@ -1,0 +1,74 @@
+"""CONTRIBUTING.md, executed as it stands: a schedule, a task and a suite of one's own, compared in one run."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from bench.record import ledger
+from tests.runs import ROOT
+
+TEXT = (ROOT / "CONTRIBUTING.md").read_text()
+
+
+def blocks(kind):
+    """(what stands after the kind, code) of every marked block."""
+    return re.findall(rf"<!-- {kind}: (.+?) -->\n```\w+\n(.*?)```\n<!-- end -->", TEXT, flags=re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """A copy of the project with everything added that CONTRIBUTING.md shows."""
+    folder = tmp_path_factory.mktemp("contribution") / "glideslope"
+    for part in ("bench", "schedules", "tasks"):
+        shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+    for name, code in blocks("file"):
+        (folder / name).write_text(code)
+    for place, line in blocks("line"):
+        name, dictionary = place.split()
+        entry = line.strip().rstrip(",").split(": ")[1]
+        path = folder / name
+        package = path.parent.name
+        text = path.read_text()
+        opening = re.search(rf"^{dictionary}.* = {{$", text, flags=re.MULTILINE)
+        assert opening, f"{name} has no {dictionary} = {{"
+        text = text[: opening.end()] + "\n" + line.rstrip("\n") + text[opening.end() :]
+        path.write_text(text.replace("from __future__ import annotations\n", IMPORT.format(package, entry), 1))
+    return folder
+
+
+IMPORT = "from __future__ import annotations\n\nfrom {0}.{1} import {1}\n"
+
+
+def test_the_command_compares_what_was_added(project):
+    ((_, command),) = blocks("command")
+    assert command.split()[:2] == ["accelerate", "launch"]
+    settings = os.environ | {"ACCELERATE_USE_CPU": "true", "COLUMNS": "120"}
+    done = subprocess.run(
+        [sys.executable, *command.split()[2:]], cwd=project, env=settings, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "halving" in done.stdout
+    assert "parity" in done.stdout
+    cells = [r["payload"] for r in ledger.read(project / "runs" / "mine") if r["kind"] == "cell"]
+    assert len(cells) == 3 * 2 * 3 * 3
+    assert {c["schedule"] for c in cells} == {"constant", "halving", "wsd(cooldown=0.3)"}
+
+
+@pytest.mark.parametrize(("tool", "rest"), [("ruff", ["check"]), ("ruff", ["format", "--check"])])
+def test_what_is_shown_keeps_the_rules_it_asks_for(project, tool, rest):
+    added = [name for name, _ in blocks("file") if "/" in name]
+    command = [sys.executable, "-m", tool, *rest, "--config", str(ROOT / "pyproject.toml"), *added]
+    done = subprocess.run(command, cwd=project, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_its_doctest_holds(project):
+    command = [sys.executable, "-m", "doctest", "schedules/halving.py"]
+    settings = os.environ | {"PYTHONPATH": str(project)}
+    done = subprocess.run(command, cwd=project, env=settings, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+    assert not done.stdout

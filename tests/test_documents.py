@@ -1,0 +1,59 @@
+"""README and its neighbours: the commands are there, links lead somewhere, and names that they use exist."""
+
+import re
+import subprocess
+
+import pytest
+
+import schedules
+import tasks
+from bench.suites import SUITES
+from tests.runs import ROOT
+
+TRACKED = subprocess.run(["git", "ls-files", "*.md"], cwd=ROOT, capture_output=True, text=True, check=True)
+PAGES = sorted(ROOT / name for name in TRACKED.stdout.split())
+
+
+def block(page, name):
+    text = (ROOT / page).read_text()
+    return re.search(rf"<!-- {name} -->\n```\w+\n(.*?)```\n<!-- end -->", text, flags=re.DOTALL).group(1)
+
+
+def test_the_readme_opens_with_the_two_commands():
+    main, tests = block("README.md", "command: main"), block("README.md", "command: tests")
+    assert main.count("\n") == tests.count("\n") == 1
+    assert "accelerate launch bench/run.py" in main
+    assert tests.rstrip().endswith("pytest")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text()):
+        if not target.startswith(("http:", "https:", "mailto:")):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_the_suites_name_what_there_is():
+    for make in SUITES.values():
+        for grid in make().grids:
+            assert tasks.parse(grid.task).name == grid.task
+            assert [schedules.parse(text).text for text in grid.schedules] == list(grid.schedules)
+
+
+def test_core_has_what_it_promises():
+    """The strategies, budgets, peak LRs and seeds that the README and the issue name."""
+    core = SUITES["core"]()
+    by_task = {g.task: g for g in core.grids}
+    names = {"constant", "exponential", "step", "stages", "polynomial", "linear", "cosine", "inverse_sqrt", "rex"}
+    for task in ("digits", "mnist5k", "vowels"):
+        grid = by_task[task]
+        assert {s.partition("(")[0] for s in grid.schedules} == names | {"wsd", "onecycle", "plateau"}
+        assert grid.budgets == (0.1, 0.25, 0.5, 1.0)
+        assert len(grid.peak_lrs or tasks.parse(task).peak_lrs) == 3
+    for task in ("grammar", "scenes"):
+        grid = by_task[task]
+        assert {"constant", "step", "linear", "cosine", "rex", "wsd"} <= set(grid.schedules)
+        assert set(grid.budgets) >= {0.25, 1.0}
+        assert len(grid.peak_lrs or tasks.parse(task).peak_lrs) >= 2
+    assert all(g.seeds >= 3 for g in core.grids)
+    assert {tasks.parse(g.task).family for g in core.grids} == {"image", "detection", "text", "speech", "tunnel"}
