@@ -105,9 +105,13 @@ class World:
 
     @classmethod
     def here(cls) -> World:
+        import torch
         from accelerate import PartialState
+        from accelerate.utils import parse_flag_from_env
 
-        state = PartialState()
+        # Unless told that it is on CPUs, Accelerate takes each process for the only one there.
+        cpu = parse_flag_from_env("ACCELERATE_USE_CPU") or not torch.accelerator.is_available()
+        state = PartialState(cpu=cpu)
         local = int(os.environ.get("LOCAL_WORLD_SIZE", state.num_processes))
         return cls(state.process_index, state.num_processes, local, str(state.device))
 
@@ -117,7 +121,7 @@ class World:
             return None
         from accelerate import Accelerator
 
-        return Accelerator()
+        return Accelerator(cpu=self.device == "cpu")
 
 
 def run(order: Order, console: Console) -> int:
@@ -127,8 +131,8 @@ def run(order: Order, console: Console) -> int:
         InputError: one line that says what is wrong; exit code 2.
     """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what deterministic algorithms ask for on a GPU
+    world = World.here()  # meets the other processes; until then a signal ends at once
     flag = Flag().install()
-    world = World.here()
     prepared = prepare(order, world.device.partition(":")[0])
     session = Session(order, prepared, world, flag, console if world.rank == 0 else Console(quiet=True))
     return session.run()

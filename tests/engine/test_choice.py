@@ -1,0 +1,42 @@
+"""The rule of `--engine auto`: deterministic, and as its text says."""
+
+import dataclasses
+import itertools
+import re
+from typing import get_args
+
+import pytest
+
+from bench import engine
+from bench.contract import InputError, Layers
+from bench.engine import optim
+from tests.engine.toys import toy
+
+CASES = list(itertools.product(get_args(Layers), optim.CATALOGUE, (1, 3, 4, 40), ("cpu", "cuda", "cuda:1")))
+
+
+def test_the_rule_chooses_what_its_text_says():
+    assert "4 cells or more" in engine.RULE
+    assert "an optimizer of adam, adamw, sgd," in engine.RULE
+    on_cpu, on_gpu = re.search(
+        r"on a CPU for the layers (.*), on a GPU for (.*); modules otherwise", engine.RULE
+    ).groups()
+    assert "recurrent" not in on_cpu + on_gpu
+    for layers, optimizer, cells, device in CASES:
+        task = dataclasses.replace(toy(), layers=layers)
+        pays = layers in (on_cpu if device == "cpu" else on_gpu).split(", ")
+        stacked = pays and cells >= 4 and optimizer in ("sgd", "adam", "adamw")
+        chosen = {engine.choose(task, optimizer, cells, device) for _ in range(2)}
+        assert chosen == {"stacked" if stacked else "modules"}, (layers, optimizer, cells, device)
+
+
+def test_a_wish_goes_before_the_rule():
+    assert engine.choose(toy(), "sgd", 40, wish="modules") == "modules"
+    assert engine.choose(toy(), "sgd(momentum=0.0)", 1, wish="stacked") == "stacked"
+
+
+def test_wishes_that_cannot_be_met_are_refused():
+    with pytest.raises(InputError, match="no nadam: use --engine modules, or one of adam, adamw, sgd"):
+        engine.choose(toy(), "nadam", 8, wish="stacked")
+    with pytest.raises(InputError, match="there are: auto, modules, stacked"):
+        engine.choose(toy(), "sgd", 8, wish="fast")

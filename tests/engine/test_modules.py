@@ -1,0 +1,98 @@
+"""`modules` against a training loop written by hand with torch.optim and its schedulers: bit for bit."""
+
+import math
+
+import pytest
+import torch
+from torch.nn import functional
+from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR
+
+import tasks
+from bench.contract import InputError, Move
+from bench.engine import optim
+from bench.engine.feed import Feed, key
+from tests.engine.toys import create, same, toy
+
+STEPS, FORK = 24, 9
+OPTIMIZERS = {
+    "sgd(momentum=0.0)": lambda p: torch.optim.SGD(p, 0.05, weight_decay=1e-3),
+    "sgd": lambda p: torch.optim.SGD(p, 0.05, momentum=0.9, weight_decay=1e-3),
+    "sgd(nesterov=True)": lambda p: torch.optim.SGD(p, 0.05, momentum=0.9, weight_decay=1e-3, nesterov=True),
+    "adamw": lambda p: torch.optim.AdamW(p, 0.05, betas=(0.9, optim.adamw().beta2), weight_decay=1e-3),
+}
+SCHEDULERS = {
+    "cosine": lambda optimizer: CosineAnnealingLR(optimizer, STEPS),
+    "lambda": lambda optimizer: LambdaLR(optimizer, lambda t: 0.5 * (1 + math.cos(math.pi * t / STEPS))),
+    "cut": lambda optimizer: LambdaLR(optimizer, lambda t: 1.0 if t < FORK else 0.1),
+    "constant": lambda optimizer: LambdaLR(optimizer, lambda t: 1.0),
+}
+
+
+def by_hand(task, optimizer, scheduler):
+    """Weights and buffers after training alone, and the LRs."""
+    feed, lrs = Feed(task, 0), []
+    torch.manual_seed(key(0, "init"))
+    model = task.model()
+    if task.layers == "conv2d":
+        model = model.to(memory_format=torch.channels_last)
+    steps = OPTIMIZERS[optimizer](model.parameters())
+    plan = SCHEDULERS[scheduler](steps)
+    for k in range(STEPS):
+        (images,), (labels,) = feed.batch(k)
+        loss = functional.cross_entropy(model(images), labels)
+        steps.zero_grad()
+        loss.backward()
+        lrs += plan.get_last_lr()
+        steps.step()
+        plan.step()
+    return model.state_dict(), lrs
+
+
+@pytest.mark.parametrize("task", ["digits", "digits(model='cnn')"])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+class TestAgainstALoopByHand:
+    @pytest.mark.parametrize("scheduler", ["cosine", "lambda"])
+    def test_a_member_has_the_same_weights_bit_for_bit(self, task, optimizer, scheduler):
+        task = tasks.parse(task)
+        expected, lrs = by_hand(task, optimizer, scheduler)
+        trained, feed = create("modules", task, optimizer, 1e-3, torch.float32)
+        for k, lr in enumerate(lrs):
+            trained.look(feed.batch(k), k)
+            trained.move([Move(lr)])
+        assert same(dict(expected), dict(trained.members[0].model.state_dict()))
+
+    def test_a_fork_has_the_weights_of_a_run_that_had_its_rates_from_the_start(self, task, optimizer):
+        task = tasks.parse(task)
+        trained, feed = create("modules", task, optimizer, 1e-3, torch.float32)
+        for k in range(STEPS):
+            trained.look(feed.batch(k), k)
+            if k == FORK:
+                trained.take([0, 0])
+            trained.move([Move(0.05), Move(0.05 * 0.1)][: 2 if k >= FORK else 1])
+        for member, scheduler in zip(trained.members, ("constant", "cut"), strict=True):
+            expected, _ = by_hand(task, optimizer, scheduler)
+            assert same(dict(expected), dict(member.model.state_dict())), scheduler
+
+
+@pytest.mark.parametrize("name", optim.CATALOGUE)
+def test_every_optimizer_of_the_catalogue_trains_and_resumes(name):
+    trained, feed = create("modules", toy(), name, 1e-3)
+    momentum, crews, losses = None if name == "adagrad" else 0.8, [trained], []
+    for k in range(30):
+        if k == 15:
+            resumed, _ = create("modules", toy(), name, 1e-3)
+            resumed.load_state_dict(trained.state_dict())
+            crews.append(resumed)
+        for crew in crews:
+            crew.look(feed.batch(k % 4), 0)
+            crew.move([Move(0.03, momentum)])
+        losses += [loss for loss, _ in trained.signals()]
+    assert sum(losses[-4:]) < 0.9 * sum(losses[:4])
+    assert same(trained.state_dict(), resumed.state_dict())
+
+
+def test_a_momentum_for_an_optimizer_without_one_is_refused():
+    trained, feed = create("modules", toy(), "adagrad")
+    trained.look(feed.batch(0), 0)
+    with pytest.raises(InputError, match="Adagrad has no momentum"):
+        trained.move([Move(0.1, 0.9)])
