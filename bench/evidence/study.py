@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -10,6 +10,9 @@ from typing import Any, NamedTuple
 from bench.contract import InputError
 
 Payload = Mapping[str, Any]
+
+SEPARATOR = " with "
+"""Between schedule and optimizer in a strategy's name, where a task was run with several optimizers."""
 
 
 class Try(NamedTuple):
@@ -23,11 +26,11 @@ class Try(NamedTuple):
     total: int
     epochs: float
     ride: tuple[str, int, int]  # (cohort, segment, total): equal rides are one run
-    control: float | None
-    final: float | None
-    best: float | None  # test at the epoch of the best control value
-    best_epoch: float | None
-    recalibrated: float | None  # test after BatchNorm statistics are computed anew
+    control: float | None = None
+    final: float | None = None
+    best: float | None = None  # test at the epoch of the best control value
+    best_epoch: float | None = None
+    recalibrated: float | None = None  # final test after BatchNorm statistics are computed anew
 
 
 @dataclass(frozen=True)
@@ -36,8 +39,6 @@ class Study:
 
     plan: Payload
     tries: tuple[Try, ...]
-    failed: tuple[Payload, ...]  # cells that ended in an error: they count as missing
-    evals: tuple[Payload, ...]
     cohorts: tuple[Payload, ...]
     attempts: tuple[Payload, ...]
 
@@ -48,27 +49,19 @@ class Study:
         Raises:
             InputError: no `plan` row, so nothing says what the numbers mean.
         """
-        by_kind: dict[str, list[Payload]] = {}
+        kinds: dict[str, list[Payload]] = {}
         for row in sorted(rows, key=lambda r: (r["kind"], r["key"])):
-            by_kind.setdefault(row["kind"], []).append(row["payload"])
-        if not by_kind.get("plan"):
+            kinds.setdefault(row["kind"], []).append(row["payload"])
+        if "plan" not in kinds:
             raise InputError("the ledger holds no plan row, so metric and grid are unknown: run its command again")
-        plan = by_kind["plan"][-1]
-        cells = [c for c in by_kind.get("cell", []) if c["task"] in plan["tasks"]]
-        judged = [c for c in cells if c["status"] in ("done", "diverged")]
+        plan = kinds["plan"][-1]
+        cells = [c for c in kinds.get("cell", []) if c["task"] in plan["tasks"]]
         name = _namer(cells)
-        order = {text: i for i, text in enumerate(_strategies(plan, cells, name))}
-        place = {task: i for i, task in enumerate(plan["tasks"])}
-        tries = [_try(c, name(c), plan["tasks"][c["task"]]["metric"]) for c in judged]
-        tries.sort(key=lambda t: (place[t.task], order[t.strategy], t.budget, t.peak_lr, t.seed))
-        return cls(
-            plan,
-            tuple(tries),
-            tuple(c for c in cells if c["status"] not in ("done", "diverged")),
-            tuple(by_kind.get("eval", [])),
-            tuple(by_kind.get("cohort", [])),
-            tuple(sorted(by_kind.get("attempt", []), key=lambda a: str(a.get("time")))),
-        )
+        tries = [_try(c, name(c), plan["tasks"][c["task"]]["metric"]) for c in cells]
+        task, strategy = _places(plan["tasks"]), _order(plan)
+        tries.sort(key=lambda t: (task[t.task], strategy(t.strategy), t.budget, t.peak_lr, t.seed))
+        attempts = sorted(kinds.get("attempt", []), key=lambda a: str(a.get("time")))
+        return cls(plan, tuple(tries), tuple(kinds.get("cohort", [])), tuple(attempts))
 
     @property
     def tasks(self) -> Mapping[str, Payload]:
@@ -77,36 +70,77 @@ class Study:
         return tasks
 
     @property
-    def finished(self) -> bool:
-        """Whether every planned cell is there."""
-        return len(self.tries) >= int(self.plan["cells"])
+    def missing(self) -> int:
+        """Planned cells without a row: not trained yet, or their cohort failed."""
+        return max(0, int(self.plan["cells"]) - len(self.tries))
+
+    @cached_property
+    def blocks(self) -> dict[tuple[str, float, str], tuple[Try, ...]]:
+        """Tries of each (task, budget, strategy), by ascending peak LR, then seed."""
+        blocks: dict[tuple[str, float, str], list[Try]] = {}
+        for it in self.tries:
+            blocks.setdefault((it.task, it.budget, it.strategy), []).append(it)
+        return {key: tuple(block) for key, block in blocks.items()}
 
     @cached_property
     def strategies(self) -> tuple[str, ...]:
         """All strategies, in the order of the plan: one colour each, in every figure."""
-        planned = [s for task in self.tasks.values() for s in task["schedules"]]
-        seen = [t.strategy for t in self.tries]
-        whole = {t.partition(SEPARATOR)[0] for t in seen if SEPARATOR in t}
-        return tuple(dict.fromkeys([s for s in planned if s not in whole] + seen))
+        return tuple(sorted({s for task in self.tasks for s in self.of_task(task)}, key=_order(self.plan)))
 
-    @cached_property
-    def blocks(self) -> dict[tuple[str, str, float], tuple[Try, ...]]:
-        """Tries of each (task, strategy, budget), by ascending peak LR, then seed."""
-        blocks: dict[tuple[str, str, float], list[Try]] = {}
-        for it in self.tries:
-            blocks.setdefault((it.task, it.strategy, it.budget), []).append(it)
-        return {key: tuple(block) for key, block in blocks.items()}
+    def of_task(self, task: str) -> tuple[str, ...]:
+        """Strategies of one task, recorded or only planned, in order."""
+        seen = {t.strategy for t in self.tries if t.task == task}
+        unseen = set(self.tasks[task]["schedules"]) - {schedule_of(s) for s in seen}
+        return tuple(sorted(seen | unseen, key=_order(self.plan)))
 
-    def planned(self, task: str) -> tuple[str, ...]:
-        """Strategies of one task, in order."""
-        mine = {t.strategy for t in self.tries if t.task == task}
-        whole = {t.partition(SEPARATOR)[0] for t in mine if SEPARATOR in t}
-        mine |= set(self.tasks[task]["schedules"]) - whole
-        return tuple(s for s in self.strategies if s in mine)
-
-    def savings(self) -> tuple[int, int]:
-        """(cell-steps, looks) of the finished cohorts: updates if every cell trained alone, and updates done."""
-        return sum(c["cell_steps"] for c in self.cohorts), sum(c["looks"] for c in self.cohorts)
+    def budgets(self, task: str) -> tuple[float, ...]:
+        """Budgets of one task, ascending; the last one is the largest that was planned."""
+        return tuple(sorted(self.tasks[task]["budgets"]))
 
 
-SEPARATOR = " with "
+def schedule_of(strategy: str) -> str:
+    """The schedule in a strategy's name."""
+    return strategy.partition(SEPARATOR)[0]
+
+
+def _places(names: Iterable[str]) -> dict[str, int]:
+    return {name: i for i, name in enumerate(dict.fromkeys(names))}
+
+
+def _order(plan: Payload) -> Callable[[str], tuple[int, str]]:
+    """Sort key of strategies: the schedule's place in the plan, then the name."""
+    place = _places(s for task in plan["tasks"].values() for s in task["schedules"])
+    return lambda strategy: (place.get(schedule_of(strategy), len(place)), strategy)
+
+
+def _namer(cells: Sequence[Payload]) -> Callable[[Payload], str]:
+    """Name of a cell's strategy: its schedule, and what else differs between the cells of its task."""
+    seen: dict[str, tuple[set[str], set[float]]] = {}
+    for cell in cells:
+        optimizers, decays = seen.setdefault(cell["task"], (set(), set()))
+        optimizers.add(cell["optimizer"])
+        decays.add(cell["weight_decay"])
+
+    def name(cell: Payload) -> str:
+        optimizers, decays = seen[cell["task"]]
+        more = [cell["optimizer"]] * (len(optimizers) > 1)
+        more += [f"weight decay {cell['weight_decay']:g}"] * (len(decays) > 1)
+        return str(cell["schedule"]) + (SEPARATOR + ", ".join(more) if more else "")
+
+    return name
+
+
+def _try(cell: Payload, strategy: str, metric: str) -> Try:
+    ride = (cell["cohort"], cell["segment"], cell["total"])
+    settings = (cell["budget"], cell["peak_lr"], cell["seed"], cell["total"], cell["epochs"])
+    it = Try(cell["task"], strategy, *settings, ride)
+    if cell["status"] != "done":
+        return it
+    anew, best = cell["recalibrated"], cell["best"]
+    return it._replace(
+        control=cell["control"][metric],
+        final=cell["final"][metric],
+        best=best["test"],
+        best_epoch=best["epoch"],
+        recalibrated=anew and anew[metric],
+    )

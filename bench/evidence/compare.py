@@ -1,0 +1,230 @@
+"""The comparison: what each strategy reached, and whether differences exceed the noise. No text, no drawing.
+
+Peak LRs are chosen on control, for each seed by the *other* seeds; everything reported is test. A beats B when the
+mean of the differences paired by seed exceeds the half-width of its 95 % t interval (`results/README.md`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from bench.evidence.stats import Interval, choose, interval, paired, ranks
+from bench.evidence.study import Study, Try, schedule_of
+
+Word = Literal["best", "identical run", "within noise", "worse", "diverged", "not judged"]
+
+
+@dataclass(frozen=True)
+class Score:
+    """One strategy at one budget of one task: all its tries, and those at the peak LR chosen for each seed."""
+
+    tries: tuple[Try, ...]
+    chosen: tuple[Try, ...]  # one a seed, ascending; of seeds that have every peak LR only
+
+    @classmethod
+    def of(cls, tries: Sequence[Try], direction: str) -> Score:
+        """Choose; seeds that miss a peak LR (the run was cut short) wait."""
+        at = {(t.peak_lr, t.seed): t for t in tries}
+        peaks, seeds = sorted({p for p, _ in at}), sorted({s for _, s in at})
+        whole = [s for s in seeds if all((p, s) in at for p in peaks)]
+        if not whole:
+            return cls(tuple(tries), ())
+        control_LN = np.array([[_float(at[p, s].control) for s in whole] for p in peaks])
+        rows = choose(control_LN, direction)
+        return cls(tuple(tries), tuple(at[peaks[row], s] for row, s in zip(rows, whole, strict=True)))
+
+    @property
+    def peak_lrs(self) -> tuple[float, ...]:
+        return tuple(sorted({t.peak_lr for t in self.tries}))
+
+    @property
+    def diverged(self) -> int:
+        """Chosen tries that diverged. One is enough for the strategy to rank last: it has no mean."""
+        return sum(t.final is None for t in self.chosen)
+
+    @property
+    def edges(self) -> tuple[str, ...]:
+        """At which ends of the grid ("low", "high") a chosen peak LR lies. A grid of two is all edge: not told."""
+        grid = self.peak_lrs
+        picked = {t.peak_lr for t in self.chosen}
+        return tuple(side for side, end in (("low", grid[0]), ("high", grid[-1])) if len(grid) > 2 and end in picked)
+
+    def over_seeds(self, field: str) -> Interval | None:
+        """Interval of a field of the chosen tries; None where one of them lacks it."""
+        values = [getattr(t, field) for t in self.chosen]
+        return interval(values) if values and None not in values else None
+
+    @cached_property
+    def final(self) -> Interval | None:
+        return self.over_seeds("final")
+
+    def behind(self, other: Score, direction: str) -> Interval | None:
+        """How much worse this is than `other`: differences paired by seed, positive when worse."""
+        mine, theirs = ({t.seed: t.final for t in it.chosen} for it in (self, other))
+        pairs = [(mine[s], theirs[s]) for s in sorted(mine.keys() & theirs.keys())]
+        if not pairs or any(v is None for pair in pairs for v in pair):
+            return None
+        a, b = (list(map(_float, side)) for side in zip(*pairs, strict=True))
+        return paired(b, a) if direction == "max" else paired(a, b)
+
+    def at_peak(self, peak_lr: float) -> tuple[Interval | None, int, int]:
+        """(interval of the final values, diverged, tries) at one peak LR, over the seeds that have it."""
+        values = [t.final for t in self.tries if t.peak_lr == peak_lr]
+        sound = [v for v in values if v is not None]
+        return (interval(sound) if sound and len(sound) == len(values) else None), len(values) - len(sound), len(values)
+
+
+class Verdict(NamedTuple):
+    """Where a score stands among its rivals of the same task and budget."""
+
+    score: Score
+    rank: float | None  # None: no seed is complete
+    identical: tuple[str, ...]  # strategies whose chosen cells rode the same members to the end
+    behind: Interval | None  # how much worse than the best-ranked one, paired by seed
+    word: Word
+
+
+def judge(scores: Mapping[str, Score], direction: str) -> dict[str, Verdict]:
+    """Rank the scores of one task and budget, and compare each with the best-ranked one."""
+    ready = [s for s, score in scores.items() if score.chosen]
+    means = [it.mean if (it := scores[s].final) else math.nan for s in ready]
+    rank = dict(zip(ready, ranks(means, direction), strict=True))
+    sound = [s for s in ready if scores[s].final]
+    best = min(sound, key=lambda s: rank[s]) if sound else None
+    rides = {s: tuple(t.ride for t in scores[s].chosen) for s in ready}
+
+    def verdict(s: str) -> Verdict:
+        same = tuple(o for o in ready if o != s and rides[o] == rides.get(s))
+        behind = scores[s].behind(scores[best], direction) if best else None
+        return Verdict(scores[s], rank.get(s), same, behind, word(s, same, behind))
+
+    def word(s: str, same: Sequence[str], behind: Interval | None) -> Word:
+        if s == best:
+            return "best"
+        if best in same:
+            return "identical run"
+        if scores[s].diverged:
+            return "diverged"
+        if behind is None or behind.half is None:
+            return "not judged"
+        return "worse" if behind.excludes_zero else "within noise"
+
+    return {s: verdict(s) for s in scores}
+
+
+class Panel(NamedTuple):
+    """Mean ranks of some strategies over the tasks that ran all of them, ranked among themselves."""
+
+    strategies: tuple[str, ...]
+    tasks: tuple[str, ...]
+    means: dict[float, tuple[list[float], int]]  # by budget: mean rank of each strategy, and of how many tasks
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A study, judged."""
+
+    study: Study
+
+    def direction(self, task: str) -> str:
+        return str(self.study.tasks[task]["direction"])
+
+    @cached_property
+    def verdicts(self) -> dict[tuple[str, float], dict[str, Verdict]]:
+        """By (task, budget), then strategy; only what is recorded."""
+        scores: dict[tuple[str, float], dict[str, Score]] = {}
+        for (task, budget, strategy), tries in self.study.blocks.items():
+            scores.setdefault((task, budget), {})[strategy] = Score.of(tries, self.direction(task))
+        return {key: judge(group, self.direction(key[0])) for key, group in scores.items()}
+
+    def at(self, task: str, budget: float) -> dict[str, Verdict]:
+        return self.verdicts.get((task, budget), {})
+
+    def full(self, task: str) -> dict[str, Verdict]:
+        """Verdicts at the task's largest budget."""
+        return self.at(task, self.study.budgets(task)[-1])
+
+    def cut_short(self, task: str, score: Score) -> bool:
+        """Whether some seed of the task lacks one of the score's peak LRs: not trained yet, or failed."""
+        return len(score.tries) < len(score.peak_lrs) * len(self.study.tasks[task]["seeds"])
+
+    def standing(self, task: str) -> list[str]:
+        """Strategies of a task, best first at its largest budget; those without a rank last."""
+        full = self.full(task)
+
+        def place(s: str) -> float:
+            rank = full[s].rank if s in full else None
+            return math.inf if rank is None else rank
+
+        return sorted(self.study.of_task(task), key=place)
+
+    def best(self, task: str) -> str | None:
+        """The best-ranked strategy at the largest budget."""
+        return next((s for s, v in self.full(task).items() if v.word == "best"), None)
+
+    def runner_up(self, task: str) -> str | None:
+        """The next one that is not the same run as the best."""
+        full = self.full(task)
+        rest = (s for s in self.standing(task) if s in full and full[s].word not in ("best", "identical run"))
+        return next((s for s in rest if full[s].behind), None)
+
+    def constant(self, task: str) -> str | None:
+        """The best-ranked strategy that keeps its LR constant."""
+        full = self.full(task)
+        return next((s for s in self.standing(task) if schedule_of(s) == "constant" and s in full), None)
+
+    def short_of_baseline(self, task: str) -> list[str]:
+        """Strategies whose interval at the largest budget does not lie wholly beyond the trivial baseline."""
+        line: float | None = self.study.tasks[task]["baseline"]["value"]
+
+        def beyond(it: Interval | None) -> bool:
+            if it is None or it.low is None or it.high is None or line is None:
+                return False
+            return it.low > line if self.direction(task) == "max" else it.high < line
+
+        full = self.full(task)
+        return [s for s in self.standing(task) if s in full and not beyond(full[s].score.final)]
+
+    @cached_property
+    def comparisons(self) -> int:
+        """How many comparisons with a best-ranked strategy were made."""
+        judged = ("within noise", "worse")
+        return sum(v.word in judged for group in self.verdicts.values() for v in group.values())
+
+    @cached_property
+    def panels(self) -> list[Panel]:
+        """Mean ranks: of all strategies, where a task ran them all; and of those that every task ran."""
+        study = self.study
+        ran = {task: set(study.of_task(task)) for task in study.tasks}
+        shared = set.intersection(*ran.values()) if ran else set()
+        sets = [set(study.strategies)] + [shared] * (1 < len(shared) < len(study.strategies))
+        drawn = [self._panel(s for s in study.strategies if s in names) for names in sets]
+        return [panel for panel in drawn if panel.means]
+
+    def _panel(self, names: Iterable[str]) -> Panel:
+        wanted = tuple(names)
+        tasks = tuple(t for t in self.study.tasks if set(wanted) <= set(self.study.of_task(t)))
+        means = {}
+        for budget in sorted({b for t in tasks for b in self.study.budgets(t)}):
+            lines = [line for t in tasks if (line := self._ranks(t, budget, wanted))]
+            if lines:
+                means[budget] = ([math.fsum(column) / len(lines) for column in zip(*lines, strict=True)], len(lines))
+        return Panel(wanted, tasks, means)
+
+    def _ranks(self, task: str, budget: float, names: Sequence[str]) -> list[float] | None:
+        """Ranks of these strategies among themselves; None unless each has one."""
+        group = self.at(task, budget)
+        if any(s not in group or group[s].rank is None for s in names):
+            return None
+        finals = [group[s].score.final for s in names]
+        return ranks([it.mean if it else math.nan for it in finals], self.direction(task))
+
+
+def _float(value: float | None) -> float:
+    return math.nan if value is None else value

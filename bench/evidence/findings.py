@@ -1,0 +1,230 @@
+"""What the comparison says, in words: the document behind `table.md` and the page. The answer comes first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from bench.evidence import tables
+from bench.evidence.compare import Comparison, Verdict
+from bench.evidence.markup import Facts, Figure, Item, Section, Table
+from bench.evidence.notation import MISSING, listed, number, percent, value
+from bench.evidence.stats import Interval, binomial_half
+
+SHARES = ("accuracy",)
+"""Metrics that are a share of the test examples, so that their binomial half-width is known."""
+
+
+def document(it: Comparison, figures: Mapping[str, Figure]) -> list[Section]:
+    """The whole report. `figures` by key: `curves`, `ranks`, and `task NAME` of each task."""
+    drawn = [figures[key] for key in ("ranks", "curves") if key in figures]
+    return [
+        Section(f"Glideslope: {it.study.plan['suite']}", (headline(it), *summary(it))),
+        Section("Across tasks", (_across(it), *map(tables.mean_ranks, it.panels), *drawn)),
+        *(_task(it, task, figures) for task in it.study.tasks),
+        Section("How sharing paid", (Facts(tuple(sharing(it))),)),
+        Section("Provenance", (Facts(tuple(provenance(it))),)),
+    ]
+
+
+# ---------------------------------------------------------------------------------------------- the answer
+
+
+def headline(it: Comparison) -> Table:
+    """Per task, at its largest budget: the best, by how much, and how sure."""
+    rows = tuple(_headline(it, task) for task in it.study.tasks)
+    note = "Differences are means paired by seed ± half of their 95 % interval; positive: the best is better."
+    head = ("task", "best", "final", "over constant", "over the runner-up", "metric, budget")
+    return Table("The best at the largest budget, by how much, and how sure", head, rows, (note,))
+
+
+def _headline(it: Comparison, task: str) -> tuple[Item, ...]:
+    facts, best = it.study.tasks[task], it.best(task)
+    judged = Item(f"{facts['metric']} ({facts['direction']}), {percent(it.study.budgets(task)[-1])}")
+    if best is None:
+        return (Item(task), *[Item(MISSING)] * 4, judged)
+    verdict, second = it.full(task)[best], it.runner_up(task)
+    runner = _over(it, task, second)
+    runner = runner._replace(text=f"{runner.text} ({second})") if second else runner
+    final = Item(tables.outcome(verdict.score))
+    return (Item(task), Item(_first(best, verdict)), final, _over(it, task, it.constant(task)), runner, judged)
+
+
+def _first(best: str, verdict: Verdict) -> str:
+    """The best-ranked strategy, with those that are the same run."""
+    return listed([best, *verdict.identical]) + " (one run)" * bool(verdict.identical)
+
+
+def answer(it: Comparison, task: str) -> str:
+    """The task's line of the headline, as a sentence."""
+    _, best, final, constant, runner, judged = (field.text for field in _headline(it, task))
+    return f"{task} ({judged}): {best} {final}; over constant: {constant}; over the runner-up: {runner}."
+
+
+SURE: dict[str, Item] = {
+    "worse": Item("clear", "best"),
+    "within noise": Item("within noise", "noise"),
+    "not judged": Item("one seed, not judged"),
+}
+"""How sure it is that the best is better, by the verdict on the other one."""
+
+
+def _over(it: Comparison, task: str, other: str | None) -> Item:
+    """By how much the best is better than another strategy, and how sure."""
+    if other is None:
+        return Item(MISSING)
+    verdict = it.full(task)[other]
+    if verdict.word in ("best", "identical run"):
+        return Item("is the best" if verdict.word == "best" else verdict.word)
+    sure = SURE.get(verdict.word, Item(verdict.word, "bad"))
+    return sure if verdict.behind is None else sure._replace(text=f"{value(verdict.behind, signed=True)}, {sure.text}")
+
+
+def summary(it: Comparison) -> Iterator[str]:
+    """The answer in a few sentences, and how far it goes."""
+    tasks = [t for t in it.study.tasks if it.best(t)]
+    over_constant = [t for t in tasks if (s := it.constant(t)) and it.full(t)[s].word in ("worse", "diverged")]
+    over_second = [t for t in tasks if (s := it.runner_up(t)) and it.full(t)[s].word == "worse"]
+    yield (
+        f"At the largest budget the best strategy clearly beats constant LR in {len(over_constant)} of {len(tasks)} "
+        f"tasks, and its own runner-up in {len(over_second)} of {len(tasks)}."
+    )
+    if it.study.missing:
+        yield f"Not finished: {it.study.missing:,} of {it.study.plan['cells']:,} planned cells have no row yet."
+    lost = sum(t.final is None for t in it.study.tries)
+    if lost:
+        yield f"{lost:,} of {len(it.study.tries):,} cells diverged; a strategy that lost a chosen seed ranks last."
+    yield from baselines(it)
+    yield (
+        "A beats B only if the mean of their differences, paired by seed, exceeds half of its 95 % t interval. "
+        f"{it.comparisons:,} comparisons with a best-ranked strategy were made, none adjusted for the others: even if "
+        "nothing differed, one in twenty or more would come out “clear”, and the best of many looks better than it is."
+    )
+    yield (
+        "Peak LRs are chosen for each seed by the final control value of the other seeds, with the same tries for all. "
+        "Intervals are Student's t over seeds (initial weights and batch order), conditional on these test sets."
+    )
+
+
+def baselines(it: Comparison) -> Iterator[str]:
+    """Which strategies did not get beyond the trivial baseline at the largest budget."""
+    short = {task: it.short_of_baseline(task) for task in it.study.tasks if it.full(task)}
+    for task, names in short.items():
+        line = it.study.tasks[task]["baseline"]
+        if names:
+            yield (
+                f"{task}: the interval of {listed(names)} does not lie wholly beyond the trivial baseline "
+                f"({line['name']}, {number(line['value'])})."
+            )
+    if short and not any(short.values()):
+        yield "Every strategy's interval at the largest budget lies wholly beyond its task's trivial baseline."
+
+
+def _across(it: Comparison) -> str:
+    if it.panels:
+        return "A rank says nothing of distance: differences within noise change ranks freely."
+    return "No task has a rank for every strategy, so there is no mean rank."
+
+
+# ------------------------------------------------------------------------------------------------ each task
+
+
+def _task(it: Comparison, task: str, figures: Mapping[str, Figure]) -> Section:
+    drawn = [figures[key] for key in (f"task {task}",) if key in figures]
+    more = [tables.readings(it, task), tables.sensitivity(it, task)] if it.full(task) else []
+    about = Facts(tuple(facts(it, task)))
+    return Section(task, (tables.results(it, task), *_sentences(it, task), *drawn, *more, about))
+
+
+def _sentences(it: Comparison, task: str) -> Iterator[str]:
+    for budget in reversed(it.study.budgets(task)):
+        group = it.at(task, budget)
+        best = next((s for s, v in group.items() if v.word == "best"), None)
+        if best is not None:
+            near = [s for s, v in group.items() if v.word == "within noise"]
+            worse = sum(v.word == "worse" for v in group.values())
+            noise = f"within noise of it: {listed(near)}" if near else "none is within noise of it"
+            first = _first(best, group[best])
+            yield f"{percent(budget)}: {first} ranks first; {noise}; clearly worse: {worse} of {len(group) - 1}."
+        yield from _identical(percent(budget), {s: v.identical for s, v in group.items() if v.identical})
+    yield from _spread_of_test_set(it, task)
+    peaks = it.study.tasks[task]["peak_lrs"]
+    if len(peaks) < 3:
+        yield f"With {len(peaks)} peak LRs every choice is at an edge of the grid, so edges are not marked."
+    if not it.full(task):
+        yield f"Nothing is recorded at {percent(it.study.budgets(task)[-1])} yet."
+
+
+def _identical(budget: str, same: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
+    groups = sorted({tuple(sorted((s, *others))) for s, others in same.items()})
+    for group in groups:
+        yield f"{budget}: {listed(list(group))} are one identical run: their LRs never differed."
+
+
+def _spread_of_test_set(it: Comparison, task: str) -> Iterator[str]:
+    facts, best = it.study.tasks[task], it.best(task)
+    final: Interval | None = it.full(task)[best].score.final if best else None
+    if facts["metric"] in SHARES and final is not None:
+        n = facts["sizes"]["test"]
+        half = binomial_half(final.mean, n)
+        yield f"Another test set of {n:,} examples would move the best value by ± {half:.2g} (binomial, 95 %)."
+
+
+def facts(it: Comparison, task: str) -> Iterator[tuple[str, str]]:
+    """The grid, the data and the judge of a task."""
+    its = it.study.tasks[task]
+    tries = [t for t in it.study.tries if t.task == task]
+    baseline = its["baseline"]
+    grid = {"strategies": it.study.of_task(task), "budgets": its["budgets"], "peak LRs": its["peak_lrs"]}
+    grid["seeds"] = its["seeds"]
+    yield "metric", f"{its['metric']} ({its['direction']}) on test; choices on control"
+    yield "grid", ", ".join(f"{len(side)} {name}" for name, side in grid.items())
+    yield "cells recorded", f"{len(tries):,}, of which {sum(t.final is None for t in tries):,} diverged"
+    yield "budgets", ", ".join(percent(b) for b in it.study.budgets(task)) + f" of {its['epochs']:g} epochs"
+    yield "updates per epoch", f"{its['epoch_steps']:,} of {its['batch_size']:,} examples"
+    yield "peak LRs", ", ".join(f"{lr:g}" for lr in its["peak_lrs"])
+    yield "seeds", ", ".join(map(str, its["seeds"]))
+    yield "optimizer", f"{its['optimizer']}, weight decay {its['weight_decay']:g}"
+    yield "splits", ", ".join(f"{name} {size:,}" for name, size in its["sizes"].items())
+    yield "trivial baseline", f"{baseline['name']}: {number(baseline['value'])}"
+    if its["chance"]:
+        yield "chance", its["chance"]
+    yield "source", its["source"]
+    yield "data digest", its["digest"]
+    yield "engine", its["engine"]
+
+
+# ------------------------------------------------------------------------------------ sharing and provenance
+
+
+def sharing(it: Comparison) -> Iterator[tuple[str, str]]:
+    """What training cells together saved."""
+    plan = it.study.plan
+    yield "planned", _saved(plan["cell_steps"], plan["looks"])
+    yield "optimum", f"{plan['optimum']:,} looks; splitting into cohorts loses {plan['split_loss']:,}"
+    done = it.study.cohorts
+    steps, looks = sum(c["cell_steps"] for c in done), sum(c["looks"] for c in done)
+    yield "done", f"{_saved(steps, looks)}, in {len(done):,} of {plan['cohorts']:,} cohorts"
+
+
+def _saved(cell_steps: int, looks: int) -> str:
+    saved = f" ({1 - looks / cell_steps:.1%} saved)".replace("%", " %") if cell_steps else ""
+    return f"{cell_steps:,} cell-steps in {looks:,} looks{saved}"
+
+
+def provenance(it: Comparison) -> Iterator[tuple[str, str]]:
+    """What was run, with which code, on what."""
+    plan = it.study.plan
+    yield "suite", f"{plan['suite']}, plan {plan['plan']}"
+    yield "cells", f"{len(it.study.tries):,} of {plan['cells']:,} recorded"
+    for note in plan["notes"]:
+        yield "note", note
+    for place in dict.fromkeys(map(_place, it.study.attempts)):
+        yield "ran with", place
+
+
+def _place(attempt: Mapping[str, Any]) -> str:
+    state = {True: " with uncommitted changes", False: "", None: ""}[attempt["dirty"]]
+    versions = ", ".join(f"{name} {version}" for name, version in attempt["versions"].items() if version)
+    where = f"{attempt['processor']}, device {attempt['device']}, {attempt['threads']} threads per worker"
+    return f"commit {attempt['commit'] or 'unknown'}{state}; {where}; {versions}"

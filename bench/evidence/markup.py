@@ -1,0 +1,143 @@
+"""A document, and how it is written as Markdown and LaTeX. Users' text is escaped where it is written, only there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Literal, NamedTuple
+
+Mark = Literal["", "best", "noise", "bad"]
+
+
+class Item(NamedTuple):
+    """A field of a table. The text alone says all; the mark lets a page show it."""
+
+    text: str
+    mark: Mark = ""
+
+
+class Table(NamedTuple):
+    """The first column names the rows; the others hold numbers."""
+
+    title: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[Item, ...], ...]
+    notes: tuple[str, ...] = ()
+
+
+class Figure(NamedTuple):
+    """A drawing, `figures/NAME.svg` and `.pdf`."""
+
+    name: str
+    caption: str
+
+
+class Facts(NamedTuple):
+    """Names and values, for reference."""
+
+    lines: tuple[tuple[str, str], ...]
+
+
+class Section(NamedTuple):
+    """A heading and what stands under it, in reading order; text is a paragraph."""
+
+    title: str
+    blocks: tuple[str | Table | Figure | Facts, ...]
+
+
+# ------------------------------------------------------------------------------------------------ Markdown
+
+
+def markdown(sections: Sequence[Section]) -> str:
+    """The document as Markdown (GitHub's tables)."""
+    parts: list[str] = []
+    for i, section in enumerate(sections):
+        parts += [f"{'##' if i else '#'} {_md(section.title)}", *map(_md_block, section.blocks)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _md_block(block: str | Table | Figure | Facts) -> str:
+    match block:
+        case Table():
+            return _md_table(block)
+        case Figure(name, caption):
+            return f"![{_md(caption)}](figures/{name}.svg)"
+        case Facts(lines):
+            return "\n".join(f"- {_md(name)}: {_md(text)}" for name, text in lines)
+        case str():
+            return _md(block)
+
+
+def _md_table(table: Table) -> str:
+    rule = ["---"] + ["---:"] * (len(table.head) - 1)
+    rows = [[f"**{_md(it.text)}**" if it.mark == "best" else _md(it.text) for it in row] for row in table.rows]
+    lines = [f"| {' | '.join(row)} |" for row in ([_md(h) for h in table.head], rule, *rows)]
+    return "\n\n".join([f"**{_md(table.title)}**", "\n".join(lines), *map(_md, table.notes)])
+
+
+def _md(text: str) -> str:
+    return re.sub(r"([\\`*_\[\]<>|#~$&!])", r"\\\1", _line(text))
+
+
+# --------------------------------------------------------------------------------------------------- LaTeX
+
+TEX = {
+    "\\": r"\textbackslash{}",
+    **{c: f"\\{c}" for c in "&%$#_{}"},
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    "'": r"\textquotesingle{}",
+    '"': r"\textquotedbl{}",
+    "±": r"$\pm$",
+    "≈": r"$\approx$",
+    "×": r"$\times$",
+    "−": r"$-$",
+    "–": "--",
+    "↑": r"$\uparrow$",
+    "↓": r"$\downarrow$",
+    "“": "``",
+    "”": "''",
+}
+"""What LaTeX spells otherwise."""
+
+
+def latex(tables: Iterable[Table]) -> str:
+    """The tables as LaTeX for a paper that loads booktabs."""
+    return "\n".join(map(_tex_table, tables))
+
+
+def _tex_table(table: Table) -> str:
+    rows = [
+        [f"\\textbf{{{_tex(it.text)}}}" if it.mark == "best" else _tex(it.text) for it in row] for row in table.rows
+    ]
+    lines = [" & ".join(row) + r" \\" for row in ([_tex(h) for h in table.head], *rows)]
+    lines.insert(1, r"\midrule")
+    caption = ". ".join(_tex(text).rstrip(".") for text in (table.title, *table.notes)) + "."
+    return "\n".join(
+        [
+            r"\begin{table}",
+            f"\\caption{{{caption}}}",
+            f"\\begin{{tabular}}{{l{'r' * (len(table.head) - 1)}}}",
+            r"\toprule",
+            *lines,
+            r"\bottomrule",
+            r"\end{tabular}",
+            r"\end{table}",
+            "",
+        ]
+    )
+
+
+def _bold(it: Item) -> str:
+    return f"\\textbf{{{_tex(it.text)}}}" if it.mark == "best" else _tex(it.text)
+
+
+def _tex(text: str) -> str:
+    return "".join(TEX.get(c, c) for c in _line(text))
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())

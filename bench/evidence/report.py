@@ -1,0 +1,73 @@
+"""The report: tables, figures and one page from the rows of a ledger. `write` makes files, `show` prints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.evidence import findings, markup, tables
+from bench.evidence.compare import Comparison
+from bench.evidence.study import Study
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+Rows = Iterable[Mapping[str, Any]]
+
+
+def write(directory: Path, rows: Rows) -> Path:
+    """Write `table.md`, `.csv` and `.tex`, `figures/` and `report.html` under `directory`; the page's path.
+
+    The same rows give the same bytes. Figures that an earlier report left, of tasks no longer there, are removed.
+
+    Raises:
+        InputError: the rows hold no plan.
+    """
+    from bench.evidence import page, plots  # matplotlib takes a while to import
+
+    it = Comparison(Study.of(rows))
+    folder = directory / "figures"
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in [*folder.glob("*.svg"), *folder.glob("*.pdf")]:
+        old.unlink()
+    document = findings.document(it, plots.draw(it, folder))
+    files = {
+        "table.md": markup.markdown(document),
+        "table.csv": tables.table_csv(it),
+        "table.tex": markup.latex(tables.results(it, task) for task in it.study.tasks),
+        "report.html": page.html(document, folder),
+    }
+    for name, text in files.items():
+        (directory / name).write_text(text, encoding="utf-8", newline="\n")
+    return directory / "report.html"
+
+
+def show(rows: Rows, console: Console) -> None:
+    """Print the comparison: the table of each task, then the answer.
+
+    Raises:
+        InputError: the rows hold no plan.
+    """
+    it = Comparison(Study.of(rows))
+    shown = [tables.brief(it, task) for task in it.study.tasks]
+    for table in shown:
+        _print(table, console)
+    signs = tables.legend(row for table in shown for row in table.rows)
+    for line in (*signs, "", *(findings.answer(it, task) for task in it.study.tasks), "", *findings.summary(it)):
+        console.print(line, highlight=False, markup=False)
+
+
+def _print(table: markup.Table, console: Console) -> None:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    style = {"best": "bold", "noise": "", "bad": "red", "": "dim"}
+    grid = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for i, name in enumerate(table.head):
+        grid.add_column(Text(name), justify="right" if i else "left", overflow="fold", no_wrap=i > 0)
+    for first, *rest in table.rows:
+        grid.add_row(Text(first.text), *(Text(it.text, style[it.mark]) for it in rest))
+    console.print(Text(table.title, "bold"))
+    console.print(grid)
