@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -162,7 +163,8 @@ def guarded(args: argparse.Namespace) -> int:
     try:
         return int(args.do(args))
     except InputError as error:
-        print(f"glideslope: {error}", file=sys.stderr)
+        if os.environ.get("RANK", "0") == "0":  # all processes find the same
+            print(f"glideslope: {error}", file=sys.stderr)
         return BAD_INPUT
 
 

@@ -6,12 +6,18 @@ from collections.abc import Callable
 
 from bench import call
 from bench.contract import Task
+from tasks.grammar import grammar
 from tasks.image import digits, mnist5k
+from tasks.scenes import scenes
+from tasks.speech import vowels
 from tasks.tunnel import linreg, quadratic
 
 CATALOGUE: dict[str, Callable[..., Task]] = {
     "digits": digits,
     "mnist5k": mnist5k,
+    "vowels": vowels,
+    "grammar": grammar,
+    "scenes": scenes,
     "linreg": linreg,
     "quadratic": quadratic,
 }

@@ -84,7 +84,7 @@ def test_accelerate_that_starts_one_process_of_several_is_told_of(tmp_path):
 
 
 def test_batch_norm_under_data_parallelism_is_refused_before_anything_is_written(tmp_path):
-    torchrun = (sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", "0")
+    torchrun = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
     few = ("smoke", "--tasks", "digits(model='cnn')", "--schedules", "constant", "--seeds", 1, "--data-parallel")
     done = launch(*few, "--out", tmp_path / "out", launcher=torchrun, check=False)
     assert "--data-parallel cannot train a model with BatchNorm" in done.stderr

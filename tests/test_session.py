@@ -55,7 +55,7 @@ def test_any_number_of_workers_gives_identical_rows(reference, tmp_path, workers
 
 def test_two_processes_of_torchrun_share_the_cohorts(reference, tmp_path):
     suite, out, _ = reference
-    torchrun = (sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", "0")
+    torchrun = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
     launch(suite, "--out", tmp_path / "out", "--workers", 1, launcher=torchrun)
     assert payloads(tmp_path / "out") == payloads(out)
     assert count_lines(tmp_path / "out") == count_lines(out)
@@ -141,7 +141,7 @@ def test_a_diverging_neighbour_changes_no_bit_with_modules(tmp_path):
 
 def test_data_parallel_leaves_the_lr_of_open_loop_schedules_alone(tmp_path):
     common = ("smoke", "--tasks", "digits", "--budgets", "0.1", "--seeds", 1, "--schedules", "constant,cosine,wsd")
-    torchrun = (sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", "0")
+    torchrun = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
     launch(*common, "--engine", "modules", "--out", tmp_path / "one", "--workers", 1)
     launch(*common, "--engine", "modules", "--data-parallel", "--out", tmp_path / "two", launcher=torchrun)
     one, two = ({f.stem: trace.read(f) for f in (tmp_path / d / "traces").glob("*.npz")} for d in ("one", "two"))

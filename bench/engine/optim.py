@@ -1,6 +1,6 @@
-"""Optimizers by name: stock `torch.optim` for `modules`, the same arithmetic over stacked rows for `stacked`.
+"""Optimizers by name: stock `torch.optim` for `modules`; `rules.py` has the same arithmetic over stacked rows.
 
-Suffixes: M = members, P = weights of one member. Torch is not imported before an optimizer is built.
+Torch is not imported before an optimizer is built.
 """
 
 from __future__ import annotations

@@ -111,7 +111,9 @@ def baselines(it: Comparison) -> Iterator[str]:
     short = {task: it.short_of_baseline(task) for task in it.study.tasks if it.full(task)}
     for task, names in short.items():
         line = it.study.tasks[task]["baseline"]
-        if names:
+        if all(v.score.final and v.score.final.n == 1 for v in it.full(task).values()):
+            yield f"{task}: one seed gives no interval to hold against {line['name']} ({number(line['value'])})."
+        elif names:
             yield (
                 f"{task}: the interval of {listed(names)} does not lie wholly beyond the trivial baseline "
                 f"({line['name']}, {number(line['value'])})."

@@ -54,7 +54,9 @@ def show(rows: Rows, console: Console) -> None:
     for table in shown:
         _print(table, console)
     signs = tables.legend(row for table in shown for row in table.rows)
-    for line in (*signs, "", *(findings.answer(it, task) for task in it.study.tasks), "", *findings.summary(it)):
+    answers = [findings.answer(it, task) for task in it.study.tasks]
+    shared = [f"Sharing, {name}: {text}." for name, text in findings.sharing(it)]
+    for line in (*signs, "", *answers, "", *findings.summary(it), "", *shared):
         console.print(line, highlight=False, markup=False)
 
 
