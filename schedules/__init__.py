@@ -6,33 +6,55 @@ from typing import Any
 
 from bench import call
 from bench.contract import Schedule
-from schedules.compose import stages, warmup
+from schedules.chebyshev import chebyshev
+from schedules.compose import chain, stages
 from schedules.constant import constant
 from schedules.cosine import cosine
-from schedules.cyclic import onecycle
+from schedules.cyclic import cyclic, onecycle, restarts
 from schedules.exponential import exponential
-from schedules.inverse import inverse_sqrt
+from schedules.hyperbolic import hyperbolic
+from schedules.inverse import inverse_sqrt, inverse_time, noam, power
+from schedules.piecewise import piecewise
 from schedules.plateau import plateau
 from schedules.polynomial import linear, polynomial
-from schedules.rex import rex
-from schedules.step import step
-from schedules.wsd import wsd
+from schedules.rex import rex, uba
+from schedules.scale import floor, noise, scale
+from schedules.step import multistep, step
+from schedules.tanh import tanh
+from schedules.warmup import warmup
+from schedules.wsd import cooldown, wsd
 
 # Factories: called with settings they build a schedule; `paper`, `formula` and `horizon` say what they build.
 CATALOGUE: dict[str, Any] = {
     "constant": constant,
     "exponential": exponential,
     "step": step,
+    "multistep": multistep,
+    "piecewise": piecewise,
     "polynomial": polynomial,
     "linear": linear,
     "cosine": cosine,
     "inverse_sqrt": inverse_sqrt,
+    "inverse_time": inverse_time,
+    "noam": noam,
+    "power": power,
     "rex": rex,
+    "uba": uba,
+    "tanh": tanh,
+    "hyperbolic": hyperbolic,
+    "chebyshev": chebyshev,
     "wsd": wsd,
     "onecycle": onecycle,
+    "cyclic": cyclic,
+    "restarts": restarts,
     "plateau": plateau,
     "warmup": warmup,
+    "cooldown": cooldown,
     "stages": stages,
+    "chain": chain,
+    "scale": scale,
+    "floor": floor,
+    "noise": noise,
 }
 
 

@@ -1,72 +1,15 @@
-"""Schedules made of schedules."""
+"""Schedules made of several: one after the other, or one times the other."""
 
 from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass
 from itertools import accumulate
-from math import fsum
-from typing import Any, Literal
+from math import fsum, prod
+from typing import Any
 
 from bench.contract import Clock, InputError, Schedule, Setting, Signals
-from schedules.arguments import Low, Part, Positive, Share
+from schedules.arguments import Positive, Share
 from schedules.schedule import schedule
-
-
-@schedule(paper="arXiv:1706.02677, section 2.2", horizon="as given")
-@dataclass(frozen=True, slots=True)
-class warmup:
-    r"""Warmup: rise to where `inner` begins, over so many `epochs` or that `fraction` of the budget; then `inner`.
-
-    With t the update and W the updates of warmup, rounded,
-
-        factor(t) = (t + 1) / W * inner(0)       t <  W
-                    inner(t - W)                 t >= W
-
-    `inner` sees a clock that starts after the warmup and has what is left of the budget, and nothing before. By `first`
-    the ramp follows another convention: '1/(W+1)' is (t + 1) / (W + 1), and a number f is f + (1 - f) t / W. A budget
-    within the warmup ends on the ramp.
-
-    >>> from schedules.polynomial import linear
-    >>> from schedules.schedule import factors
-    >>> [s.factor for s in factors(warmup(linear(), epochs=1), total=6, epoch_steps=2, peak_lr=0.1)]
-    [0.5, 1.0, 1.0, 0.75, 0.5, 0.25]
-    """
-
-    inner: Schedule[Any]
-    _: KW_ONLY
-    epochs: Positive | None = None
-    fraction: Part | None = None
-    first: Low | Literal["1/W", "1/(W+1)"] = "1/W"
-
-    def __post_init__(self) -> None:
-        if (self.epochs is None) == (self.fraction is None):
-            raise InputError("schedule warmup: give its length as epochs=... or as fraction=..., one of the two")
-
-    @property
-    def needs(self) -> frozenset[str]:
-        return self.inner.needs
-
-    @property
-    def horizon(self) -> str:
-        if self.fraction is not None or self.inner.horizon == "relative":
-            return "relative"
-        return "absolute"
-
-    def init(self) -> Any:
-        return self.inner.init()
-
-    def __call__(self, state: Any, clock: Clock, seen: Signals | None) -> tuple[Setting, Any]:
-        w = round(clock.epoch_steps * self.epochs if self.epochs else clock.total * (self.fraction or 0))
-        after = clock._replace(step=max(0, clock.step - w), total=max(1, clock.total - w))
-        setting, following = self.inner(state, after, seen)
-        if clock.step >= w:
-            return setting, following
-        return setting._replace(factor=setting.factor * self.ramp(clock.step, w)), state
-
-    def ramp(self, t: int, w: int) -> float:
-        if isinstance(self.first, float):
-            return self.first + (1 - self.first) * t / w
-        return (t + 1) / (w if self.first == "1/W" else w + 1)
 
 
 @schedule(paper="stagewise decay as users compose it; torch.optim.lr_scheduler.SequentialLR", horizon="relative")
@@ -115,3 +58,43 @@ class stages:
         own = Clock(clock.step - begin, ends[i] - begin, clock.epoch_steps, clock.peak_lr * scale)
         setting, state = self.parts[i](states[i], own, seen)
         return setting._replace(factor=scale * setting.factor), (*states[:i], state, *states[i + 1 :])
+
+
+@schedule(paper="torch.optim.lr_scheduler.ChainedScheduler", horizon="as given")
+@dataclass(frozen=True, slots=True)
+class chain:
+    r"""Chain: the product of several schedules, all on the same clock.
+
+        factor(t) = part_1(t) * ... * part_k(t)
+
+    Momentum is that of the last part that sets it.
+
+    >>> from schedules.polynomial import linear
+    >>> from schedules.step import step
+    >>> from schedules.schedule import factors
+    >>> [s.factor for s in factors(chain([linear(), step(every=1, gamma=0.5)]), total=4, epoch_steps=2, peak_lr=0.1)]
+    [1.0, 0.75, 0.25, 0.125]
+    """
+
+    parts: tuple[Schedule[Any], ...]
+
+    def __post_init__(self) -> None:
+        if not self.parts:
+            raise InputError("schedule chain: name one schedule at least, as in chain([cosine, step])")
+
+    @property
+    def needs(self) -> frozenset[str]:
+        return frozenset().union(*(part.needs for part in self.parts))
+
+    @property
+    def horizon(self) -> str:
+        return max((part.horizon for part in self.parts), key=("none", "absolute", "relative").index)
+
+    def init(self) -> tuple[Any, ...]:
+        return tuple(part.init() for part in self.parts)
+
+    def __call__(self, states: tuple[Any, ...], clock: Clock, seen: Signals | None) -> tuple[Setting, tuple[Any, ...]]:
+        pairs = [part(state, clock, seen) for part, state in zip(self.parts, states, strict=True)]
+        momenta = [setting.momentum for setting, _ in pairs if setting.momentum is not None]
+        factor = prod(setting.factor for setting, _ in pairs)
+        return Setting(factor, momenta[-1] if momenta else None), tuple(state for _, state in pairs)

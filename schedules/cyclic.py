@@ -1,15 +1,18 @@
-"""One cycle: the LR rises and falls, and momentum the other way."""
+"""The LR rises and falls: once, again and again, or falls and starts anew."""
 
 from __future__ import annotations
 
-from math import cos, pi
+from math import cos, floor, log, log1p, pi, pow
 from typing import Annotated, Literal
 
 from bench.contract import Setting
-from schedules.arguments import Low, Part, Range
+from schedules.arguments import Low, Part, Range, Share
 from schedules.schedule import schedule
 
 Divisor = Annotated[float, Range(1, 1e9, "[]")]
+Length = Annotated[float, Range(1e-6, 1e9, "[]")]  # of a cycle, in epochs
+Growth = Annotated[float, Range(1, 1e3, "[]")]
+Shape = Literal["linear", "cosine", "sine"]
 
 
 @schedule(paper="arXiv:1708.07120; settings of torch.optim.lr_scheduler.OneCycleLR")
@@ -48,6 +51,98 @@ def onecycle(
     return Setting(factor, of_high * high + (1 - of_high) * low if momentum else None)
 
 
+@schedule(paper="arXiv:1506.01186 (CLR), as in torch.optim.lr_scheduler.CyclicLR; other shapes: git-disl/LRBench")
+def cyclic(
+    epoch: float,
+    *,
+    every: Length = 4.0,
+    rise: Part = 0.5,
+    shape: Shape = "linear",
+    low: Low = 0.1,
+    gamma: Share = 1.0,
+    rate: Share = 1.0,
+    begin: Literal["bottom", "top"] = "bottom",
+) -> float:
+    r"""Cyclical LR: waves between `low`, a share of the peak, and the peak, one in `every` so many epochs.
+
+    The first `rise` of a cycle goes up, the rest down. Each cycle is `gamma` times as high as the one before
+    ('triangular2': 0.5), and `rate` is lost an epoch ('exp_range'). With e the epochs trained, i the cycles behind and
+    y in [0, 1) the share of this one that is over; if it begins at the 'top', the first one has its rise behind it,
+
+        factor(e) = low + (1 - low) gamma^i rate^e w(z)
+        z         = 1 - y / rise               y <  rise
+                    (y - rise) / (1 - rise)    y >= rise
+        w(z)      = 1 - z                      linear
+                    (1 + cos(pi z)) / 2        cosine
+                    cos(pi z / 2)              sine
+
+    LRBench's TRI, SIN and UPCOS are these three; DTRI, DSIN and COS begin at the top.
+
+    >>> cyclic(every=4, low=0.5).at(0, 1, 2, 3, 4)
+    (0.5, 0.75, 1.0, 0.75, 0.5)
+    """
+    i, y = _cycle(epoch + (rise * every if begin == "top" else 0), every, 1)
+    z = 1 - y / rise if y < rise else (y - rise) / (1 - rise)
+    return low + (1 - low) * pow(gamma, i) * pow(rate, epoch) * _fall(z, shape)
+
+
+@schedule(paper="arXiv:1608.03983 (SGDR); gamma, rise: timm, pytorch_scheduler; other shapes: git-disl/LRBench")
+def restarts(
+    epoch: float,
+    *,
+    every: Length = 10.0,
+    mult: Growth = 1.0,
+    shape: Shape = "cosine",
+    low: Low = 0.0,
+    gamma: Share = 1.0,
+    rate: Share = 1.0,
+    rise: Low = 0.0,
+) -> float:
+    r"""Warm restarts: fall to `low`, a share of the peak, and start anew, first after `every` so many epochs.
+
+    Each cycle is `mult` times as long as the one before and begins at `gamma` times its peak; `rate` is lost an epoch.
+    The first `rise` of a cycle warms up, linearly. With e the epochs trained, i the cycles behind and y in [0, 1) the
+    share of this one that is over,
+
+        factor(e) = low + (p - low) y / rise      y <  rise
+                    low + (p - low) w(z)          y >= rise
+        z         = (y - rise) / (1 - rise)
+        p         = max(low, gamma^i rate^e)
+        w(z)      = (1 + cos(pi z)) / 2           cosine
+                    1 - z                         linear
+                    cos(pi z / 2)                 sine
+
+    Doubling cycles are the multiplicative schedule of arXiv:2206.00832, whose runs are named T0_10ep_Tmult_2. Restarts
+    at shares of the budget are ``stages([cosine, cosine], [0.5, 0.5])``. LRBench's COSRSW, RSW and SINRSW are at the
+    bottom, not at the top, on the update of a restart itself.
+
+    >>> restarts(every=1, mult=2, gamma=0.5).at(0, 0.5, 1, 2, 3)
+    (1.0, 0.5, 0.5, 0.25, 0.25)
+    """
+    i, y = _cycle(epoch, every, mult)
+    height = max(0.0, pow(gamma, i) * pow(rate, epoch) - low)
+    return low + height * (y / rise if y < rise else _fall((y - rise) / (1 - rise), shape))
+
+
+def _cycle(epoch: float, every: float, mult: float) -> tuple[float, float]:
+    """Cycles behind, and the share of this one that is over, if each is `mult` times as long as the one before."""
+    e = epoch * (1 + 1e-15)  # as in `step`: a cycle ends where its decimals say
+    if mult == 1:
+        i = e // every
+        return i, min(1.0, max(0.0, epoch / every - i))
+    i = float(floor(log1p(e / every * (mult - 1)) / log(mult)))
+    i += e >= _begin(i + 1, every, mult)  # the logarithm may be off by a bit
+    i -= e < _begin(i, every, mult)
+    return i, min(1.0, max(0.0, (epoch - _begin(i, every, mult)) / (every * pow(mult, i))))
+
+
+def _begin(i: float, every: float, mult: float) -> float:
+    """Epoch at which cycle i begins."""
+    return every * (pow(mult, i) - 1) / (mult - 1)
+
+
 def _fall(z: float, anneal: str) -> float:
     """From 1 at z = 0 down to 0 at z = 1."""
+    if anneal == "sine":
+        return cos(pi * z / 2)
     return (1 + cos(pi * z)) / 2 if anneal == "cosine" else 1 - z

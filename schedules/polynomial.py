@@ -8,18 +8,20 @@ from schedules.arguments import Low, Positive
 from schedules.schedule import schedule
 
 
-@schedule(paper="arXiv:1606.00915 (the 'poly' policy)")
-def polynomial(progress: float, *, power: Positive = 1.0) -> float:
-    r"""Polynomial decay: a power of the share of the budget still to come.
+@schedule(paper="arXiv:1606.00915 (the 'poly' policy); k: arXiv:2004.05909 (k-decay), as in timm")
+def polynomial(progress: float, *, power: Positive = 1.0, k: Positive = 1.0) -> float:
+    r"""Polynomial decay: a power of the share of the budget still to come. With `k` above 1 it begins later.
 
     With x = progress in [0, 1),
 
-        factor(x) = (1 - x)^power
+        factor(x) = (1 - x^k)^power
 
-    >>> polynomial(power=2).at(0, 0.5, 0.75)
-    (1.0, 0.25, 0.0625)
+    `k` = 2 and `power` = a/2 are the 'sqrt' family of init2winit's optlrschedule (arXiv:2603.10301), sqrt(1 - x^2)^a.
+
+    >>> polynomial(power=2).at(0, 0.5, 0.75), polynomial(k=2).at(0.5)
+    ((1.0, 0.25, 0.0625), (0.75,))
     """
-    return pow(1 - progress, power)
+    return pow(1 - pow(progress, k), power)
 
 
 @schedule(paper="arXiv:1905.04753 (budgeted training); arXiv:2310.07831")

@@ -1,8 +1,10 @@
-"""Reflected exponential decay."""
+"""Reflected exponential decay, and the budget-aware schedule: the same reflection, of a line and of a cosine."""
 
 from __future__ import annotations
 
-from schedules.arguments import Share
+from math import cos, pi
+
+from schedules.arguments import Positive, Share
 from schedules.schedule import schedule
 
 
@@ -18,3 +20,21 @@ def rex(progress: float, *, beta: Share = 0.5) -> float:
     ((1.0, 0.4), (0.8,))
     """
     return (1 - progress) / (beta + (1 - beta) * (1 - progress))
+
+
+@schedule(paper="arXiv:2505.24452, as implemented in public (the paper's own equation was not at hand)")
+def uba(progress: float, *, phi: Positive = 1.0) -> float:
+    r"""UBA, the unified budget-aware schedule: cosine annealing, bent upwards by a `phi` below 2 and downwards above.
+
+    With x = progress in [0, 1) and c = cos(pi x),
+
+        factor(x) = 2 (1 + c) / (2 phi + (2 - phi) (1 + c))
+
+    `phi` = 2 is cosine annealing. The formula is that of the one public code found that has a cosine in it;
+    others call (1 - x)^phi or (1 - phi x)^2 by the name UBA.
+
+    >>> uba(phi=2).at(0.5), uba().at(0, 0.5)
+    ((0.5,), (1.0, 0.6666666666666666))
+    """
+    w = (1 + cos(pi * progress)) / 2
+    return w / (w + phi / 2 * (1 - w))

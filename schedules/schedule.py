@@ -67,6 +67,24 @@ class Curve:
         return self.function(*where, **self.settings), state
 
 
+class Around:
+    """What a combinator around one schedule has from it; its own `horizon`, say, goes before."""
+
+    __slots__ = ()
+    inner: Schedule[Any]
+
+    @property
+    def needs(self) -> frozenset[str]:
+        return self.inner.needs
+
+    @property
+    def horizon(self) -> str:
+        return self.inner.horizon
+
+    def init(self) -> Any:
+        return self.inner.init()
+
+
 def schedule(
     *, paper: str, needs: Iterable[str] = (), horizon: str | None = None
 ) -> Callable[[Callable[..., Any]], Callable[..., Built]]:
@@ -74,8 +92,9 @@ def schedule(
 
     A function `curve(progress, *, settings)` is open loop. Its first parameter is named for what it is drawn over:
     `progress` (horizon relative), `epoch` (absolute) or `clock` (then say which); without one there is no horizon.
-    A frozen dataclass with `init()` and `__call__(state, clock, seen)` is closed loop or a combinator; its own `needs`
-    and `horizon`, where it has them, go before those given here. Either answers with a factor or a `Setting`.
+    A frozen dataclass with `init()` and `__call__(state, clock, seen)` is closed loop, a combinator, or a curve whose
+    settings are checked together; its own `needs` and `horizon`, where it has them, go before those given here.
+    Either answers with a factor or a `Setting`.
     Settings are checked against their annotations (`schedules.arguments`) when a schedule is built.
 
     Raises:

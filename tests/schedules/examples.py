@@ -1,7 +1,7 @@
 """One line a schedule that the contract suite is to try, with the steepest slope that it may show."""
 
 import random
-from math import inf, log, pi
+from math import inf, log, pi, sqrt, tanh
 
 from bench.contract import Clock, Signals
 
@@ -14,22 +14,54 @@ EXAMPLES = {
     "exponential(gamma=0.5, staircase=True)": inf,
     "step": inf,
     "step(every=0.7, gamma=0.5)": inf,
+    "multistep([5, 8])": inf,
+    "piecewise([0.5, 0.75], [0.1, 0.01])": inf,
+    "piecewise([0, 0.1, 1], [0.03125, 1, 0.03125], between='linear')": (1 - 1 / 32) / 0.1,
+    "piecewise([0.9], [0.1], between='cosine')": pi / 2,
+    "piecewise([0, 0.2, 0.5, 1], [0.1, 1, 0.5, 0], between='spline')": 20.9 / 3,
     "polynomial": 1,
     "polynomial(power=2)": 2,
     "polynomial(power=0.5)": (2**0.5 - 1) * T**0.5,
+    "polynomial(k=3)": 3,
+    "polynomial(power=0.5, k=2)": sqrt(4 * T - 4) - sqrt(2 * T - 1),
     "linear": 1,
     "linear(floor=0.2)": 0.8,
     "cosine": pi / 2,
     "cosine(floor=0.1)": 0.9 * pi / 2,
+    "cosine(exponent=2)": pi * 3 * sqrt(3) / 8,
+    "cosine(k=2)": pi * sqrt(0.585),
     "inverse_sqrt": 10 / 2,
     "inverse_sqrt(tau=4)": 10 / 8,
+    "inverse_time": 10,
+    "inverse_time(tau=2, power=2, staircase=True)": inf,
+    "noam": 10,
+    "noam(warmup=2.5)": 4,
+    "power": 5.1,
     "rex": 2,
     "rex(beta=0.1)": 10,
+    "uba": 1.75,
+    "uba(phi=0.5)": 2.24,
+    "tanh": 5,
+    "tanh(begin=-4, end=4)": 4,
+    "hyperbolic(bound=10)": 0.999,
+    "hyperbolic": 3.63,
+    "hyperbolic(bound=20, log=True)": 4,
+    "chebyshev": inf,
+    "chebyshev(levels=2, condition=5, order='falling')": inf,
     "wsd": 5,
     "wsd(cooldown=0.5, shape='cosine')": pi,
     "wsd(shape='sqrt')": (5 * T) ** 0.5,
+    "wsd(shape='mirror')": 10,
+    "wsd(shape='power')": 10,
+    "wsd(shape='exp')": 5 * log(10) / 0.9,
     "onecycle": (1 - 1 / 25) / 0.3 * pi / 2,
     "onecycle(rise=0.5, div=4, final_div=10, anneal='linear', momentum=False)": (1 - 1 / 40) / 0.5,
+    "cyclic": 4.5,
+    "cyclic(every=2, shape='sine', gamma=0.5)": 0.9 * 10 * pi / 2,
+    "cyclic(every=2, shape='cosine', rate=0.9, begin='top')": 14,
+    "restarts": pi / 2,
+    "restarts(every=1, mult=2, shape='linear', gamma=0.5)": inf,
+    "restarts(every=2, mult=1.5, low=0.1, gamma=0.5, rise=0.1)": 0.9 * 10 / 0.2,
     "plateau(patience=1)": inf,
     "plateau(patience=0, gamma=0.5, rest=1, floor=0.1)": inf,
     "warmup(rex, epochs=1)": 10,
@@ -37,10 +69,34 @@ EXAMPLES = {
     "warmup(cosine, epochs=2, first=0)": 5,
     "warmup(constant, epochs=0.5, first='1/(W+1)')": 20,
     "warmup(plateau(patience=0), epochs=1)": inf,
+    "warmup(constant, epochs=2, shape='cosine')": 5 * pi / 2,
+    "warmup(constant, epochs=2, shape='sqrt')": T / sqrt(200),
+    "warmup(constant, epochs=2, shape='polynomial')": 10,
+    "warmup(constant, epochs=2, first=0, shape='exponential')": 25,
+    "cooldown(inverse_sqrt, fraction=0.5)": 5,
+    "cooldown(power, fraction=0.1, shape='exp', freeze=True)": 9**-0.51 * 10 * log(10) / 0.9,
+    "cooldown(plateau(patience=0), freeze=True)": inf,
     "stages([constant, cosine], [0.5, 0.5])": pi,
     "stages([warmup(constant, epochs=1), plateau(patience=0), step], [0.3, 0.4, 0.3], scales=[1, 0.5, 0.1])": inf,
+    "chain([linear, exponential(gamma=0.5)])": 1 + 10 * log(2),
+    "chain([onecycle, plateau(patience=0)])": inf,
+    "scale(cosine, 0.5)": pi / 4,
+    "floor(linear, 0.2)": 0.8,
+    "floor(linear, 0.2, clip=True)": 1,
+    "floor(plateau(patience=0), 0.2)": inf,
+    "noise(constant, limit=0.3)": inf,
 }
 """Slope: the largest |change of the factor| between two updates, times T; inf where the factor may jump."""
+
+HIGHEST = {
+    "tanh": (1 + tanh(7)) / 2,
+    "tanh(begin=-4, end=4)": (1 + tanh(4)) / 2,
+    "chebyshev": 0.84563747,
+    "chebyshev(levels=2, condition=5, order='falling')": 0.86787404,
+    "scale(cosine, 0.5)": 0.5,
+    "noise(constant, limit=0.3)": 1.3,
+}
+"""The highest factor, where the source says something else than 1; noise comes near it."""
 
 
 def losses(seed=0, n=T):

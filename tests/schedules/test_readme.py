@@ -49,3 +49,24 @@ def test_the_examples_run():
     outcome = doctest.testfile(str(README), module_relative=False)
     assert outcome.attempted >= 3
     assert outcome.failed == 0
+
+
+def practices():
+    """(practice, calls, remark) of each row of the table of what others have."""
+    lines = README.read_text().partition("## What others have")[2].splitlines()
+    cells = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines if line.startswith("| ")]
+    return [(what, re.findall(r"`([^`]+)`", calls), remark) for what, _, calls, remark in cells[1:]]
+
+
+@pytest.mark.parametrize(("practice", "calls", "remark"), practices(), ids=[row[0] for row in practices()])
+def test_what_others_have_is_here_or_refused_with_a_reason(practice, calls, remark):
+    assert calls or remark
+    for call in calls:
+        assert schedules.parse(call).text
+
+
+def test_each_schedule_is_the_answer_to_some_practice():
+    written = " ".join(call for _, calls, _ in practices() for call in calls)
+    names = set(re.findall(r"[a-z_]+(?=\(|\b)", written))
+    assert len(practices()) >= 55
+    assert set(schedules.CATALOGUE) - names == {"scale"}  # which no library names
