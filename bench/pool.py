@@ -86,7 +86,7 @@ class Board:
         done = sum(self.cost[i] * share for i, share in self.share.items())
         if not done:
             return ""
-        seconds = (time.monotonic() - self.begun) * (sum(self.cost.values()) - done) / done
+        seconds = (time.monotonic() - self.begun) * max(0.0, sum(self.cost.values()) / done - 1)
         return f"about {seconds / 60:.0f} min left" if seconds >= 90 else f"about {seconds:.0f} s left"
 
 

@@ -131,9 +131,9 @@ def run(order: Order, console: Console) -> int:
         InputError: one line that says what is wrong; exit code 2.
     """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what deterministic algorithms ask for on a GPU
-    world = World.here()  # meets the other processes; until then a signal ends at once
-    flag = Flag().install()
+    world = World.here()
     prepared = prepare(order, world.device.partition(":")[0])
+    flag = Flag().install()  # until here there was nothing to lose, and a signal ends at once
     session = Session(order, prepared, world, flag, console if world.rank == 0 else Console(quiet=True))
     return session.run()
 

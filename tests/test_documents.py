@@ -1,16 +1,19 @@
 """README and its neighbours: the commands are there, links lead somewhere, and names that they use exist."""
 
 import re
+import shlex
 import subprocess
 
 import pytest
 
 import schedules
 import tasks
+from bench import cli
 from bench.suites import SUITES
 from tests.runs import ROOT
 
 TRACKED = subprocess.run(["git", "ls-files", "*.md"], cwd=ROOT, capture_output=True, text=True, check=True)
+README = (ROOT / "README.md").read_text()
 PAGES = sorted(ROOT / name for name in TRACKED.stdout.split())
 
 
@@ -31,6 +34,21 @@ def test_links_lead_somewhere(page):
     for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text()):
         if not target.startswith(("http:", "https:", "mailto:")):
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+COMMANDS = re.findall(r"^(?:glideslope|accelerate launch bench/run.py) .*", README, flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_the_commands_of_the_readme_are_understood(line):
+    words = shlex.split(line.replace("accelerate launch bench/run.py", "glideslope run"), comments=True)
+    args = cli.parser().parse_args(words[1:])
+    if getattr(args, "schedules", None):
+        assert schedules.parse_list(args.schedules)
+
+
+def test_the_readme_tells_of_every_task():
+    assert set(re.findall(r"^\| `(\w+)`", README, flags=re.MULTILINE)) == set(tasks.CATALOGUE)
 
 
 def test_the_suites_name_what_there_is():

@@ -2,26 +2,54 @@
 
 import json
 import os
+import shutil
+import signal
+import sys
 
 import pytest
 
+from bench import cli
 from bench.record import ledger
+from bench.record.preempt import SIGNALS
 from tests.runs import launch
 
 
 @pytest.fixture
-def refuse():
-    """Run with bad arguments; the one line that comes out on standard error."""
+def refuse(capsys):
+    """`glideslope run` with bad arguments; the one line that comes out on standard error."""
 
-    def refuse(*arguments, **environment):
-        done = launch(*arguments, check=False, **environment)
-        assert done.returncode == 2, (done.stdout, done.stderr)
-        assert "Traceback" not in done.stdout + done.stderr
-        lines = done.stderr.strip().splitlines()
+    def refuse(*arguments):
+        try:
+            code = cli.main(["run", *map(str, arguments)])
+        except SystemExit as end:  # argparse
+            code = end.code
+        said = capsys.readouterr()
+        assert code == 2, said
+        lines = said.err.strip().splitlines()
         assert len(lines) == 1, lines
         return lines[0]
 
-    return refuse
+    handlers = {number: signal.getsignal(number) for number in SIGNALS}
+    yield refuse
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("arguments", [("nothing",), ("smoke", "--seeds", "some"), ("smoke", "--budgets", "nan")])
+def test_the_script_ends_with_code_2_and_no_traceback(arguments):
+    done = launch(*arguments, check=False)
+    assert done.returncode == 2
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_accelerate_adds_no_traceback_of_ours():
+    """Its own it adds, unless told to be quiet; and it turns any code into 1."""
+    launcher = (sys.executable, "-m", "accelerate.commands.launch", "--cpu", "-q")
+    done = launch("smoke", "--tasks", "digit", launcher=launcher, check=False)
+    assert done.returncode != 0
+    assert "unknown task 'digit' (did you mean digits?)" in done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
 
 
 @pytest.mark.parametrize(
@@ -34,7 +62,7 @@ def refuse():
         (["smoke", "--schedules", "wsd(cooldown=2)"], ["cooldown", "2"]),
         (["smoke", "--schedules", "cosine("], ["cannot read"]),
         (["smoke", "--budgets", "0"], ["budget 0.0"]),
-        (["smoke", "--budgets", "-1"], ["--budgets"]),
+        (["smoke", "--budgets", "-1"], ["budget -1.0"]),
         (["smoke", "--budgets=-1"], ["budget -1.0"]),
         (["smoke", "--budgets", "nan"], ["budget nan"]),
         (["smoke", "--budgets", "half"], ["'half' should be numbers"]),
@@ -76,30 +104,24 @@ def test_an_out_that_cannot_be_written(refuse, tmp_path):
     assert "cannot write to" in refuse("smoke", "--out", tmp_path / "file" / "out")
 
 
-LITTLE = (
-    "smoke",
-    "--tasks",
-    "linreg",
-    "--schedules",
-    "constant,cosine",
-    "--budgets",
-    "0.1",
-    "--seeds",
-    1,
-    "--workers",
-    1,
-)
+LITTLE = ("smoke", "--tasks", "linreg", "--schedules", "constant,cosine", "--budgets", "0.1", "--seeds", 1)
+
+
+@pytest.fixture(scope="module")
+def run_once(tmp_path_factory):
+    out = tmp_path_factory.mktemp("finished") / "out"
+    launch(*LITTLE, "--out", out)
+    return out
 
 
 @pytest.fixture
-def finished(tmp_path):
-    launch(*LITTLE, "--out", tmp_path / "out")
-    return tmp_path / "out"
+def finished(run_once, tmp_path):
+    return shutil.copytree(run_once, tmp_path / "out")
 
 
 def test_an_out_of_another_plan_is_left_alone(finished, refuse):
     before = [f.read_bytes() for f in ledger.parts(finished)]
-    line = refuse(*LITTLE[:-4], "--seeds", 2, "--workers", 1, "--out", finished)
+    line = refuse(*LITTLE[:-1], 2, "--out", finished)
     assert "belongs to another plan" in line
     assert [f.read_bytes() for f in ledger.parts(finished)][: len(before)] == before
 
@@ -126,7 +148,5 @@ def test_a_torn_last_line_is_repaired_and_replayed(finished):
 
 
 def test_report_on_a_directory_without_a_ledger(tmp_path, capsys):
-    from bench.cli import main
-
-    assert main(["report", str(tmp_path)]) == 2
+    assert cli.main(["report", str(tmp_path)]) == 2
     assert "holds no ledger" in capsys.readouterr().err

@@ -122,7 +122,7 @@ def test_cells_that_rode_one_member_are_one_run(reference):
 
 
 def test_a_diverging_neighbour_changes_no_bit_with_modules(tmp_path):
-    common = ("--tasks", "digits", "--budgets", "0.1", "--seeds", 1, "--engine", "modules", "--workers", 1)
+    common = ("--tasks", "vowels", "--budgets", "0.1", "--seeds", 1, "--engine", "modules", "--workers", 1)
     few = ("--schedules", "constant,cosine")
     launch("smoke", "--out", tmp_path / "calm", "--peak-lrs", "0.05", *few, *common)
     launch("smoke", "--out", tmp_path / "wild", "--peak-lrs", "0.05,1e6", *few, *common)

@@ -146,7 +146,7 @@ def test_vowels_are_read_as_the_file_says():
     assert np.bincount(test.target[0]).tolist() == [31, 35, 88, 44, 29, 24, 40, 50, 29]
     there = test.inputs[0][:, 12]
     assert set(np.unique(there)) == {0, 1}
-    assert (7, 29) == (there.sum(1).min(), there.sum(1).max())
+    assert (there.sum(1).min(), there.sum(1).max()) == (7, 29)
     assert (test.inputs[0][:, :12] * (1 - there[:, None]) == 0).all()
 
 
