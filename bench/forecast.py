@@ -11,7 +11,7 @@ from schedules.schedule import factors
 from bench.contract import Cell, Cohort, Schedule, Setting, Task
 from bench.plan import Plan, optimum
 
-SECONDS = {"mlp": 1.5e-4, "conv1d": 5e-4, "recurrent": 1e-3, "conv2d": 6e-3, "transformer": 1e-2}
+SECONDS = {"mlp": 1.5e-4, "conv1d": 5e-4, "recurrent": 1e-3, "conv2d": 6e-3, "transformer": 3.5e-3}
 """Rough seconds per member-step on one CPU thread: they order the work, and time left is corrected as it runs."""
 
 CURVE = 200  # points of a drawn LR curve

@@ -38,8 +38,8 @@ def _cnn() -> nn.Module:
 
 
 MODELS = {
-    "mlp": Model(_mlp, "mlp", (0.03, 0.1, 0.3)),
-    "cnn": Model(_cnn, "conv2d", (0.01, 0.03, 0.1)),
+    "mlp": Model(_mlp, "mlp", (0.1, 0.3, 1.0)),
+    "cnn": Model(_cnn, "conv2d", (0.005, 0.02, 0.08)),
 }
 
 
@@ -92,7 +92,7 @@ def mnist5k() -> Task:
         direction="max",
         optimizer="sgd(momentum=0.9)",
         weight_decay=0.0,
-        peak_lrs=(0.03, 0.1, 0.3),
+        peak_lrs=(0.1, 0.2, 0.4),
         layers="mlp",
         load=load_mnist5k,
         model=_classic,

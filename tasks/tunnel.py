@@ -108,7 +108,7 @@ def quadratic() -> Task:
         direction="min",
         optimizer="sgd(momentum=0.0)",
         weight_decay=0.0,
-        peak_lrs=(0.1, 0.3, 1.0),
+        peak_lrs=(0.1, 0.4, 1.6),
         layers="mlp",
         load=load_quadratic,
         model=_bowl,
