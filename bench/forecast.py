@@ -6,10 +6,9 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any
 
-from schedules.schedule import factors
-
 from bench.contract import Cell, Cohort, Schedule, Setting, Task
 from bench.plan import Plan, optimum
+from schedules.schedule import factors
 
 SECONDS = {"mlp": 1.5e-4, "conv1d": 5e-4, "recurrent": 1e-3, "conv2d": 6e-3, "transformer": 3.5e-3}
 """Rough seconds per member-step on one CPU thread: they order the work, and time left is corrected as it runs."""

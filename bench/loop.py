@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from schedules.schedule import pack, unpack
-
 from bench.contract import Clock, Cohort, Engine, InputError, Move, Schedule, Signals, Task
 from bench.engine.feed import Feed
 from bench.record import rows as record
 from bench.record import snapshot, trace
 from bench.record.ledger import Ledger
 from bench.roster import Best, Member, Roster
+from schedules.schedule import pack, unpack
 
 GO, SAVE, STOP = range(3)
 PATIENCE = 256  # looks whose losses wait on the device at most

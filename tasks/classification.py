@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.contract import Baseline, Data
+from bench.contract import Baseline, Data, Task
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+def task(**settings: Any) -> Task:
+    """A task judged by its accuracy and trained by SGD with momentum 0.9, with these settings of `Task` beside."""
+    usual: dict[str, Any] = {
+        "metric": "accuracy",
+        "direction": "max",
+        "optimizer": "sgd(momentum=0.9)",
+        "weight_decay": 0.0,
+        "loss": loss,
+        "score": score,
+        "baseline": majority,
+    }
+    return Task(**usual | settings)
 
 
 def loss(logits_BK: Tensor, target: Sequence[Tensor]) -> Tensor:

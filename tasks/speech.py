@@ -25,23 +25,16 @@ def vowels() -> Task:
     Kudo, Toyama and Shimbo (1999), Multidimensional Curve Classification Using Passing-Through Regions. The official
     split is kept: 270 utterances to learn from, of which every speaker gives 9 to control, and 370 to test on.
     """
-    return Task(
+    return classification.task(
         name="vowels",
         family="speech",
         source="Japanese Vowels in sktime (UCI, Kudo, Toyama and Shimbo; CC BY 4.0)",
         batch_size=27,
         epochs=40,
-        metric="accuracy",
-        direction="max",
-        optimizer="sgd(momentum=0.9)",
-        weight_decay=0.0,
         peak_lrs=(0.03, 0.1, 0.3),
         layers="conv1d",
         load=load_vowels,
         model=_net,
-        loss=classification.loss,
-        score=classification.score,
-        baseline=classification.majority,
         eval_epochs=4,
         chance="chance: 0.11; the majority class: 0.08",
     )

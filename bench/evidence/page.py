@@ -13,6 +13,9 @@ from bench.evidence.plots import INK
 
 TEMPLATE = Path(__file__).with_name("page.html")
 
+LONG = 40
+"""Characters of a field that is broken into lines rather than widening its column."""
+
 
 def html(sections: Sequence[Section], figures: Path) -> str:
     """The page. `figures` is the folder that holds the SVG files that the sections name."""
@@ -56,7 +59,8 @@ def _table(table: Table) -> str:
 def _field(it: Item, first: bool) -> str:
     if first:
         return f'<th scope="row">{escape(it.text)}</th>'
-    look = f' class="{it.mark}"' if it.mark else ""
+    look = " ".join(filter(None, (it.mark, "long" * (len(it.text) > LONG))))
+    look = f' class="{look}"' if look else ""
     return f"<td{look}>{escape(it.text)}</td>"
 
 

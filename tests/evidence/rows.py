@@ -2,21 +2,9 @@
 
 import random
 
-STRATEGIES = (
-    "constant",
-    "exponential",
-    "exponential(gamma=0.9)",
-    "step",
-    "stages([constant, cosine], [0.5, 0.5])",
-    "polynomial(power=0.9)",
-    "linear",
-    "cosine",
-    "inverse_sqrt",
-    "rex",
-    "wsd",
-    "onecycle",
-    "plateau",
-)
+from bench.suites import EVERY
+
+STRATEGIES = EVERY
 BUDGETS = (0.1, 0.25, 0.5, 1.0)
 PEAKS = (0.03, 0.1, 0.3)
 
@@ -162,7 +150,7 @@ def _plan(tasks, cells, cell_steps):
         "split_loss": 2,
         "notes": [],
         "tasks": tasks,
-        "curves": {s: curve for s in strategies if s != "plateau"},
+        "curves": {s: curve for s in strategies if not s.startswith("plateau")},
     }
 
 
