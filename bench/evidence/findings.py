@@ -228,5 +228,5 @@ def provenance(it: Comparison) -> Iterator[tuple[str, str]]:
 def _place(attempt: Mapping[str, Any]) -> str:
     state = {True: " with uncommitted changes", False: "", None: ""}[attempt["dirty"]]
     versions = ", ".join(f"{name} {version}" for name, version in attempt["versions"].items() if version)
-    where = f"{attempt['processor']}, device {attempt['device']}, {attempt['threads']} threads per worker"
+    where = f"{attempt['processor']}, device {attempt['device']}, threads per worker: {attempt['threads']}"
     return f"commit {attempt['commit'] or 'unknown'}{state}; {where}; {versions}"
