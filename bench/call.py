@@ -9,8 +9,8 @@ import ast
 import difflib
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar
 
 from bench.contract import InputError
 
@@ -136,3 +136,24 @@ def _spell(value: Any) -> str:
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(_spell, value))}]"
     return getattr(value, "text", None) or repr(value)
+
+
+class Named:
+    """A frozen dataclass whose fields are the arguments of the call that names it; all have defaults."""
+
+    always: ClassVar[frozenset[str]] = frozenset()  # said in the text, even at their defaults
+
+    @property
+    def name(self) -> str:
+        return type(self).__name__
+
+    @property
+    def kwargs(self) -> dict[str, Any]:
+        return {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]
+
+    @property
+    def text(self) -> str:
+        """The canonical call: without arguments at their defaults."""
+        defaults = type(self)().kwargs
+        said = {k: v for k, v in self.kwargs.items() if v != defaults[k] or k in self.always}
+        return render(self.name, (), said)

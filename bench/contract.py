@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 Batch: TypeAlias = "tuple[tuple[Tensor, ...], tuple[Tensor, ...]]"  # inputs and target, on the device
 Array: TypeAlias = "np.ndarray[Any, Any]"
+Recipe: TypeAlias = "Sequence[tuple[str, float]]"  # how an average is mixed; see `bench/engine/averaging.py`
 
 SEMANTICS = 1
 """Version of what a cell's settings mean. Raised when the same settings would train to other numbers."""
@@ -173,11 +174,13 @@ class Cell:
     total: int  # the budget in updates
     seed: int
     data: str  # digest of the task's data
+    averaging: str = "none"  # how the weights are read
 
     @cached_property
     def id(self) -> str:
         """Digest of the cell's canonical text, its data and the version of the semantics."""
-        return digest(json.dumps([SEMANTICS, *(getattr(self, f.name) for f in fields(self))]))
+        said = [SEMANTICS, *(getattr(self, f.name) for f in fields(self))]
+        return digest(json.dumps(said[:-1] if self.averaging == "none" else said))  # as before there were averagings
 
 
 @dataclass(frozen=True)
@@ -217,31 +220,30 @@ class Engine(Protocol):
 
     def look(self, batch: Batch, step: int) -> None:
         """One forward and backward per member on the same batch; gradients, losses and norms are held."""
-        ...
 
     def signals(self) -> list[tuple[float, float]]:
         """(loss, gradient norm) of the last look, per member. Synchronises with the device."""
-        ...
 
     def take(self, rows: Sequence[int]) -> None:
         """Make member i a copy of old member rows[i], gradients included: a row named twice is forked."""
-        ...
 
     def move(self, moves: Sequence[Move]) -> None:
         """Each member takes its optimizer step."""
-        ...
 
     def evaluate(self, split: str, rows: Sequence[int]) -> list[dict[str, float]]:
         """Scores of the named members on a split, on copies: no state changes."""
-        ...
+
+    def blend(self, slot: str, rows: Sequence[int], share: float) -> None:
+        """Move these members' averages in a slot towards their weights by a share (1: copy); others lose theirs."""
+
+    def averaged(self, splits: Sequence[str], rows: Sequence[int], recipe: Recipe) -> list[list[dict[str, float]]]:
+        """For each split, scores of the named members' averages; BatchNorm statistics are computed anew for them."""
 
     def recalibrated(self, split: str, rows: Sequence[int]) -> list[dict[str, float]] | None:
         """Scores after BatchNorm statistics are computed anew on training batches; None without BatchNorm."""
-        ...
 
     def history(self) -> list[tuple[Array, Array]]:
         """(loss [M], gradient norm [M]) of each look since the last call. Synchronises; `look` doesn't."""
-        ...
 
     def state_dict(self) -> dict[str, Any]: ...
 

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
-from itertools import chain
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
-from bench.contract import Batch, InputError, Move
+from bench.contract import Batch, InputError, Move, Recipe
 from bench.engine.feed import Feed, key
-from bench.engine.optim import Optimizer, adjust
+from bench.engine.member import Member
+from bench.engine.optim import adjust
+from bench.engine.optimizer import Optimizer
 from bench.engine.readings import Readings, batch_norms, distinct, renew, score
 
 
@@ -61,39 +62,6 @@ def shared(accelerator: Any, model: nn.Module) -> Any:
     return accelerator
 
 
-class Member:
-    """One model in training, and its optimizer."""
-
-    def __init__(self, model: nn.Module, optimizer: torch.optim.Optimizer):
-        self.model, self.optimizer = model, optimizer
-        self.weights = [p for p in model.parameters() if p.requires_grad]
-
-    def tensors(self) -> dict[str, Tensor]:
-        return {name: t.detach() for name, t in chain(self.model.named_parameters(), self.model.named_buffers())}
-
-    def state(self) -> dict[str, Any]:
-        """Copies of all that the member is between a move and the next look."""
-        groups = [{k: v for k, v in group.items() if k != "params"} for group in self.optimizer.param_groups]
-        slots = [dict(self.optimizer.state.get(p, {})) for p in self.weights]
-        return copy.deepcopy({"tensors": self.tensors(), "slots": slots, "groups": groups})
-
-    def load(self, state: Mapping[str, Any]) -> None:
-        """Become a copy of the member that `state` tells of. No value is cast, so all is exact."""
-        own = self.tensors()
-        for name, saved in state["tensors"].items():
-            own[name].copy_(saved)
-        for weight, slots in zip(self.weights, state["slots"], strict=True):
-            self.optimizer.state[weight] = {k: _placed(v, weight) for k, v in slots.items()}
-        for group, saved in zip(self.optimizer.param_groups, state["groups"], strict=True):
-            group.update(copy.deepcopy(saved))
-
-
-def _placed(value: Any, weight: Tensor) -> Any:
-    if isinstance(value, Tensor):  # torch.optim keeps step counts, which have no axes, on the CPU
-        return value.clone() if value.ndim == 0 else value.to(weight.device, copy=True)
-    return copy.deepcopy(value)
-
-
 class Modules:
     """See `bench.contract.Engine`. Under data parallelism every process holds all members, and looks are averaged.
 
@@ -135,6 +103,7 @@ class Modules:
             *means, loss = averaged(self._accelerator, [*(p.grad for p in held if p.grad is not None), loss])
             for weight, mean in zip(held, means, strict=True):
                 weight.grad = mean
+        member.loss = loss
         norm = get_total_norm([p.grad for p in held if p.grad is not None])
         if self.task.clip is not None:
             clip_grads_with_norm_(held, self.task.clip, norm)
@@ -152,27 +121,55 @@ class Modules:
     def _fork(self, member: Member) -> Member:
         twin = self._build(copy.deepcopy(member.model))
         twin.load(member.state())
+        twin.loss = member.loss
         for old, new in zip(member.weights, twin.weights, strict=True):
             new.grad = None if old.grad is None else old.grad.clone()
         return twin
 
     def move(self, moves: Sequence[Move]) -> None:
-        """Each member's own torch.optim step, at its LR and momentum."""
+        """Each member's own optimizer step, at its LR and momentum; MoMo asks for the loss."""
         for member, move in zip(self.members, moves, strict=True):
             adjust(member.optimizer, move)
-            member.optimizer.step()
+            member.optimizer.step(lambda member=member: member.loss)  # type: ignore[misc]
+
+    def blend(self, slot: str, rows: Sequence[int], share: float) -> None:
+        """See `bench.contract.Engine`."""
+        for row, member in enumerate(self.members):
+            if row in rows:
+                member.blend(slot, share)
+            else:
+                member.averages.pop(slot, None)
 
     def evaluate(self, split: str, rows: Sequence[int]) -> list[dict[str, float]]:
         """Scores of the named members, each computed once; nothing of a member changes."""
-        scores = {row: self._scored(self.members[row].model, split) for row in distinct(rows)}
+        scores = {row: self._scored(self._read(self.members[row]), split) for row in distinct(rows)}
         return [scores[row] for row in rows]
+
+    def averaged(self, splits: Sequence[str], rows: Sequence[int], recipe: Recipe) -> list[list[dict[str, float]]]:
+        """Scores on each split of the named members' averages, BatchNorm statistics computed anew for them."""
+        models = {row: self._renewed(self.members[row].mixed(recipe)) for row in distinct(rows)}
+        scores = [{row: self._scored(model, split) for row, model in models.items()} for split in splits]
+        return [[seen[row] for row in rows] for seen in scores]
 
     def recalibrated(self, split: str, rows: Sequence[int]) -> list[dict[str, float]] | None:
         """Scores of copies whose BatchNorm statistics were averaged anew; see `readings.renew`."""
         if not self._has_norms:
             return None
-        scores = {row: self._scored(self._renewed(self.members[row].model), split) for row in distinct(rows)}
+        models = {row: self._renewed(copy.deepcopy(self._read(self.members[row]))) for row in distinct(rows)}
+        scores = {row: self._scored(model, split) for row, model in models.items()}
         return [scores[row] for row in rows]
+
+    def _read(self, member: Member) -> nn.Module:
+        """The model that is evaluated: the member's own, or the average that Schedule-Free forms to be read.
+
+        Forming it and going back changes bits, so it is done to a copy. BatchNorm statistics are computed anew for
+        it, as for every average: the running ones are those of other weights.
+        """
+        if not hasattr(member.optimizer, "eval"):
+            return member.model
+        twin = self._fork(member)
+        twin.optimizer.eval()  # type: ignore[attr-defined]  # Schedule-Free has it
+        return self._renewed(twin.model)
 
     @torch.no_grad()
     def _scored(self, model: nn.Module, split: str) -> dict[str, float]:
@@ -184,11 +181,12 @@ class Modules:
 
     @torch.no_grad()
     def _renewed(self, model: nn.Module) -> nn.Module:
-        twin = copy.deepcopy(model)
-        for norm in batch_norms(twin):
+        """The model itself, its BatchNorm statistics computed anew; without BatchNorm, as it was."""
+        for norm in batch_norms(model):
             norm.reset_running_stats()
-        renew(twin, self.feed, twin)
-        return twin
+        if self._has_norms:
+            renew(model, self.feed, model)
+        return model
 
     def state_dict(self) -> dict[str, Any]:
         """Copies of all members, as tensors, numbers, texts, lists and dicts. Taken between a move and a look."""

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from bench.contract import Move
-from bench.engine.optim import Optimizer, adam, sgd
+from bench.engine.optim import adam, sgd
+from bench.engine.optimizer import Optimizer
 
 
 def column(values: Sequence[float], like: Tensor) -> Tensor:

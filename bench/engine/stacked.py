@@ -16,11 +16,13 @@ from torch import Tensor
 from torch.func import functional_call, vmap
 from torch.utils import _pytree as pytree
 
-from bench.contract import Batch, InputError, Move
+from bench.contract import Batch, InputError, Move, Recipe
 from bench.engine import rules
+from bench.engine.averaging import AS_IS
+from bench.engine.bank import Bank, picked
 from bench.engine.feed import Feed
 from bench.engine.modules import averaged, initial, reseed, shared
-from bench.engine.optim import Optimizer
+from bench.engine.optimizer import Optimizer
 from bench.engine.readings import Readings, batch_norms, distinct, renew, score
 
 Named: TypeAlias = dict[str, Tensor]
@@ -52,7 +54,7 @@ class Stacked:
         buffers = {name: b.clone() for name, b in self._model.named_buffers()}
         self._counts = {name: b for name, b in buffers.items() if not b.is_floating_point()}
         self._buffers = {name: _twice(b) for name, b in buffers.items() if b.is_floating_point()}
-        self._members = 1
+        self._members, self._bank = 1, Bank()
         self._begin(optimizer, weight_decay)
         self._readings = Readings()
         self.signals = self._readings.signals
@@ -131,19 +133,20 @@ class Stacked:
         if list(rows) == list(range(self._members)):
             return
         self._members = len(rows)
-        index_W = self._index(rows)
-        self._lay(self._weight_WP.index_select(0, index_W), self._grad_WP.index_select(0, index_W))
-        self._buffers = _selected(self._buffers, index_W)
-        self._rule.slots = _selected(self._rule.slots, index_W)
-
-    def _index(self, rows: Sequence[int]) -> Tensor:
-        """Rows of members; a lone one stands twice."""
-        return torch.tensor([*rows, *rows] if len(rows) == 1 else list(rows), dtype=torch.long, device=self.feed.device)
+        paired = _paired(rows)
+        self._lay(picked(self._weight_WP, paired), picked(self._grad_WP, paired))
+        self._buffers = _selected(self._buffers, paired)
+        self._rule.slots = _selected(self._rule.slots, paired)
+        self._bank.take(rows)
 
     def move(self, moves: Sequence[Move]) -> None:
         """One optimizer step for all rows, each at its LR and momentum."""
         shadow = moves if self._members == 1 else ()
         self._rule.move(self._weight_WP, self._grad_WP, [*moves, *shadow])
+
+    def blend(self, slot: str, rows: Sequence[int], share: float) -> None:
+        """See `bench.contract.Engine`."""
+        self._bank.blend(slot, rows, share, self._weight_WP)
 
     # ---------------------------------------------------------------------------------------- evaluate
 
@@ -151,28 +154,34 @@ class Stacked:
         """Scores of the named members, each computed once, on copies."""
         return self._scored(split, rows, self._copies(rows)) if rows else []
 
+    def averaged(self, splits: Sequence[str], rows: Sequence[int], recipe: Recipe) -> list[list[dict[str, float]]]:
+        """Scores on each split of the named members' averages, BatchNorm statistics computed anew for them."""
+        self._renew(copies := self._copies(rows, recipe))
+        return [self._scored(split, rows, copies) for split in splits]
+
     def recalibrated(self, split: str, rows: Sequence[int]) -> list[dict[str, float]] | None:
         """Scores of copies whose BatchNorm statistics were averaged anew; see `readings.renew`."""
-        norms = batch_norms(self._model)
-        if not norms:
+        if not batch_norms(self._model):
             return None
-        if not rows:
-            return []
-        copies = self._copies(rows)
+        return self.averaged([split], rows, AS_IS)[0] if rows else []
+
+    @torch.no_grad()
+    def _renew(self, copies: Copies) -> None:
+        """Compute BatchNorm statistics anew, if there are any."""
+        norms = batch_norms(self._model)
         for prefix, module in self._model.named_modules():
             if module in norms:
                 copies[1][f"{prefix}.running_mean".lstrip(".")].zero_()
                 copies[1][f"{prefix}.running_var".lstrip(".")].fill_(1)
-        with torch.no_grad():
+        if norms:
             renew(self._model, self.feed, lambda *inputs: self._outputs(*copies, inputs))
-        self._model.train()
-        return self._scored(split, rows, copies)
+            self._model.train()
 
-    def _copies(self, rows: Sequence[int]) -> Copies:
-        """Weights, buffers and counts of the distinct rows."""
-        index_W = self._index(distinct(rows))
-        weights = self._parts(self._weight_WP.index_select(0, index_W))
-        return weights, _selected(self._buffers, index_W), _cloned(self._counts)
+    def _copies(self, rows: Sequence[int], recipe: Recipe = AS_IS) -> Copies:
+        """Weights as a recipe mixes them, buffers and counts of the distinct rows."""
+        paired = _paired(distinct(rows))
+        weights = self._parts(self._bank.mixed(recipe, paired, self._weight_WP))
+        return weights, _selected(self._buffers, paired), _cloned(self._counts)
 
     @torch.no_grad()
     def _scored(self, split: str, rows: Sequence[int], copies: Copies) -> list[dict[str, float]]:
@@ -197,6 +206,7 @@ class Stacked:
             "slots": _cloned(self._rule.slots),
             "buffers": _cloned(self._buffers),
             "counts": _cloned(self._counts),
+            "averages": self._bank.state(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -206,6 +216,7 @@ class Stacked:
         self._rule.slots = self._placed(state["slots"])
         self._buffers = self._placed(state["buffers"])
         self._counts = self._placed(state["counts"])
+        self._bank.load(state["averages"], self.feed.device)
 
     def _placed(self, tensors: Named) -> Named:
         return {name: t.to(self.feed.device, copy=True) for name, t in tensors.items()}
@@ -221,6 +232,11 @@ def _layout(grad: Tensor) -> tuple[list[int], list[int]]:
     return [grad.shape[axis] for axis in outer], [0, *(1 + outer.index(axis) for axis in range(grad.ndim))]
 
 
+def _paired(rows: Sequence[int]) -> list[int]:
+    """Rows of members; a lone one stands twice."""
+    return [*rows, *rows] if len(rows) == 1 else list(rows)
+
+
 def _twice(tensor: Tensor) -> Tensor:
     """A first member and its shadow."""
     return torch.stack((tensor, tensor))
@@ -230,5 +246,5 @@ def _cloned(tensors: Named) -> Named:
     return {name: t.clone() for name, t in tensors.items()}
 
 
-def _selected(tensors: Named, index_W: Tensor) -> Named:
-    return {name: t.index_select(0, index_W) for name, t in tensors.items()}
+def _selected(tensors: Named, rows: Sequence[int]) -> Named:
+    return {name: picked(t, rows) for name, t in tensors.items()}

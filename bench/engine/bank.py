@@ -1,0 +1,65 @@
+"""Averages of stacked rows, by slot. Suffixes: M = members, K = members that have a slot, P = weights of one member."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bench.contract import Recipe
+from bench.engine.averaging import PRESENT
+
+
+class Bank:
+    """What members keep of their weights: for each slot the members that have it, and their rows [K, P]."""
+
+    def __init__(self) -> None:
+        self.slots: dict[str, tuple[list[int], Tensor]] = {}
+
+    def blend(self, slot: str, rows: Sequence[int], share: float, weight_WP: Tensor) -> None:
+        """See `bench.contract.Engine`."""
+        owners = list(rows)
+        whole = owners == list(range(len(owners)))  # the first rows, or all of them, are averaged where they lie
+        now_KP = weight_WP[: len(owners)] if whole else picked(weight_WP, owners)
+        if share == 1:
+            self.slots[slot] = owners, now_KP.clone()
+            return
+        if self.slots[slot][0] != owners:
+            self.slots[slot] = owners, self._of(slot, owners)
+        self.slots[slot][1].lerp_(now_KP, share)
+
+    def mixed(self, recipe: Recipe, rows: Sequence[int], weight_WP: Tensor) -> Tensor:
+        """What a recipe mixes for each of these members, as rows of their own."""
+        mixed_KP = torch.empty(0)
+        for slot, share in recipe:
+            part_KP = picked(weight_WP, rows) if slot == PRESENT else self._of(slot, rows)
+            mixed_KP = part_KP if share == 1 else mixed_KP.lerp_(part_KP, share)
+        return mixed_KP
+
+    def _of(self, slot: str, rows: Sequence[int]) -> Tensor:
+        owners, kept_KP = self.slots[slot]
+        return picked(kept_KP, [owners.index(row) for row in rows])
+
+    def take(self, rows: Sequence[int]) -> None:
+        """Member i becomes old member rows[i]."""
+        for slot, (owners, kept_KP) in list(self.slots.items()):
+            heirs = [i for i, row in enumerate(rows) if row in owners]
+            if heirs:
+                self.slots[slot] = heirs, picked(kept_KP, [owners.index(rows[i]) for i in heirs])
+            else:
+                del self.slots[slot]
+
+    def state(self) -> dict[str, Any]:
+        """Copies, for a snapshot."""
+        return {slot: {"owners": list(owners), "rows": kept.clone()} for slot, (owners, kept) in self.slots.items()}
+
+    def load(self, state: Mapping[str, Any], device: torch.device) -> None:
+        """Become the bank of `state`."""
+        self.slots = {s: (list(own["owners"]), own["rows"].to(device, copy=True)) for s, own in state.items()}
+
+
+def picked(tensor_WP: Tensor, rows: Sequence[int]) -> Tensor:
+    """A copy of these rows."""
+    return tensor_WP.index_select(0, torch.tensor(rows, dtype=torch.long, device=tensor_WP.device))

@@ -1,0 +1,72 @@
+"""A member of the reference engine: a plain module, its stock optimizer, and the averages that riders read it by."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from itertools import chain
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from bench.contract import Recipe
+from bench.engine.averaging import PRESENT
+
+
+class Member:
+    """One model in training, and its optimizer."""
+
+    def __init__(self, model: nn.Module, optimizer: torch.optim.Optimizer):
+        self.model, self.optimizer = model, optimizer
+        self.weights = [p for p in model.parameters() if p.requires_grad]
+        self.loss: Any = None  # of the last look, for optimizers that ask
+        self.averages: dict[str, list[Tensor]] = {}  # of the weights, by slot
+
+    def tensors(self) -> dict[str, Tensor]:
+        return {name: t.detach() for name, t in chain(self.model.named_parameters(), self.model.named_buffers())}
+
+    def state(self) -> dict[str, Any]:
+        """Copies of all that the member is between a move and the next look."""
+        groups = [{k: v for k, v in group.items() if k != "params"} for group in self.optimizer.param_groups]
+        slots = [dict(self.optimizer.state.get(p, {})) for p in self.weights]
+        own = {"tensors": self.tensors(), "slots": slots, "groups": groups, "averages": self.averages}
+        return copy.deepcopy(own)
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Become a copy of the member that `state` tells of. No value is cast, so all is exact."""
+        own = self.tensors()
+        for name, saved in state["tensors"].items():
+            own[name].copy_(saved)
+        for weight, slots in zip(self.weights, state["slots"], strict=True):
+            self.optimizer.state[weight] = {k: _placed(v, weight) for k, v in slots.items()}
+        for group, saved in zip(self.optimizer.param_groups, state["groups"], strict=True):
+            group.update(copy.deepcopy(saved))
+        self.averages = {
+            slot: [t.to(w.device, copy=True) for w, t in zip(self.weights, kept, strict=True)]
+            for slot, kept in state["averages"].items()
+        }
+
+    @torch.no_grad()
+    def blend(self, slot: str, share: float) -> None:
+        """Move a slot's average towards the weights by `share` of the distance; share 1 is a copy."""
+        if share == 1:
+            self.averages[slot] = [w.detach().clone() for w in self.weights]
+        else:
+            torch._foreach_lerp_(self.averages[slot], [*self.weights], share)
+
+    @torch.no_grad()
+    def mixed(self, recipe: Recipe) -> nn.Module:
+        """A copy of the model with the weights that a recipe mixes."""
+        model = copy.deepcopy(self.model)
+        weights = [p for p in model.parameters() if p.requires_grad]
+        for slot, share in recipe:
+            for weight, part in zip(weights, self.weights if slot == PRESENT else self.averages[slot], strict=True):
+                weight.copy_(part) if share == 1 else weight.lerp_(part, share)
+        return model
+
+
+def _placed(value: Any, weight: Tensor) -> Any:
+    if isinstance(value, Tensor):  # torch.optim keeps step counts, which have no axes, on the CPU
+        return value.clone() if value.ndim == 0 else value.to(weight.device, copy=True)
+    return copy.deepcopy(value)
