@@ -3,35 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
 
 from bench.contract import Clock, Cohort, Engine, InputError, Move, Schedule, Signals, Task
+from bench.desk import GO, STOP, Desk
+from bench.engine import averaging
 from bench.engine.feed import Feed
 from bench.record import rows as record
 from bench.record import snapshot, trace
-from bench.record.ledger import Ledger
 from bench.roster import Best, Member, Roster
 from schedules.schedule import pack, unpack
 
-GO, SAVE, STOP = range(3)
+Both: TypeAlias = tuple[record.Scores, record.Scores]  # on control and on test
 PATIENCE = 256  # looks whose losses wait on the device at most
-
-
-@dataclass
-class Desk:
-    """Where the record of a run goes, and who says when to save or stop."""
-
-    directory: Path
-    ledger: Ledger | None  # None on ranks that do not write
-    verdict: Callable[[int], int] = lambda step: GO  # asked after every update
-    progress: Callable[[int, int], None] = lambda cell_steps, cells: None  # told at evaluations: both so far
-
-    def write(self, kind: str, key: str, payload: dict[str, Any]) -> None:
-        if self.ledger is not None:
-            self.ledger.append(kind, key, payload)
 
 
 class Training:
@@ -50,6 +35,7 @@ class Training:
         self.states = [s.init() for s in self.schedules]
         self.step, self.segments, self.retired = 0, 1, 0
         self.roster, self.members = Roster.together(len(self.cells)), [Member(0)]
+        self.averagings = averaging.Averagings(self.cells, feed.epoch_steps)
         self.trace = trace.Trace()
         self.grid = task.eval_epochs * feed.epoch_steps
         self.ends = {c.total for c in self.cells}
@@ -65,6 +51,8 @@ class Training:
             self.take(rows, moves)
             self.engine.move(moves)
             self.step += 1
+            for (slot, share), members in self.averagings.blends(self.roster.riders, self.step).items():
+                self.engine.blend(slot, members, share)
             if self.step % self.grid == 0 or self.step in self.ends:
                 self.evaluate()
             elif self.step % PATIENCE == 0:
@@ -136,50 +124,62 @@ class Training:
             for row, riders in enumerate(self.roster.riders)
             if (done := [i for i in riders if self.cells[i].total == self.step])
         }
-        due = range(len(self.members)) if on_grid else sorted(ending)
-        sound = [row for row in due if self.trace.bad_M[row] < 0]
-        scores = self.engine.evaluate("control", sound), self.engine.evaluate("test", sound)
-        finite = {row: ct for row, *ct in zip(sound, *scores, strict=True) if all(s["finite"] for s in ct)}
-        last = [row for row in finite if row in ending]
+        due: Mapping[int, Sequence[int]] = dict(enumerate(self.roster.riders)) if on_grid else ending
+        seen = self.read(due)
+        last = [row for row in seen if row in ending]
         anew = dict(zip(last, self.engine.recalibrated("test", last) or (), strict=False))  # empty without BatchNorm
         losses = self.trace.losses()
-        gone = [i for row in due if row not in finite for i in self.lose(row)]
-        for row, (control, test) in finite.items():
-            self.note(row, losses[row], control, test)
-            best = self.best(row, control, test)
+        gone = [i for row in due if row not in seen for i in self.lose(row, self.roster.riders[row])]
+        for row, tracks in seen.items():
+            bests = {track: self.best(row, track, both) for track, both in tracks.items()}
+            for track, both in tracks.items():
+                self.note(row, track, losses[row], both)
+            gone += self.lose(row, [i for i in due[row] if self.averagings.track(i) not in tracks])
             for i in ending.get(row, ()):
-                results = record.finished(best, self.feed.epoch_steps, control, test, anew.get(row))
-                self.desk.write("cell", self.cells[i].id, self.about(i, row) | results)
-                gone.append(i)
+                if (track := self.averagings.track(i)) in tracks:
+                    control, test = tracks[track]
+                    fresh = test if track and row in anew else anew.get(row)  # an average always has new statistics
+                    results = record.finished(bests[track], self.feed.epoch_steps, control, test, fresh)
+                    self.desk.write("cell", self.cells[i].id, self.about(i, row) | results)
+                    gone.append(i)
             if on_grid:  # off the grid a neighbour's end may not change what others see or count as best
-                seen = self.members[row].evaluations + 1
-                now = control[self.task.metric]
-                self.members[row] = self.members[row]._replace(control=now, evaluations=seen, best=best)
+                evaluations, now = self.members[row].evaluations + 1, tracks[averaging.PRESENT][0][self.task.metric]
+                self.members[row] = self.members[row]._replace(control=now, evaluations=evaluations, bests=bests)
         if on_grid:
             self.trace.restart()
         self.leave(gone)
 
-    def note(self, row: int, loss: float, control: record.Scores, test: record.Scores) -> None:
+    def read(self, due: Mapping[int, Sequence[int]]) -> dict[int, dict[str, Both]]:
+        """(control, test) of members and of the averages that riders read them by; none of what is not finite."""
+        splits = "control", "test"
+        sound = [row for row in due if self.trace.bad_M[row] < 0]
+        scores = [self.engine.evaluate(split, sound) for split in splits]
+        seen = {row: {averaging.PRESENT: (c, t)} for row, c, t in zip(sound, *scores, strict=True) if finite(c, t)}
+        riders = {row: due[row] for row in seen}
+        for (track, recipe), rows in self.averagings.readings(riders, self.step).items():
+            scores = self.engine.averaged(splits, rows, recipe)
+            for row, c, t in zip(rows, *scores, strict=True):
+                seen[row] |= {track: (c, t)} if finite(c, t) else {}
+        return seen
+
+    def note(self, row: int, track: str, loss: float, both: Both) -> None:
         epoch = self.step / self.feed.epoch_steps
-        seen = (loss, control, test)
-        key, payload = record.evaluation(self.task, self.cohort, self.members[row], self.step, epoch, seen)
+        key, payload = record.evaluation(self.task, self.cohort, self.members[row], self.step, epoch, (loss, *both))
+        if track:
+            key, payload = f"{key}/{track}", payload | {"average": track}
         self.desk.write("eval", key, payload)
 
-    def best(self, row: int, control: record.Scores, test: record.Scores) -> Best:
-        """The best epoch of a member, this evaluation included; the earlier one of two equals."""
-        sign = 1.0 if self.task.direction == "max" else -1.0
-        before, now = self.members[row].best, control[self.task.metric]
-        if before is not None and sign * before.control >= sign * now:
-            return before
-        return Best(self.step, now, test[self.task.metric])
+    def best(self, row: int, track: str, both: Both) -> Best:
+        control, test = (scores[self.task.metric] for scores in both)
+        return self.members[row].best(track, Best(self.step, control, test), self.task.direction)
 
-    def lose(self, row: int) -> Sequence[int]:
-        """Record the riders of a member that diverged."""
+    def lose(self, row: int, riders: Sequence[int]) -> Sequence[int]:
+        """Record riders of a member that diverged."""
         bad = int(self.trace.bad_M[row])
-        for i in self.roster.riders[row]:
+        for i in riders:
             results = record.diverged(bad if bad >= 0 else self.step)
             self.desk.write("cell", self.cells[i].id, self.about(i, row) | results)
-        return self.roster.riders[row]
+        return riders
 
     def about(self, i: int, row: int) -> dict[str, Any]:
         return record.cell(self.task, self.cohort, self.cells[i], self.members[row], self.feed.epoch_steps)
@@ -209,7 +209,7 @@ class Training:
             "segments": self.segments,
             "retired": self.retired,
             "riders": [list(riders) for riders in self.roster.riders],
-            "members": [[*m[:-1], m.best and list(m.best)] for m in self.members],
+            "members": [[*m[:-1], {track: list(b) for track, b in m.bests.items()}] for m in self.members],
             "states": [pack(state) for state in self.states],
             "trace": self.trace.state(),
             "engine": self.engine.state_dict(),
@@ -225,7 +225,7 @@ class Training:
             return
         self.step, self.segments, self.retired = state["step"], state["segments"], state["retired"]
         self.roster = Roster(tuple(map(tuple, state["riders"])))
-        self.members = [Member(*m)._replace(best=m[-1] and Best(*m[-1])) for m in state["members"]]
+        self.members = [Member(*m)._replace(bests={k: Best(*b) for k, b in m[-1].items()}) for m in state["members"]]
         self.states = [unpack(s.init(), packed) for s, packed in zip(self.schedules, state["states"], strict=True)]
         self.trace.load(state["trace"])
         self.engine.load_state_dict(state["engine"])
@@ -240,3 +240,7 @@ class Training:
         self.desk.ledger.flush()
         self.snapshot.unlink(missing_ok=True)
         trace.discard(self.chunks)
+
+
+def finite(control: record.Scores, test: record.Scores) -> bool:
+    return bool(control["finite"] and test["finite"])

@@ -37,7 +37,7 @@ def show(order: Order, console: Console) -> int:
         seconds += a_look * looks
         table.add_row(
             name,
-            cohorts[0].engine,
+            ", ".join(dict.fromkeys(c.engine for c in cohorts)),
             f"{cells:,}",
             str(len(cohorts)),
             f"{cell_steps:,}",

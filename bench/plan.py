@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any, Literal
 
 import numpy as np
@@ -25,6 +26,7 @@ class Grid:
     seeds: int = 3
     optimizer: str | None = None
     weight_decay: float | None = None
+    averagings: tuple[str, ...] = ("none",)  # how the weights are read; they ride free
 
 
 @dataclass(frozen=True)
@@ -37,9 +39,9 @@ class Suite:
     def where(self, tasks: Sequence[str] | None = None, **changes: Any) -> Suite:
         """The suite with only the named tasks, and with some fields of each grid replaced."""
         if tasks is not None:
-            here = {g.task: g for g in self.grids}
-            first = self.grids[0]
-            grids = [here.get(t, replace(first, task=t, peak_lrs=None, optimizer=None)) for t in tasks]
+            here = {t: [g for g in self.grids if g.task == t] for t in tasks}
+            new = replace(self.grids[0], peak_lrs=None, optimizer=None)
+            grids = [g for t in tasks for g in here[t] or [replace(new, task=t)]]
         else:
             grids = list(self.grids)
         return Suite(self.name, tuple(replace(g, **{k: v for k, v in changes.items() if v is not None}) for g in grids))
@@ -97,21 +99,29 @@ def build(
         raise InputError(f"suite {suite.name!r} holds no grid: nothing to run")
     cohorts: list[Cohort] = []
     notes: list[str] = []
-    for grid in suite.grids:
-        task = tasks[grid.task]
-        for cells in _by_seed(grid, task, notes):
-            engine = choose(task, cells[0].optimizer, len(cells))
-            parts = _split(cells, width)
-            if len(parts) > 1:
-                notes.append(
-                    f"{grid.task} seed {cells[0].seed}: {len(cells)} cells are split by peak LR into {len(parts)} "
-                    f"cohorts (width {width}), which costs {len(parts) - 1} looks at step 0"
-                )
-            cohorts += [Cohort(tuple(part), engine, threads) for part in parts]
+    for cells in _together(suite, tasks, notes):
+        first = cells[0]
+        engine = choose(tasks[first.task], first.optimizer, len(cells))
+        parts = _split(cells, width)
+        if len(parts) > 1:
+            notes.append(
+                f"{first.task} seed {first.seed}: {len(cells)} cells are split by peak LR into {len(parts)} "
+                f"cohorts (width {width}), which costs {len(parts) - 1} looks at step 0"
+            )
+        cohorts += [Cohort(tuple(part), engine, threads) for part in parts]
     return Plan(suite.name, _distinct(cohorts), tuple(dict.fromkeys(notes)))
 
 
-def _by_seed(grid: Grid, task: Task, notes: list[str]) -> Iterable[list[Cell]]:
+def _together(suite: Suite, tasks: Mapping[str, Task], notes: list[str]) -> Iterable[list[Cell]]:
+    """Cells of equal task, optimizer, weight decay and seed, whichever grids they come from: what can share members."""
+    groups: dict[tuple[str, str, float, int], list[Cell]] = {}
+    for grid in suite.grids:
+        for cell in _cells(grid, tasks[grid.task], notes):
+            groups.setdefault((cell.task, cell.optimizer, cell.weight_decay, cell.seed), []).append(cell)
+    return groups.values()
+
+
+def _cells(grid: Grid, task: Task, notes: list[str]) -> Iterable[Cell]:
     check(grid)
     data = task.load()
     steps = len(data.train) // task.batch_size
@@ -123,22 +133,21 @@ def _by_seed(grid: Grid, task: Task, notes: list[str]) -> Iterable[list[Cell]]:
         totals.setdefault(total, budget)
     mark = data.digest()
     for seed in range(grid.seeds):
-        yield [
-            Cell(
-                task=grid.task,
-                schedule=schedule,
-                optimizer=grid.optimizer or task.optimizer,
-                peak_lr=peak_lr,
-                weight_decay=task.weight_decay if grid.weight_decay is None else grid.weight_decay,
-                budget=budget,
-                total=total,
-                seed=seed,
-                data=mark,
-            )
-            for peak_lr in sorted(set(grid.peak_lrs or task.peak_lrs))
-            for schedule in dict.fromkeys(grid.schedules)
-            for total, budget in sorted(totals.items())
-        ]
+        for peak_lr in sorted(set(grid.peak_lrs or task.peak_lrs)):
+            for schedule, averaging in product(dict.fromkeys(grid.schedules), dict.fromkeys(grid.averagings)):
+                for total, budget in sorted(totals.items()):
+                    yield Cell(
+                        task=grid.task,
+                        schedule=schedule,
+                        optimizer=grid.optimizer or task.optimizer,
+                        peak_lr=peak_lr,
+                        weight_decay=task.weight_decay if grid.weight_decay is None else grid.weight_decay,
+                        budget=budget,
+                        total=total,
+                        seed=seed,
+                        data=mark,
+                        averaging=averaging,
+                    )
 
 
 def check(grid: Grid) -> None:
@@ -149,8 +158,8 @@ def check(grid: Grid) -> None:
     """
     if isinstance(grid.seeds, bool) or not isinstance(grid.seeds, int) or grid.seeds < 1:
         raise InputError(f"seeds {grid.seeds!r} on {grid.task}: give a whole number, 1 or more")
-    if not grid.schedules or not grid.budgets:
-        raise InputError(f"{grid.task}: give at least one schedule and one budget")
+    if not (grid.schedules and grid.budgets and grid.averagings):
+        raise InputError(f"{grid.task}: give at least one schedule, one budget and one averaging ('none')")
     for budget in grid.budgets:
         if not (math.isfinite(budget) and budget > 0):
             raise InputError(f"budget {budget} on {grid.task}: a fraction of the full epochs above 0, such as 0.25")

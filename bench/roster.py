@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import NamedTuple
 
 from bench.contract import Move
@@ -26,7 +27,12 @@ class Member(NamedTuple):
     lr: float = 0.0  # of its last update
     control: float | None = None  # headline metric on the control split, on the epoch grid
     evaluations: int = 0
-    best: Best | None = None  # on the epoch grid
+    bests: Mapping[str, Best] = MappingProxyType({})  # on the epoch grid; of its averages by track, its own by ""
+
+    def best(self, track: str, now: Best, direction: str) -> Best:
+        """The best epoch of a track, this one included; the earlier one of two equals."""
+        sign, before = (1.0 if direction == "max" else -1.0), self.bests.get(track)
+        return before if before is not None and sign * before.control >= sign * now.control else now
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ import schedules
 import tasks
 from bench import engine, pool, suites
 from bench.contract import Cohort, InputError, Schedule, Task
+from bench.engine import averaging
 from bench.evidence import report
 from bench.forecast import Forecast
 from bench.plan import EngineName, Grid, Plan, build
@@ -84,8 +85,12 @@ def prepare(order: Order, device: str = "cpu") -> Prepared:
         known[task.name] = task
         named = [schedules.parse(text) for text in grid.schedules]
         strategies.update((s.text, s) for s in named)
-        optimizer = engine.optim.parse(grid.optimizer or task.optimizer).text
-        return replace(grid, task=task.name, schedules=tuple(s.text for s in named), optimizer=optimizer)
+        optimizer = engine.optim.parse(grid.optimizer or task.optimizer)
+        read = tuple(averaging.parse(text).text for text in grid.averagings)
+        if optimizer.averages and set(read) != {"none"}:
+            raise InputError(f"{optimizer.name} is read by an average of its own: no averaging goes on top")
+        named_as = tuple(s.text for s in named)
+        return replace(grid, task=task.name, schedules=named_as, optimizer=optimizer.text, averagings=read)
 
     def chosen(task: Task, optimizer: str, cells: int) -> EngineName:
         return engine.choose(task, optimizer, cells, device, order.engine)

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import schedules
 import tasks
 from bench.contract import Cohort, Engine, Task
-from bench.loop import GO, SAVE, STOP, Desk, Training
+from bench.desk import GO, SAVE, STOP, Desk
+from bench.loop import Training
 from bench.record import attempt
 from bench.record.ledger import Ledger
 from bench.record.preempt import Flag

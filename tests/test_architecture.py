@@ -20,6 +20,7 @@ LEVELS = {
     "schedules": 1,
     "tasks": 2,
     "bench.engine": 2,
+    "bench.desk": 2,
     "bench.loop": 3,
     "bench.forecast": 3,
     "bench.evidence": 3,

@@ -10,21 +10,21 @@ are those of other weights, mean nothing for it: they are computed anew on train
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from bench import call
 from bench.call import Named
-from bench.contract import InputError, Recipe
+from bench.contract import Cell, InputError, Recipe
 
 Blend: TypeAlias = tuple[str, float]
-"""A slot and a share. A recipe is blends, the first one with share 1."""
+"""A slot and a share."""
 
 PRESENT = ""
 """The slot that stands for the present weights."""
 
-AS_IS: Recipe = ((PRESENT, 1.0),)
+AS_IS = ((PRESENT, 1.0),)
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Averaging(Named):
         """The blend that is due after `step` updates, if any."""
         raise NotImplementedError
 
-    def recipe(self, step: int, span: Span) -> Recipe:
+    def recipe(self, step: int, span: Span) -> tuple[Blend, ...]:
         """How the weights after `step` updates are read, once the blend is done."""
         raise NotImplementedError
 
@@ -79,7 +79,7 @@ class ema(Averaging):
     def blend(self, step: int, span: Span) -> Blend:
         return self.text, 1.0 if step == 1 else 1 - self.decay
 
-    def recipe(self, step: int, span: Span) -> Recipe:
+    def recipe(self, step: int, span: Span) -> tuple[Blend, ...]:
         return ((self.text, 1.0),)
 
 
@@ -113,7 +113,7 @@ class swa(Averaging):
         count = self.count(step, span)
         return (self.track(span), 1 / count) if count and span.ends_epoch(step) else None
 
-    def recipe(self, step: int, span: Span) -> Recipe:
+    def recipe(self, step: int, span: Span) -> tuple[Blend, ...]:
         count = self.count(step, span)
         if not count:
             return AS_IS
@@ -143,7 +143,7 @@ class lawa(Averaging):
     def blend(self, step: int, span: Span) -> Blend | None:
         return (self.slot(span.epochs(step)), 1.0) if span.ends_epoch(step) else None
 
-    def recipe(self, step: int, span: Span) -> Recipe:
+    def recipe(self, step: int, span: Span) -> tuple[Blend, ...]:
         last = span.epochs(step)
         late = 0 if span.ends_epoch(step) else 1  # the present weights stand for the end of an epoch
         slots = [self.slot(epoch) for epoch in range(max(1, last - self.k + 1 + late), last + 1)] + [PRESENT] * late
@@ -157,7 +157,7 @@ class none(Averaging):
     def blend(self, step: int, span: Span) -> None:
         return None
 
-    def recipe(self, step: int, span: Span) -> Recipe:
+    def recipe(self, step: int, span: Span) -> tuple[Blend, ...]:
         return AS_IS
 
 
@@ -181,3 +181,45 @@ def _check(averaging: Averaging, name: str, allows: Callable[[Any], bool], allow
     value = getattr(averaging, name)
     if isinstance(value, bool) or not isinstance(value, int | float) or not allows(value):
         raise InputError(f"{averaging.name}: {name} is {allowed}, not {value!r}")
+
+
+class Averagings:
+    """The averagings of a cohort's cells, by their index; those that have none are left out."""
+
+    def __init__(self, cells: Sequence[Cell], epoch_steps: int):
+        self._of = {
+            i: (parse(cell.averaging), Span(cell.total, epoch_steps))
+            for i, cell in enumerate(cells)
+            if cell.averaging != "none"
+        }
+
+    def track(self, i: int) -> str:
+        """Name of the average that cell `i` reads; PRESENT if it reads the weights themselves."""
+        if i not in self._of:
+            return PRESENT
+        it, span = self._of[i]
+        return it.track(span)
+
+    def blends(self, riders: Iterable[Sequence[int]], step: int) -> Mapping[Blend, list[int]]:
+        """The blends that are due after `step` updates, each with the members (rows) whose riders ask for it."""
+        due: dict[Blend, list[int]] = {}
+        for row, i in self._riding(enumerate(riders)):
+            it, span = self._of[i]
+            blend = it.blend(step, span)
+            if blend and row not in due.setdefault(blend, []):
+                due[blend].append(row)
+        return due
+
+    def readings(self, riders: Mapping[int, Sequence[int]], step: int) -> Mapping[tuple[str, Recipe], list[int]]:
+        """The averages that these riders (by row) read after `step` updates: track and recipe, with the rows."""
+        due: dict[tuple[str, Recipe], list[int]] = {}
+        for row, i in self._riding(riders.items()):
+            it, span = self._of[i]
+            reading = it.track(span), it.recipe(step, span)
+            if row not in due.setdefault(reading, []):
+                due[reading].append(row)
+        return due
+
+    def _riding(self, riders: Iterable[tuple[int, Sequence[int]]]) -> list[tuple[int, int]]:
+        """(row, cell) of the cells that have an averaging."""
+        return [(row, i) for row, aboard in riders for i in aboard if i in self._of] if self._of else []

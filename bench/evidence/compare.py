@@ -175,9 +175,10 @@ class Comparison:
         return next((s for s in rest if full[s].behind), None)
 
     def constant(self, task: str) -> str | None:
-        """The best-ranked strategy that keeps its LR constant."""
+        """The best-ranked strategy that keeps its LR constant, with the task's first optimizer and no averaging."""
         full = self.full(task)
-        return next((s for s in self.standing(task) if schedule_of(s) == "constant" and s in full), None)
+        kept = [s for s in self.standing(task) if schedule_of(s) == "constant" and s in full]
+        return next((s for s in kept if full[s].score.tries[0].plain), None)
 
     def short_of_baseline(self, task: str) -> list[str]:
         """Strategies whose interval at the largest budget does not lie wholly beyond the trivial baseline."""

@@ -150,9 +150,9 @@ def _sentences(it: Comparison, task: str) -> Iterator[str]:
             yield f"{percent(budget)}: {first} ranks first; {noise}; clearly worse: {worse} of {len(group) - 1}."
         yield from _identical(percent(budget), {s: v.identical for s, v in group.items() if v.identical})
     yield from _spread_of_test_set(it, task)
-    peaks = it.study.tasks[task]["peak_lrs"]
-    if len(peaks) < 3:
-        yield f"With {len(peaks)} peak LRs every choice is at an edge of the grid, so edges are not marked."
+    peaks = it.study.peak_lrs(task)
+    if peaks < 3:
+        yield f"With {peaks} peak LRs every choice is at an edge of the grid, so edges are not marked."
     if not it.full(task):
         yield f"Nothing is recorded at {percent(it.study.budgets(task)[-1])} yet."
 
@@ -177,16 +177,18 @@ def facts(it: Comparison, task: str) -> Iterator[tuple[str, str]]:
     its = it.study.tasks[task]
     tries = [t for t in it.study.tries if t.task == task]
     baseline = its["baseline"]
-    grid = {"strategies": it.study.of_task(task), "budgets": its["budgets"], "peak LRs": its["peak_lrs"]}
-    grid["seeds"] = its["seeds"]
+    grid = {"strategies": len(it.study.of_task(task)), "budgets": len(its["budgets"])}
+    grid |= {"peak LRs each": it.study.peak_lrs(task), "seeds": len(its["seeds"])}
     yield "metric", f"{its['metric']} ({its['direction']}) on test; choices on control"
-    yield "grid", ", ".join(f"{len(side)} {name}" for name, side in grid.items())
+    yield "grid", ", ".join(f"{count} {name}" for name, count in grid.items())
     yield "cells recorded", f"{len(tries):,}, of which {sum(t.final is None for t in tries):,} diverged"
     yield "budgets", ", ".join(percent(b) for b in it.study.budgets(task)) + f" of {its['epochs']:g} epochs"
     yield "updates per epoch", f"{its['epoch_steps']:,} of {its['batch_size']:,} examples"
     yield "peak LRs", ", ".join(f"{lr:g}" for lr in its["peak_lrs"])
     yield "seeds", ", ".join(map(str, its["seeds"]))
     yield "optimizer", f"{its['optimizer']}, weight decay {its['weight_decay']:g}"
+    if len(its.get("optimizers", ())) > 1:
+        yield "optimizers", "; ".join(its["optimizers"])
     yield "splits", ", ".join(f"{name} {size:,}" for name, size in its["sizes"].items())
     yield "trivial baseline", f"{baseline['name']}: {number(baseline['value'])}"
     if its["chance"]:

@@ -12,7 +12,7 @@ from bench.contract import InputError
 Payload = Mapping[str, Any]
 
 SEPARATOR = " with "
-"""Between schedule and optimizer in a strategy's name, where a task was run with several optimizers."""
+"""Between schedule and optimizer or averaging in a strategy's name, where a task was run with several of them."""
 
 
 class Try(NamedTuple):
@@ -25,12 +25,13 @@ class Try(NamedTuple):
     seed: int
     total: int
     epochs: float
-    ride: tuple[str, int, int]  # (cohort, segment, total): equal rides are one run
+    ride: tuple[str, int, int, str]  # (cohort, segment, total, averaging): equal rides are one run
     control: float | None = None
     final: float | None = None
     best: float | None = None  # test at the epoch of the best control value
     best_epoch: float | None = None
     recalibrated: float | None = None  # final test after BatchNorm statistics are computed anew
+    plain: bool = True  # the task's first optimizer, and no averaging
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class Study:
         plan = kinds["plan"][-1]
         cells = [c for c in kinds.get("cell", []) if c["task"] in plan["tasks"]]
         name = _namer(cells)
-        tries = [_try(c, name(c), plan["tasks"][c["task"]]["metric"]) for c in cells]
+        tries = [_try(c, name(c), plan["tasks"][c["task"]]) for c in cells]
         task, strategy = _places(plan["tasks"]), _order(plan)
         tries.sort(key=lambda t: (task[t.task], strategy(t.strategy), t.budget, t.peak_lr, t.seed))
         attempts = sorted(kinds.get("attempt", []), key=lambda a: str(a.get("time")))
@@ -93,6 +94,14 @@ class Study:
         unseen = set(self.tasks[task]["schedules"]) - {schedule_of(s) for s in seen}
         return tuple(sorted(seen | unseen, key=_order(self.plan)))
 
+    def peak_lrs(self, task: str) -> int:
+        """How many peak LRs each strategy of a task was tried at, at most; optimizers may have different ones."""
+        tried: dict[str, set[float]] = {}
+        for it in self.tries:
+            if it.task == task:
+                tried.setdefault(it.strategy, set()).add(it.peak_lr)
+        return max(map(len, tried.values()), default=len(self.tasks[task]["peak_lrs"]))
+
     def budgets(self, task: str) -> tuple[float, ...]:
         """Budgets of one task, ascending; the last one is the largest that was planned."""
         return tuple(sorted(self.tasks[task]["budgets"]))
@@ -125,15 +134,18 @@ def _namer(cells: Sequence[Payload]) -> Callable[[Payload], str]:
         optimizers, decays = seen[cell["task"]]
         more = [cell["optimizer"]] * (len(optimizers) > 1)
         more += [f"weight decay {cell['weight_decay']:g}"] * (len(decays) > 1)
+        more += [cell["averaging"]] if "averaging" in cell else []
         return str(cell["schedule"]) + (SEPARATOR + ", ".join(more) if more else "")
 
     return name
 
 
-def _try(cell: Payload, strategy: str, metric: str) -> Try:
-    ride = (cell["cohort"], cell["segment"], cell["total"])
+def _try(cell: Payload, strategy: str, task: Payload) -> Try:
+    metric, averaging = task["metric"], cell.get("averaging", "none")
+    ride = (cell["cohort"], cell["segment"], cell["total"], averaging)
     settings = (cell["budget"], cell["peak_lr"], cell["seed"], cell["total"], cell["epochs"])
-    it = Try(cell["task"], strategy, *settings, ride)
+    plain = averaging == "none" and cell["optimizer"] == task["optimizer"]
+    it = Try(cell["task"], strategy, *settings, ride, plain=plain)
     if cell["status"] != "done":
         return it
     anew, best = cell["recalibrated"], cell["best"]

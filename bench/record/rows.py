@@ -49,7 +49,7 @@ def cell(task: Task, cohort: Cohort, it: Cell, member: Member, epoch_steps: int)
         "cohort": cohort.id,
         "engine": cohort.engine,
         "segment": member.segment,
-    }
+    } | ({} if it.averaging == "none" else {"averaging": it.averaging})  # so earlier ledgers replay to the same rows
 
 
 def finished(best: Best, epoch_steps: int, control: Scores, test: Scores, anew: Scores | None) -> dict[str, Any]:

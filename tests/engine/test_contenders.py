@@ -1,4 +1,4 @@
-"""Schedule-Free, Prodigy, D-Adaptation and MoMo: each against its package alone; forks, snapshots and readings exact."""
+"""Schedule-Free, Prodigy, D-Adaptation, MoMo: each against its package alone; forks, snapshots and readings exact."""
 
 import copy
 import importlib.util
