@@ -63,7 +63,33 @@ def smoke() -> Suite:
     return Suite("smoke", tuple(g for task, g in grids.items() if task != "digits(model='cnn')"))
 
 
-SUITES: dict[str, Callable[[], Suite]] = {"core": core, "smoke": smoke}
+AVERAGINGS = ("ema(decay=0.99)", "swa(share=0.25)", "lawa(k=5)")
+"""What constant LR is read by in `contenders`."""
+
+RATES = {
+    "schedulefree_sgd": (0.3, 1.0, 3.0),
+    "schedulefree_adamw": (1e-3, 3e-3, 1e-2),
+    "prodigy": (0.3, 1.0, 3.0),
+    "dadapt_sgd": (0.3, 1.0, 3.0),
+    "dadapt_adam": (0.3, 1.0, 3.0),
+    "momo": (0.1, 1.0, 10.0),
+    "momo_adam": (1e-3, 1e-2, 1e-1),
+}
+"""Optimizers that claim to need no decay, each at constant LR, with three peak LRs around its authors' choice."""
+
+
+def contenders() -> Suite:
+    """Decay against what claims to do without: averaged constant LR, Schedule-Free and LR-free optimizers."""
+    grids = []
+    for task in ("digits", "digits(model='cnn')", "vowels"):
+        decays = Grid(task=task, schedules=("constant", "linear", "cosine", "wsd"), budgets=(0.25, 1.0))
+        constant = replace(decays, schedules=("constant",))
+        grids += [decays, replace(constant, averagings=AVERAGINGS)]
+        grids += [replace(constant, optimizer=name, peak_lrs=rates) for name, rates in RATES.items()]
+    return Suite("contenders", tuple(grids))
+
+
+SUITES: dict[str, Callable[[], Suite]] = {"core": core, "smoke": smoke, "contenders": contenders}
 
 
 def load(name: str) -> Suite:
