@@ -41,7 +41,7 @@ def _schedules() -> Table:
 def _suites() -> Table:
     table = Table("suite", "what it is", "tasks", title="Suites", show_lines=True)
     for name, suite in SUITES.items():
-        table.add_row(name, _summary(suite), "\n".join(g.task for g in suite().grids))
+        table.add_row(name, _summary(suite), "\n".join(dict.fromkeys(g.task for g in suite().grids)))
     return table
 
 

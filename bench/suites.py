@@ -68,14 +68,14 @@ AVERAGINGS = ("ema(decay=0.99)", "swa(share=0.25)", "lawa(k=5)")
 
 RATES = {
     "schedulefree_sgd": (0.3, 1.0, 3.0),
-    "schedulefree_adamw": (1e-3, 3e-3, 1e-2),
-    "prodigy": (0.3, 1.0, 3.0),
-    "dadapt_sgd": (0.3, 1.0, 3.0),
-    "dadapt_adam": (0.3, 1.0, 3.0),
+    "schedulefree_adamw": (3e-3, 1e-2, 3e-2),
+    "prodigy": (0.1, 0.3, 1.0),
+    "dadapt_sgd": (0.1, 0.3, 1.0),
+    "dadapt_adam": (0.1, 0.3, 1.0),
     "momo": (0.1, 1.0, 10.0),
     "momo_adam": (1e-3, 1e-2, 1e-1),
 }
-"""Optimizers that claim to need no decay, each at constant LR, with three peak LRs around its authors' choice."""
+"""Optimizers that claim to need no decay, each at constant LR, with as many peak LRs as the decays."""
 
 
 def contenders() -> Suite:
