@@ -60,6 +60,7 @@ class Signals(NamedTuple):
     grad_norm: float  # Euclidean norm of this step's gradient, before clipping
     control: float | None = None  # last headline metric on the control split, on the cell's own epoch grid
     evaluations: int = 0  # control values there have been; a new one has come when this has grown
+    grad_dot: float = 0.0  # this step's gradient times the last step's, before clipping; 0 unless some rider needs it
 
 
 class Setting(NamedTuple):
@@ -218,11 +219,13 @@ class Move(NamedTuple):
 class Engine(Protocol):
     """Members in training. Row i of everything is member i."""
 
+    recall: bool  # gradients are kept until the next look, for `grad_dot`
+
     def look(self, batch: Batch, step: int) -> None:
         """One forward and backward per member on the same batch; gradients, losses and norms are held."""
 
-    def signals(self) -> list[tuple[float, float]]:
-        """(loss, gradient norm) of the last look, per member. Synchronises with the device."""
+    def signals(self) -> list[tuple[float, float, float]]:
+        """(loss, gradient norm, grad_dot) of the last look, per member. Synchronises with the device."""
 
     def take(self, rows: Sequence[int]) -> None:
         """Make member i a copy of old member rows[i], gradients included: a row named twice is forked."""

@@ -32,6 +32,7 @@ class Training:
         self.engine, self.feed, self.desk = engine, feed, desk
         self.schedules = [schedules[c.schedule] for c in self.cells]
         self.closed = {i for i, s in enumerate(self.schedules) if s.needs}
+        engine.recall = any("grad_dot" in s.needs for s in self.schedules)
         self.states = [s.init() for s in self.schedules]
         self.step, self.segments, self.retired = 0, 1, 0
         self.roster, self.members = Roster.together(len(self.cells)), [Member(0)]
@@ -77,7 +78,8 @@ class Training:
             if seen_M is None:
                 seen = None
             elif all(map(math.isfinite, seen_M[row])):
-                seen = Signals(*seen_M[row], member.control, member.evaluations)
+                loss, norm, dot = seen_M[row]
+                seen = Signals(loss, norm, member.control, member.evaluations, dot)
             else:  # diverged: carried along, together, until the next evaluation records it
                 moves |= dict.fromkeys(riders, Move(0.0))
                 continue

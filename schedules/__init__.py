@@ -12,10 +12,13 @@ from schedules.constant import constant
 from schedules.cosine import cosine
 from schedules.cyclic import cyclic, onecycle, restarts
 from schedules.exponential import exponential
+from schedules.greedy import greedy
 from schedules.hyperbolic import hyperbolic
+from schedules.hypergradient import hypergradient
 from schedules.inverse import inverse_sqrt, inverse_time, noam, power
 from schedules.piecewise import piecewise
 from schedules.plateau import plateau
+from schedules.polyak import polyak
 from schedules.polynomial import linear, polynomial
 from schedules.rex import rex, uba
 from schedules.scale import floor, noise, scale
@@ -48,6 +51,9 @@ CATALOGUE: dict[str, Any] = {
     "cyclic": cyclic,
     "restarts": restarts,
     "plateau": plateau,
+    "greedy": greedy,
+    "polyak": polyak,
+    "hypergradient": hypergradient,
     "warmup": warmup,
     "cooldown": cooldown,
     "stages": stages,

@@ -21,6 +21,7 @@ class Member:
         self.model, self.optimizer = model, optimizer
         self.weights = [p for p in model.parameters() if p.requires_grad]
         self.loss: Any = None  # of the last look, for optimizers that ask
+        self.last: Tensor | None = None  # gradient of the last look, flat, where it is to be recalled
         self.averages: dict[str, list[Tensor]] = {}  # of the weights, by slot
 
     def tensors(self) -> dict[str, Tensor]:
@@ -30,8 +31,8 @@ class Member:
         """Copies of all that the member is between a move and the next look."""
         groups = [{k: v for k, v in group.items() if k != "params"} for group in self.optimizer.param_groups]
         slots = [dict(self.optimizer.state.get(p, {})) for p in self.weights]
-        own = {"tensors": self.tensors(), "slots": slots, "groups": groups, "averages": self.averages}
-        return copy.deepcopy(own)
+        own = {"tensors": self.tensors(), "slots": slots, "groups": groups}
+        return copy.deepcopy(own | {"averages": self.averages, "last": self.last})
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Become a copy of the member that `state` tells of. No value is cast, so all is exact."""
@@ -46,6 +47,7 @@ class Member:
             slot: [t.to(w.device, copy=True) for w, t in zip(self.weights, kept, strict=True)]
             for slot, kept in state["averages"].items()
         }
+        self.last = None if state["last"] is None else _placed(state["last"], self.weights[0])
 
     @torch.no_grad()
     def blend(self, slot: str, share: float) -> None:

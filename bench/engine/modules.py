@@ -19,7 +19,7 @@ from bench.engine.feed import Feed, key
 from bench.engine.member import Member
 from bench.engine.optim import adjust
 from bench.engine.optimizer import Optimizer
-from bench.engine.readings import Readings, batch_norms, distinct, renew, score
+from bench.engine.readings import Readings, batch_norms, distinct, inner, renew, score
 
 
 def initial(feed: Feed) -> nn.Module:
@@ -81,6 +81,7 @@ class Modules:
         self.members = [self._build(initial(feed))]
         self._accelerator = shared(accelerator, self.members[0].model)
         self._has_norms = bool(batch_norms(self.members[0].model))
+        self.recall = False
         self._readings = Readings()
         self.signals = self._readings.signals
         self.history = self._readings.history
@@ -88,10 +89,9 @@ class Modules:
     def look(self, batch: Batch, step: int) -> None:
         """One forward and backward per member; never waits for the device."""
         readings = [self._looked(member, batch, step) for member in self.members]
-        loss_M, norm_M = (torch.stack(column) for column in zip(*readings, strict=True))
-        self._readings.hold(loss_M, norm_M)
+        self._readings.hold(*(torch.stack(column) for column in zip(*readings, strict=True)))
 
-    def _looked(self, member: Member, batch: Batch, step: int) -> tuple[Tensor, Tensor]:
+    def _looked(self, member: Member, batch: Batch, step: int) -> tuple[Tensor, ...]:
         inputs, target = batch
         reseed(self.feed, step)
         member.model.zero_grad()
@@ -105,9 +105,13 @@ class Modules:
                 weight.grad = mean
         member.loss = loss
         norm = get_total_norm([p.grad for p in held if p.grad is not None])
+        if self.recall:
+            now = torch.cat([p.grad.reshape(-1) for p in held if p.grad is not None])
+            dot = inner(now, torch.zeros_like(now) if member.last is None else member.last)
+            member.last = now
         if self.task.clip is not None:
             clip_grads_with_norm_(held, self.task.clip, norm)
-        return loss, norm
+        return (loss, norm, dot) if self.recall else (loss, norm)
 
     def take(self, rows: Sequence[int]) -> None:
         """Member i becomes old member rows[i]: itself at its first mention, a copy with gradients after that."""

@@ -21,18 +21,21 @@ class Readings:
     """Losses and gradient norms [M] of looks, kept on the device until asked for."""
 
     def __init__(self) -> None:
-        self._last: Tensor | None = None
         self._since: list[Tensor] = []
+        self._last: tuple[Tensor, Tensor | None] | None = None
 
-    def hold(self, loss_M: Tensor, norm_M: Tensor) -> None:
-        self._last = torch.stack((loss_M, norm_M))
-        self._since.append(self._last)
+    def hold(self, loss_M: Tensor, norm_M: Tensor, dot_M: Tensor | None = None) -> None:
+        """Keep a look's losses and norms, and the inner products with the gradients before, where they are kept."""
+        both = torch.stack((loss_M, norm_M))
+        self._last = both, dot_M
+        self._since.append(both)
 
-    def signals(self) -> list[tuple[float, float]]:
-        """(loss, gradient norm) of the last look, per member."""
+    def signals(self) -> list[tuple[float, float, float]]:
+        """(loss, gradient norm, grad_dot) of the last look, per member."""
         assert self._last is not None, "look before asking for signals"
-        loss_M, norm_M = self._last.tolist()
-        return list(zip(loss_M, norm_M, strict=True))
+        both, dot_M = self._last
+        loss_M, norm_M = both.tolist()
+        return list(zip(loss_M, norm_M, [0.0] * len(loss_M) if dot_M is None else dot_M.tolist(), strict=True))
 
     def history(self) -> list[tuple[Array, Array]]:
         """(loss [M], gradient norm [M]) of each look since the last call, in one transfer."""
@@ -42,6 +45,11 @@ class Readings:
         ends = torch.tensor([held.shape[1] for held in self._since]).cumsum(0).tolist()
         self._since.clear()
         return [(flat[0, a:b], flat[1, a:b]) for a, b in zip([0, *ends], ends, strict=False)]
+
+
+def inner(one: Tensor, other: Tensor) -> Tensor:
+    """Inner products along the last axis, in float64: that of two finite gradients is finite."""
+    return (one.double() * other.double()).sum(-1)
 
 
 def score(task: Task, outputs: Sequence[Any], target: Sequence[Tensor]) -> dict[str, float]:

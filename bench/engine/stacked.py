@@ -23,7 +23,7 @@ from bench.engine.bank import Bank, picked
 from bench.engine.feed import Feed
 from bench.engine.modules import averaged, initial, reseed, shared
 from bench.engine.optimizer import Optimizer
-from bench.engine.readings import Readings, batch_norms, distinct, renew, score
+from bench.engine.readings import Readings, batch_norms, distinct, inner, renew, score
 
 Named: TypeAlias = dict[str, Tensor]
 Copies: TypeAlias = tuple[Named, Named, Named]  # weights, buffers and counts
@@ -54,7 +54,8 @@ class Stacked:
         buffers = {name: b.clone() for name, b in self._model.named_buffers()}
         self._counts = {name: b for name, b in buffers.items() if not b.is_floating_point()}
         self._buffers = {name: _twice(b) for name, b in buffers.items() if b.is_floating_point()}
-        self._members, self._bank = 1, Bank()
+        self._members, self._bank, self.recall = 1, Bank(), False
+        self._last_WP: Tensor | None = None  # gradients of the last look, where they are to be recalled
         self._begin(optimizer, weight_decay)
         self._readings = Readings()
         self.signals = self._readings.signals
@@ -123,10 +124,18 @@ class Stacked:
             mean_WP, loss_W = averaged(self._accelerator, [self._grad_WP, loss_W])
             self._grad_WP.copy_(mean_WP)
         norm_W = torch.linalg.vector_norm(self._grad_WP, dim=1)
+        dot_W = self._recalled() if self.recall else None
         if self.task.clip is not None:
             shrink_W = (self.task.clip / (norm_W + 1e-6)).clamp(max=1.0)  # as torch.nn.utils.clip_grads_with_norm_
             self._grad_WP.mul_(shrink_W.unsqueeze(1))
-        self._readings.hold(loss_W[: self._members], norm_W[: self._members])
+        m = self._members
+        self._readings.hold(loss_W[:m], norm_W[:m], None if dot_W is None else dot_W[:m])
+
+    def _recalled(self) -> Tensor:
+        """Inner products of these gradients with the last ones, whose place they take."""
+        before_WP = torch.zeros_like(self._grad_WP) if self._last_WP is None else self._last_WP
+        self._last_WP = self._grad_WP.clone()
+        return inner(self._last_WP, before_WP)
 
     def take(self, rows: Sequence[int]) -> None:
         """Member i becomes old member rows[i], gradients included; nothing is copied where nothing changes."""
@@ -135,6 +144,7 @@ class Stacked:
         self._members = len(rows)
         paired = _paired(rows)
         self._lay(picked(self._weight_WP, paired), picked(self._grad_WP, paired))
+        self._last_WP = None if self._last_WP is None else picked(self._last_WP, paired)
         self._buffers = _selected(self._buffers, paired)
         self._rule.slots = _selected(self._rule.slots, paired)
         self._bank.take(rows)
@@ -203,6 +213,7 @@ class Stacked:
             "members": self._members,
             "steps": self._rule.steps,
             "weights": self._weight_WP.clone(),
+            "last": None if self._last_WP is None else self._last_WP.clone(),
             "slots": _cloned(self._rule.slots),
             "buffers": _cloned(self._buffers),
             "counts": _cloned(self._counts),
@@ -213,6 +224,8 @@ class Stacked:
         """Become the members of `state`, however many they are; go on bit for bit."""
         self._members, self._rule.steps = state["members"], state["steps"]
         self._lay(state["weights"].to(self.feed.device, copy=True))
+        last = state["last"]
+        self._last_WP = None if last is None else last.to(self.feed.device, copy=True)
         self._rule.slots = self._placed(state["slots"])
         self._buffers = self._placed(state["buffers"])
         self._counts = self._placed(state["counts"])

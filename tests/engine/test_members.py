@@ -118,8 +118,8 @@ def test_processes_average_losses_and_gradients(name):
         whole.look(feed.batch(k), k)
         halved.look(feed.batch(k), k)
         if k == 0:
-            halves = [(loss / 2, norm / 2) for loss, norm in whole.signals()]
-            assert halved.signals() == [pytest.approx(pair) for pair in halves]
+            halves = [(loss / 2, norm / 2, dot / 4) for loss, norm, dot in whole.signals()]
+            assert halved.signals() == [pytest.approx(half) for half in halves]
         whole.move([Move(0.125), Move(0.25)])
         halved.move([Move(0.25), Move(0.5)])
     assert same(tensors(whole), tensors(halved))

@@ -1,0 +1,42 @@
+"""Closed loop: the step that would reach the optimum if the loss were a straight line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from bench.contract import Clock, Signals
+from schedules.arguments import Positive, Range
+from schedules.schedule import schedule
+
+Loss = Annotated[float, Range(-1e9, 1e9, "[]")]
+
+
+@schedule(paper="arXiv:2002.10542 (SPS_max)", needs={"loss", "grad_norm"})
+@dataclass(frozen=True, slots=True, kw_only=True)
+class polyak:
+    r"""Stochastic Polyak step, bounded: the batch's loss above its lowest possible value, over its squared gradient.
+
+    With f the loss of this update's batch, g the norm of its gradient and p the peak LR,
+
+        factor = min((f - f_star) / (c g^2 p), 1)
+
+    and 0 where f is below `f_star`, the lowest loss that a batch can have. The paper proves with `c` = 1/2 and trains
+    networks with 0.2. The peak is its bound gamma_b; its smoothing, which lets the bound grow with the step before, is
+    not here. The gradient is that of the loss before clipping, without weight decay.
+
+    >>> it, clock = polyak(), Clock(step=0, total=9, epoch_steps=3, peak_lr=0.1)
+    >>> [it(None, clock, Signals(loss=1.0, grad_norm=g))[0].factor for g in (1.0, 10.0)]
+    [1.0, 0.2]
+    """
+
+    f_star: Loss = 0.0
+    c: Positive = 0.5
+
+    def init(self) -> None:
+        return None
+
+    def __call__(self, state: None, clock: Clock, seen: Signals) -> tuple[float, None]:
+        rise = max(0.0, seen.loss - self.f_star)
+        bound = self.c * seen.grad_norm * seen.grad_norm * clock.peak_lr
+        return (1.0 if rise >= bound else rise / bound), None
