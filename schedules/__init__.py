@@ -20,6 +20,7 @@ from schedules.piecewise import piecewise
 from schedules.plateau import plateau
 from schedules.polyak import polyak
 from schedules.polynomial import linear, polynomial
+from schedules.refined import refined
 from schedules.rex import rex, uba
 from schedules.scale import floor, noise, scale
 from schedules.step import multistep, step
@@ -54,6 +55,7 @@ CATALOGUE: dict[str, Any] = {
     "greedy": greedy,
     "polyak": polyak,
     "hypergradient": hypergradient,
+    "refined": refined,
     "warmup": warmup,
     "cooldown": cooldown,
     "stages": stages,

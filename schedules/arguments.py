@@ -63,7 +63,7 @@ def _fit(value: Any, hint: Any) -> Any:
         return value if isinstance(value, str) and value in inner else _refuse()
     if hint is float:
         return float(value) if type(value) in (int, float) and abs(value) <= LARGEST else _refuse()
-    fits = type(value) is hint if hint in (int, bool) else isinstance(value, origin or hint)
+    fits = type(value) is hint if hint in (int, bool, str) else isinstance(value, origin or hint)
     return value if fits else _refuse()  # a bool is no number here
 
 
@@ -95,5 +95,5 @@ def words(hint: Any) -> str:
         return f"a list, each {words(inner[0])}"
     if origin is Literal:
         return " or ".join(map(repr, inner))
-    plain = {float: "a number", int: "a whole number", bool: "True or False", NoneType: "None"}
+    plain = {float: "a number", int: "a whole number", str: "a text", bool: "True or False", NoneType: "None"}
     return plain.get(hint) or f"a {(origin or hint).__name__.lower()}"

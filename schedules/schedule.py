@@ -111,6 +111,8 @@ def schedule(
                 given.arguments[name] = fit(rule.__name__, name, value, signature.parameters[name].annotation)
             given.apply_defaults()
             it = machine(**given.arguments)
+            if isinstance(rule, type):  # which may have filled some in
+                given.arguments.update({name: getattr(it, name) for name in given.arguments})
             needed = frozenset(getattr(it, "needs", needs))
             return Built(_text(rule.__name__, settings, given.arguments), it, needed, getattr(it, "horizon", reach))
 

@@ -1,11 +1,38 @@
 """One line a schedule that the contract suite is to try, with the steepest slope that it may show."""
 
+import atexit
 import random
+import shutil
+import tempfile
 from math import inf, log, pi, sqrt, tanh
+from pathlib import Path
 
+import numpy as np
+
+import schedules
 from bench.contract import Clock, Signals
+from bench.record.trace import Trace
 
 T, EPOCH_STEPS = 1000, 100  # ten epochs
+
+
+def recorded(path, runs, step=0):
+    """A trace file of runs side by side, each a list of gradient norms; `step` is their first update."""
+    trace, everyone = Trace(len(runs)), range(len(runs))
+    for t, norms in enumerate(zip(*runs, strict=True), start=step):
+        trace.seat(t, everyone, everyone, [0.1] * len(runs))
+        trace.fold([(np.ones(len(runs)), np.asarray(norms))])
+    trace.finish(path.with_suffix(""), path)
+    return path
+
+
+FOLDER = Path(tempfile.mkdtemp())
+atexit.register(shutil.rmtree, FOLDER)
+RUNS = ([2.0, 1.0, 1.0, 1.0, 1.0], [1.0] * 5)
+REFINED, EVEN = (
+    schedules.parse(f"refined('{recorded(FOLDER / 'run.npz', RUNS)}', {settings})").text
+    for settings in ("tau=0.1", "rule='adam', segment=1")
+)
 
 EXAMPLES = {
     "constant": 0,
@@ -64,6 +91,13 @@ EXAMPLES = {
     "restarts(every=2, mult=1.5, low=0.1, gamma=0.5, rise=0.1)": 0.9 * 10 / 0.2,
     "plateau(patience=1)": inf,
     "plateau(patience=0, gamma=0.5, rest=1, floor=0.1)": inf,
+    "greedy(patience=2, gamma=0.8, high=1)": inf,
+    "greedy(patience=1, gamma=0.8, rest=1, hold=1, low=0.1, high=2, window=20, reset=5)": inf,
+    "polyak": inf,
+    "polyak(f_star=0.5, c=0.2)": inf,
+    "hypergradient": inf,
+    REFINED: 5 * (1 - 1.25 / 4),
+    EVEN: 1,
     "warmup(rex, epochs=1)": 10,
     "warmup(linear, fraction=0.2)": 5,
     "warmup(cosine, epochs=2, first=0)": 5,
@@ -93,6 +127,7 @@ HIGHEST = {
     "tanh(begin=-4, end=4)": (1 + tanh(4)) / 2,
     "chebyshev": 0.84563747,
     "chebyshev(levels=2, condition=5, order='falling')": 0.86787404,
+    "greedy(patience=1, gamma=0.8, rest=1, hold=1, low=0.1, high=2, window=20, reset=5)": 2,
     "scale(cosine, 0.5)": 0.5,
     "noise(constant, limit=0.3)": 1.3,
 }
@@ -105,12 +140,20 @@ def losses(seed=0, n=T):
     return [max(0.3, 2 - 4 * t / n) + 0.05 * draw.random() for t in range(n)]
 
 
+def signals(n=T):
+    """What a closed-loop schedule sees: that loss, a gradient that grows, and turns more often than not."""
+    draw = random.Random(1)
+    norms = [1 + 9 * t / n + draw.random() for t in range(n)]
+    dots = [0.0, *(0.4 * (draw.random() - 0.75) for _ in range(n - 1))]
+    return [Signals(*seen[:2], grad_dot=seen[2]) for seen in zip(losses(n=n), norms, dots, strict=True)]
+
+
 def run(schedule, total=T, epoch_steps=EPOCH_STEPS, state=None, start=0):
     """(settings, states) of every update from `start`; states[i] is the state before update start + i."""
     state = schedule.init() if start == 0 else state
-    settings, states, seen = [], [], losses(n=total)
+    settings, states, seen = [], [], signals(total)
     for step in range(start, total):
         states.append(state)
-        setting, state = schedule(state, Clock(step, total, epoch_steps, 0.1), Signals(seen[step], 1.0))
+        setting, state = schedule(state, Clock(step, total, epoch_steps, 0.1), seen[step])
         settings.append(setting)
     return settings, states

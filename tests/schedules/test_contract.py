@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 import schedules
 from bench.contract import Clock, Schedule, Setting, Signals
 from schedules.schedule import factors, pack, unpack
-from tests.schedules.examples import EPOCH_STEPS, EXAMPLES, HIGHEST, T, losses, run
+from tests.schedules.examples import EPOCH_STEPS, EXAMPLES, FOLDER, HIGHEST, RUNS, T, recorded, run, signals
 
 every_example = pytest.mark.parametrize("text", EXAMPLES)
 every_open_loop = pytest.mark.parametrize("text", [t for t in EXAMPLES if not schedules.parse(t).needs])
@@ -47,7 +47,7 @@ def test_a_built_schedule_follows_the_protocol(text):
     schedule = schedules.parse(text)
     assert isinstance(schedule, Schedule)
     assert schedule.horizon in ("none", "relative", "absolute")
-    assert schedule.needs <= {"loss", "grad_norm", "control"}
+    assert schedule.needs <= {"loss", "grad_norm", "grad_dot", "control"}
     setting, _ = schedule(schedule.init(), Clock(0, T, EPOCH_STEPS, 0.1), Signals(1.0, 1.0))
     assert isinstance(setting, Setting)
 
@@ -105,9 +105,9 @@ def test_open_loop_ignores_signals(text):
 def test_closed_loop_is_pure(text):
     schedule = schedules.parse(text)
     settings_, states = run(schedule)
-    seen = losses()
+    seen = signals()
     for step in reversed(range(T)):
-        setting, following = schedule(states[step], Clock(step, T, EPOCH_STEPS, 0.1), Signals(seen[step], 1.0))
+        setting, following = schedule(states[step], Clock(step, T, EPOCH_STEPS, 0.1), seen[step])
         assert setting == settings_[step]
         assert step == T - 1 or following == states[step + 1]
 
@@ -171,9 +171,14 @@ def values(hint, schedule=None, size=1):
         return st.floats(low, high, exclude_min=ends[0] == "(", exclude_max=ends[1] == ")")
     if origin is Literal:
         return st.sampled_from(inner)
+    if hint is str:  # of a file
+        return st.just(str(TRACE))
     if hint is bool:
         return st.booleans()
     return st.one_of(*(values(one, schedule, size) for one in inner if one is not NoneType))
+
+
+TRACE = recorded(FOLDER / "many.npz", RUNS[:1] * 21)  # a segment for each whole number that is drawn
 
 
 @st.composite
@@ -194,6 +199,7 @@ def built(draw, name, inner=None):
     if name == "warmup":  # one length, not two
         chosen.pop("epochs" if "fraction" in chosen else "fraction", None)
         chosen = {"epochs": 1} | chosen if "fraction" not in chosen else chosen
+    chosen.pop("digest", None)  # which is the file's to say
     for k in {"by", "scales"} & set(chosen):  # heights above the peak are allowed, but not looked at here
         chosen[k] = [min(1.0, v) for v in chosen[k]] if k == "scales" else min(1.0, chosen[k])
     return factory(**chosen)

@@ -165,6 +165,55 @@ def test_plateau_equals_torch_told_the_mean_loss_of_each_epoch(text, chosen):
     assert mine == close(theirs)
 
 
+@pytest.mark.parametrize(
+    ("text", "chosen"),
+    [
+        ("greedy", {}),
+        ("greedy(patience=1, gamma=0.8)", {"patience": 1, "factor": 0.8}),
+        (
+            "greedy(patience=0, gamma=0.7, margin=0.01, rest=2, hold=3)",
+            {"patience": 0, "factor": 0.7, "threshold": 0.01, "cooldown": 2, "warmup": 3},
+        ),
+        (
+            "greedy(patience=2, window=20, low=0.2, high=3, reset=4, rest=1)",
+            {"patience": 2, "smooth": True, "window_size": 20, "min_lr": 0.2, "max_lr": 3.0, "reset_start": 4}
+            | {"cooldown": 1},
+        ),
+    ],
+)
+@pytest.mark.parametrize("seed", range(3))
+def test_greedy_equals_transformers_told_the_loss_of_each_update(text, chosen, seed):
+    """There changes smaller than `eps` = 1e-8 are left out, as in torch; it is given an eps of 0, and our bounds."""
+    draw = random.Random(seed)
+    loss = [max(0.4, 1.2 - t / 400) * (1 + 0.02 * draw.random()) for t in range(800)]
+    it = optimizer()
+    scheduler = hf.GreedyLR(it, **({"eps": 0.0, "min_lr": 0.01, "max_lr": 10.0} | chosen))
+    schedule, theirs, mine = schedules.parse(text), [], []
+    state = schedule.init()
+    for t, now in enumerate(loss):
+        theirs.append(it.param_groups[0]["lr"])
+        scheduler.step(now)
+        setting, state = schedule(state, Clock(t, len(loss), E, 1.0), Signals(now, 1.0))
+        mine.append(setting.factor)
+    assert len(set(theirs)) > 2
+    assert mine == close(theirs)
+
+
+def test_greedy_has_no_lowest_lr_to_trip_over():
+    """At a peak of 2e-5 the default lowest LR of transformers is 0.001: a cut would be a rise, and none is ever made."""
+    it = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=2e-5)
+    scheduler = hf.GreedyLR(it, patience=0, eps=0.0)
+    schedule = schedules.parse("greedy(patience=0)")
+    state, theirs, mine = schedule.init(), [], []
+    for t in range(4):
+        theirs.append(it.param_groups[0]["lr"])
+        scheduler.step(1.0)
+        setting, state = schedule(state, Clock(t, 4, E, 2e-5), Signals(1.0, 1.0))
+        mine.append(2e-5 * setting.factor)
+    assert theirs == pytest.approx([2e-5, 2e-5 / 0.95, 2e-5 / 0.95, 2e-5 / 0.95])
+    assert mine == pytest.approx([2e-5, 2e-5 / 0.95, 2e-5, 2e-5 * 0.95])
+
+
 TRANSFORMERS = {
     "constant": lambda o: hf.get_constant_schedule(o),
     "warmup(constant, epochs=2, first=0)": lambda o: hf.get_constant_schedule_with_warmup(o, 2 * E),
