@@ -8,11 +8,17 @@ from __future__ import annotations
 import ast
 import difflib
 import inspect
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
 from bench.contract import InputError
+
+REFERENCE = r"[\w.~/\\-]+:[A-Za-z_][\w.]*(?:@[0-9a-f]+)?"
+"""Something in a file or a module, `my_file.py:mine`, `mypkg.mymod:mine`, or one version, `my_file.py:mine@1f0c`."""
+
+_TOKENS = re.compile(rf"""('(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*")|({REFERENCE})(\s*\()?""")
 
 
 @dataclass(frozen=True)
@@ -29,6 +35,11 @@ def parse(text: str) -> Call:
 
     >>> parse("warmup(cosine, epochs=1)")
     Call(name='warmup', args=(Call(name='cosine', args=(), kwargs=()),), kwargs=(('epochs', 1),))
+
+    A reference is a name, too; one with a blank in it is called in quotes, `'my file.py:mine'(k=3)`.
+
+    >>> parse("my_file.py:mine(k=3)")
+    Call(name='my_file.py:mine', args=(), kwargs=(('k', 3),))
     """
     calls = parse_list(text)
     if len(calls) != 1:
@@ -39,12 +50,18 @@ def parse(text: str) -> Call:
 def parse_list(text: str) -> list[Call]:
     """The calls of a comma-separated list: `cosine, rex, wsd(cooldown=0.2)`."""
     try:
-        tree = ast.parse(f"[{text}\n]", mode="eval").body
+        tree = ast.parse(f"[{_TOKENS.sub(_quoted, text)}\n]", mode="eval").body
     except (SyntaxError, ValueError, MemoryError, RecursionError):
         raise InputError(f"cannot read {text!r}: write names or calls, such as cosine, wsd(cooldown=0.2)") from None
     if not isinstance(tree, ast.List) or not tree.elts:
         raise InputError(f"cannot read {text!r}: write names or calls, such as cosine, wsd(cooldown=0.2)")
     return [_call(node, text) for node in tree.elts]
+
+
+def _quoted(token: re.Match[str]) -> str:
+    """A reference, which is no Python, as a call of a text; what is in quotes stays as it is."""
+    text, reference, opening = token.groups()
+    return text or repr(reference) + (opening or "()")
 
 
 def _call(node: ast.expr, text: str) -> Call:
@@ -60,6 +77,8 @@ def _name(node: ast.expr, text: str) -> str:
         return node.id
     if isinstance(node, ast.Attribute):
         return f"{_name(node.value, text)}.{node.attr}"
+    if isinstance(node, ast.Constant) and isinstance(node.value, str) and ":" in node.value:
+        return node.value
     raise InputError(f"cannot read {text!r}: {ast.unparse(node)!r} is not a name or a call")
 
 
@@ -75,6 +94,17 @@ def _value(node: ast.expr, text: str) -> Any:
     if value is None or isinstance(value, bool | int | float | str):
         return value
     raise InputError(f"cannot read {text!r}: {ast.unparse(node)!r} is not a number, a text, a list or a call")
+
+
+def names(call: Call) -> set[str]:
+    """Every name that a call holds, its own and those of the calls inside."""
+    return {call.name}.union(*(_names(v) for v in (*call.args, *(v for _, v in call.kwargs))))
+
+
+def _names(value: Any) -> set[str]:
+    if isinstance(value, tuple):
+        return set[str]().union(*map(_names, value))
+    return names(value) if isinstance(value, Call) else set()
 
 
 def build(call: Call, catalogue: Mapping[str, Callable[..., Any]], kind: str) -> Any:

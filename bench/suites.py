@@ -5,11 +5,11 @@ A file of one's own with a `suite()` function works the same: `accelerate launch
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from bench import source
 from bench.call import choose
 from bench.contract import InputError
 from bench.plan import Grid, Suite
@@ -104,17 +104,9 @@ def load(name: str) -> Suite:
     path = Path(name)
     if not path.is_file():
         raise InputError(f"suite file {name} is not there; built-in suites: {', '.join(SUITES)}")
-    spec = importlib.util.spec_from_file_location(f"glideslope_suite_{path.stem}", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
+    module = source.execute(path, f"suite file {name}")
+    with source.blamed(f"suite file {name}"):
         suite = module.suite()
-    except SyntaxError as error:
-        raise InputError(f"suite file {name}, line {error.lineno}: {error.msg}") from None
-    except Exception as error:  # whatever a user's file may raise
-        raise InputError(f"suite file {name}: {type(error).__name__}: {error}") from None
     if not isinstance(suite, Suite):
         raise InputError(f"suite file {name}: suite() should return a bench.plan.Suite, not {type(suite).__name__}")
     return suite

@@ -6,6 +6,7 @@ from typing import Any
 
 from bench import call
 from bench.contract import Schedule
+from schedules import external
 from schedules.chebyshev import chebyshev
 from schedules.compose import chain, stages
 from schedules.constant import constant
@@ -67,15 +68,23 @@ CATALOGUE: dict[str, Any] = {
 
 
 def parse(text: str) -> Schedule[Any]:
-    """The schedule that `text` spells.
+    """The schedule that `text` spells, built-in or external (`schedules.external`).
 
     >>> parse("wsd( cooldown = 0.20, shape = 'sqrt')").text
     "wsd(shape='sqrt')"
     """
-    it: Schedule[Any] = call.build(call.parse(text), CATALOGUE, "schedule")
-    return it
+    return _built(call.parse(text))
 
 
 def parse_list(text: str) -> list[Schedule[Any]]:
-    """The schedules of a comma-separated list: `cosine, rex, wsd(cooldown=0.3)`."""
-    return [call.build(each, CATALOGUE, "schedule") for each in call.parse_list(text)]
+    """The schedules of a comma-separated list: `cosine, rex, wsd(cooldown=0.3), my_file.py:mine`."""
+    return [_built(each) for each in call.parse_list(text)]
+
+
+def _built(spelled: call.Call) -> Schedule[Any]:
+    known = CATALOGUE
+    if unknown := call.names(spelled) - CATALOGUE.keys():
+        offered = external.installed() | {name: name for name in unknown if ":" in name}
+        known = offered | CATALOGUE | {n: external.factory(offered[n]) for n in unknown & offered.keys()}
+    it: Schedule[Any] = call.build(spelled, known, "schedule")
+    return it

@@ -61,6 +61,8 @@ def _fit(value: Any, hint: Any) -> Any:
         return tuple(_fit(v, inner[0]) for v in value) if isinstance(value, list | tuple) else _refuse()
     if origin is Literal:
         return value if isinstance(value, str) and value in inner else _refuse()
+    if hint is Any:  # nothing is said, as in a function from elsewhere
+        return value
     if hint is float:
         return float(value) if type(value) in (int, float) and abs(value) <= LARGEST else _refuse()
     fits = type(value) is hint if hint in (int, bool, str) else isinstance(value, origin or hint)

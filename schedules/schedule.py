@@ -112,7 +112,7 @@ def schedule(
             given.apply_defaults()
             it = machine(**given.arguments)
             if isinstance(rule, type):  # which may have filled some in
-                given.arguments.update({name: getattr(it, name) for name in given.arguments})
+                given.arguments.update({name: getattr(it, name, value) for name, value in given.arguments.items()})
             needed = frozenset(getattr(it, "needs", needs))
             return Built(_text(rule.__name__, settings, given.arguments), it, needed, getattr(it, "horizon", reach))
 
@@ -127,7 +127,7 @@ def schedule(
 def _machine(rule: Any, horizon: str | None) -> tuple[Callable[..., Any], str, list[inspect.Parameter]]:
     """How to make the machine, its horizon, and its settings with what they may be."""
     hints = get_type_hints(rule, include_extras=True)
-    settings = [p.replace(annotation=hints[p.name]) for p in inspect.signature(rule).parameters.values()]
+    settings = [p.replace(annotation=hints.get(p.name, Any)) for p in inspect.signature(rule).parameters.values()]
     if isinstance(rule, type):
         return rule, horizon or "none", settings
     sees = None
@@ -147,7 +147,7 @@ def _machine(rule: Any, horizon: str | None) -> tuple[Callable[..., Any], str, l
 def _text(name: str, settings: list[inspect.Parameter], chosen: dict[str, Any]) -> str:
     """The call a reader would type: defaults left out, 1.0 written as 1."""
     other = {p.name: _plain(chosen[p.name]) for p in settings if chosen[p.name] != p.default}
-    leading = [p.name for p in settings if p.kind is not p.KEYWORD_ONLY]
+    leading = [p.name for p in settings if p.kind is not p.KEYWORD_ONLY and p.default is p.empty]
     return render(name, [other.pop(k) for k in leading], other)
 
 

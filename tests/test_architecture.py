@@ -14,6 +14,7 @@ FILES = sorted(p for folder in ("bench", "schedules", "tasks") for p in (ROOT / 
 LEVELS = {
     "bench.contract": 0,
     "bench.call": 1,
+    "bench.source": 1,
     "bench.roster": 1,
     "bench.plan": 1,
     "bench.record": 1,

@@ -200,7 +200,7 @@ def test_greedy_equals_transformers_told_the_loss_of_each_update(text, chosen, s
 
 
 def test_greedy_has_no_lowest_lr_to_trip_over():
-    """At a peak of 2e-5 the default lowest LR of transformers is 0.001: a cut would be a rise, and none is ever made."""
+    """At a peak of 2e-5 the default lowest LR of transformers is 0.001: a cut would be a rise, so none is made."""
     it = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=2e-5)
     scheduler = hf.GreedyLR(it, patience=0, eps=0.0)
     schedule = schedules.parse("greedy(patience=0)")

@@ -1,0 +1,47 @@
+"""Python code of the user's own, from a file: suites and schedules."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+
+from bench.contract import InputError, digest
+
+
+@contextmanager
+def blamed(what: str) -> Iterator[None]:
+    """Whatever code that is not ours raises inside becomes one line, which begins with `what`.
+
+    Raises:
+        InputError: in place of any other exception.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except SyntaxError as error:
+        raise InputError(f"{what}, line {error.lineno}: {error.msg}") from None
+    except Exception as error:  # whatever a user's code may raise
+        reason = str(error).strip().split("\n")[0]
+        raise InputError(f"{what}: {type(error).__name__}: {reason}") from None
+
+
+def execute(path: Path, what: str) -> ModuleType:
+    """The module that a file makes, under a name that is its own.
+
+    Raises:
+        InputError: one line, which begins with `what`.
+    """
+    name = f"glideslope_{path.stem}_{digest(str(path.resolve()))}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # where dataclasses and annotations look their names up
+    with blamed(what):
+        spec.loader.exec_module(module)
+    return module

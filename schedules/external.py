@@ -1,0 +1,171 @@
+"""Schedules from elsewhere, beside the built-in ones: a function in a file of one's own, or in an installed package.
+
+A *reference* names one: `my_file.py:mine`, `mypkg.mymod:mine`, both with settings behind, `my_file.py:mine(k=3)`. What
+is built bears the digest of the source file in its name, `my_file.py:mine@1f0c9a77(k=3)`: two versions of a file are
+two schedules. The digest is that of this one file, whatever it imports.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib.metadata import entry_points
+from math import inf
+from numbers import Real
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from bench.call import REFERENCE
+from bench.contract import Clock, InputError, Setting, Signals, digest
+from bench.source import blamed, execute
+from schedules.schedule import SEES, Built, schedule
+
+GROUP = "glideslope.schedules"
+"""The entry points by which installed packages offer schedules: `halving = "mypkg.mymod:halving"`."""
+
+
+@cache
+def installed() -> dict[str, str]:
+    """References of the schedules that installed packages offer, by their names."""
+    return {point.name: point.value for point in entry_points(group=GROUP)}
+
+
+def factory(reference: str) -> Callable[..., Built]:
+    """What builds the schedules that a reference names; each is tried out (`probe`) as it is built.
+
+    What it names is a function of progress, epoch or clock (or of nothing), or a class with `init()` and
+    `__call__(state, clock, seen)`; `schedules.schedule.schedule` may decorate either, and need not.
+
+    Raises:
+        InputError: nothing of that name, another version of the file than named, or a broken rule.
+    """
+    place, _, rest = reference.rpartition(":")
+    attribute, _, wanted = rest.partition("@")
+    path = _locate(place, reference)
+    mark = digest(path.read_text(), 8)
+    if wanted and wanted != mark:
+        raise InputError(f"schedule {reference}: {path.name} has changed, its digest is {mark} now, not {wanted}")
+    place = Path(place).as_posix() if place.endswith(".py") else place
+    name = f"{place}:{attribute}@{mark}"
+    rule: Any = _module(place, path, mark)
+    for part in attribute.split("."):
+        if not hasattr(rule, part):
+            raise InputError(f"schedule {reference}: {place} has no {part}")
+        rule = getattr(rule, part)
+    make = rule if hasattr(rule, "formula") else _decorated(rule, reference)
+
+    def built(*args: Any, **kwargs: Any) -> Built:
+        with blamed(f"schedule {reference}"):
+            plain: Built = make(*args, **kwargs)
+        text = _spelled(name, plain.text.removeprefix(make.__name__))
+        it = replace(plain, text=text, machine=Guest(plain.machine, text))
+        probe(it)
+        return it
+
+    vars(built).update(paper=make.paper, formula=make.formula, horizon=make.horizon, __doc__=make.__doc__)
+    built.__signature__ = inspect.signature(make)  # type: ignore[attr-defined]  # what `inspect.signature` answers
+    return built
+
+
+def _locate(place: str, reference: str) -> Path:
+    if place.endswith(".py"):
+        if not Path(place).is_file():
+            raise InputError(f"schedule {reference}: file {place} is not there")
+        return Path(place)
+    with blamed(f"schedule {reference}"):
+        spec = importlib.util.find_spec(place)
+    if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
+        raise InputError(f"schedule {reference}: there is no module {place}; a file is my_file.py:name")
+    return Path(spec.origin)
+
+
+@cache
+def _module(place: str, path: Path, mark: str) -> ModuleType:
+    """Executed once for each version (`mark`) of a file."""
+    if place.endswith(".py"):
+        return execute(path, f"schedule file {place}")
+    with blamed(f"schedule module {place}"):
+        return importlib.import_module(place)
+
+
+def _decorated(rule: Any, reference: str) -> Any:
+    """A plain function or class as `schedule` makes a factory of it."""
+    if not callable(rule) or (isinstance(rule, type) and not (hasattr(rule, "init") and "__call__" in vars(rule))):
+        raise InputError(
+            f"schedule {reference}: it should be a function of {', '.join(SEES)}, or a class with init() and __call__()"
+        )
+    if any(p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in inspect.signature(rule).parameters.values()):
+        raise InputError(f"schedule {reference}: its settings should be named, not taken as *args or **kwargs")
+    try:
+        return schedule(paper=f"{reference}, by its user", horizon="relative")(rule)
+    except TypeError as error:
+        raise InputError(f"schedule {reference}: {error}") from None
+
+
+def _spelled(name: str, settings: str) -> str:
+    """The text that names it, which parses back: in quotes where a name holds a blank, say."""
+    return name + settings if re.fullmatch(REFERENCE, name) else f"{name!r}{settings or '()'}"
+
+
+@dataclass(frozen=True, slots=True)
+class Guest:
+    """A machine from elsewhere, none of whose answers is taken on trust."""
+
+    machine: Any
+    text: str
+
+    def init(self) -> Any:
+        with blamed(f"schedule {self.text}: its init() raised"):
+            return self.machine.init()
+
+    def __call__(self, state: Any, clock: Clock, seen: Signals | None) -> tuple[Setting, Any]:
+        where = f"at update {clock.step} of {clock.total}"
+        with blamed(f"schedule {self.text}: it raised {where}"):
+            answer, state = self.machine(state, clock, seen)
+        factor, momentum = answer if isinstance(answer, Setting) else Setting(answer)
+        if not (isinstance(factor, Real) and 0 <= factor < inf):
+            raise InputError(
+                f"schedule {self.text}: it gave {factor} {where}: a factor is a finite number and not negative"
+            )
+        return Setting(float(factor), momentum), state
+
+
+def probe(it: Built) -> None:
+    """Try a schedule out, update by update and then backwards, before it is believed.
+
+    Raises:
+        InputError: one line that says which rule it breaks.
+    """
+    for total, epoch_steps in ((1, 1), (60, 7), (500, 50)):
+        state, asked = it.init(), []
+        for step in range(total):
+            if not _plain(state):
+                raise InputError(
+                    f"schedule {it.text}: its state is {state!r}, and should be None or numbers in (named) tuples"
+                )
+            clock, seen = (
+                Clock(step, total, epoch_steps, 0.1),
+                Signals(2 - step / total, 1.0 + step % 3) if it.needs else None,
+            )
+            setting, following = it(state, clock, seen)
+            asked.append((state, clock, seen, setting, following))
+            state = following
+        for state, clock, seen, setting, following in reversed(asked):
+            again = it(state, clock, seen)
+            if again != (setting, following):
+                raise InputError(
+                    f"schedule {it.text}: it is not pure: asked twice at update {clock.step} of {total} it gave "
+                    f"{setting.factor:.6g} and {again[0].factor:.6g}; a factor may depend on nothing but its arguments"
+                )
+
+
+def _plain(state: Any) -> bool:
+    if isinstance(state, tuple):
+        return all(map(_plain, state))
+    return state is None or isinstance(state, bool | int | float)
