@@ -7,6 +7,7 @@ from typing import Any
 from bench import call
 from bench.contract import Schedule
 from schedules import external
+from schedules.borrowed import timm, torch, transformers
 from schedules.chebyshev import chebyshev
 from schedules.compose import chain, stages
 from schedules.constant import constant
@@ -64,6 +65,9 @@ CATALOGUE: dict[str, Any] = {
     "scale": scale,
     "floor": floor,
     "noise": noise,
+    "torch": torch,
+    "timm": timm,
+    "transformers": transformers,
 }
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import inspect
 import textwrap
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import Any, get_type_hints
 
 from bench.call import render
-from bench.contract import Clock, Schedule, Setting, Signals
+from bench.contract import Clock, InputError, Schedule, Setting, Signals
 from schedules.arguments import fit
 
 SEES: dict[str, tuple[Callable[[Clock], Any], str | None]] = {
@@ -118,7 +118,7 @@ def schedule(
 
         for name in ("__name__", "__qualname__", "__module__", "__doc__"):
             setattr(factory, name, getattr(rule, name))
-        vars(factory).update(paper=paper, horizon=reach, formula=_formula(rule), __signature__=signature)
+        vars(factory).update(paper=paper, horizon=reach, formula=formula(rule), __signature__=signature)
         return factory
 
     return decorate
@@ -157,7 +157,7 @@ def _plain(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() and value < 1e6 else value
 
 
-def _formula(rule: Any) -> str:
+def formula(rule: Any) -> str:
     """The first indented block of a docstring."""
     lines = inspect.cleandoc(rule.__doc__ or "").split("\n")
     start = next((i for i, line in enumerate(lines) if line.startswith("    ")), len(lines))
@@ -172,6 +172,22 @@ def factors(it: Schedule[Any], total: int, epoch_steps: int, peak_lr: float) -> 
         setting, state = it(state, Clock(step, total, epoch_steps, peak_lr), None)
         settings.append(setting)
     return settings
+
+
+def steer(group: dict[str, Any], usual: Mapping[str, Any], lr: float, momentum: float | None) -> None:
+    """Set the LR of an optimizer's group, and its momentum, the first beta in Adam's family; None is the `usual` one.
+
+    Raises:
+        InputError: a momentum for an optimizer that has none.
+    """
+    group["lr"] = lr
+    if "momentum" in usual:
+        group["momentum"] = usual["momentum"] if momentum is None else momentum
+    elif "betas" in usual:
+        beta1, beta2 = usual["betas"]
+        group["betas"] = (beta1 if momentum is None else momentum, beta2)
+    elif momentum is not None:
+        raise InputError("this optimizer has no momentum to cycle: use sgd, rmsprop or Adam's family")
 
 
 def pack(state: Any) -> Any:

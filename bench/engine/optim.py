@@ -13,6 +13,7 @@ from bench import call
 from bench.contract import InputError, Move
 from bench.engine import contenders
 from bench.engine.optimizer import Decay, Optimizer
+from schedules.schedule import steer
 
 if TYPE_CHECKING:
     import torch
@@ -37,18 +38,10 @@ def adjust(optimizer: torch.optim.Optimizer, move: Move) -> None:
     Raises:
         InputError: a momentum for an optimizer that has none, or that mixes its weights by it.
     """
-    usual = optimizer.defaults
-    if move.momentum is not None and "train_mode" in usual:
+    if move.momentum is not None and "train_mode" in optimizer.defaults:
         raise InputError(f"{type(optimizer).__name__} reads its weights by its momentum, which cannot cycle")
     for group in optimizer.param_groups:
-        group["lr"] = move.lr
-        if "momentum" in usual:
-            group["momentum"] = usual["momentum"] if move.momentum is None else move.momentum
-        elif "betas" in usual:
-            beta1, beta2 = usual["betas"]
-            group["betas"] = (beta1 if move.momentum is None else move.momentum, beta2)
-        elif move.momentum is not None:
-            raise InputError(f"{type(optimizer).__name__} has no momentum to cycle: use sgd, rmsprop or Adam's family")
+        steer(group, optimizer.defaults, move.lr, move.momentum)
 
 
 # ---------------------------------------------------------------------------------------------- catalogue

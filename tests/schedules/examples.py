@@ -119,6 +119,12 @@ EXAMPLES = {
     "floor(linear, 0.2, clip=True)": 1,
     "floor(plateau(patience=0), 0.2)": inf,
     "noise(constant, limit=0.3)": inf,
+    "torch('CosineAnnealingLR', T_max='total')": pi / 2,
+    "torch('StepLR', per='epoch', step_size=3, gamma=0.5)": inf,
+    "torch('OneCycleLR', max_lr='peak_lr', total_steps='total')": inf,
+    "timm('CosineLRScheduler', t_initial='total', t_in_epochs=False)": pi / 2,
+    "transformers('get_linear_schedule_with_warmup', num_warmup_steps='0.2 * total', num_training_steps='total')": 5,
+    "warmup(torch('ExponentialLR', gamma=0.999), epochs=1)": 10,
 }
 """Slope: the largest |change of the factor| between two updates, times T; inf where the factor may jump."""
 
