@@ -158,7 +158,7 @@ def test_in_equals_ours(text):
 
 
 def test_in_from_timm_begins_at_what_its_constructor_leaves():
-    """timm's own training tells a scheduler of update 1 first; update 0 runs at the peak, which is not on this curve."""
+    """Its own training tells a scheduler of update 1 first; update 0 runs at the peak, which is not on this curve."""
     mine = traced("timm('TanhLRScheduler', t_initial='total', lb=-6.0, ub=4.0, t_in_epochs=False)")
     ours = traced("tanh(begin=-6, end=4)")
     assert [s.factor for s in mine[1:]] == pytest.approx([s.factor for s in ours[1:]], rel=0, abs=1e-12)
