@@ -47,7 +47,11 @@ def run_arguments(parser: argparse.ArgumentParser) -> None:
     add("suite", nargs="?", default="core", help="a suite of `glideslope list suites`, or a Python file with suite()")
     add("--out", type=Path, metavar="DIR", help="where the ledger and the report go (default: runs/SUITE)")
     add("--tasks", metavar="A,B", help="only these tasks, such as \"digits,digits(model='cnn')\"")
-    add("--schedules", metavar="A,B", help='these strategies instead, such as "cosine,rex,wsd(cooldown=0.3)"')
+    add(
+        "--schedules",
+        metavar="A,B",
+        help='these strategies instead, such as "cosine, wsd(cooldown=0.3), my_file.py:mine(k=3)"',
+    )
     add("--budgets", type=numbers, metavar="X,Y", help="fractions of each task's full epochs, such as 0.1,0.5,1")
     add("--peak-lrs", type=numbers, metavar="X,Y", help="peak learning rates, the same for every strategy")
     add("--seeds", type=int, metavar="N", help="number of seeds: 0 .. N-1")

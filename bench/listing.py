@@ -9,6 +9,7 @@ from rich.text import Text
 import schedules
 import tasks
 from bench.suites import SUITES
+from schedules import external
 
 
 def show(what: str, console: Console) -> None:
@@ -35,6 +36,8 @@ def _schedules() -> Table:
     for name, factory in schedules.CATALOGUE.items():
         row = (name, _summary(factory), factory.formula, factory.horizon, factory.paper)
         table.add_row(*map(Text, row))
+    for name, reference in external.installed().items():  # not loaded: they are someone else's
+        table.add_row(*map(Text, (name, "offered by an installed package", "", "", reference)))
     return table
 
 

@@ -31,6 +31,7 @@ Positive = Annotated[float, Range(0, 1e9, "(]")]
 Share = Annotated[float, Range(0, 1, "(]")]  # of a whole: some of it, or all
 Part = Annotated[float, Range(0, 1, "()")]  # of a whole: some of it, and something is left
 Low = Annotated[float, Range(0, 1, "[)")]  # a smallest factor, a momentum: below 1, and 0 will do
+Reach = Annotated[float, Range(1, 1e9, "[]")]  # a highest factor, at the peak or above
 Count = Annotated[int, Range(0, inf, "[)")]
 
 

@@ -7,11 +7,10 @@ from math import fsum, inf
 from typing import Annotated, NamedTuple
 
 from bench.contract import Clock, Signals
-from schedules.arguments import Count, Low, Part, Range
+from schedules.arguments import Count, Low, Part, Range, Reach
 from schedules.schedule import schedule
 
 Some = Annotated[int, Range(1, inf, "[)")]
-Reach = Annotated[float, Range(1, 1e9, "[]")]  # a highest factor
 
 
 class Pace(NamedTuple):

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bench.contract import Clock, Signals
-from schedules.arguments import Positive
-from schedules.greedy import Reach
+from schedules.arguments import Positive, Reach
 from schedules.schedule import schedule
 
 

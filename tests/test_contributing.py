@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from bench.contract import digest
 from bench.record import ledger
 from tests.runs import ROOT
 
@@ -54,8 +55,10 @@ def test_the_command_compares_what_was_added(project):
     assert "halving" in done.stdout
     assert "parity" in done.stdout
     cells = [r["payload"] for r in ledger.read(project / "runs" / "mine") if r["kind"] == "cell"]
-    assert len(cells) == 3 * 2 * 3 * 3
-    assert {c["schedule"] for c in cells} == {"constant", "halving", "wsd(cooldown=0.3)"}
+    assert len(cells) == 4 * 2 * 3 * 3
+    assert {c["status"] for c in cells} == {"done"}
+    gentle = f"gentle.py:gentle@{digest((project / 'gentle.py').read_text(), 8)}(power=3)"
+    assert {c["schedule"] for c in cells} == {"constant", "halving", "wsd(cooldown=0.3)", gentle}
 
 
 @pytest.mark.parametrize(("tool", "rest"), [("ruff", ["check"]), ("ruff", ["format", "--check"])])

@@ -1,4 +1,7 @@
-"""Schedules from a user's own file or package: named on the command line, tried out, refused in one line if unsound."""
+"""Schedules from a user's own file or package: named on the command line, tried out, refused in one line if unsound.
+
+`tests/test_contributing.py` trains one beside built-in ones, by one command and in worker processes.
+"""
 
 import re
 
@@ -8,11 +11,9 @@ import schedules
 from bench import cli
 from bench.call import parse
 from bench.contract import Clock, InputError, Schedule
-from bench.record import ledger
 from bench.session import Order, prepare
 from schedules import external
 from schedules.schedule import factors
-from tests.runs import launch
 
 MINE = '''
 from dataclasses import dataclass
@@ -244,18 +245,6 @@ def test_what_goes_wrong_at_a_real_budget_only_is_found_before_training(mine, ca
     mine.write_text(f"def f(clock): return -1.0 if clock[:2] == ({total - 1}, {total}) else 1.0\n")
     assert cli.main(["plan", "smoke", "--tasks", "linreg", "--schedules", "mine.py:f", "--seeds", "1"]) == 2
     assert f"it gave -1.0 at update {total - 1} of {total}" in capsys.readouterr().err
-
-
-def test_one_command_benchmarks_it_beside_the_built_in_ones(mine):
-    out = mine.parent / "out"
-    few = ("smoke", "--tasks", "quadratic", "--budgets", "0.1", "--seeds", 2, "--peak-lrs", "0.1", "--out", out)
-    named = f"cosine, {mine}:plain(k=2), {mine}:shy"
-    text = launch(*few, "--workers", 2, "--schedules", named).stdout
-    assert "mine.py:plain@" in text
-    cells = [r["payload"] for r in ledger.read(out) if r["kind"] == "cell"]
-    assert {c["status"] for c in cells} == {"done"}
-    assert len({c["schedule"] for c in cells}) == 3
-    assert (out / "report.html").stat().st_size > 1000
 
 
 def test_another_version_of_a_file_is_another_plan(mine):
