@@ -77,7 +77,7 @@ class Training:
             member = self.members[row]
             if seen_M is None:
                 seen = None
-            elif all(map(math.isfinite, seen_M[row])):
+            elif all(map(math.isfinite, seen_M[row][:2])):  # the third, grad_dot, is not every rider's concern
                 loss, norm, dot = seen_M[row]
                 seen = Signals(loss, norm, member.control, member.evaluations, dot)
             else:  # diverged: carried along, together, until the next evaluation records it

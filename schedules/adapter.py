@@ -78,7 +78,7 @@ class Scheduler(LRScheduler):
 
     def _steer(self) -> None:
         for group, lr, momentum in zip(self.optimizer.param_groups, self._last_lr, self.momenta, strict=True):
-            steer(group, self.optimizer.defaults, float(lr), momentum)
+            steer(self.optimizer, group, float(lr), momentum)
 
     def state_dict(self) -> dict[str, Any]:
         """All that resuming needs, as numbers, texts and lists."""

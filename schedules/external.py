@@ -14,7 +14,6 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
-from importlib.metadata import entry_points
 from math import inf
 from numbers import Real
 from pathlib import Path
@@ -33,6 +32,8 @@ GROUP = "glideslope.schedules"
 @cache
 def installed() -> dict[str, str]:
     """References of the schedules that installed packages offer, by their names."""
+    from importlib.metadata import entry_points  # slow to import, and rarely asked for
+
     return {point.name: point.value for point in entry_points(group=GROUP)}
 
 

@@ -34,5 +34,5 @@ class hypergradient:
         return 1.0
 
     def __call__(self, factor: float, clock: Clock, seen: Signals) -> tuple[float, float]:
-        factor = min(max(factor + self.beta * seen.grad_dot / clock.peak_lr, 0.0), self.high)
+        factor = min(max(0.0, factor + self.beta * seen.grad_dot / clock.peak_lr), self.high)  # of NaN, 0
         return factor, factor

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import textwrap
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import Any, get_type_hints
@@ -174,20 +174,20 @@ def factors(it: Schedule[Any], total: int, epoch_steps: int, peak_lr: float) -> 
     return settings
 
 
-def steer(group: dict[str, Any], usual: Mapping[str, Any], lr: float, momentum: float | None) -> None:
-    """Set the LR of an optimizer's group, and its momentum, the first beta in Adam's family; None is the `usual` one.
+def steer(optimizer: Any, group: dict[str, Any], lr: float, momentum: float | None) -> None:
+    """Set a group's LR and its momentum, in Adam's family the first beta; None stands for the one it was built with.
 
     Raises:
         InputError: a momentum for an optimizer that has none.
     """
-    group["lr"] = lr
+    group["lr"], usual = lr, optimizer.defaults
     if "momentum" in usual:
         group["momentum"] = usual["momentum"] if momentum is None else momentum
     elif "betas" in usual:
         beta1, beta2 = usual["betas"]
         group["betas"] = (beta1 if momentum is None else momentum, beta2)
     elif momentum is not None:
-        raise InputError("this optimizer has no momentum to cycle: use sgd, rmsprop or Adam's family")
+        raise InputError(f"{type(optimizer).__name__} has no momentum to cycle: use sgd, rmsprop or Adam's family")
 
 
 def pack(state: Any) -> Any:

@@ -19,7 +19,7 @@ from bench.engine.feed import Feed, key
 from bench.engine.member import Member
 from bench.engine.optim import adjust
 from bench.engine.optimizer import Optimizer
-from bench.engine.readings import Readings, batch_norms, distinct, inner, renew, score
+from bench.engine.readings import Readings, batch_norms, distinct, renew, score
 
 
 def initial(feed: Feed) -> nn.Module:
@@ -107,7 +107,7 @@ class Modules:
         norm = get_total_norm([p.grad for p in held if p.grad is not None])
         if self.recall:
             now = torch.cat([p.grad.reshape(-1) for p in held if p.grad is not None])
-            dot = inner(now, torch.zeros_like(now) if member.last is None else member.last)
+            dot = torch.linalg.vecdot(now, torch.zeros_like(now) if member.last is None else member.last)
             member.last = now
         if self.task.clip is not None:
             clip_grads_with_norm_(held, self.task.clip, norm)

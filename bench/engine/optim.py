@@ -41,7 +41,7 @@ def adjust(optimizer: torch.optim.Optimizer, move: Move) -> None:
     if move.momentum is not None and "train_mode" in optimizer.defaults:
         raise InputError(f"{type(optimizer).__name__} reads its weights by its momentum, which cannot cycle")
     for group in optimizer.param_groups:
-        steer(group, optimizer.defaults, move.lr, move.momentum)
+        steer(optimizer, group, move.lr, move.momentum)
 
 
 # ---------------------------------------------------------------------------------------------- catalogue

@@ -47,11 +47,6 @@ class Readings:
         return [(flat[0, a:b], flat[1, a:b]) for a, b in zip([0, *ends], ends, strict=False)]
 
 
-def inner(one: Tensor, other: Tensor) -> Tensor:
-    """Inner products along the last axis, in float64: that of two finite gradients is finite."""
-    return (one.double() * other.double()).sum(-1)
-
-
 def score(task: Task, outputs: Sequence[Any], target: Sequence[Tensor]) -> dict[str, float]:
     """Scores of a whole split from the outputs of its chunks, and `finite`: 1.0 if no output is NaN or infinite.
 

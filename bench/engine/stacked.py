@@ -23,7 +23,7 @@ from bench.engine.bank import Bank, picked
 from bench.engine.feed import Feed
 from bench.engine.modules import averaged, initial, reseed, shared
 from bench.engine.optimizer import Optimizer
-from bench.engine.readings import Readings, batch_norms, distinct, inner, renew, score
+from bench.engine.readings import Readings, batch_norms, distinct, renew, score
 
 Named: TypeAlias = dict[str, Tensor]
 Copies: TypeAlias = tuple[Named, Named, Named]  # weights, buffers and counts
@@ -133,9 +133,11 @@ class Stacked:
 
     def _recalled(self) -> Tensor:
         """Inner products of these gradients with the last ones, whose place they take."""
-        before_WP = torch.zeros_like(self._grad_WP) if self._last_WP is None else self._last_WP
-        self._last_WP = self._grad_WP.clone()
-        return inner(self._last_WP, before_WP)
+        if self._last_WP is None:
+            self._last_WP = torch.zeros_like(self._grad_WP)
+        dot_W: Tensor = torch.linalg.vecdot(self._grad_WP, self._last_WP)
+        self._last_WP.copy_(self._grad_WP)
+        return dot_W
 
     def take(self, rows: Sequence[int]) -> None:
         """Member i becomes old member rows[i], gradients included; nothing is copied where nothing changes."""

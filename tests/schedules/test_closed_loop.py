@@ -110,6 +110,12 @@ def test_hypergradient_moves_by_the_inner_product(text):
     assert mistake != pytest.approx(expected, abs=1e-3)
 
 
+def test_hypergradient_takes_what_overflowed_for_its_bounds():
+    dots = [0.0, float("inf"), float("-inf"), float("nan"), 1.0]
+    seen = [Signals(1.0, 1.0, grad_dot=dot) for dot in dots]
+    assert driven("hypergradient(beta=0.01, high=2)", seen) == pytest.approx([1, 2, 0, 0, 0.1])
+
+
 # ------------------------------------------------------------------------------------------------ refined
 
 
