@@ -1,4 +1,4 @@
-"""`glideslope plan|run|report|list`. Heavy imports wait until a command needs them."""
+"""`glideslope plan|run|report|list|conform`. Heavy imports wait until a command needs them."""
 
 from __future__ import annotations
 
@@ -136,6 +136,15 @@ def listing(args: argparse.Namespace) -> int:
     return 0
 
 
+def conform(args: argparse.Namespace) -> int:
+    """`glideslope conform`."""
+    from rich.console import Console
+
+    from bench.conform import report
+
+    return report.run(args.out, Console())
+
+
 def parser() -> Parser:
     """The whole command line."""
     top = Parser(
@@ -154,6 +163,9 @@ def parser() -> Parser:
     it = commands.add_parser("list", help="what there is: tasks, schedules, suites")
     it.add_argument("what", choices=("tasks", "schedules", "suites"))
     it.set_defaults(do=listing)
+    it = commands.add_parser("conform", help="hold our schedules against those of the libraries installed")
+    it.add_argument("--out", type=Path, metavar="DIR", help="write tables, figures and a page there")
+    it.set_defaults(do=conform)
     return top
 
 

@@ -31,6 +31,7 @@ LEVELS = {
     "bench.session": 4,
     "bench.outlook": 4,
     "bench.listing": 4,
+    "bench.conform": 4,
     "bench.cli": 5,
     "bench.run": 6,
 }

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple
 
-Mark = Literal["", "best", "noise", "bad"]
+Mark = Literal["", "best", "noise", "bad", "prose"]
 
 
 class Item(NamedTuple):
@@ -17,12 +17,16 @@ class Item(NamedTuple):
 
 
 class Table(NamedTuple):
-    """The first column names the rows; the others hold numbers."""
+    """The first column names the rows; the others hold numbers, or are marked as prose."""
 
     title: str
     head: tuple[str, ...]
     rows: tuple[tuple[Item, ...], ...]
     notes: tuple[str, ...] = ()
+
+    def prose(self, i: int) -> bool:
+        """Whether column i is read from the left, and may wrap."""
+        return i == 0 or any(row[i].mark == "prose" for row in self.rows)
 
 
 class Figure(NamedTuple):
@@ -69,7 +73,7 @@ def _md_block(block: str | Table | Figure | Facts) -> str:
 
 
 def _md_table(table: Table) -> str:
-    rule = ["---"] + ["---:"] * (len(table.head) - 1)
+    rule = ["---" if table.prose(i) else "---:" for i in range(len(table.head))]
     rows = [[f"**{_md(it.text)}**" if it.mark == "best" else _md(it.text) for it in row] for row in table.rows]
     lines = [f"| {' | '.join(row)} |" for row in ([_md(h) for h in table.head], rule, *rows)]
     return "\n\n".join([f"**{_md(table.title)}**", "\n".join(lines), *map(_md, table.notes)])

@@ -47,7 +47,8 @@ def _block(block: str | Table | Figure | Facts, figures: Path) -> str:
 
 
 def _table(table: Table) -> str:
-    head = "".join(f'<th scope="col">{escape(text)}</th>' for text in table.head)
+    looks = [' class="prose"' if i and table.prose(i) else "" for i in range(len(table.head))]
+    head = "".join(f'<th scope="col"{look}>{escape(text)}</th>' for look, text in zip(looks, table.head, strict=True))
     rows = "\n".join(f"<tr>{''.join(map(_field, row, [True, *[False] * len(row)]))}</tr>" for row in table.rows)
     notes = "".join(f'<p class="note">{escape(note)}</p>' for note in table.notes)
     return (

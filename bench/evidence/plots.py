@@ -51,11 +51,16 @@ def draw(it: Comparison, folder: Path) -> dict[str, markup.Figure]:
     with mpl.rc_context(SETTINGS):
         made = {}
         for key, name, caption, figure in _figures(it):
-            figure.savefig(folder / f"{name}.svg", metadata={"Date": None, "Creator": None})
-            figure.set_layout_engine("none")  # laid out once, saved twice
-            figure.savefig(folder / f"{name}.pdf", metadata={"CreationDate": None, "Creator": None, "Producer": None})
-            made[key] = markup.Figure(name, caption)
+            made[key] = save(figure, folder, name, caption)
     return made
+
+
+def save(figure: Figure, folder: Path, name: str, caption: str) -> markup.Figure:
+    """Write a figure as SVG and PDF: the same bytes whenever it is the same."""
+    figure.savefig(folder / f"{name}.svg", metadata={"Date": None, "Creator": None})
+    figure.set_layout_engine("none")  # laid out once, saved twice
+    figure.savefig(folder / f"{name}.pdf", metadata={"CreationDate": None, "Creator": None, "Producer": None})
+    return markup.Figure(name, caption)
 
 
 def _figures(it: Comparison) -> Iterator[tuple[str, str, str, Figure]]:

@@ -52,7 +52,7 @@ def show(rows: Rows, console: Console) -> None:
     it = Comparison(Study.of(rows))
     shown = [tables.brief(it, task) for task in it.study.tasks]
     for table in shown:
-        _print(table, console)
+        put(table, console)
     signs = tables.legend(row for table in shown for row in table.rows)
     answers = [findings.answer(it, task) for task in it.study.tasks]
     shared = [f"Sharing, {name}: {text}." for name, text in findings.sharing(it)]
@@ -60,15 +60,17 @@ def show(rows: Rows, console: Console) -> None:
         console.print(line, highlight=False, markup=False)
 
 
-def _print(table: markup.Table, console: Console) -> None:
+def put(table: markup.Table, console: Console) -> None:
+    """Print one table."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    style = {"best": "bold", "noise": "", "bad": "red", "": "dim"}
+    style = {"best": "bold", "noise": "", "bad": "red", "": "dim", "prose": ""}
     grid = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for i, name in enumerate(table.head):
-        grid.add_column(Text(name), justify="right" if i else "left", overflow="fold", no_wrap=i > 0)
+        left = table.prose(i)
+        grid.add_column(Text(name), justify="left" if left else "right", overflow="fold", no_wrap=not left)
     for first, *rest in table.rows:
         grid.add_row(Text(first.text), *(Text(it.text, style[it.mark]) for it in rest))
     console.print(Text(table.title, "bold"))
