@@ -132,7 +132,13 @@ def listing(args: argparse.Namespace) -> int:
 
     from bench import listing
 
-    listing.show(args.what, Console())
+    if args.what != "schedules" and (args.long or args.page):
+        raise InputError(f"list {args.what}: --long and --page are of schedules alone")
+    listing.show(args.what, Console(), long=args.long)
+    if args.page:
+        from bench import gallery
+
+        gallery.write(args.page)
     return 0
 
 
@@ -162,6 +168,8 @@ def parser() -> Parser:
     it.set_defaults(do=report)
     it = commands.add_parser("list", help="what there is: tasks, schedules, suites")
     it.add_argument("what", choices=("tasks", "schedules", "suites"))
+    it.add_argument("--long", action="store_true", help="of schedules: formulas, settings, sources")
+    it.add_argument("--page", type=Path, metavar="FILE", help="of schedules: write a page with every curve drawn")
     it.set_defaults(do=listing)
     it = commands.add_parser("conform", help="hold our schedules against those of the libraries installed")
     it.add_argument("--out", type=Path, metavar="DIR", help="write tables, figures and a page there")

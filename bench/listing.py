@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Iterator
+from typing import Any
+
+from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -10,11 +15,13 @@ import schedules
 import tasks
 from bench.suites import SUITES
 from schedules import external
+from schedules.arguments import words
 
 
-def show(what: str, console: Console) -> None:
-    """Print the catalogue of tasks, schedules or suites."""
-    table = {"tasks": _tasks, "schedules": _schedules, "suites": _suites}[what]()
+def show(what: str, console: Console, *, long: bool = False) -> None:
+    """Print the catalogue of tasks, schedules or suites; `long` says all there is to know of each schedule."""
+    kinds = {"tasks": _tasks, "schedules": _at_length if long else _schedules, "suites": _suites}
+    table = kinds[what]()
     table.title_justify = "left"
     console.print(table)
 
@@ -32,21 +39,42 @@ def _tasks() -> Table:
 
 
 def _schedules() -> Table:
-    table = Table("schedule", "what it is", "formula", "horizon", "source", title="Schedules", show_lines=True)
+    table = Table("schedule", "formula", "horizon", title="Schedules", show_lines=True)
+    table.add_column("source", overflow="fold")
     for name, factory in schedules.CATALOGUE.items():
-        row = (name, _summary(factory), factory.formula, factory.horizon, factory.paper)
-        table.add_row(*map(Text, row))
+        table.add_row(*map(Text, (name, factory.formula, factory.horizon, factory.paper)))
     for name, reference in external.installed().items():  # not loaded: they are someone else's
-        table.add_row(*map(Text, (name, "offered by an installed package", "", "", reference)))
+        table.add_row(*map(Text, (name, "offered by an installed package", "", reference)))
     return table
+
+
+def _at_length() -> Table:
+    table = Table("schedule", "formula, settings, source", title="Schedules", show_lines=True)
+    for name, factory in schedules.CATALOGUE.items():
+        horizon = f"horizon: {factory.horizon}"
+        lines = [summary(factory), "", factory.formula, "", *map(": ".join, settings(factory)), horizon, factory.paper]
+        table.add_row(Text(name, "bold"), Text("\n".join(lines)))
+    return table
+
+
+def settings(factory: Any) -> Iterator[tuple[str, str]]:
+    """Each setting of a schedule with its default, and what it may be."""
+    for it in inspect.signature(factory).parameters.values():
+        default = "" if it.default is it.empty else f" = {_value(it.default)}"
+        yield f"{it.name}{default}", words(it.annotation)
+
+
+def _value(default: object) -> str:
+    return f"{default:g}" if isinstance(default, float) else repr(default)
 
 
 def _suites() -> Table:
     table = Table("suite", "what it is", "tasks", title="Suites", show_lines=True)
     for name, suite in SUITES.items():
-        table.add_row(name, _summary(suite), "\n".join(dict.fromkeys(g.task for g in suite().grids)))
+        table.add_row(name, summary(suite), "\n".join(dict.fromkeys(g.task for g in suite().grids)))
     return table
 
 
-def _summary(thing: object) -> str:
+def summary(thing: object) -> str:
+    """The first line of its docstring."""
     return (thing.__doc__ or "").strip().split("\n")[0]

@@ -31,11 +31,20 @@ LEVELS = {
     "bench.session": 4,
     "bench.outlook": 4,
     "bench.listing": 4,
+    "bench.gallery": 4,
     "bench.conform": 4,
     "bench.cli": 5,
     "bench.run": 6,
 }
-ORDER_WITHIN_LEVEL = ["bench.work", "bench.pool", "bench.suites", "bench.session", "bench.outlook", "bench.listing"]
+ORDER_WITHIN_LEVEL = [
+    "bench.work",
+    "bench.pool",
+    "bench.suites",
+    "bench.session",
+    "bench.outlook",
+    "bench.listing",
+    "bench.gallery",
+]
 
 
 def module(path):

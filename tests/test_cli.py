@@ -1,5 +1,6 @@
 """The command line besides `run`: what it lists, plans and says."""
 
+import inspect
 import subprocess
 import sys
 
@@ -22,13 +23,39 @@ def wide(monkeypatch):
     monkeypatch.setenv("COLUMNS", "250")
 
 
-def test_the_schedules_are_listed_with_formula_paper_and_horizon(capsys):
+def test_the_schedules_are_listed_with_paper_and_horizon(capsys):
     text = said(capsys, "list", "schedules")
     for name, factory in schedules.CATALOGUE.items():
         assert name in text
         assert factory.paper.split()[0] in text
-    for words in ("relative", "absolute", "(1 - x)"):
+    for words in ("relative", "absolute", "as given"):
         assert words in text
+
+
+def test_the_long_list_has_every_formula_setting_and_paper(capsys):
+    text = " ".join(said(capsys, "list", "schedules", "--long").replace("│", " ").split())
+    for name, factory in schedules.CATALOGUE.items():
+        assert name in text
+        for words in (*factory.formula.splitlines(), factory.paper):
+            assert " ".join(words.split()) in text
+        for setting in inspect.signature(factory).parameters.values():
+            assert f"{setting.name} = " in text or f"{setting.name}: " in text
+    assert "cooldown = 0.2: a number in (0, 1]" in text
+    assert "shape = 'linear': 'linear' or 'sqrt'" in text
+
+
+@pytest.mark.parametrize("more", [(), ("--long",)])
+def test_the_lists_of_schedules_fit_a_hundred_columns(capsys, monkeypatch, more):
+    monkeypatch.setenv("COLUMNS", "100")
+    text = said(capsys, "list", "schedules", *more)
+    assert max(map(len, text.splitlines())) <= 100
+    assert "…" not in text
+
+
+@pytest.mark.parametrize("more", [("--long",), ("--page", "page.html")])
+def test_only_schedules_have_a_long_list_and_a_page(capsys, more):
+    assert cli.main(["list", "tasks", *more]) == 2
+    assert "schedules" in capsys.readouterr().err
 
 
 def test_the_tasks_are_listed_with_their_metric_and_baseline(capsys):
@@ -59,7 +86,7 @@ def test_a_plan_trains_nothing_and_writes_nothing(tmp_path, capsys):
 def test_help_says_what_each_command_is_for():
     done = subprocess.run([sys.executable, "-m", "bench.cli", "--help"], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0
-    for command in ("run", "plan", "report", "list"):
+    for command in ("run", "plan", "report", "list", "conform"):
         assert command in done.stdout
 
 

@@ -44,7 +44,8 @@ def libraries(found: Sequence[Comparison]) -> list[str]:
 
 def document(found: Sequence[Comparison], traps: Sequence[Trap], figures: Mapping[str, Figure]) -> list[Section]:
     """The whole document, most important first. `figures` by family."""
-    pages = [Section("Conformance of learning-rate schedules", (*summary(found, traps), matrix(found), read(found)))]
+    head: tuple[str | Table | Facts, ...] = (*summary(found, traps), matrix(found), "Versions read:", read(found))
+    pages = [Section("Conformance of learning-rate schedules", head)]
     wrong = [it for it in found if not it.explained]
     if wrong:
         pages.append(Section("Unexplained", (deviations(wrong, "Deviations that no claim explains", "bad"),)))
@@ -98,7 +99,7 @@ def deviations(found: Iterable[Comparison], title: str, mark: Mark = "prose") ->
     for it in found:
         f = it.finding
         why = it.claim.why if it.explained else f"expected: {SAYS[it.claim.known]}"
-        far = f"{f.text}; at update {f.at} {f.theirs:.4g} instead of {f.ours:.4g}"
+        far = f"{f.text}; {f.theirs:.4g} instead of {f.ours:.4g} at update {f.at}"
         call = Item(f"{it.library.name}: {it.claim.theirs}", "prose")
         rows.append((Item(it.claim.schedule), call, Item(far, mark), Item(why, "prose")))
     return Table(title, ("ours", "theirs", "verdict, and where they differ most", "why"), tuple(rows))

@@ -39,9 +39,10 @@ def draw(found: Sequence[Comparison], folder: Path) -> dict[str, Figure]:
 def _panels(group: Sequence[Comparison]) -> figure.Figure:
     from matplotlib.figure import Figure
 
-    rows = math.ceil(len(group) / COLUMNS)
-    drawn = Figure(figsize=(9, 0.3 + 2.1 * rows), layout="constrained")
-    for axes, it in zip(drawn.subplots(rows, COLUMNS, squeeze=False).flat, group, strict=False):
+    columns = min(COLUMNS, len(group))
+    rows = math.ceil(len(group) / columns)
+    drawn = Figure(figsize=(3.2 * columns, 0.3 + 2.1 * rows), layout="constrained")
+    for axes, it in zip(drawn.subplots(rows, columns, squeeze=False).flat, group, strict=False):
         _compare(axes, it)
     for axes in drawn.axes[len(group) :]:
         axes.set_axis_off()
@@ -60,3 +61,4 @@ def _compare(axes: Axes, it: Comparison) -> None:
     axes.plot(updates, it.theirs[shown], color=plots.COLOURS[0], linewidth=1.3, marker=marker, markersize=3)
     axes.set_title("\n".join(textwrap.wrap(f"{it.library.name}: {it.claim.theirs}", 52)), fontsize=6.5, loc="left")
     axes.tick_params(labelsize=7)
+    axes.locator_params(axis="x", integer=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from bench.conform import document
 from bench.conform.traces import Comparison, compared
-from bench.conform.traps import Trap, tried
+from bench.conform.traps import Trap, offsets, tried
 from bench.contract import InputError
 from bench.evidence import markup, report
 
@@ -24,7 +24,8 @@ def run(out: Path | None, console: Console) -> int:
     Raises:
         InputError: `out` cannot be written.
     """
-    found, traps = compared(), tried()
+    found = compared()
+    traps = [*tried(), *offsets(found)]
     show(found, traps, console)
     if out:
         console.print(f"Report: {write(out, found, traps)}", highlight=False, soft_wrap=True)

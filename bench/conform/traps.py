@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from math import exp
 from types import SimpleNamespace
@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from unittest import mock
 
 from bench.conform.judge import judge
-from bench.conform.traces import optimizer, version
+from bench.conform.traces import Comparison, optimizer, version
 
 
 class Trap(NamedTuple):
@@ -203,3 +203,19 @@ def tried() -> list[Trap]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the libraries' own
         return [trap() for trap in TRAPS]
+
+
+def offsets(found: Iterable[Comparison]) -> list[Trap]:
+    """The calls that are off by a step, or are known for it."""
+    steps = ("late", "early")
+    return [
+        Trap(
+            f"Off by one step: {it.claim.theirs}",
+            f"{it.library.name} {version(it.library.name)}",
+            f"equal to {it.claim.schedule}",
+            it.finding.text,
+            it.finding.kind in steps,
+        )
+        for it in found
+        if it.finding.kind in steps or it.claim.known in steps
+    ]

@@ -41,9 +41,15 @@ def _block(block: str | Table | Figure | Facts, figures: Path) -> str:
             drawn = f'<div class="drawn">{_drawing(block, figures)}</div>'
             return f"<figure>{drawn}<figcaption>{escape(caption)}</figcaption></figure>"
         case Facts(lines):
-            return f"<dl>{''.join(f'<dt>{escape(name)}</dt><dd>{escape(text)}</dd>' for name, text in lines)}</dl>"
+            return f"<dl>{''.join(f'<dt>{escape(name)}</dt>{_fact(text)}' for name, text in lines)}</dl>"
         case str():
             return f"<p>{escape(block)}</p>"
+
+
+def _fact(text: str) -> str:
+    """A value; of several lines, it is laid out as it was typed."""
+    look = ' class="typed"' if "\n" in text else ""
+    return f"<dd{look}>{escape(text)}</dd>"
 
 
 def _table(table: Table) -> str:

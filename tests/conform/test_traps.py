@@ -3,7 +3,9 @@
 import pytest
 
 from bench.conform import traps
-from bench.conform.traps import TRAPS, tried
+from bench.conform.claims import Claim
+from bench.conform.traces import LIBRARIES, Comparison
+from bench.conform.traps import TRAPS, offsets, tried
 
 
 @pytest.fixture(scope="module")
@@ -49,3 +51,11 @@ def test_a_wrapper_on_one_process_is_no_trap():
 
     never = traps._accelerate("constant", "updates", lambda o: ConstantLR(o, 1.0), lambda lr: lr == 0)
     assert not never.shows
+
+
+def test_a_call_that_is_off_by_one_step_is_a_trap_until_it_is_mended():
+    torch, claim = LIBRARIES[0], Claim("linear", "LinearLR(o, 1.0, 0.0, T)", "late", "As it was once.")
+    late = Comparison(torch, claim, [1.0, 0.75, 0.5, 0.25], [1.0, 1.0, 0.75, 0.5])
+    other = late._replace(claim=claim._replace(known="equal", why=""), theirs=[1.0, 0.7, 0.5, 0.25])
+    mended = late._replace(theirs=late.ours)
+    assert [trap.shows for trap in offsets([late, other, mended])] == [True, False]

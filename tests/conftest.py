@@ -1,0 +1,33 @@
+"""What tests of pages share: a headless browser."""
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def browser():
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as driver:
+        chromium = driver.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def opened(browser, path):
+    """Open the page at `path`, the module's fixture, at a width: (page, what its console said, what it requested)."""
+    pages = []
+
+    def open_at(width, scheme="light"):
+        page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
+        said, asked = [], []
+        page.on("console", lambda message: said.append(message.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto(path.as_uri(), wait_until="networkidle")
+        pages.append(page)
+        return page, said, asked
+
+    yield open_at
+    for page in pages:
+        page.close()
