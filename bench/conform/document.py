@@ -69,7 +69,7 @@ def summary(found: Sequence[Comparison], traps: Sequence[Trap]) -> tuple[str, ..
         f"{len(found)} calls of {len(libraries(found))} libraries claim to be one of our schedules: {kinds['equal']} "
         f"equal ours at every update, {deviate} deviate; {wrong or 'none'} of those unexplained.",
         f"{sum(trap.shows for trap in traps)} of {len(traps)} known traps show with the versions installed.",
-        f"In none of these libraries, or not to be compared number by number: {', '.join(alone)}.",
+        f"Not compared here (in none of these libraries, closed loop, or random): {', '.join(alone)}.",
     )
 
 

@@ -37,6 +37,7 @@ class Library(NamedTuple):
             for module in self.modules:
                 names |= vars(import_module(module))
             o = optimizer()
+            # The text is this project's own; evaluating it makes the call that is shown the call that ran.
             made = eval(claim.theirs, names | {"o": o, "T": claim.total, "E": E})
             return self.read(made, o, claim)
 

@@ -206,11 +206,11 @@ def tried() -> list[Trap]:
 
 
 def offsets(found: Iterable[Comparison]) -> list[Trap]:
-    """The calls that are off by a step, or are known for it."""
+    """The calls that are off by a step or two, or are known for it."""
     steps = ("late", "early")
     return [
         Trap(
-            f"Off by one step: {it.claim.theirs}",
+            f"Off by a step: {it.claim.theirs}",
             f"{it.library.name} {version(it.library.name)}",
             f"equal to {it.claim.schedule}",
             it.finding.text,

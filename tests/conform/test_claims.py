@@ -1,5 +1,8 @@
 """Our factors against every library that is installed, at every update: equal, or deviating as the claim explains."""
 
+import csv
+import io
+
 import pytest
 
 import schedules
@@ -7,6 +10,7 @@ from bench.conform import traces
 from bench.conform.claims import T
 from bench.conform.document import family
 from bench.conform.traces import LIBRARIES
+from tests.runs import ROOT
 
 CLAIMS = [(library, claim) for library in LIBRARIES for claim in library.claims]
 ALWAYS = ("torch", "timm", "transformers")
@@ -54,3 +58,10 @@ def test_a_trace_is_read_when_the_update_is_taken():
     assert torch.trace(claim._replace(every=2)) == pytest.approx([1, 1, 0.75, 0.75])
     assert len(traces.ours(claim)) == 4
     assert len(traces.ours(claim._replace(total=T))) == T
+
+
+def test_the_results_have_every_claim():
+    """`uv run --group conform glideslope conform --out results/conformance` writes them anew."""
+    lines = csv.DictReader(io.StringIO((ROOT / "results" / "conformance" / "table.csv").read_text()))
+    written = [(line["library"], line["schedule"], line["call"], line["verdict"], line["why"]) for line in lines]
+    assert written == [(it.name, claim.schedule, claim.theirs, claim.known, claim.why) for it, claim in CLAIMS]
