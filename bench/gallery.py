@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import math
 import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     from matplotlib import figure
 
 UPDATES, EPOCH_STEPS, PEAK = 200, 20, 0.1
-COLUMNS = 4
 
 EXAMPLES = {
     "exponential": "exponential(gamma=0.8)",
@@ -126,18 +124,12 @@ def _facts(name: str) -> Facts:
 
 
 def _panels(texts: Sequence[str]) -> figure.Figure:
-    from matplotlib.figure import Figure
-
     from bench.evidence import plots
 
-    rows = math.ceil(len(texts) / COLUMNS)
-    drawn = Figure(figsize=(2.7 * COLUMNS, 0.3 + 1.8 * rows), layout="constrained")
-    panels = drawn.subplots(rows, COLUMNS, squeeze=False, sharex=True).flat
-    for axes, text in zip(panels, texts, strict=False):
+    drawn, panels = plots.multiples(len(texts), 4, (2.7, 1.8))
+    for axes, text in zip(panels, texts, strict=True):
         axes.plot([t / EPOCH_STEPS for t in range(UPDATES)], curve(text), color=plots.COLOURS[0], linewidth=1.6)
         axes.set_ylim(bottom=0)
         axes.set_title("\n".join(textwrap.wrap(text, 44)), fontsize=7, loc="left")
-        axes.tick_params(labelsize=7, labelbottom=True)
-    for axes in drawn.axes[len(texts) :]:
-        axes.set_axis_off()
+        axes.tick_params(labelsize=7)
     return drawn

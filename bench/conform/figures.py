@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
     from matplotlib import figure
     from matplotlib.axes import Axes
 
-COLUMNS = 3
 NEAR = 10  # updates
 
 
@@ -37,15 +35,9 @@ def draw(found: Sequence[Comparison], folder: Path) -> dict[str, Figure]:
 
 
 def _panels(group: Sequence[Comparison]) -> figure.Figure:
-    from matplotlib.figure import Figure
-
-    columns = min(COLUMNS, len(group))
-    rows = math.ceil(len(group) / columns)
-    drawn = Figure(figsize=(3.2 * columns, 0.3 + 2.1 * rows), layout="constrained")
-    for axes, it in zip(drawn.subplots(rows, columns, squeeze=False).flat, group, strict=False):
+    drawn, panels = plots.multiples(len(group), 3, (3.2, 2.1))
+    for axes, it in zip(panels, group, strict=True):
         _compare(axes, it)
-    for axes in drawn.axes[len(group) :]:
-        axes.set_axis_off()
     drawn.supxlabel("update", fontsize=8)
     drawn.supylabel("factor", fontsize=8)
     return drawn

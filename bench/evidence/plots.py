@@ -81,6 +81,21 @@ def _figures(it: Comparison) -> Iterator[tuple[str, str, str, Figure]]:
             yield f"task {task}", f"task-{slug}", caption, panels(it, task, looks)
 
 
+def multiples(
+    count: int, columns: int, inches: tuple[float, float], *, shared: bool = False
+) -> tuple[Figure, list[Axes]]:
+    """A figure of `count` small panels, `inches` wide and high each, at most so many side by side; and its panels."""
+    from matplotlib.figure import Figure
+
+    columns = min(columns, count)
+    rows = math.ceil(count / columns)
+    figure = Figure(figsize=(inches[0] * columns, 0.3 + inches[1] * rows), layout="constrained")
+    panels = list(figure.subplots(rows, columns, squeeze=False, sharex=shared, sharey=shared).flat)
+    for axes in panels[count:]:
+        axes.set_axis_off()
+    return figure, panels[:count]
+
+
 def _slug(task: str) -> str:
     """A file name for a task; different tasks get different ones."""
     plain = re.sub(r"[^a-z0-9]+", "-", task.lower()).strip("-")[:40]
@@ -154,21 +169,14 @@ def against_peak(axes: Axes, it: Comparison, task: str, looks: Mapping[str, Any]
 
 def curves(curves: Mapping[str, Mapping[str, Sequence[float]]], looks: Mapping[str, Any]) -> Figure:
     """LR curves, small multiples: each strategy in its colour over all the others in grey."""
-    from matplotlib.figure import Figure
-
-    columns = 4
-    rows = math.ceil(len(curves) / columns)
-    figure = Figure(figsize=(7.2, 0.3 + 1.35 * rows), layout="constrained")
-    panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flat
+    figure, panels = multiples(len(curves), 4, (1.8, 1.35), shared=True)
     first = {schedule_of(s): looks[s] for s in reversed(list(looks))}
-    for axes, (name, curve) in zip(panels, curves.items(), strict=False):
+    for axes, (name, curve) in zip(panels, curves.items(), strict=True):
         for other in curves.values():
             axes.plot(other["progress"][::4], other["factor"][::4], color="#80808050", linewidth=0.6)
         look = {**first.get(name, _look(0)), "marker": "", "linewidth": 1.8}
         axes.plot(curve["progress"], curve["factor"], **look)
         axes.set_title(name, fontsize=7 if len(name) < 28 else 5.5)
-    for axes in list(figure.axes)[len(curves) :]:
-        axes.set_axis_off()
     figure.supxlabel("progress", fontsize=8)
     figure.supylabel("factor of peak LR", fontsize=8)
     return figure
