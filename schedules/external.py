@@ -2,7 +2,7 @@
 
 A *reference* names one: `my_file.py:mine`, `mypkg.mymod:mine`, both with settings behind, `my_file.py:mine(k=3)`. What
 is built bears the digest of the source file in its name, `my_file.py:mine@1f0c9a77(k=3)`: two versions of a file are
-two schedules. The digest is that of this one file, whatever it imports.
+two schedules. The digest is that of the file it is defined in, and of the one it was found in, whatever they import.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import importlib
 import importlib.util
 import inspect
 import re
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
@@ -49,16 +50,16 @@ def factory(reference: str) -> Callable[..., Built]:
     place, _, rest = reference.rpartition(":")
     attribute, _, wanted = rest.partition("@")
     path = _locate(place, reference)
-    mark = digest(path.read_text(), 8)
-    if wanted and wanted != mark:
-        raise InputError(f"schedule {reference}: {path.name} has changed, its digest is {mark} now, not {wanted}")
     place = Path(place).as_posix() if place.endswith(".py") else place
-    name = f"{place}:{attribute}@{mark}"
-    rule: Any = _module(place, path, mark)
+    rule: Any = _module(place, path, digest(_text(path)))
     for part in attribute.split("."):
         if not hasattr(rule, part):
             raise InputError(f"schedule {reference}: {place} has no {part}")
         rule = getattr(rule, part)
+    mark = _mark(path, rule)
+    if wanted not in ("", mark):
+        raise InputError(f"schedule {reference}: {place} has changed, its digest is {mark} now, not {wanted}")
+    name = f"{place}:{attribute}@{mark}"
     make = rule if hasattr(rule, "formula") else _decorated(rule, reference)
 
     def built(*args: Any, **kwargs: Any) -> Built:
@@ -93,6 +94,17 @@ def _module(place: str, path: Path, mark: str) -> ModuleType:
         return execute(path, f"schedule file {place}")
     with blamed(f"schedule module {place}"):
         return importlib.import_module(place)
+
+
+def _mark(path: Path, rule: Any) -> str:
+    """Digest of the file where a rule was found and, if it was imported there, of the one that defines it."""
+    home = Path(getattr(sys.modules.get(getattr(rule, "__module__", "")), "__file__", None) or path)
+    sources = [path, home] if home.suffix == ".py" and not path.samefile(home) else [path]
+    return digest("".join(map(_text, sources)), 8)
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace")  # only its digest is wanted
 
 
 def _decorated(rule: Any, reference: str) -> Any:

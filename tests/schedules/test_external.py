@@ -172,6 +172,15 @@ def test_a_package_offers_schedules(package):
         schedules.parse("faling")
 
 
+def test_what_a_package_hands_on_bears_the_digest_of_where_it_is_defined(package, tmp_path):
+    (tmp_path / "front").mkdir()
+    (tmp_path / "front" / "__init__.py").write_text("from front.inner import plain\n")
+    (tmp_path / "front" / "inner.py").write_text(MINE)
+    before = schedules.parse("front:plain").text
+    (tmp_path / "front" / "inner.py").write_text(MINE + "\n")
+    assert schedules.parse("front:plain").text != before
+
+
 UNSOUND = [
     ("def f(progress): return 0.5 - progress", "it gave -0.0"),
     ("def f(progress): return float('nan') if progress > 0.5 else 1.0", "it gave nan at update 31 of 60: a factor is"),
@@ -186,6 +195,7 @@ UNSOUND = [
     ("def f(time): return 1.0", "f(time, ...): the first parameter is one of progress, epoch, clock"),
     ("def f(progress, **others): return 1.0", "its settings should be named, not taken as *args or **kwargs"),
     ("def f(progress, k): return 1.0", "missing a required argument: 'k'"),
+    ("from math import sqrt as f", "schedule mine.py:f"),
     ("f = 3", "it should be a function of progress, epoch, clock, or a class with init() and __call__()"),
     ("class f: pass", "it should be a function of progress, epoch, clock, or a class with init() and __call__()"),
     ("def g(progress): return 1.0", "mine.py has no f"),
