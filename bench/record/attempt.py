@@ -13,14 +13,15 @@ from typing import Any
 
 from bench.contract import digest
 
-PACKAGES = ("torch", "torchvision", "timm", "transformers", "accelerate", "numpy", "scipy", "glideslope")
+CONTENDERS = ("schedulefree", "prodigyopt", "dadaptation", "momo-opt")
+PACKAGES = ("torch", "torchvision", "timm", "transformers", "accelerate", "numpy", "scipy", *CONTENDERS, "glideslope")
 
 
 def describe(plan: str, device: str, threads: int) -> dict[str, Any]:
     """Provenance of this process. Equal fingerprints promise equal payloads, bit for bit."""
     versions = {name: _version(name) for name in PACKAGES}
     processor = _processor()
-    environment = (*(versions[name] for name in ("torch", "numpy", "transformers")), device, threads, processor)
+    environment = (*(versions[name] for name in ("torch", "numpy", "transformers", *CONTENDERS)), device, threads, processor)
     commit, dirty = _commit()
     return {
         "plan": plan,
