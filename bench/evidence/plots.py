@@ -199,8 +199,8 @@ def ranks(it: Comparison) -> Figure:
     found = [[v.rank if (v := it.at(*column).get(s)) else None for column in columns] for s in names]
     rank_KC = np.array([[math.nan if rank is None else rank for rank in line] for line in found])
     share_KC = (rank_KC - 1) / np.maximum(1, np.isfinite(rank_KC).sum(0) - 1)  # 0 best, 1 last of its column
-    label = max(2.6, 0.067 * max(map(len, names)))  # inches
-    figure = Figure(figsize=(label + 0.36 * len(columns), 1.3 + 0.27 * len(names)), layout="constrained")
+    label = max(2.6, 0.4 + 0.067 * max(map(len, names)))  # inches
+    figure = Figure(figsize=(label + max(1.5, 0.36 * len(columns)), 1.3 + 0.27 * len(names)), layout="constrained")
     axes = figure.add_subplot()
     axes.imshow(share_KC, cmap="cividis_r", aspect="auto", vmin=0, vmax=1)
     for (y, x), rank in np.ndenumerate(rank_KC):

@@ -21,7 +21,12 @@ def describe(plan: str, device: str, threads: int) -> dict[str, Any]:
     """Provenance of this process. Equal fingerprints promise equal payloads, bit for bit."""
     versions = {name: _version(name) for name in PACKAGES}
     processor = _processor()
-    environment = (*(versions[name] for name in ("torch", "numpy", "transformers", *CONTENDERS)), device, threads, processor)
+    environment = (
+        *(versions[name] for name in ("torch", "numpy", "transformers", *CONTENDERS)),
+        device,
+        threads,
+        processor,
+    )
     commit, dirty = _commit()
     return {
         "plan": plan,
