@@ -87,11 +87,9 @@ class Schedule(Protocol[S]):
 
     def init(self) -> S:
         """State before update 0: None or a (nested) tuple of numbers."""
-        ...
 
     def __call__(self, state: S, clock: Clock, seen: Signals | None) -> tuple[Setting, S]:
         """Setting for the update at `clock.step`, and the next state. Pure."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -249,5 +247,4 @@ class Engine(Protocol):
         """(loss [M], gradient norm [M]) of each look since the last call. Synchronises; `look` doesn't."""
 
     def state_dict(self) -> dict[str, Any]: ...
-
     def load_state_dict(self, state: Mapping[str, Any]) -> None: ...

@@ -222,6 +222,8 @@ class Training:
         """Continue from the snapshot, if there is one."""
         state = snapshot.load(self.snapshot)
         if self.desk.ledger is not None:
+            snapshot.sweep(self.snapshot)
+            snapshot.sweep(self.chunks.with_suffix(".npz"))
             trace.rewind(self.chunks, state["step"] if state else 0)
         if state is None:
             return

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from bench.contract import Recipe
 from bench.engine.averaging import PRESENT
+from bench.engine.rows import picked
 
 
 class Bank:
@@ -58,8 +59,3 @@ class Bank:
     def load(self, state: Mapping[str, Any], device: torch.device) -> None:
         """Become the bank of `state`."""
         self.slots = {s: (list(own["owners"]), own["rows"].to(device, copy=True)) for s, own in state.items()}
-
-
-def picked(tensor_WP: Tensor, rows: Sequence[int]) -> Tensor:
-    """A copy of these rows."""
-    return tensor_WP.index_select(0, torch.tensor(rows, dtype=torch.long, device=tensor_WP.device))

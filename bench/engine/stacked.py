@@ -19,13 +19,13 @@ from torch.utils import _pytree as pytree
 from bench.contract import Batch, InputError, Move, Recipe
 from bench.engine import rules
 from bench.engine.averaging import AS_IS
-from bench.engine.bank import Bank, picked
+from bench.engine.bank import Bank
 from bench.engine.feed import Feed
 from bench.engine.modules import averaged, initial, reseed, shared
 from bench.engine.optimizer import Optimizer
 from bench.engine.readings import Readings, batch_norms, distinct, renew, score
+from bench.engine.rows import Named, cloned, layout, paired, picked, selected, twice
 
-Named: TypeAlias = dict[str, Tensor]
 Copies: TypeAlias = tuple[Named, Named, Named]  # weights, buffers and counts
 
 
@@ -53,7 +53,7 @@ class Stacked:
         self._outputs = vmap(self._output, in_dims=(0, 0, None, None), randomness="same")
         buffers = {name: b.clone() for name, b in self._model.named_buffers()}
         self._counts = {name: b for name, b in buffers.items() if not b.is_floating_point()}
-        self._buffers = {name: _twice(b) for name, b in buffers.items() if b.is_floating_point()}
+        self._buffers = {name: twice(b) for name, b in buffers.items() if b.is_floating_point()}
         self._members, self._bank, self.recall = 1, Bank(), False
         self._last_WP: Tensor | None = None  # gradients of the last look, where they are to be recalled
         self._begin(optimizer, weight_decay)
@@ -67,7 +67,7 @@ class Stacked:
         grads = self._trial()
         decaying = {name: grad for name, grad in grads.items() if optimizer.decays(grad)}
         ordered = decaying | grads
-        self._layouts = {name: _layout(grad) for name, grad in ordered.items()}
+        self._layouts = {name: layout(grad) for name, grad in ordered.items()}
         self._rule = rules.create(optimizer, weight_decay, sum(grad.numel() for grad in decaying.values()))
         width = sum(grad.numel() for grad in ordered.values())
         self._lay(torch.empty(2, width, device=self.feed.device, dtype=self.feed.dtype))
@@ -80,10 +80,10 @@ class Stacked:
 
         The other weights never change, for torch.optim leaves those without a gradient alone.
         """
-        weights = {name: _twice(p.detach()) for name, p in self._model.named_parameters() if p.requires_grad}
+        weights = {name: twice(p.detach()) for name, p in self._model.named_parameters() if p.requires_grad}
         leaves = [w.requires_grad_() for w in weights.values()]
         try:
-            loss_W = self._losses(weights, _cloned(self._buffers), _cloned(self._counts), *self.feed.batch(0))
+            loss_W = self._losses(weights, cloned(self._buffers), cloned(self._counts), *self.feed.batch(0))
             grads = torch.autograd.grad(loss_W.sum(), leaves, allow_unused=True)
         except RuntimeError as error:
             reason = str(error).strip().split("\n")[0]
@@ -144,11 +144,11 @@ class Stacked:
         if list(rows) == list(range(self._members)):
             return
         self._members = len(rows)
-        paired = _paired(rows)
-        self._lay(picked(self._weight_WP, paired), picked(self._grad_WP, paired))
-        self._last_WP = None if self._last_WP is None else picked(self._last_WP, paired)
-        self._buffers = _selected(self._buffers, paired)
-        self._rule.slots = _selected(self._rule.slots, paired)
+        index = paired(rows)
+        self._lay(picked(self._weight_WP, index), picked(self._grad_WP, index))
+        self._last_WP = None if self._last_WP is None else picked(self._last_WP, index)
+        self._buffers = selected(self._buffers, index)
+        self._rule.slots = selected(self._rule.slots, index)
         self._bank.take(rows)
 
     def move(self, moves: Sequence[Move]) -> None:
@@ -191,9 +191,9 @@ class Stacked:
 
     def _copies(self, rows: Sequence[int], recipe: Recipe = AS_IS) -> Copies:
         """Weights as a recipe mixes them, buffers and counts of the distinct rows."""
-        paired = _paired(distinct(rows))
-        weights = self._parts(self._bank.mixed(recipe, paired, self._weight_WP))
-        return weights, _selected(self._buffers, paired), _cloned(self._counts)
+        index = paired(distinct(rows))
+        weights = self._parts(self._bank.mixed(recipe, index, self._weight_WP))
+        return weights, selected(self._buffers, index), cloned(self._counts)
 
     @torch.no_grad()
     def _scored(self, split: str, rows: Sequence[int], copies: Copies) -> list[dict[str, float]]:
@@ -216,9 +216,9 @@ class Stacked:
             "steps": self._rule.steps,
             "weights": self._weight_WP.clone(),
             "last": None if self._last_WP is None else self._last_WP.clone(),
-            "slots": _cloned(self._rule.slots),
-            "buffers": _cloned(self._buffers),
-            "counts": _cloned(self._counts),
+            "slots": cloned(self._rule.slots),
+            "buffers": cloned(self._buffers),
+            "counts": cloned(self._counts),
             "averages": self._bank.state(),
         }
 
@@ -235,31 +235,3 @@ class Stacked:
 
     def _placed(self, tensors: Named) -> Named:
         return {name: t.to(self.feed.device, copy=True) for name, t in tensors.items()}
-
-
-def _layout(grad: Tensor) -> tuple[list[int], list[int]]:
-    """How a weight lies in memory: as its gradient comes, which is then copied fast.
-
-    Returns:
-        The shape in memory, and the axes of a stack of such shapes that are the stacked weight's.
-    """
-    outer = sorted(range(grad.ndim), key=grad.stride, reverse=True)
-    return [grad.shape[axis] for axis in outer], [0, *(1 + outer.index(axis) for axis in range(grad.ndim))]
-
-
-def _paired(rows: Sequence[int]) -> list[int]:
-    """Rows of members; a lone one stands twice."""
-    return [*rows, *rows] if len(rows) == 1 else list(rows)
-
-
-def _twice(tensor: Tensor) -> Tensor:
-    """A first member and its shadow."""
-    return torch.stack((tensor, tensor))
-
-
-def _cloned(tensors: Named) -> Named:
-    return {name: t.clone() for name, t in tensors.items()}
-
-
-def _selected(tensors: Named, rows: Sequence[int]) -> Named:
-    return {name: picked(t, rows) for name, t in tensors.items()}

@@ -30,6 +30,12 @@ def write(path: Path, fill: Callable[[IO[bytes]], object]) -> None:
         os.close(folder)
 
 
+def sweep(path: Path) -> None:
+    """Remove what writes of `path` left aside when they were killed. Nobody else may be writing it."""
+    for left in path.parent.glob(f".{path.name}.*"):
+        left.unlink()
+
+
 def save(path: Path, state: dict[str, Any]) -> None:
     """Write a snapshot of tensors, numbers, texts, lists and dicts of these."""
     import torch

@@ -99,6 +99,7 @@ def test_killed_at_25_moments_and_resumed(uninterrupted):
     assert payloads(out) == payloads(uninterrupted / "whole")
     assert traces(out) == traces(uninterrupted / "whole")
     assert not list((out / "snapshots").glob("*"))
+    assert not list((out / "traces").glob(".*"))
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])

@@ -37,6 +37,13 @@ def test_a_failed_write_leaves_the_previous_snapshot_and_no_litter(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["a.pt"]
 
 
+def test_what_killed_writes_left_is_swept(tmp_path):
+    for name in (".a.pt.123", ".a.pt.9", ".b.pt.123", "a.pt"):
+        (tmp_path / name).write_bytes(b"half")
+    snapshot.sweep(tmp_path / "a.pt")
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".b.pt.123", "a.pt"]
+
+
 def test_a_damaged_snapshot_is_one_clear_line(tmp_path):
     (tmp_path / "a.pt").write_bytes(b"not a snapshot")
     with pytest.raises(InputError, match=r"a.pt is damaged .* delete it") as caught:
