@@ -32,6 +32,9 @@ EXAMPLES = {
     "scale": "scale(cosine, 0.5)",
     "floor": "floor(linear, 0.2)",
     "noise": "noise(cosine)",
+    "torch": "torch('CosineAnnealingLR', T_max='total')",
+    "timm": "timm('TanhLRScheduler', t_initial='total', t_in_epochs=False)",
+    "transformers": "transformers('get_cosine_schedule_with_warmup', num_warmup_steps=20, num_training_steps='total')",
 }
 """Calls to draw of schedules that need settings, or show little without."""
 
@@ -64,13 +67,14 @@ def _with(text: str, setting: str, value: object) -> str:
 
 
 def curve(text: str) -> list[float]:
-    """Factors over ten epochs, with a training loss that falls and levels off where a schedule looks at it."""
+    """Factors over ten epochs. A schedule that looks sees a loss that falls and levels off, and gradients that turn."""
     it = schedules.parse(text)
     state, factors = it.init(), []
     for step in range(UPDATES):
         loss = max(0.3, 2 - 4 * step / UPDATES)
-        seen = Signals(loss, grad_norm=1.0, control=1 / loss, evaluations=step // EPOCH_STEPS) if it.needs else None
-        setting, state = it(state, Clock(step, UPDATES, EPOCH_STEPS, PEAK), seen)
+        turn = 1 - 2 * step / UPDATES
+        seen = Signals(loss, grad_norm=5.0, control=1 / loss, evaluations=step // EPOCH_STEPS, grad_dot=25 * turn)
+        setting, state = it(state, Clock(step, UPDATES, EPOCH_STEPS, PEAK), seen if it.needs else None)
         factors.append(setting.factor)
     return factors
 

@@ -34,7 +34,8 @@ AMOUNT = re.compile(r"(?:(\d+(?:\.\d+)?) \* )?(total|epochs|epoch_steps|peak_lr)
 
 def _lends(paper: str) -> Callable[[Any], Any]:
     def decorate(factory: Any) -> Any:
-        vars(factory).update(paper=paper, formula=formula(factory), horizon="as given")
+        signature = inspect.signature(factory, eval_str=True)
+        vars(factory).update(paper=paper, formula=formula(factory), horizon="as given", __signature__=signature)
         return factory
 
     return decorate

@@ -9,7 +9,7 @@ from schedules.arguments import Positive, Reach
 from schedules.schedule import schedule
 
 
-@schedule(paper="arXiv:1703.04782 (SGD-HD, equation 5)", needs={"grad_dot"})
+@schedule(paper="arXiv:1703.04782 (SGD-HD)", needs={"grad_dot"})
 @dataclass(frozen=True, slots=True, kw_only=True)
 class hypergradient:
     r"""Hypergradient descent: raise the LR while a gradient points where the last one did, lower it where it turns.

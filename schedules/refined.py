@@ -11,7 +11,7 @@ from schedules.arguments import Count, Part
 from schedules.schedule import schedule
 
 
-@schedule(paper="arXiv:2310.07831, algorithm 1; the filter's padding: its authors' code", horizon="relative")
+@schedule(paper="arXiv:2310.07831; the filter's padding: its authors' code", horizon="relative")
 @dataclass(frozen=True, slots=True)
 class refined:
     r"""Refined: the optimal schedule, by theory, of a finished run, read from its gradient norms in the file `trace`.
