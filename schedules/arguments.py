@@ -98,5 +98,6 @@ def words(hint: Any) -> str:
         return f"a list, each {words(inner[0])}"
     if origin is Literal:
         return " or ".join(map(repr, inner))
-    plain = {float: "a number", int: "a whole number", str: "a text", bool: "True or False", NoneType: "None", Any: "anything"}
+    plain = {float: "a number", int: "a whole number", str: "a text", bool: "True or False", NoneType: "None"}
+    plain[Any] = "anything"
     return plain.get(hint) or f"a {(origin or hint).__name__.lower()}"

@@ -2,8 +2,8 @@
 
 greedy          arXiv:2512.14527 as documented in transformers: by gamma after more than `patience` losses
 polyak          arXiv:2002.10542: gamma = min((f - f*) / (c ||g||^2), gamma_b)
-hypergradient   arXiv:1703.04782, equation 5: alpha = alpha + beta g_t . g_(t-1)
-refined         arXiv:2310.07831, algorithm 1: eta_t = w_t (w_(t+1) + ... + w_T), w = median(G)^-2, over the largest
+hypergradient   arXiv:1703.04782, SGD-HD: alpha = alpha + beta g_t . g_(t-1)
+refined         arXiv:2310.07831: eta_t = w_t (w_(t+1) + ... + w_T), w = median(G)^-2, over the largest
 
 `plateau` stands in test_golden.py. Beside torch and transformers, greedy stands in test_libraries.py.
 """
