@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import KW_ONLY, dataclass
 from itertools import accumulate
 from math import fsum, prod
-from typing import Any
+from typing import Annotated, Any
 
 from bench.contract import Clock, InputError, Schedule, Setting, Signals
-from schedules.arguments import Positive, Share
+from schedules.arguments import Range, Share
 from schedules.schedule import schedule
+
+
+Scale = Annotated[float, Range(1e-9, 1e9, "[]")]  # so that no stage has a peak LR that underflows to 0
 
 
 @schedule(paper="stagewise decay as users compose it; torch.optim.lr_scheduler.SequentialLR", horizon="relative")
@@ -35,7 +38,7 @@ class stages:
     parts: tuple[Schedule[Any], ...]
     shares: tuple[Share, ...]
     _: KW_ONLY
-    scales: tuple[Positive, ...] | None = None
+    scales: tuple[Scale, ...] | None = None
 
     def __post_init__(self) -> None:
         for what, given in (("shares", self.shares), ("scales", self.scales)):

@@ -40,6 +40,10 @@ REFUSED = [
     ("stages([cosine, rex], [0.5, 0.4])", "schedule stages: shares should sum to 1, not to 0.9"),
     ("stages([], [])", "schedule stages: shares should sum to 1, not to 0"),
     ("stages([cosine, wsd(cooldown=3)], [0.5, 0.5])", "schedule wsd: cooldown"),
+    (
+        "stages([hypergradient], [1], scales=[5e-324])",
+        "schedule stages: scales should be a list, each a number in [1e-09, 1e+09] or None, not (5e-324,)",
+    ),
     ("multistep(5)", "schedule multistep: at should be a list, each a number in (0, 1e+09], not 5"),
     ("multistep([0])", "schedule multistep: at should be a list, each a number in (0, 1e+09], not (0,)"),
     ("piecewise([0.5], [0.1, 0.2])", "schedule piecewise: 1 points need as many factors, not 2"),
