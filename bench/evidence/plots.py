@@ -158,7 +158,8 @@ def against_peak(axes: Axes, it: Comparison, task: str, looks: Mapping[str, Any]
         for lr, height in zip(peaks, means, strict=True):
             drawn.setdefault(lr, []).append(height)
     axes.set_xscale("log")
-    axes.set_xticks(sorted(drawn), [f"{lr:g}" for lr in sorted(drawn)])
+    crowded = len(drawn) > 5
+    axes.set_xticks(sorted(drawn), [f"{lr:g}" for lr in sorted(drawn)], rotation=90 if crowded else 0)
     axes.minorticks_off()
     axes.set_xlabel(f"peak LR, at {percent(it.study.budgets(task)[-1])}")
     return [height for column in drawn.values() for height in column if not math.isnan(height)]
