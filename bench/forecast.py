@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 from bench.contract import Cell, Cohort, Schedule, Setting, Task
-from bench.plan import Plan, optimum
+from bench.plan import Plan, optimum, together
 from schedules.schedule import factors
 
 SECONDS = {"mlp": 1.5e-4, "conv1d": 5e-4, "recurrent": 1e-3, "conv2d": 6e-3, "transformer": 3.5e-3}
@@ -45,10 +45,7 @@ class Forecast:
 
     def optimum(self) -> int:
         """Looks of the whole plan had no cohort been split: the trie optimum."""
-        together: dict[tuple[str, str, float, int], list[Cell]] = {}
-        for cell in self.plan.cells:
-            together.setdefault((cell.task, cell.optimizer, cell.weight_decay, cell.seed), []).append(cell)
-        return sum(map(self.looks, together.values()))
+        return sum(map(self.looks, together(self.plan.cells)))
 
     def payload(self) -> dict[str, Any]:
         """The `plan` row: everything a report says of the experiment besides its results."""

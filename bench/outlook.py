@@ -23,7 +23,7 @@ def show(order: Order, console: Console) -> int:
     """Print the plan of an order; nothing is written."""
     world = World.here()
     prepared = prepare(order, world.device.partition(":")[0])
-    forecast, plan = prepared.forecast(), prepared.plan
+    forecast, plan = prepared.forecast, prepared.plan
     table = Table("task", "engine", "cells", "cohorts", "cell-steps", "looks", "saved", "time", "disk", "memory")
     seconds = 0.0
     for name, task in prepared.tasks.items():

@@ -99,7 +99,7 @@ def build(
         raise InputError(f"suite {suite.name!r} holds no grid: nothing to run")
     cohorts: list[Cohort] = []
     notes: list[str] = []
-    for cells in _together(suite, tasks, notes):
+    for cells in together(c for grid in suite.grids for c in _cells(grid, tasks[grid.task], notes)):
         first = cells[0]
         engine = choose(tasks[first.task], first.optimizer, len(cells))
         parts = _split(cells, width)
@@ -112,12 +112,11 @@ def build(
     return Plan(suite.name, _distinct(cohorts), tuple(dict.fromkeys(notes)))
 
 
-def _together(suite: Suite, tasks: Mapping[str, Task], notes: list[str]) -> Iterable[list[Cell]]:
+def together(cells: Iterable[Cell]) -> Iterable[list[Cell]]:
     """Cells of equal task, optimizer, weight decay and seed, whichever grids they come from: what can share members."""
     groups: dict[tuple[str, str, float, int], list[Cell]] = {}
-    for grid in suite.grids:
-        for cell in _cells(grid, tasks[grid.task], notes):
-            groups.setdefault((cell.task, cell.optimizer, cell.weight_decay, cell.seed), []).append(cell)
+    for cell in cells:
+        groups.setdefault((cell.task, cell.optimizer, cell.weight_decay, cell.seed), []).append(cell)
     return groups.values()
 
 

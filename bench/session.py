@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,7 @@ class Prepared:
     tasks: dict[str, Task]
     schedules: dict[str, Schedule[Any]]
 
+    @cached_property
     def forecast(self) -> Forecast:
         return Forecast(self.plan, self.tasks, self.schedules)
 
@@ -193,7 +195,7 @@ class Session:
         if self.main:
             book = self.site.ledger()
             if ("plan", plan.id) not in book:
-                book.append("plan", plan.id, self.prepared.forecast().payload())
+                book.append("plan", plan.id, self.prepared.forecast.payload())
             book.close()
             for note in dict.fromkeys([*notes, *book.notes]):
                 self.say(f"note: {note}")
@@ -215,8 +217,7 @@ class Session:
 
     def work(self, todo: list[Cohort]) -> pool.Outcome:
         """Train what is to do, in worker processes on a CPU."""
-        forecast = self.prepared.forecast()
-        cost = {cohort.id: forecast.seconds(cohort) for cohort in todo}
+        cost = {cohort.id: self.prepared.forecast.seconds(cohort) for cohort in todo}
         board = pool.Board(self.console, cost, sum(len(c.cells) for c in todo), len(self.mine.cells))
         cores = len(os.sched_getaffinity(0)) // self.world.local_size
         workers = self.order.workers or (max(1, cores) if self.site.device == "cpu" else 1)

@@ -1,6 +1,17 @@
-"""What tests of pages share: a headless browser."""
+"""What tests share: a headless browser, and a single thread."""
 
 import pytest
+
+
+@pytest.fixture
+def one_thread():
+    """Bits hang on the number of threads, and two of them only wait for each other on tasks this small."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

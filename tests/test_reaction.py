@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 import pytest
-import torch
 
 from bench.loop import GO, STOP, Desk, Training
 from bench.record import ledger, trace
@@ -11,18 +10,11 @@ from bench.record.ledger import Ledger
 from bench.session import Order, prepare
 from bench.work import Site, crew
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 SCHEDULES = (
     "constant, polyak(c=200), polyak(c=500), hypergradient(beta=1e-05), hypergradient(beta=1e-06), greedy(patience=0), "
     "warmup(hypergradient(beta=1e-05), epochs=1), greedy(patience=1, high=1)"
 )
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(params=["modules", "stacked"])

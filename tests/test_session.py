@@ -80,7 +80,7 @@ def lines_of(out, prepared):
         for cell in cohort.cells:
             schedule = prepared.schedules[cell.schedule]
             if not schedule.needs:
-                steps = prepared.forecast().epoch_steps[cell.task]
+                steps = prepared.forecast.epoch_steps[cell.task]
                 yield (
                     cohort,
                     [(cell.peak_lr * s.factor, s.momentum) for s in factors(schedule, cell.total, steps, cell.peak_lr)],

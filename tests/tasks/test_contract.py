@@ -31,8 +31,7 @@ DIGESTS = {
 
 
 @pytest.fixture(params=NAMES)
-def task(request):
-    torch.set_num_threads(1)
+def task(request, one_thread):
     return tasks.parse(request.param)
 
 

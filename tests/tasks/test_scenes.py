@@ -4,7 +4,6 @@ from importlib import import_module
 
 import numpy as np
 import pytest
-import torch
 
 from bench.contract import Move
 from bench.engine import optim
@@ -83,8 +82,7 @@ def test_a_glyph_is_the_area_average_of_the_digit():
     assert scenes.glyph(0.2 * digit + 0.8 * (digit == 1), 28).shape == (20, 11)
 
 
-def test_a_few_updates_reduce_the_loss_and_a_score_has_what_rows_need():
-    torch.set_num_threads(1)
+def test_a_few_updates_reduce_the_loss_and_a_score_has_what_rows_need(one_thread):
     task = parse("scenes")
     feed = Feed(task, seed=0)
     engine = Modules(feed, optim.parse(task.optimizer), task.weight_decay)
