@@ -7,9 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.record import snapshot, trace
 from bench.record.ledger import Ledger
 
 GO, SAVE, STOP = range(3)
+
+
+def tidy(directory: Path, cohort: str) -> None:
+    """Remove what only a resume of this cohort would need: its row says that it is done."""
+    path = directory / "snapshots" / f"{cohort}.pt"
+    path.unlink(missing_ok=True)
+    snapshot.sweep(path)
+    trace.discard(directory / "traces" / cohort)
 
 
 @dataclass

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 from bench.contract import Clock, Cohort, Engine, InputError, Move, Schedule, Signals, Task
-from bench.desk import GO, STOP, Desk
+from bench.desk import GO, STOP, Desk, tidy
 from bench.engine import averaging
 from bench.engine.feed import Feed
 from bench.record import rows as record
@@ -242,8 +242,7 @@ class Training:
         payload = record.cohort(self.cohort, self.trace.looks, self.trace.moves, self.segments)
         self.desk.write("cohort", self.cohort.id, payload)
         self.desk.ledger.flush()
-        self.snapshot.unlink(missing_ok=True)
-        trace.discard(self.chunks)
+        tidy(self.desk.directory, self.cohort.id)
 
 
 def finite(control: record.Scores, test: record.Scores) -> bool:

@@ -15,6 +15,7 @@ import schedules
 import tasks
 from bench import engine, pool, suites
 from bench.contract import Cohort, InputError, Schedule, Task
+from bench.desk import tidy
 from bench.engine import averaging
 from bench.evidence import report
 from bench.forecast import Forecast
@@ -141,8 +142,7 @@ def run(order: Order, console: Console) -> int:
     world = World.here()
     prepared = prepare(order, world.device.partition(":")[0])
     flag = Flag().install()  # until here there was nothing to lose, and a signal ends at once
-    session = Session(order, prepared, world, flag, console if world.rank == 0 else Console(quiet=True))
-    return session.run()
+    return Session(order, prepared, world, flag, console if world.rank == 0 else Console(quiet=True)).run()
 
 
 class Session:
@@ -174,11 +174,7 @@ class Session:
         self.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def check_data_parallel(self) -> None:
-        """Refuse what several processes cannot share, before anything is written.
-
-        Raises:
-            InputError: a model with BatchNorm, or a batch that cannot be cut into equal parts.
-        """
+        """Refuse a model with BatchNorm, or a batch that has no equal parts, before anything is written."""
         for cohort in {c.task: c for c in self.mine.cohorts}.values():
             crew(cohort, self.prepared.tasks[cohort.task], self.site)
 
@@ -199,7 +195,10 @@ class Session:
             book.close()
             for note in dict.fromkeys([*notes, *book.notes]):
                 self.say(f"note: {note}")
-        return {row["key"] for row in rows if row["kind"] == "cohort"}
+        done = {row["key"] for row in rows if row["kind"] == "cohort"}
+        for cohort in done if self.main else ():  # a kill may have come between a cohort's row and its tidying
+            tidy(self.directory, cohort)
+        return done
 
     def announce(self, todo: list[Cohort]) -> None:
         plan = self.prepared.plan

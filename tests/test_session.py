@@ -45,6 +45,19 @@ def test_the_same_command_again_trains_nothing(reference):
     assert {k: v for k, v in after.items() if v} == before
 
 
+def test_what_a_kill_left_of_a_finished_cohort_is_tidied(reference):
+    """Between a cohort's row and the removal of its snapshot lies a moment."""
+    suite, out, _ = reference
+    (row,) = [r for r in ledger.read(out) if r["kind"] == "cohort"][:1]
+    left = out / "snapshots" / f"{row['key']}.pt"
+    left.parent.mkdir(exist_ok=True)
+    left.write_bytes(b"whole")
+    (out / "traces" / row["key"]).mkdir()
+    launch(suite, "--out", out)
+    assert not left.exists()
+    assert not (out / "traces" / row["key"]).exists()
+
+
 @pytest.mark.parametrize("workers", [2, 3])
 def test_any_number_of_workers_gives_identical_rows(reference, tmp_path, workers):
     suite, out, _ = reference
