@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 from bench.contract import InputError
 
 if TYPE_CHECKING:
-    from bench.session import Order
+    from bench.order import Order
 
 BAD_INPUT = 2
 
@@ -65,7 +65,7 @@ def run_arguments(parser: argparse.ArgumentParser) -> None:
 
 def order(args: argparse.Namespace) -> Order:
     """The order that the arguments spell."""
-    from bench.session import Order
+    from bench.order import Order
 
     if args.workers is not None and args.workers < 1:
         raise InputError(f"--workers {args.workers}: give 1 or more")

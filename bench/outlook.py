@@ -11,7 +11,8 @@ from bench import engine
 from bench.contract import Cohort, Move, Task
 from bench.engine.feed import Feed
 from bench.forecast import Forecast
-from bench.session import Order, World, prepare
+from bench.order import Order, prepare
+from bench.world import World
 
 ROW_BYTES = {"eval": 420, "cell": 900, "move": 16}
 """Bytes of an eval row, a cell row, and a step of a member in a compressed trace, as seen on `core`."""

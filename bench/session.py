@@ -1,28 +1,21 @@
-"""One run of a suite, from what the user asked for to the table at the end."""
+"""One run of a suite, from the order to the table at the end."""
 
 from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass, replace
-from functools import cached_property
-from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
-import schedules
-import tasks
-from bench import engine, pool, suites
-from bench.contract import Cohort, InputError, Schedule, Task
+from bench import pool
+from bench.contract import Cohort, InputError
 from bench.desk import tidy
-from bench.engine import averaging
 from bench.evidence import report
-from bench.forecast import Forecast
-from bench.plan import EngineName, Grid, Plan, build
+from bench.order import Order, Prepared, prepare
 from bench.record import ledger
 from bench.record.preempt import PREEMPTED, Flag
 from bench.work import Site, crew
+from bench.world import World
 
 DONE, FAILED = 0, 1
 
@@ -30,106 +23,6 @@ ONE_OF_SEVERAL = (
     "accelerate launch was asked for several processes and started one, as it does on a CPU; for two, "
     "ACCELERATE_USE_CPU=true torchrun --nproc_per_node 2 bench/run.py (one process uses all cores already)"
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Order:
-    """What the user asked for; None leaves the suite's own."""
-
-    suite: str = "core"
-    out: Path | None = None
-    tasks: str | None = None
-    schedules: str | None = None
-    budgets: tuple[float, ...] | None = None
-    peak_lrs: tuple[float, ...] | None = None
-    seeds: int | None = None
-    engine: str = "auto"
-    shard: tuple[int, int] = (0, 1)
-    workers: int | None = None
-    data_parallel: bool = False
-    cadence: float = 30.0
-
-    @property
-    def directory(self) -> Path:
-        return self.out or Path("runs") / Path(self.suite).stem
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """An order understood: the plan, and the objects that its texts name."""
-
-    plan: Plan
-    tasks: dict[str, Task]
-    schedules: dict[str, Schedule[Any]]
-
-    @cached_property
-    def forecast(self) -> Forecast:
-        return Forecast(self.plan, self.tasks, self.schedules)
-
-
-def prepare(order: Order, device: str = "cpu") -> Prepared:
-    """Understand an order; everything that can be wrong with it is found here, before training.
-
-    Raises:
-        InputError: one line that says what is wrong.
-    """
-    suite = suites.load(order.suite).where(
-        tasks=None if order.tasks is None else [t.name for t in tasks.parse_list(order.tasks)],
-        schedules=None if order.schedules is None else tuple(s.text for s in schedules.parse_list(order.schedules)),
-        budgets=order.budgets,
-        peak_lrs=order.peak_lrs,
-        seeds=order.seeds,
-    )
-    known: dict[str, Task] = {}
-    strategies: dict[str, Schedule[Any]] = {}
-
-    def canonical(grid: Grid) -> Grid:
-        task = tasks.parse(grid.task)
-        known[task.name] = task
-        named = [schedules.parse(text) for text in grid.schedules]
-        strategies.update((s.text, s) for s in named)
-        optimizer = engine.optim.parse(grid.optimizer or task.optimizer)
-        read = tuple(averaging.parse(text).text for text in grid.averagings)
-        if optimizer.averages and set(read) != {"none"}:
-            raise InputError(f"{optimizer.name} is read by an average of its own: no averaging goes on top")
-        named_as = tuple(s.text for s in named)
-        return replace(grid, task=task.name, schedules=named_as, optimizer=optimizer.text, averagings=read)
-
-    def chosen(task: Task, optimizer: str, cells: int) -> EngineName:
-        return engine.choose(task, optimizer, cells, device, order.engine)
-
-    suite = replace(suite, grids=tuple(map(canonical, suite.grids)))
-    return Prepared(build(suite, known, chosen), known, strategies)
-
-
-@dataclass(frozen=True)
-class World:
-    """This process among those that Accelerate or torchrun started."""
-
-    rank: int
-    size: int
-    local_size: int
-    device: str
-
-    @classmethod
-    def here(cls) -> World:
-        import torch
-        from accelerate import PartialState
-        from accelerate.utils import parse_flag_from_env
-
-        # Unless told that it is on CPUs, Accelerate takes each process for the only one there.
-        cpu = parse_flag_from_env("ACCELERATE_USE_CPU") or not torch.accelerator.is_available()
-        state = PartialState(cpu=cpu)
-        local = int(os.environ.get("LOCAL_WORLD_SIZE", state.num_processes))
-        return cls(state.process_index, state.num_processes, local, str(state.device))
-
-    def accelerator(self) -> Any:
-        """What data parallelism needs; None in a world of one."""
-        if self.size == 1:
-            return None
-        from accelerate import Accelerator
-
-        return Accelerator(cpu=self.device == "cpu")
 
 
 def run(order: Order, console: Console) -> int:

@@ -18,9 +18,9 @@ from bench.evidence.compare import Comparison
 from bench.evidence.study import Study
 from bench.forecast import Forecast
 from bench.loop import Training
+from bench.order import Order, prepare
 from bench.plan import Grid, Suite, build
 from bench.record import attempt, ledger
-from bench.session import Order, prepare
 from bench.suites import AVERAGINGS
 from tests.engine.toys import accuracy, toy
 from tests.runs import payloads

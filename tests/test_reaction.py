@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from bench.loop import GO, STOP, Desk, Training
+from bench.order import Order, prepare
 from bench.record import ledger, trace
 from bench.record.ledger import Ledger
-from bench.session import Order, prepare
 from bench.work import Site, crew
 
 pytestmark = pytest.mark.usefixtures("one_thread")

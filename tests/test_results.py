@@ -5,8 +5,8 @@ import pytest
 from bench.evidence import tables
 from bench.evidence.compare import Comparison
 from bench.evidence.study import Study
+from bench.order import Order, prepare
 from bench.record import ledger
-from bench.session import Order, prepare
 from tests.runs import ROOT
 
 CORE = ROOT / "results" / "core"

@@ -5,8 +5,8 @@ import sys
 import pytest
 
 import schedules
+from bench.order import Order, prepare
 from bench.record import ledger, trace
-from bench.session import Order, prepare
 from tests.runs import TINY, count_lines, launch, payloads, traces
 
 

@@ -11,7 +11,7 @@ import schedules
 from bench import cli
 from bench.call import parse
 from bench.contract import Clock, InputError, Schedule
-from bench.session import Order, prepare
+from bench.order import Order, prepare
 from schedules import external
 from schedules.schedule import factors
 
