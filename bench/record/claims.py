@@ -1,0 +1,204 @@
+"""Who trains what: leases on cohorts, so that runs that share a directory leave each other's work alone.
+
+Claims only save work. Nothing is correct because of them: two processes that train one cohort write equal rows, each
+to a part of its own, and neither can tear what the other relies on. So a claim may be wrong: given twice it costs
+time, and left behind it is waited for until its lease expires.
+
+A claim is a file `claims/COHORT.N`, and the highest N counts. To take over an expired claim is to create N + 1, which
+one of several takers can. The holder touches its file; one who finds it gone, or a higher one beside it, has lost the
+cohort and writes nothing more for it. Of a holder on this machine it is known at once whether its process has ended.
+
+Assumed of the file system (NFS from version 3 on keeps it, whatever its lock service does):
+
+- creating a file exclusively succeeds for one process alone, on all hosts;
+- opening a file and listing a folder show what others had closed by then (close-to-open consistency);
+- times of files are set by one clock, the server's. An age is the difference of two of its times, that of a file
+  touched now and that of the claim, so clocks of hosts are never compared.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import socket
+import time
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from bench.contract import digest
+
+LEASE = 300.0
+"""Seconds after which a claim that nobody renewed is free; its holder renews it five times as often."""
+
+
+class LostError(RuntimeError):
+    """The lease ran out, and another process has taken the cohort over."""
+
+
+@dataclass(frozen=True)
+class Holder:
+    """A claim as others see it."""
+
+    cohort: str
+    number: int  # how often the cohort was taken over
+    host: str
+    process: int
+    age: float  # seconds since it was renewed
+    seconds: float  # the length of its lease
+    ended: bool  # its process ran on this machine and is no more
+
+    @property
+    def standing(self) -> bool:
+        return not self.ended and self.age < self.seconds
+
+
+class Claim:
+    """A lease that this process holds on a cohort."""
+
+    def __init__(self, path: Path, seconds: float):
+        self.path, self.seconds = path, seconds
+        self._renewed = time.monotonic()
+
+    def renew(self) -> None:
+        """Extend the lease, if a fifth of it has passed; costs next to nothing otherwise.
+
+        Raises:
+            LostError: another process has the cohort.
+        """
+        if time.monotonic() - self._renewed < self.seconds / 5:
+            return
+        self.check()
+        self._renewed = time.monotonic()
+
+    def check(self) -> None:
+        """Touch the claim, if it still is ours.
+
+        Raises:
+            LostError: another process has the cohort.
+        """
+        cohort, _, number = self.path.name.rpartition(".")
+        try:
+            os.utime(self.path)
+            newest = max(n for name, n in _files(self.path.parent) if name == cohort)
+        except (FileNotFoundError, ValueError):
+            newest = None
+        if newest != int(number):
+            raise LostError(f"cohort {cohort} was not renewed for {self.seconds:g} s, and another process took it over")
+
+    def release(self) -> None:
+        """Let others have the cohort."""
+        self.path.unlink(missing_ok=True)
+
+
+def take(directory: Path, cohort: str, seconds: float = LEASE) -> Claim | None:
+    """Claim a cohort of the run in `directory`; None while somebody else's claim stands.
+
+    Raises:
+        OSError: the directory cannot be written.
+    """
+    folder = directory / "claims"
+    folder.mkdir(parents=True, exist_ok=True)
+    numbers = [number for name, number in _files(folder) if name == cohort]
+    if any(it.standing for it in _holders(folder, cohort)):
+        return None
+    path = folder / f"{cohort}.{max(numbers, default=-1) + 1}"
+    try:
+        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+    except FileExistsError:
+        return None
+    try:
+        os.write(file, json.dumps(_this_process() | {"seconds": seconds}).encode())
+        os.utime(path)  # an exclusive creation may leave any time on NFS
+    except OSError:
+        path.unlink(missing_ok=True)
+        raise
+    finally:
+        os.close(file)
+    for number in numbers:
+        (folder / f"{cohort}.{number}").unlink(missing_ok=True)
+    return Claim(path, seconds)
+
+
+def standing(directory: Path) -> dict[str, Holder]:
+    """The claims of a run that stand now, by cohort."""
+    return {it.cohort: it for it in _holders(directory / "claims") if it.standing}
+
+
+def _files(folder: Path) -> list[tuple[str, int]]:
+    """(cohort, number) of every claim."""
+    names = (path.name.rpartition(".") for path in folder.iterdir()) if folder.is_dir() else ()
+    return [(cohort, int(number)) for cohort, _, number in names if cohort and number.isdecimal()]
+
+
+def _holders(folder: Path, cohort: str | None = None) -> list[Holder]:
+    """Every claim of a cohort, or of all."""
+    files = [it for it in _files(folder) if cohort in (None, it[0])]
+    if not files:
+        return []
+    now = _now(folder)
+    return [it for name, number in files if (it := _holder(folder, name, number, now))]
+
+
+def _holder(folder: Path, cohort: str, number: int, now: float) -> Holder | None:
+    """Whose claim this is; None when it was released just now. One whose holder is not yet written is nobody's."""
+    try:
+        with (folder / f"{cohort}.{number}").open("rb") as file:  # opening is what makes its time current on NFS
+            text, touched = file.read(), os.fstat(file.fileno()).st_mtime
+    except FileNotFoundError:
+        return None
+    try:
+        said = json.loads(text)
+    except ValueError:
+        said = {}
+    ours = said.get("machine") is not None and said.get("machine") == _machine()
+    return Holder(
+        cohort=cohort,
+        number=number,
+        host=said.get("host", "?"),
+        process=said.get("process", 0),
+        age=now - touched,
+        seconds=said.get("seconds", LEASE),
+        ended=ours and _started(said["process"]) != said["started"],
+    )
+
+
+def _now(folder: Path) -> float:
+    """Now, by the clock that stamps files there."""
+    path = folder / f"now-{secrets.token_hex(4)}"
+    try:
+        with path.open("wb") as file:
+            os.utime(path)
+            return os.fstat(file.fileno()).st_mtime
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _this_process() -> dict[str, object]:
+    process = os.getpid()
+    return {
+        "host": socket.gethostname(),
+        "process": process,
+        "started": _started(process),
+        "machine": _machine(),
+    }
+
+
+@cache
+def _machine() -> str | None:
+    """What numbers of processes mean something within: this boot, container and user; None where that isn't told."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return digest(f"{boot} {Path('/proc/self/ns/pid').readlink()} {os.getuid()}")
+    except OSError:
+        return None
+
+
+def _started(process: int) -> str | None:
+    """When a process of this machine was started, in ticks since its boot; None of one that has ended."""
+    try:
+        state, *fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return None if state in "ZX" else fields[18]
