@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.record import snapshot, trace
+from bench.record import disk, trace
+from bench.record.claims import Claim
 from bench.record.ledger import Ledger
 
 GO, SAVE, STOP = range(3)
@@ -15,10 +16,18 @@ GO, SAVE, STOP = range(3)
 
 def tidy(directory: Path, cohort: str) -> None:
     """Remove what only a resume of this cohort would need: its row says that it is done."""
-    path = directory / "snapshots" / f"{cohort}.pt"
-    path.unlink(missing_ok=True)
-    snapshot.sweep(path)
-    trace.discard(directory / "traces" / cohort)
+    snapshot, chunks = directory / "snapshots" / f"{cohort}.pt", directory / "traces" / cohort
+    snapshot.unlink(missing_ok=True)
+    disk.sweep(snapshot)
+    disk.sweep(chunks.with_suffix(".npz"))
+    trace.discard(chunks)
+
+
+def leftovers(directory: Path) -> set[str]:
+    """Cohorts of which something is there that `tidy` would remove."""
+    snapshots = {path.name.removeprefix(".").partition(".")[0] for path in (directory / "snapshots").glob("*")}
+    traces = (directory / "traces").glob("*")
+    return snapshots | {path.name.removeprefix(".").partition(".")[0] for path in traces if path.suffix != ".npz"}
 
 
 @dataclass
@@ -29,7 +38,19 @@ class Desk:
     ledger: Ledger | None  # None on ranks that do not write
     verdict: Callable[[int], int] = lambda step: GO  # asked after every update
     progress: Callable[[int, int], None] = lambda cell_steps, cells: None  # told at evaluations: both so far
+    claim: Claim | None = None  # on the cohort
 
     def write(self, kind: str, key: str, payload: dict[str, Any]) -> None:
         if self.ledger is not None:
             self.ledger.append(kind, key, payload)
+
+    def flush(self) -> None:
+        """Bring the rows to the disk, for a snapshot or an end that counts on them.
+
+        Raises:
+            LostError: another process has the cohort, so nothing more is written for it.
+        """
+        if self.claim is not None:
+            self.claim.check()
+        if self.ledger is not None:
+            self.ledger.flush()

@@ -204,7 +204,7 @@ class Training:
         self.trace.fold(self.engine.history())
         if self.desk.ledger is None:
             return
-        self.desk.ledger.flush()
+        self.desk.flush()
         self.trace.spill(self.chunks, self.step)
         state = {
             "step": self.step,
@@ -221,10 +221,6 @@ class Training:
     def resume(self) -> None:
         """Continue from the snapshot, if there is one."""
         state = snapshot.load(self.snapshot)
-        if self.desk.ledger is not None:
-            snapshot.sweep(self.snapshot)
-            snapshot.sweep(self.chunks.with_suffix(".npz"))
-            trace.rewind(self.chunks, state["step"] if state else 0)
         if state is None:
             return
         self.step, self.segments, self.retired = state["step"], state["segments"], state["retired"]
@@ -241,7 +237,7 @@ class Training:
         self.trace.finish(self.chunks, self.chunks.with_suffix(".npz"))
         payload = record.cohort(self.cohort, self.trace.looks, self.trace.moves, self.segments)
         self.desk.write("cohort", self.cohort.id, payload)
-        self.desk.ledger.flush()
+        self.desk.flush()
         tidy(self.desk.directory, self.cohort.id)
 
 

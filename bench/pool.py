@@ -18,7 +18,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from bench.contract import Cohort
 from bench.record.ledger import Ledger
 from bench.record.preempt import Flag
-from bench.work import Site, explain, train, worker
+from bench.record.rows import explain
+from bench.work import Site, fail, train, worker
 
 ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "1073741824", "MALLOC_TRIM_THRESHOLD_": "1073741824"}
 """glibc gives large blocks back and fetches them anew at every step unless told otherwise."""
@@ -30,7 +31,15 @@ class Outcome:
 
     failures: dict[str, str] = field(default_factory=dict)  # cohort id -> one line
     stopped: bool = False  # a signal came: snapshots are written, run again to continue
+    elsewhere: list[str] = field(default_factory=list)  # ids of cohorts that another process has, or had
     notes: list[str] = field(default_factory=list)
+
+    def add(self, more: Outcome) -> None:
+        """Take in how further work ended."""
+        self.failures |= more.failures
+        self.stopped |= more.stopped
+        self.elsewhere += more.elsewhere
+        self.notes += more.notes
 
 
 class Board:
@@ -109,13 +118,14 @@ def alone(cohorts: Sequence[Cohort], site: Site, flag: Flag, board: Board) -> Ou
 
 def _one(cohort: Cohort, site: Site, ledger: Ledger | None, flag: Flag, board: Board, outcome: Outcome) -> str:
     try:
-        if train(cohort, site, ledger, flag, lambda *news: board.news(cohort, *news)):
-            return "done"
+        how = train(cohort, site, ledger, flag, lambda *news: board.news(cohort, *news))
     except Exception as error:  # one cohort's failure stays its own
         outcome.failures[cohort.id] = f"{cohort.task} seed {cohort.seed}: {explain(error)}"
         return "failed"
-    outcome.stopped = True
-    return "stopped"
+    outcome.stopped = how == "stopped"
+    if how == "elsewhere":
+        outcome.elsewhere.append(cohort.id)
+    return how
 
 
 class Pool:
@@ -180,6 +190,8 @@ class Pool:
         else:
             if kind == "failed":
                 self.outcome.failures[cohort.id] = f"{cohort.task} seed {cohort.seed}: {news[0]}"
+            elif kind == "elsewhere":
+                self.outcome.elsewhere.append(cohort.id)
             self.board.end(cohort, kind)
             self._give(pipe)
 
@@ -191,9 +203,11 @@ class Pool:
         if cohort is None:
             return
         self.board.end(cohort, "killed")
-        self.outcome.failures[cohort.id] = (
-            f"{cohort.task} seed {cohort.seed}: its worker ended with code {process.exitcode}; run again to continue"
-        )
+        error = f"its worker ended with code {process.exitcode}"
+        self.outcome.failures[cohort.id] = f"{cohort.task} seed {cohort.seed}: {error}; run again to continue"
+        ledger = self.site.ledger()
+        fail(ledger, cohort, error)
+        ledger.close()
         if self.waiting and not self.outcome.stopped:
             self._hire()
 

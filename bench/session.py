@@ -9,10 +9,12 @@ from rich.console import Console
 
 from bench import pool
 from bench.contract import Cohort, InputError
-from bench.desk import tidy
+from bench.desk import leftovers, tidy
 from bench.evidence import report
 from bench.order import Order, Prepared, prepare
-from bench.record import ledger
+from bench.plan import Plan
+from bench.record import claims, ledger
+from bench.record.lines import Reader, row_of
 from bench.record.preempt import PREEMPTED, Flag
 from bench.work import Site, crew
 from bench.world import World
@@ -47,21 +49,28 @@ class Session:
         self.plan = prepared.plan.shard(*order.shard)
         self.mine = self.plan if order.data_parallel else self.plan.shard(world.rank, world.size)
         accelerator = world.accelerator() if order.data_parallel else None
-        self.site = Site(self.directory, prepared.plan.id, world.device, 1, order.cadence, accelerator)
+        self.site = Site(self.directory, prepared.plan.id, world.device, cadence=order.cadence, accelerator=accelerator)
         self.main = world.rank == 0
+        self.reader = Reader(self.directory, row_of(("plan", "cohort")))
+        self.done: set[str] = set()  # ids of cohorts
 
     def run(self) -> int:
         if self.site.accelerator is not None:
             self.check_data_parallel()
-        done = self.open()
-        todo = [cohort for cohort in self.mine.cohorts if cohort.id not in done]
+        self.open()
+        todo = self.left(self.mine)
         if self.main:
             self.announce(todo)
         outcome = self.work(todo) if todo else pool.Outcome()
         if self.main:
-            self.wait_for_others(outcome)
+            self.see_through(outcome)
             return self.close(outcome, bool(todo))
         return PREEMPTED if outcome.stopped else FAILED if outcome.failures else DONE
+
+    def left(self, plan: Plan) -> list[Cohort]:
+        """Cohorts of a plan that have no row yet."""
+        self.done.update(row["key"] for row in self.reader.new() if row["kind"] == "cohort")
+        return [cohort for cohort in plan.cohorts if cohort.id not in self.done]
 
     def say(self, text: str) -> None:
         self.console.print(text, highlight=False, markup=False, soft_wrap=True)
@@ -71,16 +80,19 @@ class Session:
         for cohort in {c.task: c for c in self.mine.cohorts}.values():
             crew(cohort, self.prepared.tasks[cohort.task], self.site)
 
-    def open(self) -> set[str]:
-        """Ids of the cohorts already done in this directory, which must be of this plan; writes the plan's row."""
+    def open(self) -> None:
+        """See what is done already in this directory, which must be of this plan; write the plan's row, and tidy."""
         plan, notes = self.prepared.plan, list[str]()
-        rows = ledger.read(self.directory, notes) if ledger.parts(self.directory) else []
-        for row in rows:
+        self.reader.notes = notes
+        for row in self.reader.new():
             if row["kind"] == "plan" and row["key"] != plan.id:
                 raise InputError(
                     f"{self.directory} belongs to another plan (suite {row['payload']['suite']}, {row['key']}; this "
                     f"one is {plan.suite}, {plan.id}): give another --out, or the settings it was begun with"
                 )
+            if row["kind"] == "cohort":
+                self.done.add(row["key"])
+        self.reader.notes = None
         if self.main:
             book = self.site.ledger()
             if ("plan", plan.id) not in book:
@@ -88,10 +100,8 @@ class Session:
             book.close()
             for note in dict.fromkeys([*notes, *book.notes]):
                 self.say(f"note: {note}")
-        done = {row["key"] for row in rows if row["kind"] == "cohort"}
-        for cohort in done if self.main else ():  # a kill may have come between a cohort's row and its tidying
-            tidy(self.directory, cohort)
-        return done
+            for cohort in leftovers(self.directory) & self.done:  # a kill came between a cohort's row and its tidying
+                tidy(self.directory, cohort)
 
     def announce(self, todo: list[Cohort]) -> None:
         plan = self.prepared.plan
@@ -117,13 +127,18 @@ class Session:
             return pool.alone(todo, self.site, self.flag, board)
         return pool.Pool(todo, self.site, workers, self.flag, board).run()
 
-    def wait_for_others(self, outcome: pool.Outcome) -> None:
-        """Wait for the cohorts of other processes, through the ledger: they never meet in a collective."""
-        ids = {cohort.id for cohort in self.plan.cohorts}
-        while self.world.size > 1 and not (self.flag or outcome.stopped or outcome.failures):
-            if ids <= {row["key"] for row in ledger.read(self.directory) if row["kind"] == "cohort"}:
+    def see_through(self, outcome: pool.Outcome) -> None:
+        """Train what is free by now: its holder stopped or was killed. Wait for processes of this run alone."""
+        scope = self.plan if self.world.size > 1 else self.mine
+        while not (self.site.accelerator or self.flag or outcome.stopped or outcome.failures):
+            left = self.left(scope)
+            held = claims.standing(self.directory) if left else {}
+            if free := [cohort for cohort in left if cohort.id not in held]:
+                outcome.add(self.work(free))
+            elif not left or self.world.size == 1:
                 return
-            time.sleep(0.5)
+            else:
+                time.sleep(0.5)
 
     def close(self, outcome: pool.Outcome, changed: bool) -> int:
         """Report what is there, say what went wrong, and give the exit code."""
@@ -138,5 +153,16 @@ class Session:
             self.say(f"note: {note}")
         for failure in outcome.failures.values():
             self.say(f"failed: {failure}")
+        self.say_missing(outcome)
         self.say(f"Report: {page}")
         return FAILED if outcome.failures else DONE
+
+    def say_missing(self, outcome: pool.Outcome) -> None:
+        """What other runs have in hand; their rows join this ledger."""
+        left = [cohort for cohort in self.left(self.mine) if cohort.id in outcome.elsewhere]
+        if left:
+            hosts = {it.host for it in claims.standing(self.directory).values() if it.cohort in {c.id for c in left}}
+            self.say(
+                f"Being trained elsewhere ({', '.join(sorted(hosts)) or 'ended since'}): {len(left)} cohorts, "
+                f"{sum(len(c.cells) for c in left):,} cells. Run again, or `glideslope report`, when they are done."
+            )

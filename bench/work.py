@@ -8,19 +8,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import schedules
 import tasks
 from bench.contract import Cohort, Engine, Task
 from bench.desk import GO, SAVE, STOP, Desk
 from bench.loop import Training
-from bench.record import attempt
+from bench.record import attempt, claims, rows
 from bench.record.ledger import Ledger
 from bench.record.preempt import Flag
+from bench.record.rows import explain
 
 if TYPE_CHECKING:
     from bench.engine.feed import Feed
+
+How: TypeAlias = Literal["done", "stopped", "elsewhere"]
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,7 @@ class Site:
     device: str = "cpu"
     threads: int = 1
     cadence: float = 30.0  # seconds between snapshots
+    lease: float = claims.LEASE  # seconds
     accelerator: Any = None  # given under --data-parallel: every rank trains every cohort
 
     @property
@@ -42,8 +46,47 @@ class Site:
         return Ledger(self.directory, attempt.describe(self.plan, self.device, self.threads))
 
 
-def train(cohort: Cohort, site: Site, ledger: Ledger | None, flag: Flag, told: Callable[[int, int], None]) -> bool:
-    """Train one cohort to its end; False when the flag stopped it, with a snapshot written."""
+def train(cohort: Cohort, site: Site, ledger: Ledger | None, flag: Flag, told: Callable[[int, int], None]) -> How:
+    """Train one cohort to its end, unless the flag stops it, with a snapshot written, or another process has it.
+
+    Raises:
+        Exception: whatever went wrong; it is in the ledger.
+    """
+    ours, claim = _claimed(cohort, site, ledger)
+    if not ours:
+        return "elsewhere"
+    try:
+        return "done" if _trained(cohort, site, ledger, (flag, claim), told) else "stopped"
+    except Exception as error:
+        if claim is not None and not claim.held:  # who took the cohort over may have tidied what this one counted on
+            return "elsewhere"
+        if ledger is not None:
+            fail(ledger, cohort, explain(error))
+        raise
+    finally:
+        if claim is not None:
+            claim.release()
+
+
+def _claimed(cohort: Cohort, site: Site, ledger: Ledger | None) -> tuple[bool, claims.Claim | None]:
+    """Whether this process, with those beside it, may train a cohort: nobody else has it, nor had it."""
+    claim = None
+    if ledger is not None and (claim := claims.take(site.directory, cohort.id, site.lease)) is not None:
+        ledger.refresh()
+        if ("cohort", cohort.id) in ledger:
+            claim.release()
+            claim = None
+    ours = claim is not None
+    return (bool(_strictest(site.accelerator, ours)) if site.accelerator else ours), claim
+
+
+def _trained(
+    cohort: Cohort,
+    site: Site,
+    ledger: Ledger | None,
+    held: tuple[Flag, claims.Claim | None],
+    told: Callable[[int, int], None],
+) -> bool:
     import torch
 
     torch.set_num_threads(cohort.threads)
@@ -51,8 +94,17 @@ def train(cohort: Cohort, site: Site, ledger: Ledger | None, flag: Flag, told: C
     task = tasks.parse(cohort.task)
     known = {c.schedule: schedules.parse(c.schedule) for c in cohort.cells}
     feed, engine = crew(cohort, task, site)
-    verdict = _agreed(site.accelerator, flag, site.cadence) if feed.world > 1 else _alone(flag, site.cadence)
-    return Training(cohort, task, known, engine, feed, Desk(site.directory, ledger, verdict, told)).run()
+    if feed.world > 1:
+        desk = Desk(site.directory, ledger, _agreed(site.accelerator, _alone(*held, site.cadence)), told)
+    else:
+        desk = Desk(site.directory, ledger, _alone(*held, site.cadence), told, held[1])
+    return Training(cohort, task, known, engine, feed, desk).run()
+
+
+def fail(ledger: Ledger, cohort: Cohort, error: str) -> None:
+    """Record that a cohort failed. The cohort's own row, if it comes to that, supersedes this one."""
+    ledger.append_another("failure", cohort.id, rows.failure(cohort, error))
+    ledger.flush()
 
 
 def crew(cohort: Cohort, task: Task, site: Site) -> tuple[Feed, Engine]:
@@ -70,11 +122,13 @@ def crew(cohort: Cohort, task: Task, site: Site) -> tuple[Feed, Engine]:
     return feed, engine.create(cohort.engine, feed, first.optimizer, first.weight_decay, site.accelerator)
 
 
-def _alone(flag: Flag, cadence: float) -> Callable[[int], int]:
+def _alone(flag: Flag, claim: claims.Claim | None, cadence: float) -> Callable[[int], int]:
     saved, parent = time.monotonic(), os.getppid()
 
     def verdict(step: int) -> int:
         nonlocal saved
+        if claim is not None:
+            claim.renew()
         if flag or os.getppid() != parent:  # an orphan has no one left to report to
             return STOP
         if time.monotonic() - saved < cadence:
@@ -85,41 +139,40 @@ def _alone(flag: Flag, cadence: float) -> Callable[[int], int]:
     return verdict
 
 
-def _agreed(accelerator: Any, flag: Flag, cadence: float, every: int = 16) -> Callable[[int], int]:
+def _agreed(accelerator: Any, mine: Callable[[int], int], every: int = 16) -> Callable[[int], int]:
     """All ranks save and stop at the same step: asked together every few steps, the strictest answer holds."""
-    import torch
-
-    mine = _alone(flag, cadence)
 
     def verdict(step: int) -> int:
         if step % every:
             return GO
-        answer = torch.tensor([mine(step)], device=accelerator.device)
-        return int(accelerator.gather(answer).max())
+        try:
+            answer = mine(step)
+        except claims.LostError:
+            answer = STOP  # the ranks part together
+        return _strictest(accelerator, answer)
 
     return verdict
+
+
+def _strictest(accelerator: Any, answer: int) -> int:
+    import torch
+
+    return int(accelerator.gather(torch.tensor([int(answer)], device=accelerator.device)).max())
 
 
 def worker(pipe: Connection, site: Site) -> None:
     """Train the cohorts that come through the pipe, one at a time, until None comes.
 
-    Tells ("progress", cell-steps, cells), ("done",), ("stopped",) or ("failed", reason).
+    Tells ("progress", cell-steps, cells), ("done",), ("stopped",), ("elsewhere",) or ("failed", reason).
     """
     flag = Flag().install()
     ledger = site.ledger()
     while (cohort := pipe.recv()) is not None:
         try:
-            ended = train(cohort, site, ledger, flag, lambda *news: pipe.send(("progress", *news)))
-            pipe.send(("done",) if ended else ("stopped",))
+            pipe.send((train(cohort, site, ledger, flag, lambda *news: pipe.send(("progress", *news))),))
         except (BrokenPipeError, EOFError):
             return
         except Exception as error:  # one cohort's failure is recorded and told, and stays its own
             pipe.send(("failed", explain(error)))
     ledger.close()
     pipe.send(("notes", ledger.notes))
-
-
-def explain(error: BaseException) -> str:
-    """One line that says what went wrong."""
-    text = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {text[0]}" if text else type(error).__name__

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from bench.record import ledger, trace
+from bench.record import ledger, lines, trace
 
 ROOT = Path(__file__).resolve().parent.parent
 KINDS = ("plan", "cell", "eval", "cohort")
@@ -47,5 +47,4 @@ def traces(directory):
 
 def count_lines(directory):
     """Rows as written, duplicates and all, of the deterministic kinds."""
-    rows = [row for file in ledger.parts(directory) for row in ledger._lines(file, None)]
-    return len([r for r in rows if r["kind"] in KINDS])
+    return sum(row["kind"] in KINDS for row in lines.Reader(directory, lines.row).new())

@@ -24,10 +24,9 @@ import secrets
 import socket
 import time
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
-from bench.contract import digest
+from bench.record.machine import machine, started
 
 LEASE = 300.0
 """Seconds after which a claim that nobody renewed is free; its holder renews it five times as often."""
@@ -55,10 +54,10 @@ class Holder:
 
 
 class Claim:
-    """A lease that this process holds on a cohort."""
+    """A lease that this process holds on a cohort; `said` is what its file holds."""
 
-    def __init__(self, path: Path, seconds: float):
-        self.path, self.seconds = path, seconds
+    def __init__(self, path: Path, said: bytes, seconds: float):
+        self.path, self.said, self.seconds = path, said, seconds
         self._renewed = time.monotonic()
 
     def renew(self) -> None:
@@ -78,18 +77,25 @@ class Claim:
         Raises:
             LostError: another process has the cohort.
         """
-        cohort, _, number = self.path.name.rpartition(".")
-        try:
-            os.utime(self.path)
-            newest = max(n for name, n in _files(self.path.parent) if name == cohort)
-        except (FileNotFoundError, ValueError):
-            newest = None
-        if newest != int(number):
+        if not self.held:
+            cohort = self.path.name.rpartition(".")[0]
             raise LostError(f"cohort {cohort} was not renewed for {self.seconds:g} s, and another process took it over")
+        os.utime(self.path)
+
+    @property
+    def held(self) -> bool:
+        """Whether nobody has taken the cohort over."""
+        cohort, _, number = self.path.name.rpartition(".")
+        newest = max((n for name, n in _files(self.path.parent) if name == cohort), default=None)
+        try:
+            return newest == int(number) and self.path.read_bytes() == self.said
+        except FileNotFoundError:
+            return False
 
     def release(self) -> None:
         """Let others have the cohort."""
-        self.path.unlink(missing_ok=True)
+        if self.held:
+            self.path.unlink(missing_ok=True)
 
 
 def take(directory: Path, cohort: str, seconds: float = LEASE) -> Claim | None:
@@ -108,8 +114,9 @@ def take(directory: Path, cohort: str, seconds: float = LEASE) -> Claim | None:
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
     except FileExistsError:
         return None
+    said = json.dumps(_this_process() | {"seconds": seconds, "mark": secrets.token_hex(4)}).encode()
     try:
-        os.write(file, json.dumps(_this_process() | {"seconds": seconds}).encode())
+        os.write(file, said)
         os.utime(path)  # an exclusive creation may leave any time on NFS
     except OSError:
         path.unlink(missing_ok=True)
@@ -118,7 +125,7 @@ def take(directory: Path, cohort: str, seconds: float = LEASE) -> Claim | None:
         os.close(file)
     for number in numbers:
         (folder / f"{cohort}.{number}").unlink(missing_ok=True)
-    return Claim(path, seconds)
+    return Claim(path, said, seconds)
 
 
 def standing(directory: Path) -> dict[str, Holder]:
@@ -152,7 +159,6 @@ def _holder(folder: Path, cohort: str, number: int, now: float) -> Holder | None
         said = json.loads(text)
     except ValueError:
         said = {}
-    ours = said.get("machine") is not None and said.get("machine") == _machine()
     return Holder(
         cohort=cohort,
         number=number,
@@ -160,7 +166,7 @@ def _holder(folder: Path, cohort: str, number: int, now: float) -> Holder | None
         process=said.get("process", 0),
         age=now - touched,
         seconds=said.get("seconds", LEASE),
-        ended=ours and _started(said["process"]) != said["started"],
+        ended=said.get("machine") == machine() and started(said["process"]) != said["started"],
     )
 
 
@@ -180,25 +186,6 @@ def _this_process() -> dict[str, object]:
     return {
         "host": socket.gethostname(),
         "process": process,
-        "started": _started(process),
-        "machine": _machine(),
+        "started": started(process),
+        "machine": machine(),
     }
-
-
-@cache
-def _machine() -> str | None:
-    """What numbers of processes mean something within: this boot, container and user; None where that isn't told."""
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        return digest(f"{boot} {Path('/proc/self/ns/pid').readlink()} {os.getuid()}")
-    except OSError:
-        return None
-
-
-def _started(process: int) -> str | None:
-    """When a process of this machine was started, in ticks since its boot; None of one that has ended."""
-    try:
-        state, *fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return None
-    return None if state in "ZX" else fields[18]

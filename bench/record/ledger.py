@@ -2,24 +2,32 @@
 
 A row is one line of JSON: `{"v", "kind", "key", "attempt", "payload"}`. The payload is deterministic and replays
 bitwise; everything that differs between attempts (host, time, commit, versions) stands once, in a row of kind
-`attempt` that the others name. Each writer appends to a part of its own, `ledger/part-000.jsonl`, held by a lock.
+`attempt` that the others name. Each writer appends to a part of its own, `ledger/part-MACHINE-000.jsonl`, held by a
+lock that only processes of that machine see: locks of a network file system are not relied on.
 """
 
 from __future__ import annotations
 
 import fcntl
-import gzip
 import json
 import math
+import mmap
 import os
-from collections.abc import Iterator, Mapping
+import re
+import secrets
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from bench.contract import InputError, digest
+from bench.record import disk, lines
+from bench.record.lines import Reader, Row, parts
+from bench.record.machine import machine
 
-VERSION = 1
-Row = dict[str, Any]
+LINE = re.compile(
+    rf'{re.escape(lines.HEAD)}(\w+)","key":"([^"\\]*)","attempt":"(\w*)","payload":(\{{.*\}})\}}\n'.encode()
+)
+"""A line as it is written here, but for keys that JSON escapes."""
 
 
 class ReplayError(RuntimeError):
@@ -37,61 +45,50 @@ def clean(value: Any) -> Any:
     return value
 
 
-def parts(directory: Path) -> list[Path]:
-    """Files of the ledger under a run's directory, in a fixed order."""
-    folder = directory / "ledger"
-    return sorted([*folder.glob("*.jsonl"), *folder.glob("*.jsonl.gz")])
-
-
-def read(directory: Path, notes: list[str] | None = None) -> list[Row]:
-    """Every row once, in the order of first writing within each part.
+def read(directory: Path, notes: list[str] | None = None, kinds: Collection[str] | None = None) -> list[Row]:
+    """Every row once, or every row of some kinds, in the order of first writing within each part.
 
     A torn last line (a write cut off in the middle) is left out and mentioned in `notes`.
 
     Raises:
         InputError: no ledger there, or a line in the middle that is not a row; file and line are named.
     """
-    files = parts(directory)
-    if not files:
+    if not parts(directory):
         raise InputError(f"{directory} holds no ledger: give the --out directory of a run")
     rows: dict[tuple[str, str], Row] = {}
-    for file in files:
-        for row in _lines(file, notes):
-            rows.setdefault((row["kind"], row["key"]), row)
+    for row in Reader(directory, lines.row if kinds is None else lines.row_of(kinds), notes).new():
+        rows.setdefault((row["kind"], row["key"]), row)
     return list(rows.values())
 
 
-def _lines(file: Path, notes: list[str] | None) -> Iterator[Row]:
-    data = gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
-    lines = data.split(b"\n")
-    for number, line in enumerate(lines, 1):
-        row = _row(line)
-        if row is not None:
-            yield row
-        elif number == len(lines):
-            if line and notes is not None:
-                notes.append(f"{file.name}: its last line was cut off in the middle of a write and is left out")
-        else:
-            raise InputError(
-                f"{file}, line {number}: not a row of a ledger (corrupt); restore the line or delete it, "
-                "and run again to replay what it held"
-            )
+class Brief(NamedTuple):
+    """What an appender has to know of a row."""
+
+    kind: str
+    key: str
+    attempt: str | None
+    mark: int  # of the payload: equal payloads have equal marks within a process
+    fingerprint: str | None = None  # of an attempt
 
 
-def _row(line: bytes) -> Row | None:
-    try:
-        row = json.loads(line)
-    except ValueError:  # undecodable bytes, too
+def brief(line: bytes) -> Brief | None:
+    """The row in a line, in brief; None if the line isn't one."""
+    if it := LINE.fullmatch(line):
+        kind, key, attempt = it[1].decode(), it[2].decode(), it[3].decode()
+        if kind != "attempt":
+            return Brief(kind, key, attempt, hash(it[4]))
+    if (row := lines.row(line)) is None:
         return None
-    known = isinstance(row, dict) and row.get("v") == VERSION and isinstance(row.get("kind"), str) and "key" in row
-    return row if known else None
+    mark = hash(lines.text(row["payload"]).encode())
+    return Brief(row["kind"], row["key"], row.get("attempt"), mark, row["payload"].get("fingerprint"))
 
 
 class Ledger:
     """The ledger of one directory, opened for appending.
 
     Appending is idempotent: a row that is there already is not written again, and must have the same payload.
-    Rows reach the disk at `flush`, whole.
+    Rows reach the disk at `flush`, whole. What is there is known by marks, 0.1 kB a row; of the `eval` rows of a
+    finished cohort nothing is kept, for it is not trained again.
 
     Args:
         directory: The run's directory; made if missing.
@@ -108,42 +105,66 @@ class Ledger:
         self._waiting: list[str] = []
         self._announced = False
         try:
-            (directory / "ledger").mkdir(parents=True, exist_ok=True)
-            self._file = self._claim(directory / "ledger")
+            disk.folder(directory / "ledger")
+            self._part, self._file = self._claim(directory / "ledger")
         except OSError as error:
             raise InputError(f"cannot write to {directory}: {error.strerror or error}") from None
-        rows = read(directory, self.notes)
-        self._prints = {r["key"]: r["payload"].get("fingerprint") for r in rows if r["kind"] == "attempt"}
-        self._prints[self._name] = self._attempt.get("fingerprint")
-        self._seen = {(r["kind"], r["key"]): (_text(r["payload"]), r.get("attempt")) for r in rows}
+        self._prints: dict[str, str | None] = {self._name: self._attempt.get("fingerprint")}
+        self._seen: dict[str, dict[tuple[str, str], tuple[int, str | None]]] = {}  # by cohort of eval rows, else ""
+        self._reader = Reader(directory, brief, self.notes, settled=True)
+        self._learn(self._reader.new())
+        self._reader.notes = None  # from now on a last line without its end is one being written
 
-    def _claim(self, folder: Path) -> int:
-        """The first part that no living writer holds, its torn tail mended."""
+    def _claim(self, folder: Path) -> tuple[Path, int]:
+        """The first part of this machine that no living writer holds, its torn tail mended."""
         number = 0
         while True:
-            file = os.open(folder / f"part-{number:03d}.jsonl", os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+            part = folder / f"part-{machine()}-{number:03d}.jsonl"
+            file = os.open(part, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 os.close(file)
                 number += 1
                 continue
-            self._mend(file, folder / f"part-{number:03d}.jsonl")
-            return file
+            except OSError:  # there are no locks here, so a part that nobody else can have
+                os.close(file)
+                part = folder / f"part-{machine()}-{secrets.token_hex(4)}.jsonl"
+                file = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
+            self._mend(file, part)
+            disk.settle(folder)
+            return part, file
 
-    def _mend(self, file: int, path: Path) -> None:
-        data = path.read_bytes()
-        tail = data[data.rfind(b"\n") + 1 :]
+    def _mend(self, file: int, part: Path) -> None:
+        if not (size := os.fstat(file).st_size):
+            return
+        with mmap.mmap(file, size, access=mmap.ACCESS_READ) as data:
+            tail = data[data.rfind(b"\n") + 1 :]
         if not tail:
             return
-        if _row(tail) is not None:  # only the newline is missing: the row is whole, and stays
+        if lines.row(tail) is not None:  # only the newline is missing: the row is whole, and stays
             os.write(file, b"\n")
         else:
-            os.ftruncate(file, len(data) - len(tail))
-        self.notes.append(f"{path.name}: a last line cut off in the middle of a write was repaired")
+            os.ftruncate(file, size - len(tail))
+        self.notes.append(f"{part.name}: a last line cut off in the middle of a write was repaired")
+
+    def refresh(self) -> None:
+        """Learn of the rows that others have appended since the ledger was opened."""
+        self._learn(self._reader.new(skip=self._part))
+
+    def _learn(self, rows: Iterable[Brief]) -> None:
+        for kind, key, attempt, mark, fingerprint in rows:
+            if kind == "attempt":
+                self._prints[key] = fingerprint
+            elif kind == "cohort":
+                self._seen.pop(key, None)
+            self._of(kind, key).setdefault((kind, key), (mark, attempt))
+
+    def _of(self, kind: str, key: str) -> dict[tuple[str, str], tuple[int, str | None]]:
+        return self._seen.setdefault(key.partition("/")[0] if kind == "eval" else "", {})
 
     def __contains__(self, kind_key: tuple[str, str]) -> bool:
-        return kind_key in self._seen
+        return kind_key in self._of(*kind_key)
 
     def append(self, kind: str, key: str, payload: Row) -> None:
         """Write a row, unless it is there.
@@ -151,17 +172,25 @@ class Ledger:
         Raises:
             ReplayError: it is there with another payload, written under the same environment.
         """
-        text = _text(clean(payload))
-        if (there := self._seen.get((kind, key))) is not None:
-            if there[0] != text:
+        text = lines.text(clean(payload))
+        seen, mark = self._of(kind, key), hash(text.encode())
+        if (there := seen.get((kind, key))) is not None:
+            if there[0] != mark:
                 self._differ(kind, key, there[1])
             return
         if not self._announced:
             self._announced = True
-            self._seen[("attempt", self._name)] = (_text(self._attempt), self._name)
-            self._waiting.append(_line("attempt", self._name, self._name, _text(self._attempt)))
-        self._seen[(kind, key)] = (text, self._name)
-        self._waiting.append(_line(kind, key, self._name, text))
+            self._waiting.append(lines.line("attempt", self._name, self._name, lines.text(self._attempt)))
+        seen[(kind, key)] = mark, self._name
+        self._waiting.append(lines.line(kind, key, self._name, text))
+
+    def append_another(self, kind: str, key: str, payload: Row) -> None:
+        """Write a row under `key`, or `key/2`, ... where others of the same kind stand; unless it is one of them."""
+        number, place, mark = 1, key, hash(lines.text(clean(payload)).encode())
+        while (there := self._of(kind, place).get((kind, place))) is not None and there[0] != mark:
+            number += 1
+            place = f"{key}/{number}"
+        self.append(kind, place, payload)
 
     def _differ(self, kind: str, key: str, attempt: str | None) -> None:
         where = f"{kind} row {key} replays to another payload than the recorded one"
@@ -193,12 +222,3 @@ class Ledger:
         """Flush, and free the part for other writers."""
         self.flush()
         os.close(self._file)
-
-
-def _text(payload: Row) -> str:
-    return json.dumps(payload, separators=(",", ":"), allow_nan=False)
-
-
-def _line(kind: str, key: str, attempt: str, text: str) -> str:
-    head = json.dumps({"v": VERSION, "kind": kind, "key": key, "attempt": attempt}, separators=(",", ":"))
-    return f'{head[:-1]},"payload":{text}}}\n'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from bench.contract import Cell, Cohort, Task
@@ -82,6 +83,17 @@ def cohort(it: Cohort, looks: int, moves: int, segments: int) -> dict[str, Any]:
         "moves": moves,
         "segments": segments,
     }
+
+
+def failure(it: Cohort, error: str) -> dict[str, Any]:
+    """The row that says that a cohort could not be trained to its end; its cells are missing."""
+    return {"cohort": it.id, "task": it.task, "seed": it.seed, "error": error, "cells": len(it.cells)}
+
+
+def explain(error: BaseException) -> str:
+    """One line that says what went wrong, the same at each attempt: no addresses."""
+    text = re.sub(r"\b0x[0-9a-f]+", "0x…", str(error)).strip().splitlines()
+    return f"{type(error).__name__}: {text[0]}" if text else type(error).__name__
 
 
 def _metrics(scores: Scores) -> Scores:

@@ -6,6 +6,7 @@ child opens a new one. The engine keeps losses on the device; they arrive here s
 
 from __future__ import annotations
 
+import secrets
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from bench.contract import Array
-from bench.record import snapshot
+from bench.record import disk
 
 COLUMNS = {"segment": np.int32, "step": np.int32, "lr": np.float64, "loss": np.float32, "grad_norm": np.float32}
 
@@ -35,6 +36,8 @@ class Trace:
         self._count = 0
         self._seats: list[tuple[int, Sequence[int], Sequence[int], Sequence[float]]] = []
         self._columns: list[tuple[Array, ...]] = []
+        self._chunks: list[str] = []  # on the disk already
+        self._mark = secrets.token_hex(4)
 
     def seat(self, step: int, rows: Sequence[int], segments: Sequence[int], lrs: Sequence[float]) -> None:
         """Note who moved how after the look at `step`; `rows` are the looked-at rows the movers came from."""
@@ -73,6 +76,7 @@ class Trace:
             "bad": self.bad_M.tolist(),
             "loss": self._loss_M.tolist(),
             "counts": [self.looks, self.moves, self._count],
+            "chunks": self._chunks,
         }
 
     def load(self, state: dict[str, Any]) -> None:
@@ -80,24 +84,22 @@ class Trace:
         self.bad_M = np.asarray(state["bad"], np.int64)
         self._loss_M = np.asarray(state["loss"], np.float64)
         self.looks, self.moves, self._count = state["counts"]
+        self._chunks = list(state["chunks"])
 
     def spill(self, folder: Path, step: int) -> None:
-        """Write the columns gathered so far to a chunk of their own, ahead of the snapshot taken at `step`."""
+        """Write the columns gathered so far to a chunk, ahead of the snapshot taken at `step`, which names it.
+
+        No other process writes under that name, so whoever else trains the cohort, a snapshot finds what it counts on.
+        """
         if self._columns:
-            _write(folder / f"{step}.npz", self._columns)
+            self._chunks.append(f"{step}-{self._mark}.npz")
+            _write(folder / self._chunks[-1], self._columns)
             self._columns.clear()
 
     def finish(self, folder: Path, path: Path) -> None:
         """Join chunks and the rest, sorted by segment and step, into one file."""
-        chunks = [read(chunk) for chunk in sorted(folder.glob("*.npz"), key=_step)]
+        chunks = [read(folder / chunk) for chunk in self._chunks]
         _write(path, [*(tuple(c[name] for name in COLUMNS) for c in chunks), *self._columns])
-
-
-def rewind(folder: Path, step: int) -> None:
-    """Drop chunks that lie beyond the snapshot taken at `step`: the resumed run writes them again."""
-    for chunk in folder.glob("*.npz"):
-        if _step(chunk) > step:
-            chunk.unlink()
 
 
 def discard(folder: Path) -> None:
@@ -111,10 +113,6 @@ def read(path: Path) -> dict[str, Array]:
         return {name: file[name] for name in COLUMNS}
 
 
-def _step(chunk: Path) -> int:
-    return int(chunk.stem)
-
-
 def _write(path: Path, parts: Sequence[tuple[Array, ...]]) -> None:
     joined = [
         np.concatenate([np.asarray(part[i], kind) for part in parts]) if parts else np.empty(0, kind)
@@ -122,4 +120,4 @@ def _write(path: Path, parts: Sequence[tuple[Array, ...]]) -> None:
     ]
     order = np.lexsort((joined[1], joined[0]))
     columns = {name: column[order] for name, column in zip(COLUMNS, joined, strict=True)}
-    snapshot.write(path, lambda file: np.savez_compressed(file, allow_pickle=False, **columns))
+    disk.write(path, lambda file: np.savez_compressed(file, allow_pickle=False, **columns))

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from bench.contract import InputError
-from bench.record import snapshot
+from bench.record import disk, snapshot
 from bench.record.preempt import Flag
 
 
@@ -32,7 +32,7 @@ def test_a_failed_write_leaves_the_previous_snapshot_and_no_litter(tmp_path):
         raise OSError(28, "No space left on device")
 
     with pytest.raises(OSError, match="No space left"):
-        snapshot.write(path, fail)
+        disk.write(path, fail)
     assert snapshot.load(path) == {"step": 1}
     assert [p.name for p in tmp_path.iterdir()] == ["a.pt"]
 
@@ -40,7 +40,7 @@ def test_a_failed_write_leaves_the_previous_snapshot_and_no_litter(tmp_path):
 def test_what_killed_writes_left_is_swept(tmp_path):
     for name in (".a.pt.123", ".a.pt.9", ".b.pt.123", "a.pt"):
         (tmp_path / name).write_bytes(b"half")
-    snapshot.sweep(tmp_path / "a.pt")
+    disk.sweep(tmp_path / "a.pt")
     assert sorted(p.name for p in tmp_path.iterdir()) == [".b.pt.123", "a.pt"]
 
 

@@ -1,9 +1,11 @@
 """Traces: what the loop asks per member, and the same columns whether or not snapshots came between."""
 
+import copy
+
 import numpy as np
 import pytest
 
-from bench.record.trace import Trace, read, rewind
+from bench.record.trace import Trace, read
 
 nan = float("nan")
 
@@ -60,11 +62,22 @@ def test_columns_do_not_hang_on_snapshots(tmp_path, cuts):
     assert columns["lr"].tolist() == [0.1] * 3 + [0.2] * 3
 
 
-def test_chunks_beyond_the_snapshot_are_dropped(tmp_path):
-    trace = Trace()
-    for step in range(3):
+def spilt(trace, folder, *steps):
+    for step in steps:
         trace.seat(step, [0], [0], [0.1])
-        trace.fold([look(1.0)])
-        trace.spill(tmp_path, step + 1)
-    rewind(tmp_path, 2)
-    assert sorted(p.stem for p in tmp_path.glob("*.npz")) == ["1", "2"]
+        trace.fold([look(float(step))])
+        trace.spill(folder, step + 1)
+
+
+def test_a_trace_is_joined_of_the_chunks_that_its_snapshot_names(tmp_path):
+    """Whatever others wrote: one that was killed after its last snapshot, and one that trains the cohort as well."""
+    trace, other, resumed = Trace(), Trace(), Trace()
+    spilt(trace, tmp_path / "chunks", 0, 1)
+    state = copy.deepcopy(trace.state())
+    spilt(trace, tmp_path / "chunks", 2)
+    spilt(other, tmp_path / "chunks", 0, 1)
+    resumed.load(state)
+    spilt(resumed, tmp_path / "chunks", 2, 3)
+    for it, steps in ((resumed, [0, 1, 2, 3]), (trace, [0, 1, 2]), (other, [0, 1])):
+        it.finish(tmp_path / "chunks", tmp_path / "trace.npz")
+        assert read(tmp_path / "trace.npz")["step"].tolist() == steps

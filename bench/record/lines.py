@@ -1,0 +1,124 @@
+"""The lines of a ledger: rows as text, read once, in whichever parts they stand."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from bench.contract import InputError
+
+VERSION = 1
+Row = dict[str, Any]
+T = TypeVar("T")
+
+HEAD = f'{{"v":{VERSION},"kind":"'
+"""How each line begins, so that its kind is known without parsing it."""
+
+
+def parts(directory: Path) -> list[Path]:
+    """Files of the ledger under a run's directory, in a fixed order."""
+    folder = directory / "ledger"
+    return sorted([*folder.glob("*.jsonl"), *folder.glob("*.jsonl.gz")])
+
+
+def text(payload: Row) -> str:
+    """A payload as it stands in its line: equal payloads have equal texts."""
+    return json.dumps(payload, separators=(",", ":"), allow_nan=False)
+
+
+def line(kind: str, key: str, attempt: str, payload: str) -> str:
+    """A row as a line; `payload` is a text."""
+    return f'{HEAD}{kind}","key":{json.dumps(key)},"attempt":"{attempt}","payload":{payload}}}\n'
+
+
+def row(line: bytes) -> Row | None:
+    """The row in a line; None if the line isn't one."""
+    try:
+        row = json.loads(line)
+    except ValueError:  # undecodable bytes, too
+        return None
+    known = isinstance(row, dict) and row.get("v") == VERSION and isinstance(row.get("kind"), str) and "key" in row
+    return row if known else None
+
+
+def row_of(kinds: Collection[str]) -> Callable[[bytes], Row | None]:
+    """The same for rows of some kinds; others are empty, without being parsed where they look whole."""
+    wanted = {f'{HEAD}{kind}"'.encode() for kind in kinds}
+    head = HEAD.encode()
+
+    def parse(line: bytes) -> Row | None:
+        if line.startswith(head) and line.endswith(b"}}\n") and line[: line.find(b'"', len(head)) + 1] not in wanted:
+            return {}
+        it = row(line)
+        return it if it is None or it["kind"] in kinds else {}
+
+    return parse
+
+
+class Reader(Generic[T]):
+    """Reads the parts of a ledger: at first all that is there, then only what was appended since.
+
+    Args:
+        directory: The run's directory.
+        parse: What is made of a line; None if it isn't a row, empty if it is not wanted.
+        notes: Where it is mentioned that a line was torn and is left out.
+        settled: Whether what is read is brought to the disk: its writer may have been killed before it did.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        parse: Callable[[bytes], T | None],
+        notes: list[str] | None = None,
+        *,
+        settled: bool = False,
+    ):
+        self.directory, self.parse, self.notes, self.settled = directory, parse, notes, settled
+        self._read: dict[str, tuple[int, int]] = {}  # bytes and lines of each part
+
+    def new(self, skip: Path | None = None) -> Iterator[T]:
+        """What is wanted of the lines not read before, part by part; the part `skip` is left out.
+
+        Raises:
+            InputError: a line in the middle is not a row; file and line are named.
+        """
+        for file in parts(self.directory):
+            if file != skip:
+                yield from self._part(file)
+
+    def _part(self, file: Path) -> Iterator[T]:
+        start, number = self._read.get(file.name, (0, 0))
+        if start and file.suffix == ".gz":  # made of a part that was complete
+            return
+        with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as data:
+            data.seek(start)
+            for line in data:
+                it = self.parse(line)
+                if line.endswith(b"\n"):
+                    start, number = start + len(line), number + 1
+                    if it is None:
+                        self._doubt(file, line, number)
+                elif it is None:
+                    self._note(f"{file.name}: its last line was cut off in the middle of a write and is left out")
+                if it:
+                    yield it
+            if self.settled and (start, number) != self._read.get(file.name):
+                os.fsync(data.fileno())
+        self._read[file.name] = start, number
+
+    def _doubt(self, file: Path, line: bytes, number: int) -> None:
+        """Whether a line that is no row may be left out: blocks that a crash kept from the disk read as zeros."""
+        if b"\0" not in line:
+            raise InputError(
+                f"{file}, line {number}: not a row of a ledger (corrupt); restore the line or delete it, "
+                "and run again to replay what it held"
+            )
+        self._note(f"{file.name}: line {number} did not reach the disk before a crash and is left out")
+
+    def _note(self, note: str) -> None:
+        if self.notes is not None:
+            self.notes.append(note)
