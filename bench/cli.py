@@ -1,4 +1,4 @@
-"""`glideslope plan|run|report|list|conform`. Heavy imports wait until a command needs them."""
+"""`glideslope plan|run|report|submit|status|list|conform`. Heavy imports wait until a command needs them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from bench.assignment import Assigned
+from bench.cluster import command
 from bench.contract import InputError
 
 if TYPE_CHECKING:
@@ -41,8 +43,25 @@ def shard(text: str) -> tuple[int, int]:
     return i, n
 
 
+def assigned(text: str) -> Assigned:
+    """`FILE:I`, 0-based."""
+    file, _, task = text.rpartition(":")
+    if not (file and task.isdecimal()):
+        raise argparse.ArgumentTypeError(f"{text!r} should be FILE:I, such as runs/core/slurm/001/cohorts.json:0")
+    return Assigned(Path(file), int(task))
+
+
 def run_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `run`, shared by `glideslope run`, `glideslope plan` and `bench/run.py`."""
+    order_arguments(parser)
+    add = parser.add_argument
+    add("--shard", type=shard, default=(0, 1), metavar="I/N", help="only every N-th cohort from the I-th, 0-based")
+    add("--assigned", type=assigned, metavar="FILE:I", help="only what `glideslope submit` gave to array task I")
+    add("--plan", action="store_true", help="print what would run, with estimated cost, and stop")
+
+
+def order_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments that say what is trained and how, shared by `run` and `submit`."""
     add = parser.add_argument
     add("suite", nargs="?", default="core", help="a suite of `glideslope list suites`, or a Python file with suite()")
     add("--out", type=Path, metavar="DIR", help="where the ledger and the report go (default: runs/SUITE)")
@@ -56,11 +75,9 @@ def run_arguments(parser: argparse.ArgumentParser) -> None:
     add("--peak-lrs", type=numbers, metavar="X,Y", help="peak learning rates, the same for every strategy")
     add("--seeds", type=int, metavar="N", help="number of seeds: 0 .. N-1")
     add("--engine", choices=("auto", "modules", "stacked"), default="auto", help="how members are trained side by side")
-    add("--shard", type=shard, default=(0, 1), metavar="I/N", help="only every N-th cohort from the I-th, 0-based")
     add("--workers", type=int, metavar="N", help="worker processes (default: one a CPU core; 1 on a GPU)")
     add("--data-parallel", action="store_true", help="train each cohort on all Accelerate processes")
     add("--snapshot-seconds", type=float, default=30.0, metavar="S", help="time between snapshots (default: 30)")
-    add("--plan", action="store_true", help="print what would run, with estimated cost, and stop")
 
 
 def order(args: argparse.Namespace) -> Order:
@@ -73,6 +90,8 @@ def order(args: argparse.Namespace) -> Order:
         raise InputError("--workers and --data-parallel exclude each other: all processes train each cohort together")
     if not args.snapshot_seconds >= 0:
         raise InputError(f"--snapshot-seconds {args.snapshot_seconds}: give 0 or more")
+    if args.assigned is not None and args.shard != (0, 1):
+        raise InputError("--assigned and --shard exclude each other: each says which cohorts are to be done here")
     return Order(
         suite=args.suite,
         out=args.out,
@@ -83,6 +102,7 @@ def order(args: argparse.Namespace) -> Order:
         seeds=args.seeds,
         engine=args.engine,
         shard=args.shard,
+        assigned=args.assigned,
         workers=args.workers,
         data_parallel=args.data_parallel,
         cadence=args.snapshot_seconds,
@@ -126,6 +146,24 @@ def report(args: argparse.Namespace) -> int:
     return 0
 
 
+def submit(args: argparse.Namespace) -> int:
+    """`glideslope submit`."""
+    from rich.console import Console
+
+    from bench.cluster import submission
+
+    return submission.submit(order(args), command.request(args), Console())
+
+
+def status(args: argparse.Namespace) -> int:
+    """`glideslope status`."""
+    from rich.console import Console
+
+    from bench.cluster import status
+
+    return status.show(args.directory, Console())
+
+
 def listing(args: argparse.Namespace) -> int:
     """`glideslope list`."""
     from rich.console import Console
@@ -166,6 +204,13 @@ def parser() -> Parser:
     it = commands.add_parser("report", help="rebuild tables, figures and page from a ledger alone")
     it.add_argument("directory", type=Path, metavar="DIR")
     it.set_defaults(do=report)
+    it = commands.add_parser("submit", help="run a suite as a SLURM array job", usage=command.USAGE)
+    order_arguments(it)
+    command.arguments(it)
+    it.set_defaults(do=submit, shard=(0, 1), assigned=None)
+    it = commands.add_parser("status", help="how far a run is: done, running, waiting, failed, time left")
+    it.add_argument("directory", type=Path, metavar="DIR")
+    it.set_defaults(do=status)
     it = commands.add_parser("list", help="what there is: tasks, schedules, suites")
     it.add_argument("what", choices=("tasks", "schedules", "suites"))
     it.add_argument("--long", action="store_true", help="of schedules: formulas, settings, sources")
@@ -179,7 +224,11 @@ def parser() -> Parser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of `glideslope`; bad input ends in one line and exit code 2."""
-    return guarded(parser().parse_args(argv))
+    words = list(sys.argv[1:] if argv is None else argv)
+    own, extra = command.split(words)
+    args = parser().parse_args(own)
+    args.extra = extra
+    return guarded(args)
 
 
 def guarded(args: argparse.Namespace) -> int:

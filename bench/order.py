@@ -10,6 +10,7 @@ from typing import Any
 import schedules
 import tasks
 from bench import engine, suites
+from bench.assignment import Assigned
 from bench.contract import InputError, Schedule, Task
 from bench.engine import averaging
 from bench.forecast import Forecast
@@ -29,6 +30,7 @@ class Order:
     seeds: int | None = None
     engine: str = "auto"
     shard: tuple[int, int] = (0, 1)
+    assigned: Assigned | None = None
     workers: int | None = None
     data_parallel: bool = False
     cadence: float = 30.0
@@ -36,6 +38,14 @@ class Order:
     @property
     def directory(self) -> Path:
         return self.out or Path("runs") / Path(self.suite).stem
+
+    @property
+    def partial(self) -> bool:  # another process does the rest
+        return self.assigned is not None or self.shard != (0, 1)
+
+    def part(self, plan: Plan) -> Plan:
+        """What of the plan is to be done here."""
+        return self.assigned.of(plan) if self.assigned else plan.shard(*self.shard)
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import time
+from pathlib import Path
 
 from rich.console import Console
 
 from bench import pool
-from bench.contract import Cohort, InputError
+from bench.contract import Cohort
 from bench.desk import leftovers, tidy
 from bench.evidence import report
+from bench.opening import KINDS, opened
 from bench.order import Order, Prepared, prepare
 from bench.plan import Plan
 from bench.record import claims, ledger
@@ -46,12 +48,12 @@ class Session:
     def __init__(self, order: Order, prepared: Prepared, world: World, flag: Flag, console: Console):
         self.order, self.prepared, self.world, self.flag, self.console = order, prepared, world, flag, console
         self.directory = order.directory
-        self.plan = prepared.plan.shard(*order.shard)
+        self.plan = order.part(prepared.plan)
         self.mine = self.plan if order.data_parallel else self.plan.shard(world.rank, world.size)
         accelerator = world.accelerator() if order.data_parallel else None
         self.site = Site(self.directory, prepared.plan.id, world.device, cadence=order.cadence, accelerator=accelerator)
         self.main = world.rank == 0
-        self.reader = Reader(self.directory, row_of(("plan", "cohort")))
+        self.reader = Reader(self.directory, row_of(KINDS))
         self.done: set[str] = set()  # ids of cohorts
 
     def run(self) -> int:
@@ -82,23 +84,9 @@ class Session:
 
     def open(self) -> None:
         """See what is done already in this directory, which must be of this plan; write the plan's row, and tidy."""
-        plan, notes = self.prepared.plan, list[str]()
-        self.reader.notes = notes
-        for row in self.reader.new():
-            if row["kind"] == "plan" and row["key"] != plan.id:
-                raise InputError(
-                    f"{self.directory} belongs to another plan (suite {row['payload']['suite']}, {row['key']}; this "
-                    f"one is {plan.suite}, {plan.id}): give another --out, or the settings it was begun with"
-                )
-            if row["kind"] == "cohort":
-                self.done.add(row["key"])
-        self.reader.notes = None
+        self.done, notes = opened(self.reader, self.prepared, self.site if self.main else None)
         if self.main:
-            book = self.site.ledger()
-            if ("plan", plan.id) not in book:
-                book.append("plan", plan.id, self.prepared.forecast.payload())
-            book.close()
-            for note in dict.fromkeys([*notes, *book.notes]):
+            for note in notes:
                 self.say(f"note: {note}")
             for cohort in leftovers(self.directory) & self.done:  # a kill came between a cohort's row and its tidying
                 tidy(self.directory, cohort)
@@ -121,8 +109,7 @@ class Session:
         """Train what is to do, in worker processes on a CPU."""
         cost = {cohort.id: self.prepared.forecast.seconds(cohort) for cohort in todo}
         board = pool.Board(self.console, cost, sum(len(c.cells) for c in todo), len(self.mine.cells))
-        cores = len(os.sched_getaffinity(0)) // self.world.local_size
-        workers = self.order.workers or (max(1, cores) if self.site.device == "cpu" else 1)
+        workers = self.order.workers or (self.world.cores if self.site.device == "cpu" else 1)
         if workers == 1 or self.site.accelerator is not None:
             return pool.alone(todo, self.site, self.flag, board)
         return pool.Pool(todo, self.site, workers, self.flag, board).run()
@@ -145,17 +132,22 @@ class Session:
         if outcome.stopped:
             self.say("Stopped by a signal; snapshots are written. The same command continues.")
             return PREEMPTED
-        rows, page = ledger.read(self.directory), self.directory / "report.html"
-        if changed or not page.exists():
-            page = report.write(self.directory, rows)
-        report.show(rows, self.console)
+        page = None if self.order.partial else self.report(changed)
         for note in dict.fromkeys(outcome.notes):
             self.say(f"note: {note}")
         for failure in outcome.failures.values():
             self.say(f"failed: {failure}")
         self.say_missing(outcome)
-        self.say(f"Report: {page}")
+        self.say(f"Report: {page}" if page else f"This part has ended; the table: glideslope report {self.directory}")
         return FAILED if outcome.failures else DONE
+
+    def report(self, changed: bool) -> Path:
+        """Bring the report up to date, print the comparison, and return the page's path."""
+        rows, page = ledger.read(self.directory), self.directory / "report.html"
+        if changed or not page.exists():
+            page = report.write(self.directory, rows)
+        report.show(rows, self.console)
+        return page
 
     def say_missing(self, outcome: pool.Outcome) -> None:
         """What other runs have in hand; their rows join this ledger."""

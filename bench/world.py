@@ -3,13 +3,42 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+PORTS = range(20_000, 30_000)
+"""Where the processes of a SLURM step meet, below the ports that systems give out by themselves (32,768 on Linux)."""
+
+
+def of_slurm(environment: Mapping[str, str]) -> dict[str, str]:
+    """Torchrun's variables for a task of an `srun` of several tasks; none for any other process.
+
+    The first task's host is the one that `srun` was called on, as a batch script does on its first node, and the port
+    follows from the job's id; MASTER_ADDR and MASTER_PORT, where given, come before both.
+
+    >>> step = {"SLURM_STEP_NUM_TASKS": "4", "SLURM_PROCID": "3", "SLURM_LOCALID": "1", "SLURM_JOB_ID": "12"}
+    >>> step |= {"SLURM_STEP_ID": "0", "SLURM_LAUNCH_NODE_IPADDR": "10.0.0.7", "SLURM_STEP_NUM_NODES": "2"}
+    >>> of_slurm(step)["RANK"], of_slurm(step)["MASTER_ADDR"], of_slurm({"SLURM_PROCID": "0"})
+    ('3', '10.0.0.7', {})
+    """
+    size = int(environment.get("SLURM_STEP_NUM_TASKS", 1))
+    if size == 1 or "RANK" in environment:
+        return {}
+    step = int(environment["SLURM_JOB_ID"]) * 7 + int(environment["SLURM_STEP_ID"])
+    return {
+        "RANK": environment["SLURM_PROCID"],
+        "WORLD_SIZE": str(size),
+        "LOCAL_RANK": environment["SLURM_LOCALID"],
+        "LOCAL_WORLD_SIZE": str(size // int(environment["SLURM_STEP_NUM_NODES"])),
+        "MASTER_ADDR": environment.get("MASTER_ADDR", environment["SLURM_LAUNCH_NODE_IPADDR"]),
+        "MASTER_PORT": environment.get("MASTER_PORT", str(PORTS[step % len(PORTS)])),
+    }
 
 
 @dataclass(frozen=True)
 class World:
-    """This process among those that Accelerate or torchrun started."""
+    """This process among those that Accelerate, torchrun or SLURM started."""
 
     rank: int
     size: int
@@ -22,11 +51,18 @@ class World:
         from accelerate import PartialState
         from accelerate.utils import parse_flag_from_env
 
+        os.environ.update(of_slurm(os.environ))
         # Unless told that it is on CPUs, Accelerate takes each process for the only one there.
         cpu = parse_flag_from_env("ACCELERATE_USE_CPU") or not torch.accelerator.is_available()
         state = PartialState(cpu=cpu)
         local = int(os.environ.get("LOCAL_WORLD_SIZE", state.num_processes))
         return cls(state.process_index, state.num_processes, local, str(state.device))
+
+    @property
+    def cores(self) -> int:
+        """CPU cores for this process: what the system allows, and no more than SLURM has given the job on this node."""
+        allowed = len(os.sched_getaffinity(0))
+        return max(1, min(allowed, int(os.environ.get("SLURM_CPUS_ON_NODE", allowed))) // self.local_size)
 
     def accelerator(self) -> Any:
         """What data parallelism needs; None in a world of one."""

@@ -86,13 +86,13 @@ def test_a_plan_trains_nothing_and_writes_nothing(tmp_path, capsys):
 def test_help_says_what_each_command_is_for():
     done = subprocess.run([sys.executable, "-m", "bench.cli", "--help"], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0
-    for command in ("run", "plan", "report", "list", "conform"):
+    for command in ("run", "plan", "report", "submit", "status", "list", "conform"):
         assert command in done.stdout
 
 
 FROZEN = (
-    "suite --out --tasks --schedules --budgets --peak-lrs --seeds --engine --shard --workers --data-parallel "
-    "--snapshot-seconds --plan"
+    "suite --out --tasks --schedules --budgets --peak-lrs --seeds --engine --workers --data-parallel --snapshot-seconds "
+    "--shard --assigned --plan"
 )
 
 

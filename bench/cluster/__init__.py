@@ -1,0 +1,1 @@
+"""Suites as SLURM array jobs: packed and submitted, and looked after."""

@@ -1,0 +1,128 @@
+"""The text of batch scripts. `SLURM/array.sbatch` and `SLURM/report.sbatch`, for use by hand, are written here, too."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+NOTICE = 120
+"""Seconds between the warning and the time limit; a snapshot must fit in."""
+
+RUN = r"""
+# A warning comes to this shell alone, as USR1: before the time limit, on preemption, and from
+# `scancel --batch --signal=USR1`. It is passed on; the update is finished, a snapshot is written, the run ends with 75,
+# and the task goes back into the queue. SIGTERM comes to every process and saves, too; whoever sent it (scancel,
+# scontrol requeue, preemption) has decided what follows.
+trap 'warned=yes; kill -USR1 "$run" 2>/dev/null' USR1
+trap 'kill -TERM "$run" 2>/dev/null' TERM
+warned=
+"${command[@]}" &
+run=$!
+wait "$run"
+while kill -0 "$run" 2>/dev/null; do wait "$run"; done # a signal cuts a wait short
+wait "$run"
+code=$?
+
+if [[ $warned && ($code == 75 || $code == 138) ]]; then # 138: it was still starting, and USR1 ended it
+    if ((${SLURM_RESTART_COUNT:-0} < RETRIES)); then
+        echo "stopped by a warning: back into the queue, restart $((${SLURM_RESTART_COUNT:-0} + 1)) of RETRIES at most"
+        # The job's own id may be that of the whole array.
+        scontrol requeue "${SLURM_ARRAY_JOB_ID}_${SLURM_ARRAY_TASK_ID}"
+    else
+        echo "stopped by a warning after RETRIES restarts; glideslope submit --only-missing goes on" >&2
+    fi
+fi
+exit "$code"
+"""
+
+HERE = (
+    'PATH="$PWD/.venv/bin:$PATH" # in a checkout of Glideslope; elsewhere `glideslope` is on the PATH, or set it here'
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What both scripts of a submission have in common."""
+
+    name: str  # of the suite
+    folder: Path  # absolute: where commands run, as relative paths in them ask for
+    logs: Path  # absolute
+    python: tuple[str, ...]  # words that start Python, perhaps in a container
+    setup: tuple[str, ...] = ()  # shell lines
+    options: tuple[str, ...] = ()  # of sbatch
+
+    def glideslope(self, *words: str) -> str:
+        """A command of ours, an option a line."""
+        return " ".join([*map(shlex.quote, (*self.python, "-m", "bench.cli")), *map(_spell, words)])
+
+    def script(self, what: str, name: str, log: str, own: Sequence[str], body: str) -> str:
+        """One script: its head, the place, the preparation, the body."""
+        head = [f"--job-name={name}", f"--output={quoted(self.logs, log)}", "--open-mode=append", *own, *self.options]
+        place = [f"cd {shlex.quote(str(self.folder))} || exit 1", *self.setup]
+        return _text(f"Written by `glideslope submit`. {what}", head, place, body)
+
+
+def array(job: Job, words: Sequence[str], tasks: int, parallel: int | None, retries: int, step: str = "") -> str:
+    """The script of an array job.
+
+    Args:
+        job: What it has in common with the report's.
+        words: Arguments of `glideslope`; the array task's number is joined to the last.
+        tasks: Array tasks, 0 .. tasks - 1.
+        parallel: How many may run at once; None: all.
+        retries: Restarts of an array task at most, counted by SLURM.
+        step: `srun` and its options where an array task is several processes.
+    """
+    limit = "" if parallel is None else f"%{parallel}"
+    own = [f"--array=0-{tasks - 1}{limit}", "--requeue", f"--signal=B:USR1@{NOTICE}"]
+    line = " ".join(filter(None, [step, job.glideslope(*words)]))
+    command = f'command=({line}"$SLURM_ARRAY_TASK_ID")\n'
+    what = "One array task trains its share of the cohorts, and continues where it was stopped."
+    return job.script(what, f"glideslope-{job.name}", "array-%a.log", own, command + _run(retries))
+
+
+def report(job: Job, directory: str) -> str:
+    """The script of the job that follows the array: the table, and how complete it is."""
+    body = f"{job.glideslope('report', directory)}\n{job.glideslope('status', directory)}\n"
+    return job.script("Tables, figures and page.", f"glideslope-{job.name}-report", "report.log", ["--requeue"], body)
+
+
+def array_by_hand(retries: int) -> str:
+    """`SLURM/array.sbatch`."""
+    what = (
+        "One array task trains every n-th cohort of a suite, and continues where it was stopped:\n"
+        "#     sbatch --array=0-23%4 SLURM/array.sbatch core --out DIR"
+    )
+    head = ["--job-name=glideslope", "--open-mode=append", "--requeue", f"--signal=B:USR1@{NOTICE}"]
+    command = 'command=(glideslope run "$@" --shard "$SLURM_ARRAY_TASK_ID/$SLURM_ARRAY_TASK_COUNT")\n'
+    return _text(what, head, [HERE], command + _run(retries))
+
+
+def report_by_hand() -> str:
+    """`SLURM/report.sbatch`."""
+    what = "Tables, figures and page of a run: sbatch --dependency=afterany:ARRAY SLURM/report.sbatch DIR"
+    head = ["--job-name=glideslope-report", "--open-mode=append", "--requeue"]
+    return _text(what, head, [HERE], 'glideslope report "$1"\nglideslope status "$1"\n')
+
+
+def quoted(folder: Path, pattern: str) -> str:
+    """A path with SLURM's patterns (%a) as an #SBATCH line wants it: % doubled in the folder, quotes escaped."""
+    text = f"{str(folder).replace('%', '%%')}/{pattern}"
+    plain = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{plain}"'
+
+
+def _spell(word: str) -> str:
+    return ("\\\n    " if word.startswith("--") else "") + shlex.quote(word)
+
+
+def _run(retries: int) -> str:
+    return RUN.replace("RETRIES", str(retries))
+
+
+def _text(what: str, head: Sequence[str], place: Sequence[str], body: str) -> str:
+    options = "\n".join(f"#SBATCH {option}" for option in head)
+    lines = "\n".join(place)
+    return f"#!/usr/bin/env bash\n# {what}\n{options}\n\nset -uo pipefail\n{lines}\n\n{body}"

@@ -1,0 +1,186 @@
+"""`glideslope submit`: a suite as an array job, with a report job that follows it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from bench import assignment
+from bench.assignment import Load
+from bench.cluster import queue, script
+from bench.contract import InputError
+from bench.opening import KINDS, opened
+from bench.order import Order, Prepared, prepare
+from bench.record.lines import Reader, row_of
+from bench.work import Site
+
+HALF_HOUR = 1800.0  # predicted seconds of an array task, unless its number is given
+MOST = 1000  # array tasks, unless their number is given: SLURM's own limit is 1,001 by default
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What is asked of SLURM. None leaves it to the cluster, or to the forecast."""
+
+    array: int | None = None  # array tasks
+    max_parallel: int | None = None
+    partition: str | None = None
+    time: str | None = None
+    cpus: int = 1  # a process
+    gpus: int = 0  # a node
+    nodes: int = 1
+    retries: int = 10  # restarts of an array task
+    setup: tuple[str, ...] = ()  # shell lines before Python
+    python: tuple[str, ...] = (sys.executable,)
+    only_missing: bool = False
+    dry_run: bool = False
+    extra: tuple[str, ...] = ()  # any other options of sbatch
+
+    @property
+    def processes(self) -> int:  # of an array task, on each of its nodes
+        return max(1, self.gpus)
+
+
+def check(order: Order, request: Request) -> None:
+    """Refuse what SLURM could not do.
+
+    Raises:
+        InputError: naming the option and what is allowed.
+    """
+    for name, least in {"array": 1, "max_parallel": 1, "cpus": 1, "nodes": 1, "gpus": 0, "retries": 0}.items():
+        value = getattr(request, name)
+        if value is not None and value < least:
+            raise InputError(f"--{name.replace('_', '-')} {value}: give {least} or more")
+    if request.nodes * request.processes > 1 and not order.data_parallel:
+        raise InputError(
+            f"{request.nodes} nodes with {request.gpus} GPUs each for one array task take --data-parallel; "
+            "without it a task uses one: give --array more tasks"
+        )
+    if bad := [word for word in request.extra if not word.startswith("-") or "\n" in word]:
+        raise InputError(f"{bad[0]!r} is no option of sbatch: after -- come options with their values, --account=me")
+
+
+def submit(order: Order, request: Request, console: Console) -> int:
+    """Plan, pack, write the scripts under `DIR/slurm/NNN/`, and submit them; prints the jobs' ids.
+
+    Raises:
+        InputError: one line that says what is wrong; nothing has been submitted.
+    """
+    check(order, request)
+
+    def say(text: str) -> None:
+        console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    prepared = prepare(order, "cuda" if request.gpus else "cpu")
+    site = None if request.dry_run else Site(order.directory, prepared.plan.id)
+    done, notes = opened(Reader(order.directory, row_of(KINDS)), prepared, site)  # array tasks find the plan's row
+    for note in notes:
+        say(f"note: {note}")
+    loads = _loads(prepared, done if request.only_missing else set())
+    if not loads:
+        say(f"Suite {prepared.plan.suite}: all {len(prepared.plan.cells):,} cells are in {order.directory}")
+        return 0
+    count = request.array or assignment.size(loads, HALF_HOUR * request.cpus, MOST)
+    shares = assignment.pack(loads, count)
+    folder = _folder(order.directory)
+    assignment.save(folder / "cohorts.json", prepared.plan, shares)
+    files = write(order, request, folder, len(shares))
+    longest = max(sum(load.seconds for load in share) for share in shares)
+    say(
+        f"Suite {prepared.plan.suite}: {len(loads)} of {len(prepared.plan.cohorts)} cohorts in {len(shares)} array "
+        f"tasks, the longest predicted to take {longest / request.cpus:.0f} s"
+    )
+    if request.dry_run:
+        say("\n".join([*map(str, files), "Nothing is submitted (--dry-run)."]))
+        return 0
+    array = queue.submit(files[0])
+    after = queue.submit(files[1], f"--dependency=afterany:{array}")
+    (folder / "jobs.json").write_text(json.dumps({"array": array, "report": after}) + "\n", "utf-8")
+    say(f"Array job {array}, report job {after}; scripts and logs: {folder}")
+    say(f"glideslope status {order.directory} says how it goes")
+    return 0
+
+
+def _loads(prepared: Prepared, done: Collection[str]) -> list[Load]:
+    todo = (cohort for cohort in prepared.plan.cohorts if cohort.id not in done)
+    return [Load.of(cohort, prepared.forecast.seconds(cohort)) for cohort in todo]
+
+
+def _folder(directory: Path) -> Path:
+    """A new folder for a submission: `DIR/slurm/001`, and so on."""
+    number = 1
+    try:
+        while True:
+            try:
+                (folder := directory / "slurm" / f"{number:03d}").mkdir(parents=True)
+                return folder
+            except FileExistsError:
+                number += 1
+    except OSError as error:
+        raise InputError(f"cannot write to {directory}: {error.strerror or error}") from None
+
+
+def write(order: Order, request: Request, folder: Path, tasks: int) -> tuple[Path, Path]:
+    """The two scripts of a submission: (array, report)."""
+    common = [f"--partition={request.partition}"] if request.partition else []
+    place, logs = Path.cwd(), folder.resolve()
+    name = Path(order.suite).stem
+
+    def job(*options: str) -> script.Job:
+        own = (*common, *options, *request.extra)
+        return script.Job(name=name, folder=place, logs=logs, python=request.python, setup=request.setup, options=own)
+
+    files = folder / "array.sbatch", folder / "report.sbatch"
+    spelled = [*words(order), "--assigned", f"{folder / 'cohorts.json'}:"]
+    text = script.array(
+        job(*_shape(request)),
+        spelled,
+        tasks,
+        parallel=request.max_parallel,
+        retries=request.retries,
+        step=_step(request),
+    )
+    files[0].write_text(text, "utf-8")
+    files[1].write_text(script.report(job(), str(order.directory)), "utf-8")
+    return files
+
+
+def _shape(request: Request) -> Iterator[str]:
+    """What an array task occupies, as options of sbatch."""
+    if request.nodes * request.processes > 1:
+        yield f"--nodes={request.nodes}"
+        yield f"--ntasks-per-node={request.processes}"
+    if request.gpus:
+        yield f"--gres=gpu:{request.gpus}"
+    yield f"--cpus-per-task={request.cpus}"
+    if request.time:
+        yield f"--time={request.time}"
+
+
+def _step(request: Request) -> str:
+    """How several processes start: ranks that outlive another by a minute wait in vain and are ended."""
+    if request.nodes * request.processes == 1:
+        return ""
+    return f"srun --cpus-per-task={request.cpus} --kill-on-bad-exit=0 --wait=60"
+
+
+def words(order: Order) -> list[str]:
+    """The arguments of `glideslope` that spell an order; its shard aside."""
+    numbers = {"--budgets": order.budgets, "--peak-lrs": order.peak_lrs}
+    given = {
+        "--out": order.directory,
+        "--tasks": order.tasks,
+        "--schedules": order.schedules,
+        **{option: values and ",".join(map(repr, values)) for option, values in numbers.items()},
+        "--seeds": order.seeds,
+        "--engine": None if order.engine == "auto" else order.engine,
+        "--workers": order.workers,
+        "--snapshot-seconds": None if order.cadence == Order.cadence else order.cadence,
+    }
+    said = [word for option, value in given.items() if value is not None for word in (option, str(value))]
+    return ["run", order.suite, *said, *(["--data-parallel"] if order.data_parallel else [])]
