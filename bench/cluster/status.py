@@ -1,0 +1,180 @@
+"""`glideslope status`: how far a run is, from its ledger, its claims and, where there is one, SLURM's queue."""
+
+from __future__ import annotations
+
+import calendar
+import json
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from bench import assignment
+from bench.assignment import Load
+from bench.cluster import queue
+from bench.contract import InputError
+from bench.record import claims, ledger
+
+NAMED = 20  # cohorts named at most, of those that run and of those that failed
+
+
+@dataclass
+class Standing:
+    """Where the cohorts and cells of a run stand."""
+
+    plan: Mapping[str, Any]
+    done: dict[str, str] = field(default_factory=dict)  # cohort -> the attempt that finished it
+    cells: int = 0  # with a row
+    diverged: int = 0
+    begun: dict[str, float] = field(default_factory=dict)  # attempt -> when, in seconds since 1970
+    errors: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))  # cohort -> one line a failure
+    attempts: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))  # cohort -> those with rows of it
+    running: dict[str, claims.Holder] = field(default_factory=dict)
+
+    @property
+    def failed(self) -> dict[str, str]:
+        """Cohorts that failed, and are neither done nor tried again now: the last error of each."""
+        return {c: said[-1] for c, said in self.errors.items() if c not in self.done and c not in self.running}
+
+    @property
+    def retried(self) -> int:
+        """Cohorts that took, or take, more than one attempt."""
+        again = {cohort for cohort, names in self.attempts.items() if len(names) > 1}
+        return len(
+            again | {c for c, said in self.errors.items() if len(said) > 1 or c in self.done or c in self.running}
+        )
+
+    @property
+    def waiting(self) -> int:
+        return int(self.plan["cohorts"]) - len(self.done) - len(self.running) - len(self.failed)
+
+
+def of(rows: Iterable[ledger.Row], holders: Mapping[str, claims.Holder]) -> Standing:
+    """What rows and claims say.
+
+    Raises:
+        InputError: the rows hold no plan.
+    """
+    rows = list(rows)
+    plan = next((row["payload"] for row in rows if row["kind"] == "plan"), None)
+    if plan is None:
+        raise InputError("the ledger holds no plan: its run has not begun")
+    it = Standing(plan)
+    for row in rows:
+        kind, payload, attempt = row["kind"], row["payload"], row.get("attempt", "")
+        if kind == "cohort":
+            it.done[row["key"]] = attempt
+        elif kind == "cell":
+            it.cells += 1
+            it.diverged += payload["status"] == "diverged"
+        elif kind == "failure":
+            it.errors[payload["cohort"]].append(f"{payload['task']} seed {payload['seed']}: {payload['error']}")
+        elif kind == "attempt":
+            it.begun[row["key"]] = calendar.timegm(time.strptime(payload["time"], "%Y-%m-%dT%H:%M:%SZ"))
+        if kind in ("cohort", "cell", "eval"):
+            it.attempts[payload["cohort"]].add(attempt)
+    it.running = {cohort: holder for cohort, holder in holders.items() if cohort not in it.done}
+    return it
+
+
+def seconds_left(it: Standing, loads: Mapping[str, Load], ended: Mapping[str, float]) -> float | None:
+    """Work that is left, in seconds of one worker: its predicted cost, times observed over predicted so far.
+
+    Args:
+        it: What is done.
+        loads: Cohorts with their predicted cost; where some are not known, all count the same.
+        ended: When each finished cohort's trace was written; None is returned without any.
+    """
+    known = len(loads) == it.plan["cohorts"]
+    finished: dict[str, list[str]] = defaultdict(list)
+    for cohort, attempt in it.done.items():
+        if cohort in ended and attempt in it.begun:
+            finished[attempt].append(cohort)
+    took = sum(max(ended[c] for c in cohorts) - it.begun[attempt] for attempt, cohorts in finished.items())
+
+    def cost(cohorts: Iterable[str]) -> float:
+        return sum(loads[c].seconds if known else 1.0 for c in cohorts)
+
+    predicted = cost(c for cohorts in finished.values() for c in cohorts)
+    if not predicted:
+        return None
+    left = cost(loads) - cost(it.done) if known else float(it.plan["cohorts"] - len(it.done))
+    return left * max(0.0, took) / predicted
+
+
+def show(directory: Path, console: Console) -> int:
+    """Print how far the run in a directory is.
+
+    Raises:
+        InputError: no ledger is there, or none with a plan.
+    """
+    notes: list[str] = []
+    it = of(ledger.read(directory, notes), claims.standing(directory))
+    loads = {load.id: load for file in _submissions(directory) for share in assignment.read(file)[1] for load in share}
+    ended = {path.stem: path.stat().st_mtime for path in (directory / "traces").glob("*.npz")}
+    lines = [*text(it, loads, seconds_left(it, loads, ended)), *slurm(directory), *(f"note: {n}" for n in notes)]
+    for line in lines:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+    return 0
+
+
+def text(it: Standing, loads: Mapping[str, Load], left: float | None) -> list[str]:
+    """A standing in lines."""
+    plan = it.plan
+    lines = [
+        f"Suite {plan['suite']}: {len(it.done):,} of {plan['cohorts']:,} cohorts done, {it.cells:,} of "
+        f"{plan['cells']:,} cells",
+        f"  running {len(it.running):,}, waiting {it.waiting:,}, failed {len(it.failed):,}, retried {it.retried:,} "
+        f"cohorts; diverged {it.diverged:,} cells",
+    ]
+    if len(it.done) < plan["cohorts"]:
+        lines.append(f"  {_time(left, len(it.running))}")
+    for cohort, holder in list(it.running.items())[:NAMED]:
+        name = f"{loads[cohort].task} seed {loads[cohort].seed}" if cohort in loads else f"cohort {cohort}"
+        lines.append(f"running: {name}, by process {holder.process} on {holder.host}, heard of {holder.age:.0f} s ago")
+    lines += [f"failed: {error}" for error in list(it.failed.values())[:NAMED]]
+    return lines
+
+
+def _time(left: float | None, at_once: int) -> str:
+    if left is None:
+        return "time left: not known before a cohort is done"
+    if not at_once:
+        return f"time left: about {_minutes(left)} of one worker; nothing runs now"
+    return f"time left: about {_minutes(left / at_once)}, with {at_once} at once"
+
+
+def _minutes(seconds: float) -> str:
+    return (
+        f"{seconds:.0f} s"
+        if seconds < 90
+        else f"{seconds / 60:.0f} min"
+        if seconds < 5400
+        else f"{seconds / 3600:.1f} h"
+    )
+
+
+def _submissions(directory: Path) -> list[Path]:
+    return sorted((directory / "slurm").glob("*/cohorts.json"))
+
+
+def slurm(directory: Path) -> list[str]:
+    """A line for each submission that SLURM still has jobs of, or one that says that it cannot be asked."""
+    lines = []
+    for file in _submissions(directory):
+        path = file.with_name("jobs.json")
+        if not path.exists():  # a dry run
+            continue
+        jobs: dict[str, str] = json.loads(path.read_text("utf-8"))
+        states = queue.states(list(jobs.values()))
+        if states is None:
+            return ["SLURM: squeue does not answer here"]
+        counts = Counter(states.values())
+        if counts:
+            said = ", ".join(f"{n} {state.lower()}" for state, n in sorted(counts.items()))
+            lines.append(f"SLURM: array job {jobs['array']}, report job {jobs['report']}: {said}")
+    return lines
