@@ -127,11 +127,10 @@ class Cluster:
         return dict(line.split() for line in lines)
 
     def ended(self):
-        """(job id, state) of everything that has ended, requeued attempts among it."""
+        """What is told of every job that has ended, requeued attempts among them, by SLURM's own names."""
         file = self.folder / "finished"
         lines = file.read_text().splitlines() if file.exists() else []
-        fields = [dict(word.partition("=")[::2] for word in line.split()) for line in lines]
-        return [(it["JobId"], it["JobState"]) for it in fields]
+        return [dict(word.partition("=")[::2] for word in line.split()) for line in lines]
 
     def finish(self, seconds):
         """Wait until the queue is empty. A requeued job waits for its old credential to expire unless hurried."""
