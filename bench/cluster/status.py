@@ -18,6 +18,10 @@ from bench.assignment import Load
 from bench.cluster import queue
 from bench.contract import InputError
 from bench.record import claims, ledger
+from bench.record.lines import Row
+
+KINDS = ("plan", "attempt", "cohort", "cell", "failure")
+"""Rows that a standing is made of."""
 
 NAMED = 20  # cohorts named at most, of those that run and of those that failed
 
@@ -53,7 +57,7 @@ class Standing:
         return int(self.plan["cohorts"]) - len(self.done) - len(self.running) - len(self.failed)
 
 
-def of(rows: Iterable[ledger.Row], holders: Mapping[str, claims.Holder]) -> Standing:
+def of(rows: Iterable[Row], holders: Mapping[str, claims.Holder]) -> Standing:
     """What rows and claims say.
 
     Raises:
@@ -75,7 +79,7 @@ def of(rows: Iterable[ledger.Row], holders: Mapping[str, claims.Holder]) -> Stan
             it.errors[payload["cohort"]].append(f"{payload['task']} seed {payload['seed']}: {payload['error']}")
         elif kind == "attempt":
             it.begun[row["key"]] = calendar.timegm(time.strptime(payload["time"], "%Y-%m-%dT%H:%M:%SZ"))
-        if kind in ("cohort", "cell", "eval"):
+        if kind in ("cohort", "cell"):
             it.attempts[payload["cohort"]].add(attempt)
     it.running = {cohort: holder for cohort, holder in holders.items() if cohort not in it.done}
     return it
@@ -113,7 +117,7 @@ def show(directory: Path, console: Console) -> int:
         InputError: no ledger is there, or none with a plan.
     """
     notes: list[str] = []
-    it = of(ledger.read(directory, notes), claims.standing(directory))
+    it = of(ledger.read(directory, notes, KINDS), claims.standing(directory))
     loads = {load.id: load for file in _submissions(directory) for share in assignment.read(file)[1] for load in share}
     ended = {path.stem: path.stat().st_mtime for path in (directory / "traces").glob("*.npz")}
     lines = [*text(it, loads, seconds_left(it, loads, ended)), *slurm(directory), *(f"note: {n}" for n in notes)]

@@ -6,7 +6,6 @@ import sys
 
 import pytest
 
-from bench.record import ledger
 from tests.runs import ROOT, count_lines, launch, payloads, traces
 
 pytestmark = pytest.mark.cluster
@@ -70,7 +69,7 @@ def test_status_says_what_the_queue_holds(cluster, reference):
 
 
 def test_the_scripts_for_use_by_hand_make_the_whole(cluster, reference, tmp_path):
-    suite, whole = reference
+    suite, _ = reference
     out = tmp_path / "by hand"
     few = ("--seeds", "2")
     launch(suite, "--out", tmp_path / "one", "--workers", 1, *few)
