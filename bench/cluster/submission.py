@@ -83,7 +83,8 @@ def submit(order: Order, request: Request, console: Console) -> int:
         say(f"note: {note}")
     loads = _loads(prepared, done if request.only_missing else set())
     if not loads:
-        say(f"Suite {prepared.plan.suite}: all {len(prepared.plan.cells):,} cells are in {order.directory}")
+        cells = f"all {len(prepared.plan.cells):,} cells are in {order.directory}"
+        say(f"Suite {prepared.plan.suite}: {cells}, nothing is missing")
         return 0
     count = request.array or assignment.size(loads, HALF_HOUR * request.cpus, MOST)
     shares = assignment.pack(loads, count)

@@ -132,17 +132,34 @@ class Cluster:
         lines = file.read_text().splitlines() if file.exists() else []
         return [dict(word.partition("=")[::2] for word in line.split()) for line in lines]
 
+    def hurry(self):
+        """Start what was requeued: it waits for its old credential to expire."""
+        for line in self.call("squeue", "-h", "-r", "-t", "PENDING", "-o", "%i %r", check=False).splitlines():
+            job, reason = line.split(maxsplit=1)
+            if reason == "BeginTime":
+                self.call("scontrol", "update", f"jobid={job}", "StartTime=now", check=False)
+
     def finish(self, seconds):
-        """Wait until the queue is empty. A requeued job waits for its old credential to expire unless hurried."""
+        """Wait until the queue is empty."""
 
         def empty():
-            queue = self.queue()
-            for job, state in queue.items():
-                if state == "PENDING":
-                    self.call("scontrol", "update", f"jobid={job}", "StartTime=now", check=False)
-            return not queue
+            self.hurry()
+            return not self.queue()
 
         await_(empty, seconds)
+
+    def processes(self, **variables):
+        """Python processes of jobs, of those whose environment has these values: {pid: environment}."""
+        wanted = variables | {"SLURM_CONF": str(self.configuration)}
+        found = {}
+        for folder in Path("/proc").iterdir():
+            with contextlib.suppress(OSError, ValueError):
+                if folder.name.isdecimal() and b"\0bench.cli\0run" in (folder / "cmdline").read_bytes():
+                    text = (folder / "environ").read_bytes().decode().split("\0")
+                    environment = dict(line.split("=", 1) for line in text if line)
+                    if wanted.items() <= environment.items() and "SLURM_JOB_ID" in environment:
+                        found[int(folder.name)] = environment
+        return found
 
 
 def await_(true, seconds):
