@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 NOTICE = 120
 """Seconds between the warning and the time limit; a snapshot must fit in."""
@@ -55,30 +56,43 @@ class Job:
 
     def glideslope(self, *words: str) -> str:
         """A command of ours, an option a line."""
-        return " ".join([*map(shlex.quote, (*self.python, "-m", "bench.cli")), *map(_spell, words)])
+        return " ".join([*map(quoted, (*self.python, "-m", "bench.cli")), *map(_spell, words)])
 
     def script(self, what: str, name: str, log: str, own: Sequence[str], body: str) -> str:
         """One script: its head, the place, the preparation, the body."""
-        head = [f"--job-name={name}", f"--output={quoted(self.logs, log)}", "--open-mode=append", *own, *self.options]
-        place = [f"cd {shlex.quote(str(self.folder))} || exit 1", *self.setup]
+        head = [
+            f"--job-name={name}",
+            f"--output={str(self.logs).replace('%', '%%')}/{log}",
+            "--open-mode=append",
+            *own,
+            *self.options,
+        ]
+        place = [f"cd {quoted(str(self.folder))} || exit 1", *self.setup]
         return _text(f"Written by `glideslope submit`. {what}", head, place, body)
 
 
-def array(job: Job, words: Sequence[str], tasks: int, parallel: int | None, retries: int, step: str = "") -> str:
+class Shares(NamedTuple):
+    """What an array job is made of."""
+
+    file: str  # where the cohorts of each array task stand
+    tasks: int  # of the array
+    parallel: int | None  # at once; None: as many as the cluster lets
+
+
+def array(job: Job, words: Sequence[str], shares: Shares, retries: int, step: str = "") -> str:
     """The script of an array job.
 
     Args:
         job: What it has in common with the report's.
-        words: Arguments of `glideslope`; the array task's number is joined to the last.
-        tasks: Array tasks, 0 .. tasks - 1.
-        parallel: How many may run at once; None: all.
+        words: Arguments of `glideslope`.
+        shares: The array.
         retries: Restarts of an array task at most, counted by SLURM.
         step: `srun` and its options where an array task is several processes.
     """
-    limit = "" if parallel is None else f"%{parallel}"
-    own = [f"--array=0-{tasks - 1}{limit}", "--requeue", f"--signal=B:USR1@{NOTICE}"]
-    line = " ".join(filter(None, [step, job.glideslope(*words)]))
-    command = f'command=({line}"$SLURM_ARRAY_TASK_ID")\n'
+    limit = "" if shares.parallel is None else f"%{shares.parallel}"
+    own = [f"--array=0-{shares.tasks - 1}{limit}", "--requeue", f"--signal=B:USR1@{NOTICE}"]
+    assigned = f"{_spell('--assigned')} {quoted(f'{shares.file}:', '$SLURM_ARRAY_TASK_ID')}"
+    command = f"command=({' '.join(filter(None, [step, job.glideslope(*words), assigned]))})\n"
     what = "One array task trains its share of the cohorts, and continues where it was stopped."
     return job.script(what, f"glideslope-{job.name}", "array-%a.log", own, command + _run(retries))
 
@@ -107,15 +121,26 @@ def report_by_hand() -> str:
     return _text(what, head, [HERE], 'glideslope report "$1"\nglideslope status "$1"\n')
 
 
-def quoted(folder: Path, pattern: str) -> str:
-    """A path with SLURM's patterns (%a) as an #SBATCH line wants it: % doubled in the folder, quotes escaped."""
-    text = f"{str(folder).replace('%', '%%')}/{pattern}"
-    plain = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{plain}"'
+def quoted(text: str, variable: str = "") -> str:
+    r"""A text as one word of the shell, and of an #SBATCH line, perhaps with a variable at its end.
+
+    >>> print(quoted("core"), quoted("it's 5 $"), quoted("a/b:", "$I"))
+    core "it's 5 \$" "a/b:$I"
+    """
+    if re.fullmatch(r"[\w@%+=:./-]+", text, re.ASCII) and not variable:
+        return text
+    escaped = re.sub(r'([\\"$`])', r"\\\1", text)
+    return f'"{escaped}{variable}"'
+
+
+def _option(text: str) -> str:
+    """An option of sbatch on a line of its own."""
+    name, equals, value = text.partition("=")
+    return f"{name}{equals}{quoted(value) if value else ''}"
 
 
 def _spell(word: str) -> str:
-    return ("\\\n    " if word.startswith("--") else "") + shlex.quote(word)
+    return ("\\\n    " if word.startswith("--") else "") + quoted(word)
 
 
 def _run(retries: int) -> str:
@@ -123,6 +148,6 @@ def _run(retries: int) -> str:
 
 
 def _text(what: str, head: Sequence[str], place: Sequence[str], body: str) -> str:
-    options = "\n".join(f"#SBATCH {option}" for option in head)
+    options = "\n".join(f"#SBATCH {_option(option)}" for option in head)
     lines = "\n".join(place)
     return f"#!/usr/bin/env bash\n# {what}\n{options}\n\nset -uo pipefail\n{lines}\n\n{body}"

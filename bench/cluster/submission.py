@@ -137,15 +137,8 @@ def write(order: Order, request: Request, folder: Path, tasks: int) -> tuple[Pat
         return script.Job(name=name, folder=place, logs=logs, python=request.python, setup=request.setup, options=own)
 
     files = folder / "array.sbatch", folder / "report.sbatch"
-    spelled = [*words(order), "--assigned", f"{folder / 'cohorts.json'}:"]
-    text = script.array(
-        job(*_shape(request)),
-        spelled,
-        tasks,
-        parallel=request.max_parallel,
-        retries=request.retries,
-        step=_step(request),
-    )
+    shares = script.Shares(str(folder / "cohorts.json"), tasks, request.max_parallel)
+    text = script.array(job(*_shape(request)), words(order), shares, request.retries, _step(request))
     files[0].write_text(text, "utf-8")
     files[1].write_text(script.report(job(), str(order.directory)), "utf-8")
     return files

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import signal
+import subprocess
 import time
 from collections import Counter
 from pathlib import Path
@@ -20,7 +21,7 @@ class Target(NamedTuple):
     pid: int
 
     def ended(self):
-        return not Path(f"/proc/{self.pid}").exists()
+        return ended(self.pid)
 
 
 class Range:
@@ -44,15 +45,21 @@ class Range:
 
         def look():
             self.cluster.hurry()
+            queue = self.cluster.queue()
             for pid, environment in self.cluster.processes(SLURM_ARRAY_JOB_ID=self.array).items():
                 task = int(environment["SLURM_ARRAY_TASK_ID"])
-                if task not in spared and self.middle(self.cohorts[task]):
-                    node = environment["SLURMD_NODENAME"]
-                    found.append(Target(f"{self.array}_{task}", self.cohorts[task], node, pid))
+                job, node = f"{self.array}_{task}", environment["SLURMD_NODENAME"]
+                if task not in spared and self.middle(self.cohorts[task]) and queue.get(job) == "RUNNING":
+                    found.append(Target(job, self.cohorts[task], node, pid))
             return found
 
         await_(look, 120)
         return found[0]
+
+    def shoot(self, *words):
+        """A command of SLURM's; at a job that is ending anyway some try again and again."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.cluster.call(*words, check=False, timeout=5)
 
     def fire(self, fault, spared=()):
         """Fire until a hit: the process has gone, and its cohort is not done."""
@@ -67,20 +74,20 @@ class Range:
 
 
 def requeue(at, target):
-    at.cluster.call("scontrol", "requeue", target.job, check=False)
+    at.shoot("scontrol", "requeue", target.job)
 
 
 def warning(at, target):
-    at.cluster.call("scancel", "--signal=USR1", "--batch", target.job, check=False)
+    at.shoot("scancel", "--signal=USR1", "--batch", target.job)
 
 
 def cancel(at, target):
-    at.cluster.call("scancel", target.job, check=False)
+    at.shoot("scancel", target.job)
 
 
 def step(at, target):
     """SIGKILL to the whole step."""
-    at.cluster.call("scancel", "--signal=KILL", "--full", target.job, check=False)
+    at.shoot("scancel", "--signal=KILL", "--full", target.job)
 
 
 def process(at, target):
@@ -122,5 +129,11 @@ def above(pid):
 
 def preemption(at, target):
     """A job of the partition that comes first wants the node for itself."""
+    there = at.cluster.processes(SLURMD_NODENAME=target.node)
     words = ("--partition=main", "--exclusive", f"--nodelist={target.node}", "--output=/dev/null", "--wrap=sleep 1")
     at.cluster.call("sbatch", *words)
+    await_(lambda: all(map(ended, there)), 60)  # the others there are no targets any more
+
+
+def ended(pid):
+    return not Path(f"/proc/{pid}").exists()

@@ -114,9 +114,9 @@ class Cluster:
             end(self.folder / name, signal.SIGTERM)
         shutil.rmtree(self.folder)
 
-    def call(self, *words, check=True):
+    def call(self, *words, check=True, timeout=60):
         """What a command prints."""
-        done = subprocess.run(words, env=self.environment, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(words, env=self.environment, capture_output=True, text=True, timeout=timeout)
         if check and done.returncode:
             raise AssertionError(f"{words}: exit code {done.returncode}\n{done.stdout}\n{done.stderr}")
         return done.stdout
