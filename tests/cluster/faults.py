@@ -116,15 +116,15 @@ def node(at, target):
 
 
 def above(pid):
-    """The batch script of a process, and the step's daemon above it."""
-    while pid > 1:
-        with contextlib.suppress(OSError):
-            pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-            yield pid
+    """The batch script of a process, and the step's daemon above it; nothing of a process that has no such daemon."""
+    line = []
+    with contextlib.suppress(OSError):
+        while pid > 1:
             if Path(f"/proc/{pid}/comm").read_text().startswith("slurmstepd"):
-                return
-            continue
-        return
+                return line
+            pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+            line.append(pid)
+    return []
 
 
 def preemption(at, target):

@@ -18,9 +18,10 @@ from bench.plan import Grid, Suite
 
 def suite():
     some = ("constant", "cosine", "plateau(patience=1)", "wsd")
-    few = {"schedules": some, "budgets": (2.0, 4.0), "peak_lrs": (0.1,), "seeds": 12}
+    few = {"schedules": some, "peak_lrs": (0.1,), "seeds": 12}
+    linreg, quadratic = (Grid(task=t, budgets=b, **few) for t, b in (("linreg", (2.0, 4.0)), ("quadratic", (1.0, 2.0))))
     long = Grid(task="linreg", schedules=("linear",), budgets=(LONG,), peak_lrs=(0.1,), seeds=1)
-    return Suite("fire", (Grid(task="linreg", **few), Grid(task="quadratic", **few), long))
+    return Suite("fire", (linreg, quadratic, long))
 """.replace("LONG", "500.0")
 """24 cohorts of a few seconds, but for one that takes longer than a minute beside others."""
 
