@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
-from bench.contract import Clock, Cohort, Engine, InputError, Move, Schedule, Signals, Task
+from bench.contract import Cohort, Engine, Move, Schedule, Task
+from bench.decide import Decisions
 from bench.desk import GO, STOP, Desk, tidy
 from bench.engine import averaging
 from bench.engine.feed import Feed
 from bench.record import rows as record
 from bench.record import snapshot, trace
 from bench.roster import Best, Member, Roster
-from schedules.schedule import pack, unpack
 
 Both: TypeAlias = tuple[record.Scores, record.Scores]  # on control and on test
 PATIENCE = 256  # looks whose losses wait on the device at most
@@ -30,10 +29,8 @@ class Training:
     ):
         self.cohort, self.cells, self.task = cohort, cohort.cells, task
         self.engine, self.feed, self.desk = engine, feed, desk
-        self.schedules = [schedules[c.schedule] for c in self.cells]
-        self.closed = {i for i, s in enumerate(self.schedules) if s.needs}
-        engine.recall = any("grad_dot" in s.needs for s in self.schedules)
-        self.states = [s.init() for s in self.schedules]
+        self.decisions = Decisions(self.cells, schedules, feed.epoch_steps)
+        engine.recall = any("grad_dot" in s.needs for s in self.decisions.schedules)
         self.step, self.segments, self.retired = 0, 1, 0
         self.roster, self.members = Roster.together(len(self.cells)), [Member(0)]
         self.averagings = averaging.Averagings(self.cells, feed.epoch_steps)
@@ -48,7 +45,8 @@ class Training:
         self.resume()
         while self.roster.riders:
             self.engine.look(self.feed.batch(self.step), self.step)
-            self.roster, rows, moves = self.roster.seat(self.decide())
+            seats = zip(self.members, self.roster.riders, strict=True)
+            self.roster, rows, moves = self.roster.seat(self.decisions.moves(self.step, seats, self.engine.signals))
             self.take(rows, moves)
             self.engine.move(moves)
             self.step += 1
@@ -65,40 +63,6 @@ class Training:
                     return False
         self.finish()
         return True
-
-    # ---------------------------------------------------------------------------------- decide and seat
-
-    def decide(self) -> dict[int, Move]:
-        """The move that each cell's schedule asks for."""
-        watching = any(i in self.closed for riders in self.roster.riders for i in riders)
-        seen_M = self.engine.signals() if watching else None  # synchronises with the device, so only when needed
-        moves: dict[int, Move] = {}
-        for row, riders in enumerate(self.roster.riders):
-            member = self.members[row]
-            if seen_M is None:
-                seen = None
-            elif all(map(math.isfinite, seen_M[row][:2])):  # the third, grad_dot, is not every rider's concern
-                loss, norm, dot = seen_M[row]
-                seen = Signals(loss, norm, member.control, member.evaluations, dot)
-            else:  # diverged: carried along, together, until the next evaluation records it
-                moves |= dict.fromkeys(riders, Move(0.0))
-                continue
-            for i in riders:
-                moves[i] = self.ask(i, seen if i in self.closed else None)
-        return moves
-
-    def ask(self, i: int, seen: Signals | None) -> Move:
-        """What cell `i` wants next."""
-        cell = self.cells[i]
-        clock = Clock(self.step, cell.total, self.feed.epoch_steps, cell.peak_lr)
-        (factor, momentum), self.states[i] = self.schedules[i](self.states[i], clock, seen)
-        lr = cell.peak_lr * factor
-        if not 0 <= lr < math.inf:
-            raise InputError(
-                f"schedule {cell.schedule} gave the factor {factor} at update {self.step} of {cell.total}: "
-                "a factor is finite and not negative"
-            )
-        return Move(lr, momentum)
 
     def take(self, rows: Sequence[int], moves: Sequence[Move]) -> None:
         """Fork as seated: the first child of a member goes on under its segment, each other child opens a new one."""
@@ -120,6 +84,8 @@ class Training:
     def evaluate(self) -> None:
         """At the end of an epoch or of a budget: record members, and let those go whose budget is spent."""
         self.trace.fold(self.engine.history())
+        if self.decisions.failed:
+            self.leave(self.give_up())
         on_grid = self.step % self.grid == 0
         ending = {
             row: done
@@ -183,6 +149,14 @@ class Training:
             self.desk.write("cell", self.cells[i].id, self.about(i, row) | results)
         return riders
 
+    def give_up(self) -> Sequence[int]:
+        """Record riders whose schedule failed."""
+        failed, self.decisions.failed = self.decisions.failed, {}
+        for row, riders in enumerate(self.roster.riders):
+            for i in failed.keys() & set(riders):
+                self.desk.write("cell", self.cells[i].id, self.about(i, row) | record.failed(*failed[i]))
+        return list(failed)
+
     def about(self, i: int, row: int) -> dict[str, Any]:
         return record.cell(self.task, self.cohort, self.cells[i], self.members[row], self.feed.epoch_steps)
 
@@ -212,7 +186,7 @@ class Training:
             "retired": self.retired,
             "riders": [list(riders) for riders in self.roster.riders],
             "members": [[*m[:-1], {track: list(b) for track, b in m.bests.items()}] for m in self.members],
-            "states": [pack(state) for state in self.states],
+            "decisions": self.decisions.state(),
             "trace": self.trace.state(),
             "engine": self.engine.state_dict(),
         }
@@ -226,7 +200,7 @@ class Training:
         self.step, self.segments, self.retired = state["step"], state["segments"], state["retired"]
         self.roster = Roster(tuple(map(tuple, state["riders"])))
         self.members = [Member(*m)._replace(bests={k: Best(*b) for k, b in m[-1].items()}) for m in state["members"]]
-        self.states = [unpack(s.init(), packed) for s, packed in zip(self.schedules, state["states"], strict=True)]
+        self.decisions.load(state["decisions"])
         self.trace.load(state["trace"])
         self.engine.load_state_dict(state["engine"])
 

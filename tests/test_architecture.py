@@ -23,6 +23,7 @@ LEVELS = {
     "tasks": 2,
     "bench.engine": 2,
     "bench.desk": 2,
+    "bench.decide": 2,
     "bench.loop": 3,
     "bench.forecast": 3,
     "bench.evidence": 3,

@@ -17,7 +17,13 @@ import numpy as np
 from bench.evidence.stats import Interval, choose, interval, paired, ranks
 from bench.evidence.study import Study, Try, schedule_of
 
-Word = Literal["best", "identical run", "within noise", "worse", "diverged", "not judged"]
+Fate = Literal["diverged", "failed"]
+Word = Literal["best", "identical run", "within noise", "worse", "not judged"] | Fate
+
+
+def fate(tries: Iterable[Try]) -> Fate:
+    """What to call the loss of some of these tries: failed, if a schedule's error is among the reasons."""
+    return "failed" if any(t.error for t in tries) else "diverged"
 
 
 @dataclass(frozen=True)
@@ -45,7 +51,7 @@ class Score:
 
     @property
     def diverged(self) -> int:
-        """Chosen tries that diverged. One is enough for the strategy to rank last: it has no mean."""
+        """Chosen tries that diverged or failed. One is enough for the strategy to rank last: it has no mean."""
         return sum(t.final is None for t in self.chosen)
 
     @property
@@ -110,7 +116,7 @@ def judge(scores: Mapping[str, Score], direction: str) -> dict[str, Verdict]:
         if best in same:
             return "identical run"
         if scores[s].diverged:
-            return "diverged"
+            return fate(scores[s].chosen)
         if behind is None or behind.half is None:
             return "not judged"
         return "worse" if behind.excludes_zero else "within noise"

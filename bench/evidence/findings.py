@@ -7,6 +7,7 @@ from typing import Any
 
 from bench.evidence import tables
 from bench.evidence.compare import Comparison, Verdict
+from bench.evidence.losses import losses
 from bench.evidence.markup import Facts, Figure, Item, Section, Table
 from bench.evidence.notation import MISSING, listed, number, percent, value
 from bench.evidence.stats import Interval, binomial_half
@@ -83,17 +84,15 @@ def _over(it: Comparison, task: str, other: str | None) -> Item:
 def summary(it: Comparison) -> Iterator[str]:
     """The answer in a few sentences, and how far it goes."""
     tasks = [t for t in it.study.tasks if it.best(t)]
-    over_constant = [t for t in tasks if (s := it.constant(t)) and it.full(t)[s].word in ("worse", "diverged")]
+    over_constant = [
+        t for t in tasks if (s := it.constant(t)) and it.full(t)[s].word in ("worse", "diverged", "failed")
+    ]
     over_second = [t for t in tasks if (s := it.runner_up(t)) and it.full(t)[s].word == "worse"]
     yield (
         f"At the largest budget the best strategy clearly beats constant LR in {len(over_constant)} of {len(tasks)} "
         f"tasks, and its own runner-up in {len(over_second)} of {len(tasks)}."
     )
-    if it.study.missing:
-        yield f"Not finished: {it.study.missing:,} of {it.study.plan['cells']:,} planned cells have no row yet."
-    lost = sum(t.final is None for t in it.study.tries)
-    if lost:
-        yield f"{lost:,} of {len(it.study.tries):,} cells diverged; a strategy that lost a chosen seed ranks last."
+    yield from losses(it.study)
     yield from baselines(it)
     yield (
         "A beats B only if the mean of their differences, paired by seed, exceeds half of its 95 % t interval. "
@@ -181,7 +180,9 @@ def facts(it: Comparison, task: str) -> Iterator[tuple[str, str]]:
     grid |= {"peak LRs each": it.study.peak_lrs(task), "seeds": len(its["seeds"])}
     yield "metric", f"{its['metric']} ({its['direction']}) on test; choices on control"
     yield "grid", ", ".join(f"{count} {name}" for name, count in grid.items())
-    yield "cells recorded", f"{len(tries):,}, of which {sum(t.final is None for t in tries):,} diverged"
+    failed = sum(t.error is not None for t in tries)
+    lost = f"{sum(t.final is None for t in tries) - failed:,} diverged" + f" and {failed:,} failed" * bool(failed)
+    yield "cells recorded", f"{len(tries):,}, of which {lost}"
     yield "budgets", ", ".join(percent(b) for b in it.study.budgets(task)) + f" of {its['epochs']:g} epochs"
     yield "updates per epoch", f"{its['epoch_steps']:,} of {its['batch_size']:,} examples"
     yield "peak LRs", ", ".join(f"{lr:g}" for lr in its["peak_lrs"])

@@ -11,12 +11,15 @@ from bench.contract import InputError
 
 Payload = Mapping[str, Any]
 
+KINDS = ("plan", "attempt", "cell", "cohort", "failure")
+"""Kinds of rows that a study is made of."""
+
 SEPARATOR = " with "
 """Between schedule and optimizer or averaging in a strategy's name, where a task was run with several of them."""
 
 
 class Try(NamedTuple):
-    """One recorded cell. Values are of the task's headline metric; `final` is None when the run diverged."""
+    """One recorded cell. Values are of the task's headline metric; `final` is None when the run diverged or failed."""
 
     task: str
     strategy: str
@@ -32,6 +35,7 @@ class Try(NamedTuple):
     best_epoch: float | None = None
     recalibrated: float | None = None  # final test after BatchNorm statistics are computed anew
     plain: bool = True  # the task's first optimizer, and no averaging
+    error: str | None = None  # of a cell whose schedule failed
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,7 @@ class Study:
     tries: tuple[Try, ...]
     cohorts: tuple[Payload, ...]
     attempts: tuple[Payload, ...]
+    failures: tuple[Payload, ...] = ()  # of cohorts that are not done: the last one of each
 
     @classmethod
     def of(cls, rows: Iterable[Mapping[str, Any]]) -> Study:
@@ -62,7 +67,11 @@ class Study:
         task, strategy = _places(plan["tasks"]), _order(plan)
         tries.sort(key=lambda t: (task[t.task], strategy(t.strategy), t.budget, t.peak_lr, t.seed))
         attempts = sorted(kinds.get("attempt", []), key=lambda a: str(a.get("time")))
-        return cls(plan, tuple(tries), tuple(kinds.get("cohort", [])), tuple(attempts))
+        cohorts = kinds.get("cohort", [])
+        failures = {it["cohort"]: it for it in kinds.get("failure", [])}
+        for cohort in cohorts:
+            failures.pop(cohort["cohort"], None)
+        return cls(plan, tuple(tries), tuple(cohorts), tuple(attempts), tuple(failures.values()))
 
     @property
     def tasks(self) -> Mapping[str, Payload]:
@@ -145,7 +154,7 @@ def _try(cell: Payload, strategy: str, task: Payload) -> Try:
     ride = (cell["cohort"], cell["segment"], cell["total"], averaging)
     settings = (cell["budget"], cell["peak_lr"], cell["seed"], cell["total"], cell["epochs"])
     plain = averaging == "none" and cell["optimizer"] == task["optimizer"]
-    it = Try(cell["task"], strategy, *settings, ride, plain=plain)
+    it = Try(cell["task"], strategy, *settings, ride, plain=plain, error=cell.get("error"))
     if cell["status"] != "done":
         return it
     anew, best = cell["recalibrated"], cell["best"]

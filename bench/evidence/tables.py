@@ -7,7 +7,7 @@ import io
 import re
 from collections.abc import Iterable, Sequence
 
-from bench.evidence.compare import Comparison, Panel, Score, Verdict
+from bench.evidence.compare import Comparison, Panel, Score, Verdict, fate
 from bench.evidence.markup import Item, Mark, Table
 from bench.evidence.notation import MISSING, percent, value
 
@@ -20,7 +20,13 @@ SIGNS = {
 }
 """Signs beside a value, and what they say."""
 
-LOOK: dict[str, Mark] = {"best": "best", "identical run": "best", "within noise": "noise", "diverged": "bad"}
+LOOK: dict[str, Mark] = {
+    "best": "best",
+    "identical run": "best",
+    "within noise": "noise",
+    "diverged": "bad",
+    "failed": "bad",
+}
 
 
 # ------------------------------------------------------------------------------------------------ per task
@@ -69,8 +75,8 @@ def _result(it: Comparison, task: str, budget: float, strategy: str) -> Item:
 
 
 def outcome(score: Score) -> str:
-    """Final value of a score, or how many of its seeds diverged."""
-    return f"diverged {score.diverged}/{len(score.chosen)}" if score.diverged else value(score.final)
+    """Final value of a score, or how many of its seeds diverged or failed."""
+    return f"{fate(score.chosen)} {score.diverged}/{len(score.chosen)}" if score.diverged else value(score.final)
 
 
 def _signs(it: Comparison, task: str, verdict: Verdict) -> str:
@@ -129,14 +135,15 @@ def sensitivity(it: Comparison, task: str) -> Table:
 
 def _at_peak(score: Score, peak_lr: float) -> str:
     mean, diverged, tries = score.at_peak(peak_lr)
-    return f"diverged {diverged}/{tries}" if diverged else value(mean)
+    lost = fate(t for t in score.tries if t.peak_lr == peak_lr)
+    return f"{lost} {diverged}/{tries}" if diverged else value(mean)
 
 
 def cost_of_worst(score: Score) -> str:
     """Distance between the means at the best and the worst peak LR."""
     seen = [score.at_peak(lr) for lr in score.peak_lrs]
     if any(diverged for _, diverged, _ in seen):
-        return "diverges"
+        return "fails" if fate(score.tries) == "failed" else "diverges"
     means = [mean.mean for mean, _, _ in seen if mean]
     return f"{max(means) - min(means):.2g}" if len(means) > 1 else MISSING
 

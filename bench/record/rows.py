@@ -69,6 +69,11 @@ def diverged(first_bad_step: int) -> dict[str, Any]:
     return {"status": "diverged", "first_bad_step": first_bad_step}
 
 
+def failed(step: int, error: str) -> dict[str, Any]:
+    """The results in the row of a cell whose schedule raised an error, or gave no factor, at an update."""
+    return {"status": "failed", "failed_step": step, "error": error}
+
+
 def cohort(it: Cohort, looks: int, moves: int, segments: int) -> dict[str, Any]:
     """The row that says that all cells of a cohort are done, and what it took."""
     return {

@@ -13,7 +13,7 @@ from bench.evidence import findings, markup, report
 from bench.evidence.compare import Comparison
 from bench.evidence.notation import number
 from bench.evidence.study import Study
-from tests.evidence.rows import PEAKS, ledger, task
+from tests.evidence.rows import PEAKS, ledger, row, task
 
 FEW = ("constant", "step", "cosine")
 NASTY = "x_{}$1&<b>|'\"`*_#%~^\\\\[y](z)\n!"
@@ -135,6 +135,33 @@ def test_everything_diverged_is_reported(tmp_path):
     assert "diverged 3/3" in text
     assert "18 of 18 cells diverged" in text
     assert "18 of 18 cells diverged" in shown(rows)
+
+
+def test_cells_whose_schedule_failed_rank_last_and_are_named():
+    failed = {"status": "failed", "failed_step": 7, "error": "ValueError: no"}
+    rows = ledger({"digits": task(("cosine", "wsd", "linear"), (1.0,))})
+    for it in rows:
+        if it["kind"] == "cell" and it["payload"]["schedule"] == "wsd":
+            place = {k: v for k, v in it["payload"].items() if k not in ("final", "best", "control", "recalibrated")}
+            it["payload"] = place | failed
+    text = shown(rows)
+    assert "9 cells of wsd failed, and rank as if they had diverged (ValueError: no)." in text
+    assert "failed3/3" in text  # a terminal has no room for the space
+    assert "diverged; a strategy" not in text
+    it = Comparison(Study.of(rows))
+    assert it.standing("digits")[-1] == "wsd"
+    assert it.full("digits")["wsd"].word == "failed"
+
+
+def test_cohorts_that_failed_are_named_until_they_are_done():
+    rows = ledger({"digits": task(FEW)}, keep=lambda cell: cell["seed"])
+    failure = {"cohort": "cohort00", "task": "digits", "seed": 0, "error": "OSError: gone", "cells": 36}
+    older = row("failure", "cohort00", failure | {"error": "OSError: another"})
+    rows += [older, row("failure", "cohort00/2", failure)]
+    done = [it for it in rows if it["kind"] == "cohort" and it["key"] == "cohort00"]
+    assert "Failed" not in shown(rows)
+    undone = [it for it in rows if it not in done]
+    assert "Failed, so that 36 of these cells are missing: digits, seed 0 (OSError: gone)." in shown(undone)
 
 
 def test_one_seed_one_budget_one_peak_lr_are_reported(tmp_path):
