@@ -56,6 +56,22 @@ def at_once(ended):
     return max(sum(it["StartTime"] <= start < it["EndTime"] for it in ended) for start in starts)
 
 
+def test_two_arrays_at_once_in_one_directory_share_the_work(cluster, reference):
+    suite, whole = reference
+    out = suite.parent / "both"
+    for _ in range(2):
+        glideslope(cluster, "submit", suite, "--out", out, "--array", 4, "--max-parallel", 2)
+    cluster.finish(600)
+    told = [[f.read_text() for f in (out / "slurm" / name).glob("array-*.log")] for name in ("001", "002")]
+    done = [sum(text.count(": done;") for text in texts) for texts in told]
+    assert sum(done) == 24, logs(out)  # no cohort was trained twice
+    assert min(done) > 0
+    assert any(": elsewhere;" in text for texts in told for text in texts)
+    assert payloads(out) == payloads(whole)
+    assert traces(out) == traces(whole)
+    assert count_lines(out) == count_lines(whole)
+
+
 def test_status_says_what_the_queue_holds(cluster, reference):
     suite, _ = reference
     out = suite.parent / "held"
