@@ -6,7 +6,8 @@ time, and left behind it is waited for until its lease expires.
 
 A claim is a file `claims/COHORT.N`, and the highest N counts. To take over an expired claim is to create N + 1, which
 one of several takers can. The holder touches its file; one who finds it gone, or a higher one beside it, has lost the
-cohort and writes nothing more for it. Of a holder on this machine it is known at once whether its process has ended.
+cohort and writes nothing more for it. Of a holder on this machine it is known at once whether its process has ended; so
+it is of one of an earlier run of this SLURM job, for a job that was requeued runs once at a time.
 
 Assumed of the file system (NFS from version 3 on keeps it, whatever its lock service does):
 
@@ -23,8 +24,10 @@ import os
 import secrets
 import socket
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from bench.record.machine import machine, started
 
@@ -46,7 +49,7 @@ class Holder:
     process: int
     age: float  # seconds since it was renewed
     seconds: float  # the length of its lease
-    ended: bool  # its process ran on this machine and is no more
+    ended: bool  # its process ran on this machine and is no more, or in this job before it was requeued
 
     @property
     def standing(self) -> bool:
@@ -166,7 +169,8 @@ def _holder(folder: Path, cohort: str, number: int, now: float) -> Holder | None
         process=said.get("process", 0),
         age=now - touched,
         seconds=said.get("seconds", LEASE),
-        ended=said.get("machine") == machine() and started(said["process"]) != said["started"],
+        ended=(said.get("machine") == machine() and started(said["process"]) != said["started"])
+        or _requeued_since(said.get("job")),
     )
 
 
@@ -188,4 +192,19 @@ def _this_process() -> dict[str, object]:
         "process": process,
         "started": started(process),
         "machine": machine(),
+        "job": _job(),
     }
+
+
+def _job() -> tuple[str, int] | None:
+    """The SLURM job that this process is of, and how often it was requeued."""
+    said = os.environ
+    if "SLURM_JOB_ID" not in said:
+        return None
+    return f"{said.get('SLURM_CLUSTER_NAME', '')} {said['SLURM_JOB_ID']}", int(said.get("SLURM_RESTART_COUNT", 0))
+
+
+def _requeued_since(job: Sequence[Any] | None) -> bool:
+    """Whether a holder's job is ours, and was requeued since."""
+    ours = _job()
+    return job is not None and ours is not None and job[0] == ours[0] and job[1] < ours[1]

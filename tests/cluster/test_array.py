@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from tests.cluster import faults
 from tests.runs import ROOT, count_lines, launch, payloads, traces
 
 pytestmark = pytest.mark.cluster
@@ -98,17 +99,19 @@ def test_the_scripts_for_use_by_hand_make_the_whole(cluster, reference, tmp_path
     assert (out / "report.html").read_bytes() == (tmp_path / "one" / "report.html").read_bytes()
 
 
-def test_a_cohort_on_two_nodes_equals_two_processes_on_one(cluster, reference, tmp_path):
+def test_a_cohort_on_two_nodes_equals_two_processes_on_one_also_when_warned(cluster, reference, tmp_path):
     suite, _ = reference
     out = tmp_path / "two nodes"
-    few = ("--tasks", "linreg", "--seeds", "1", "--data-parallel")
+    few = ("--tasks", "linreg", "--seeds", "1", "--budgets", "4", "--data-parallel", "--snapshot-seconds", "0.2")
     torchrun = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
     launch(suite, "--out", tmp_path / "one", *few, launcher=torchrun, OMP_NUM_THREADS="1")
     loopback = {"GLOO_SOCKET_IFNAME": "lo"}
     glideslope(cluster, "submit", suite, "--out", out, *few, "--nodes", 2, "--array", 1, **loopback)
+    faults.Range(cluster, out).fire(faults.warning)
     cluster.finish(300)
-    nodes = [it["NodeList"] for it in cluster.ended() if it.get("ArrayJobId") == jobs(out)[0]]
-    assert nodes == ["n[1-2]"], logs(out)
+    ended = [it for it in cluster.ended() if it.get("ArrayJobId") == jobs(out)[0]]
+    assert [it["JobState"] for it in ended] == ["PENDING", "COMPLETED"], logs(out)  # requeued once
+    assert {it["NodeList"] for it in ended} == {"n[1-2]"}
     assert payloads(out) == payloads(tmp_path / "one"), logs(out)
     assert traces(out) == traces(tmp_path / "one")
 
