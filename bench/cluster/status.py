@@ -17,8 +17,8 @@ from bench import assignment
 from bench.assignment import Load
 from bench.cluster import queue
 from bench.contract import InputError
-from bench.record import claims, ledger
-from bench.record.lines import Row
+from bench.record import claims
+from bench.record.lines import Reader, Row, parts, row_of
 
 KINDS = ("plan", "attempt", "cohort", "cell", "failure")
 """Rows that a standing is made of."""
@@ -32,17 +32,19 @@ class Standing:
 
     plan: Mapping[str, Any]
     done: dict[str, str] = field(default_factory=dict)  # cohort -> the attempt that finished it
-    cells: int = 0  # with a row
-    diverged: int = 0
+    cells: set[str] = field(default_factory=set)  # ids of those with a row
+    diverged: set[str] = field(default_factory=set)
     begun: dict[str, float] = field(default_factory=dict)  # attempt -> when, in seconds since 1970
-    errors: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))  # cohort -> one line a failure
+    errors: dict[str, dict[str, str]] = field(default_factory=lambda: defaultdict(dict))  # cohort -> failure -> a line
     attempts: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))  # cohort -> those with rows of it
     running: dict[str, claims.Holder] = field(default_factory=dict)
 
     @property
     def failed(self) -> dict[str, str]:
         """Cohorts that failed, and are neither done nor tried again now: the last error of each."""
-        return {c: said[-1] for c, said in self.errors.items() if c not in self.done and c not in self.running}
+        return {
+            c: [*said.values()][-1] for c, said in self.errors.items() if c not in self.done and c not in self.running
+        }
 
     @property
     def retried(self) -> int:
@@ -58,29 +60,29 @@ class Standing:
 
 
 def of(rows: Iterable[Row], holders: Mapping[str, claims.Holder]) -> Standing:
-    """What rows and claims say.
+    """What rows of KINDS and claims say; a row may come twice.
 
     Raises:
         InputError: the rows hold no plan.
     """
-    rows = list(rows)
-    plan = next((row["payload"] for row in rows if row["kind"] == "plan"), None)
-    if plan is None:
-        raise InputError("the ledger holds no plan: its run has not begun")
-    it = Standing(plan)
+    it = Standing({})
     for row in rows:
-        kind, payload, attempt = row["kind"], row["payload"], row.get("attempt", "")
-        if kind == "cohort":
-            it.done[row["key"]] = attempt
-        elif kind == "cell":
-            it.cells += 1
-            it.diverged += payload["status"] == "diverged"
-        elif kind == "failure":
-            it.errors[payload["cohort"]].append(f"{payload['task']} seed {payload['seed']}: {payload['error']}")
+        kind, key, payload, attempt = row["kind"], row["key"], row["payload"], row.get("attempt", "")
+        if kind == "plan":
+            it.plan = payload
         elif kind == "attempt":
-            it.begun[row["key"]] = calendar.timegm(time.strptime(payload["time"], "%Y-%m-%dT%H:%M:%SZ"))
-        if kind in ("cohort", "cell"):
+            it.begun[key] = calendar.timegm(time.strptime(payload["time"], "%Y-%m-%dT%H:%M:%SZ"))
+        elif kind == "failure":
+            it.errors[payload["cohort"]][key] = f"{payload['task']} seed {payload['seed']}: {payload['error']}"
+        else:
             it.attempts[payload["cohort"]].add(attempt)
+            if kind == "cohort":
+                it.done[key] = attempt
+            else:
+                it.cells.add(key)
+                it.diverged |= {key} if payload["status"] == "diverged" else set()
+    if not it.plan:
+        raise InputError("the ledger holds no plan: its run has not begun")
     it.running = {cohort: holder for cohort, holder in holders.items() if cohort not in it.done}
     return it
 
@@ -117,7 +119,9 @@ def show(directory: Path, console: Console) -> int:
         InputError: no ledger is there, or none with a plan.
     """
     notes: list[str] = []
-    it = of(ledger.read(directory, notes, KINDS), claims.standing(directory))
+    if not parts(directory):
+        raise InputError(f"{directory} holds no ledger: give the --out directory of a run")
+    it = of(Reader(directory, row_of(KINDS), notes).new(), claims.standing(directory))
     loads = {load.id: load for file in _submissions(directory) for share in assignment.read(file)[1] for load in share}
     ended = {path.stem: path.stat().st_mtime for path in (directory / "traces").glob("*.npz")}
     lines = [*text(it, loads, seconds_left(it, loads, ended)), *slurm(directory), *(f"note: {n}" for n in notes)]
@@ -130,10 +134,10 @@ def text(it: Standing, loads: Mapping[str, Load], left: float | None) -> list[st
     """A standing in lines."""
     plan = it.plan
     lines = [
-        f"Suite {plan['suite']}: {len(it.done):,} of {plan['cohorts']:,} cohorts done, {it.cells:,} of "
+        f"Suite {plan['suite']}: {len(it.done):,} of {plan['cohorts']:,} cohorts done, {len(it.cells):,} of "
         f"{plan['cells']:,} cells",
         f"  running {len(it.running):,}, waiting {it.waiting:,}, failed {len(it.failed):,}, retried {it.retried:,} "
-        f"cohorts; diverged {it.diverged:,} cells",
+        f"cohorts; diverged {len(it.diverged):,} cells",
     ]
     if len(it.done) < plan["cohorts"]:
         lines.append(f"  {_time(left, len(it.running))}")
