@@ -44,7 +44,6 @@ class Range:
         found = []
 
         def look():
-            self.cluster.hurry()
             queue = self.cluster.queue()
             for pid, environment in self.cluster.processes(SLURM_ARRAY_JOB_ID=self.array).items():
                 task = int(environment["SLURM_ARRAY_TASK_ID"])

@@ -132,21 +132,9 @@ class Cluster:
         lines = file.read_text().splitlines() if file.exists() else []
         return [dict(word.partition("=")[::2] for word in line.split()) for line in lines]
 
-    def hurry(self):
-        """Start what was requeued: it waits for its old credential to expire."""
-        for line in self.call("squeue", "-h", "-r", "-t", "PENDING", "-o", "%i %r", check=False).splitlines():
-            job, reason = line.split(maxsplit=1)
-            if reason == "BeginTime":
-                self.call("scontrol", "update", f"jobid={job}", "StartTime=now", check=False)
-
     def finish(self, seconds):
-        """Wait until the queue is empty."""
-
-        def empty():
-            self.hurry()
-            return not self.queue()
-
-        await_(empty, seconds)
+        """Wait until the queue is empty. What was requeued waits for its old credential to expire, about 6 s here."""
+        await_(lambda: not self.queue(), seconds)
 
     def processes(self, **variables):
         """Python processes of jobs, of those whose environment has these values: {pid: environment}."""

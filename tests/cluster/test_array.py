@@ -47,7 +47,7 @@ def test_24_array_tasks_on_two_nodes_equal_one_process(cluster, reference):
     assert payloads(out) == payloads(whole)
     assert traces(out) == traces(whole)
     assert count_lines(out) == count_lines(whole)
-    assert (out / "report.html").read_bytes() == (whole / "report.html").read_bytes()
+    assert (out / "table.csv").read_bytes() == (whole / "table.csv").read_bytes()
     assert "24 of 24 cohorts done, 192 of 192 cells" in (out / "slurm/001/report.log").read_text()
 
 
@@ -96,7 +96,7 @@ def test_the_scripts_for_use_by_hand_make_the_whole(cluster, reference, tmp_path
     cluster.call("sbatch", *words, after, "SLURM/report.sbatch", str(out))
     cluster.finish(300)
     assert payloads(out) == payloads(tmp_path / "one")
-    assert (out / "report.html").read_bytes() == (tmp_path / "one" / "report.html").read_bytes()
+    assert (out / "table.csv").read_bytes() == (tmp_path / "one" / "table.csv").read_bytes()
 
 
 def test_a_cohort_on_two_nodes_equals_two_processes_on_one_also_when_warned(cluster, reference, tmp_path):
