@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 from bench.assignment import Assigned
 from bench.cluster import command
 from bench.contract import InputError
+from bench.record import disk
 
 if TYPE_CHECKING:
     from bench.order import Order
@@ -239,6 +240,11 @@ def guarded(args: argparse.Namespace) -> int:
         if os.environ.get("RANK", "0") == "0":  # all processes find the same
             print(f"glideslope: {error}", file=sys.stderr)
         return BAD_INPUT
+    except (OSError, disk.FullError) as error:
+        if not disk.full(error):
+            raise
+        print(f"glideslope: no room on the disk ({error}); free some, and the same command continues", file=sys.stderr)
+        return 1
 
 
 if __name__ == "__main__":
