@@ -135,10 +135,11 @@ def report(args: argparse.Namespace) -> int:
     from rich.console import Console
 
     from bench.evidence import report as page
+    from bench.evidence.study import KINDS
     from bench.record import ledger
 
     console, notes = Console(), list[str]()
-    rows = ledger.read(args.directory, notes)
+    rows = ledger.read(args.directory, notes, KINDS)
     path = page.write(args.directory, rows)
     page.show(rows, console)
     for note in notes:
