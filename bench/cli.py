@@ -193,9 +193,7 @@ def conform(args: argparse.Namespace) -> int:
 
 def parser() -> Parser:
     """The whole command line."""
-    top = Parser(
-        prog="glideslope", description="Which learning-rate decay ends best, by how much, and how sure are we?"
-    )
+    top = Parser("glideslope", description="Which learning-rate decay ends best, by how much, and how sure are we?")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     it = commands.add_parser("run", help="train a suite and compare; the same command continues")
     run_arguments(it)
