@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 from bench.assignment import Assigned
 from bench.cluster import command
 from bench.contract import InputError
+from bench.record import disk
 
 if TYPE_CHECKING:
     from bench.order import Order
@@ -134,10 +135,11 @@ def report(args: argparse.Namespace) -> int:
     from rich.console import Console
 
     from bench.evidence import report as page
+    from bench.evidence.study import KINDS
     from bench.record import ledger
 
     console, notes = Console(), list[str]()
-    rows = ledger.read(args.directory, notes)
+    rows = ledger.read(args.directory, notes, KINDS)
     path = page.write(args.directory, rows)
     page.show(rows, console)
     for note in notes:
@@ -191,9 +193,7 @@ def conform(args: argparse.Namespace) -> int:
 
 def parser() -> Parser:
     """The whole command line."""
-    top = Parser(
-        prog="glideslope", description="Which learning-rate decay ends best, by how much, and how sure are we?"
-    )
+    top = Parser("glideslope", description="Which learning-rate decay ends best, by how much, and how sure are we?")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     it = commands.add_parser("run", help="train a suite and compare; the same command continues")
     run_arguments(it)
@@ -239,6 +239,11 @@ def guarded(args: argparse.Namespace) -> int:
         if os.environ.get("RANK", "0") == "0":  # all processes find the same
             print(f"glideslope: {error}", file=sys.stderr)
         return BAD_INPUT
+    except (OSError, disk.FullError) as error:
+        if not disk.full(error):
+            raise
+        print(f"glideslope: no room on the disk ({error}); free some, and the same command continues", file=sys.stderr)
+        return 1
 
 
 if __name__ == "__main__":

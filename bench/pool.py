@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from bench.contract import Cohort
+from bench.record import disk
 from bench.record.ledger import Ledger
 from bench.record.preempt import Flag
 from bench.record.rows import explain
@@ -120,6 +121,8 @@ def _one(cohort: Cohort, site: Site, ledger: Ledger | None, flag: Flag, board: B
     try:
         how = train(cohort, site, ledger, flag, lambda *news: board.news(cohort, *news))
     except Exception as error:  # one cohort's failure stays its own
+        if disk.full(error):
+            raise
         outcome.failures[cohort.id] = f"{cohort.task} seed {cohort.seed}: {explain(error)}"
         return "failed"
     outcome.stopped = how == "stopped"
@@ -137,9 +140,14 @@ class Pool:
         self.busy: dict[Connection, tuple[BaseProcess, Cohort | None]] = {}
         self.workers = workers
         self.outcome = Outcome()
+        self.full = ""  # what there was no room for
 
     def run(self) -> Outcome:
-        """Train all cohorts; returns when every worker has ended."""
+        """Train all cohorts; returns when every worker has ended.
+
+        Raises:
+            FullError: there is no room on the disk.
+        """
         with self.board.bar, _environment(ALLOCATOR):
             for _ in range(min(self.workers, len(self.waiting))):
                 self._hire()
@@ -149,6 +157,8 @@ class Pool:
                 for pipe in wait(list(self.busy), timeout=0.2):
                     assert isinstance(pipe, Connection)
                     self._hear(pipe)
+        if self.full:
+            raise disk.FullError(self.full)
         return self.outcome
 
     def _hire(self) -> None:
@@ -185,6 +195,10 @@ class Pool:
             self.outcome.notes += news[0]
         elif cohort is None:
             raise RuntimeError(f"a worker told {kind!r} without a cohort")
+        elif kind == "full":
+            self.full, self.busy[pipe] = news[0], (self.busy[pipe][0], None)
+            self.board.end(cohort, "no room on the disk")
+            self._stop()
         elif kind == "progress":
             self.board.news(cohort, *news)
         else:

@@ -11,7 +11,7 @@ from rich.console import Console
 from bench import pool
 from bench.contract import Cohort
 from bench.desk import leftovers, tidy
-from bench.evidence import report
+from bench.evidence import report, study
 from bench.opening import KINDS, opened
 from bench.order import Order, Prepared, prepare
 from bench.plan import Plan
@@ -53,7 +53,7 @@ class Session:
         accelerator = world.accelerator() if order.data_parallel else None
         self.site = Site(self.directory, prepared.plan.id, world.device, cadence=order.cadence, accelerator=accelerator)
         self.main = world.rank == 0
-        self.reader = Reader(self.directory, row_of(KINDS))
+        self.reader = Reader(self.directory, row_of(KINDS), settled=True)  # what is done may be tidied
         self.done: set[str] = set()  # ids of cohorts
 
     def run(self) -> int:
@@ -143,7 +143,7 @@ class Session:
 
     def report(self, changed: bool) -> Path:
         """Bring the report up to date, print the comparison, and return the page's path."""
-        rows, page = ledger.read(self.directory), self.directory / "report.html"
+        rows, page = ledger.read(self.directory, kinds=study.KINDS), self.directory / "report.html"
         if changed or not page.exists():
             page = report.write(self.directory, rows)
         report.show(rows, self.console)

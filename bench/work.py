@@ -15,7 +15,7 @@ import tasks
 from bench.contract import Cohort, Engine, Task
 from bench.desk import GO, SAVE, STOP, Desk
 from bench.loop import Training
-from bench.record import attempt, claims, rows
+from bench.record import attempt, claims, disk, rows
 from bench.record.ledger import Ledger
 from bench.record.preempt import Flag
 from bench.record.rows import explain
@@ -60,7 +60,7 @@ def train(cohort: Cohort, site: Site, ledger: Ledger | None, flag: Flag, told: C
     except Exception as error:
         if claim is not None and not claim.held:  # who took the cohort over may have tidied what this one counted on
             return "elsewhere"
-        if ledger is not None:
+        if ledger is not None and not disk.full(error):
             fail(ledger, cohort, explain(error))
         raise
     finally:
@@ -163,7 +163,8 @@ def _strictest(accelerator: Any, answer: int) -> int:
 def worker(pipe: Connection, site: Site) -> None:
     """Train the cohorts that come through the pipe, one at a time, until None comes.
 
-    Tells ("progress", cell-steps, cells), ("done",), ("stopped",), ("elsewhere",) or ("failed", reason).
+    Tells ("progress", cell-steps, cells), ("done",), ("stopped",), ("elsewhere",), ("failed", reason), or
+    ("full", reason) and ends: no other cohort would find room on the disk.
     """
     flag = Flag().install()
     ledger = site.ledger()
@@ -173,6 +174,8 @@ def worker(pipe: Connection, site: Site) -> None:
         except (BrokenPipeError, EOFError):
             return
         except Exception as error:  # one cohort's failure is recorded and told, and stays its own
-            pipe.send(("failed", explain(error)))
+            pipe.send(("full" if disk.full(error) else "failed", explain(error)))
+            if disk.full(error):
+                return
     ledger.close()
     pipe.send(("notes", ledger.notes))

@@ -13,6 +13,7 @@ from bench.evidence import markup
 from bench.evidence.compare import Comparison
 from bench.evidence.notation import percent
 from bench.evidence.study import schedule_of
+from bench.record import disk
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -57,9 +58,10 @@ def draw(it: Comparison, folder: Path) -> dict[str, markup.Figure]:
 
 def save(figure: Figure, folder: Path, name: str, caption: str) -> markup.Figure:
     """Write a figure as SVG and PDF: the same bytes whenever it is the same."""
-    figure.savefig(folder / f"{name}.svg", metadata={"Date": None, "Creator": None})
+    svg, pdf = {"Date": None, "Creator": None}, {"CreationDate": None, "Creator": None, "Producer": None}
+    disk.write(folder / f"{name}.svg", lambda file: figure.savefig(file, format="svg", metadata=svg))
     figure.set_layout_engine("none")  # laid out once, saved twice
-    figure.savefig(folder / f"{name}.pdf", metadata={"CreationDate": None, "Creator": None, "Producer": None})
+    disk.write(folder / f"{name}.pdf", lambda file: figure.savefig(file, format="pdf", metadata=pdf))
     return markup.Figure(name, caption)
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from bench.evidence import findings, markup, tables
 from bench.evidence.compare import Comparison
 from bench.evidence.study import Study
+from bench.record import disk
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -27,8 +29,9 @@ def write(directory: Path, rows: Rows) -> Path:
     from bench.evidence import page, plots  # matplotlib takes a while to import
 
     it = Comparison(Study.of(rows))
-    folder = directory / "figures"
+    made, folder = directory / "report.html", directory / "figures"
     folder.mkdir(parents=True, exist_ok=True)
+    made.unlink(missing_ok=True)  # and written last: where it is, all of the report is
     for old in [*folder.glob("*.svg"), *folder.glob("*.pdf")]:
         old.unlink()
     document = findings.document(it, plots.draw(it, folder))
@@ -39,8 +42,12 @@ def write(directory: Path, rows: Rows) -> Path:
         "report.html": page.html(document, folder),
     }
     for name, text in files.items():
-        (directory / name).write_text(text, encoding="utf-8", newline="\n")
-    return directory / "report.html"
+        disk.write(directory / name, partial(_put, text))
+    return made
+
+
+def _put(text: str, file: IO[bytes]) -> None:
+    file.write(text.encode())
 
 
 def show(rows: Rows, console: Console) -> None:

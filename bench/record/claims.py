@@ -19,6 +19,7 @@ Assumed of the file system (NFS from version 3 on keeps it, whatever its lock se
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
@@ -181,8 +182,11 @@ def _now(folder: Path) -> float:
         with path.open("wb") as file:
             os.utime(path)
             return os.fstat(file.fileno()).st_mtime
+    except OSError:  # one who may only look has no better clock than its own
+        return time.time()
     finally:
-        path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
 
 
 def _this_process() -> dict[str, object]:

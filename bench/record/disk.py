@@ -1,12 +1,36 @@
-"""What it takes for a file to be there after a crash, whole."""
+"""What it takes for a file to be there after a crash, whole; and what to say when there is no room for it."""
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import secrets
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
+
+
+class FullError(Exception):
+    """There is no room on the disk. Nothing that was recorded is lost, and the same command continues."""
+
+
+def full(error: BaseException) -> bool:
+    """Whether there was no room on the disk, or none left of a quota."""
+    return isinstance(error, FullError) or (isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT))
+
+
+class _File(io.FileIO):
+    """Remembers why a write failed: who writes through layers of others may hear of something else."""
+
+    error: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        try:
+            return super().write(data)
+        except OSError as error:
+            self.error = error
+            raise
 
 
 def folder(path: Path) -> None:
@@ -31,14 +55,17 @@ def write(path: Path, fill: Callable[[IO[bytes]], object]) -> None:
     """Write a file atomically: aside, under a name that no other process has, to the disk, then over the old one."""
     folder(path.parent)
     aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    raw = _File(aside, "w")
     try:
-        with aside.open("wb") as file:
+        with io.BufferedWriter(raw) as file:
             fill(file)
             file.flush()
             os.fsync(file.fileno())
         aside.replace(path)
     except BaseException:
         aside.unlink(missing_ok=True)
+        if raw.error is not None:
+            raise raw.error from None
         raise
     settle(path.parent)
 

@@ -25,7 +25,7 @@ from bench.record.lines import Reader, Row, parts
 from bench.record.machine import machine
 
 LINE = re.compile(
-    rf'{re.escape(lines.HEAD)}(\w+)","key":"([^"\\]*)","attempt":"(\w*)","payload":(\{{.*\}})\}}\n'.encode()
+    rf'{re.escape(lines.HEAD)}(\w+)","key":"([^"\\]*)","attempt":"(\w*)","payload":(\{{[^\0]*\}})\}}\n'.encode()
 )
 """A line as it is written here, but for keys that JSON escapes."""
 
@@ -108,6 +108,8 @@ class Ledger:
             disk.folder(directory / "ledger")
             self._part, self._file = self._claim(directory / "ledger")
         except OSError as error:
+            if disk.full(error):
+                raise
             raise InputError(f"cannot write to {directory}: {error.strerror or error}") from None
         self._prints: dict[str, str | None] = {self._name: self._attempt.get("fingerprint")}
         self._seen: dict[str, dict[tuple[str, str], tuple[int, str | None]]] = {}  # by cohort of eval rows, else ""

@@ -1,0 +1,80 @@
+"""A file system that is really full, at many sizes: one line, exit code 1, nothing torn; with room, it continues."""
+
+import os
+import subprocess
+
+import pytest
+
+from bench.record import ledger, snapshot, trace
+from tests.runs import count_lines, launch, payloads, traces
+
+pytestmark = [
+    pytest.mark.faults,
+    pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a file system of a few kB"),
+]
+
+SUITE = """
+from bench.plan import Grid, Suite
+
+
+def suite():
+    some = ("constant", "cosine", "plateau(patience=1)")
+    return Suite("full", (
+        Grid(task="digits", schedules=some, budgets=(0.05, 0.1), peak_lrs=(0.03, 0.1), seeds=2),
+        Grid(task="quadratic", schedules=some, budgets=(0.1,), seeds=2),
+    ))
+"""
+SHARES = (0.003, 0.01, 0.03, 0.1, 0.3, 0.8)  # of what the run takes; at the last ones the report finds no room
+
+
+@pytest.fixture(scope="module")
+def roomy(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("roomy")
+    (folder / "full.py").write_text(SUITE)
+    launch(folder / "full.py", "--out", folder / "out", "--workers", 1)
+    return folder
+
+
+@pytest.fixture
+def small(tmp_path):
+    """A file system of so many kB; called again, it grows to that."""
+
+    def small(size):
+        again = ["-o", f"remount,size={size}k"] if tmp_path.is_mount() else ["-t", "tmpfs", "-o", f"size={size}k"]
+        subprocess.run(["mount", *again, "none", tmp_path], check=True)
+        return tmp_path
+
+    yield small
+    if tmp_path.is_mount():
+        subprocess.run(["umount", tmp_path], check=True)
+
+
+def torn(out):
+    """Whatever cannot be read back."""
+    if ledger.parts(out):
+        ledger.read(out)
+    for path in (out / "snapshots").glob("*"):
+        snapshot.load(path)
+    for path in (out / "traces").rglob("*"):
+        if path.is_file():
+            trace.read(path)
+
+
+@pytest.mark.parametrize(("share", "workers"), [*((share, 1) for share in SHARES), (0.03, 2)])
+def test_a_run_that_finds_no_room_says_so_and_continues_when_there_is(roomy, small, share, workers):
+    taken = sum(path.stat().st_size for path in (roomy / "out").rglob("*") if path.is_file())
+    out = small(max(4, int(share * taken / 1000)))
+    run = (roomy / "full.py", "--out", out, "--workers", workers)
+    done = launch(*run, "--snapshot-seconds", 0, check=False)
+    assert done.returncode == 1, done.stdout + done.stderr
+    (line,) = done.stderr.strip().splitlines()
+    assert "no room on the disk" in line
+    assert not (out / "report.html").exists()
+    torn(out)
+    small(64_000)
+    launch(*run)
+    assert payloads(out) == payloads(roomy / "out")
+    assert traces(out) == traces(roomy / "out")
+    assert count_lines(out) == count_lines(roomy / "out")
+    assert (out / "table.csv").read_bytes() == (roomy / "out" / "table.csv").read_bytes()
+    assert (out / "report.html").exists()
