@@ -30,20 +30,20 @@ IDX = {"MNIST": "mnist", "FashionMNIST": "fashion_mnist"}
 PARTS = {"train": "train", "test": "t10k"}
 
 
-def load(name: str, classes: int = 10, control: int = CONTROL) -> Data:
+def load(name: str, classes: int = 10) -> Data:
     """Images [N, C, H, W] uint8 and labels [N] int64 of a set; `test` is the official one.
 
     Raises:
         InputError: the data are not there, or not what they should be.
     """
-    return _loaded(name, classes, control, root())
+    return _loaded(name, classes, root())
 
 
 @cache
-def _loaded(name: str, classes: int, control: int, _root: str) -> Data:
+def _loaded(name: str, classes: int, _root: str) -> Data:
     pack = PACKS[name]
     (images, labels), test = (_checked(pack, part, classes) for part in ("train", "test"))
-    sizes = len(labels) - control, control
+    sizes = len(labels) - CONTROL, CONTROL
     held = [pick(index, (images,), (labels,)) for index in stratified(labels, sizes, seed=len(labels))]
     return Data(held[0], held[1], pick(np.arange(len(test[1])), (test[0],), (test[1],)))
 
