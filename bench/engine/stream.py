@@ -18,12 +18,13 @@ MOST = 16
 """Worker processes of a reader at most."""
 
 
-def crew() -> int:
-    """Worker processes of a reader: the cores of this process, shared with its neighbours; 0 reads in the process.
+def crew(device: torch.device) -> int:
+    """Worker processes of a reader; 0 reads in the process itself.
 
-    A worker of Glideslope's own pool has one core, and may not have children.
+    Beside a GPU, all cores of this process, shared with its neighbours. Training on CPUs has use for them itself; and a
+    worker of Glideslope's own pool has one core, and may not have children.
     """
-    if multiprocessing.current_process().daemon:
+    if device.type == "cpu" or multiprocessing.current_process().daemon:
         return 0
     local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     return min(MOST, len(os.sched_getaffinity(0)) // local)
@@ -61,7 +62,7 @@ class Reader(Sampler[list[Request]]):
     def __init__(self, data: Data, device: torch.device, workers: int | None = None):
         self._requests: Iterable[list[Request]] = ()
         self._device = device
-        workers = crew() if workers is None else workers
+        workers = crew(device) if workers is None else workers
         self._loader = DataLoader(
             Examples(data),
             batch_sampler=self,

@@ -29,12 +29,13 @@ def expect(monkeypatch, root, *names, rows=ROWS, **changes):
 
 
 def examples(part, shape, classes=10, rows=ROWS):
-    """Images [n, *shape] of noise whose brightness tells the label, and labels."""
+    """Images [n, *shape] whose brightness and pattern tell the label, under noise, and labels."""
     n = rows[part]
     draw = np.random.default_rng([n, *shape])
     labels = np.arange(n) % classes
-    light = (labels * 150 // classes).reshape(-1, *[1] * len(shape))
-    return (light + draw.integers(0, 100, (n, *shape))).astype(np.uint8), labels.astype(np.int64)
+    light = (labels * 75 // classes).reshape(-1, *[1] * len(shape))
+    pattern = np.random.default_rng(classes).integers(0, 100, (classes, *shape))[labels]
+    return (light + pattern + draw.integers(0, 75, (n, *shape))).astype(np.uint8), labels.astype(np.int64)
 
 
 def idx(path, array, packed=True):
