@@ -90,7 +90,7 @@ def contenders() -> Suite:
     return Suite("contenders", tuple(grids))
 
 
-REX = ("constant", "exponential", "step", "linear", "cosine", "plateau(patience=10)", "onecycle", "rex")
+REX = ("constant", "exponential", "step", "linear", "cosine", "plateau", "onecycle", "rex")
 """The strategies that REX is compared with in its paper (arXiv:2107.04197)."""
 
 

@@ -84,7 +84,11 @@ class Pack:
 
         datasets.disable_progress_bars()
         if self.on_hub:
-            return _raw(datasets.load_dataset(self.hub, config or None, split=part))
+            try:
+                return _raw(datasets.load_dataset(self.hub, config or None, split=part))
+            except OSError as error:  # no network, no such part, or terms not accepted
+                reason = str(error).split("\n")[0]
+                raise InputError(f"{self.name}: the hub does not give {part} of {self.hub}: {reason}") from None
         files = self.parquet(part, config)
         if not files:
             raise self.absent()

@@ -178,6 +178,15 @@ def test_the_hub_is_asked_only_when_told_to(monkeypatch):
     pixels._loaded.cache_clear()
 
 
+def test_a_hub_that_cannot_be_reached_is_one_line(monkeypatch):
+    def fetch(name, config=None, split=None):
+        raise ConnectionError(f"Couldn't reach {name!r} on the Hub\nmore")
+
+    monkeypatch.setattr(datasets, "load_dataset", fetch)
+    trees.expect(monkeypatch, "hub")
+    assert "the hub does not give train of uoft-cs/cifar10: Couldn't reach" in refused("cifar10")
+
+
 @real
 def test_the_mnist_pack_is_what_it_was(monkeypatch):
     monkeypatch.setenv(trees.ROOT, str(SHARED))
