@@ -79,6 +79,7 @@ def order_arguments(parser: argparse.ArgumentParser) -> None:
     add("--workers", type=int, metavar="N", help="worker processes (default: one a CPU core; 1 on a GPU)")
     add("--data-parallel", action="store_true", help="train each cohort on all Accelerate processes")
     add("--snapshot-seconds", type=float, default=30.0, metavar="S", help="time between snapshots (default: 30)")
+    add("--data", metavar="DIR", help="the folder of the real data sets, or `hub` (default: $GLIDESLOPE_DATA)")
 
 
 def order(args: argparse.Namespace) -> Order:
@@ -107,6 +108,7 @@ def order(args: argparse.Namespace) -> Order:
         workers=args.workers,
         data_parallel=args.data_parallel,
         cadence=args.snapshot_seconds,
+        data=args.data,
     )
 
 
@@ -211,8 +213,8 @@ def parser() -> Parser:
     it = commands.add_parser("status", help="how far a run is: done, running, waiting, failed, time left")
     it.add_argument("directory", type=Path, metavar="DIR")
     it.set_defaults(do=status)
-    it = commands.add_parser("list", help="what there is: tasks, schedules, suites")
-    it.add_argument("what", choices=("tasks", "schedules", "suites"))
+    it = commands.add_parser("list", help="what there is: tasks, schedules, suites, data sets")
+    it.add_argument("what", choices=("tasks", "schedules", "suites", "data"))
     it.add_argument("--long", action="store_true", help="of schedules: formulas, settings, sources")
     it.add_argument("--page", type=Path, metavar="FILE", help="of schedules: write a page with every curve drawn")
     it.set_defaults(do=listing)

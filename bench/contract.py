@@ -15,12 +15,17 @@ from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeAlias, TypeVar, runtime_checkable
 
+from bench.splits import Array as Array  # handed on: who needs a type finds it here
+from bench.splits import Data as Data
+from bench.splits import Split as Split
+from bench.splits import Stream as Stream
+
 if TYPE_CHECKING:
-    import numpy as np
+    import torch
     from torch import Tensor, nn
 
 Batch: TypeAlias = "tuple[tuple[Tensor, ...], tuple[Tensor, ...]]"  # inputs and target, on the device
-Array: TypeAlias = "np.ndarray[Any, Any]"
+Prepare: TypeAlias = "Callable[[tuple[Tensor, ...], tuple[Tensor, ...], torch.Generator | None], Batch]"
 Recipe: TypeAlias = "Sequence[tuple[str, float]]"  # how an average is mixed; see `bench/engine/averaging.py`
 
 SEMANTICS = 1
@@ -92,34 +97,6 @@ class Schedule(Protocol[S]):
         """Setting for the update at `clock.step`, and the next state. Pure."""
 
 
-@dataclass(frozen=True)
-class Split:
-    """Arrays of one split; the first axis of each is the example."""
-
-    inputs: tuple[Array, ...]  # positional arguments of the model
-    target: tuple[Array, ...]  # what loss and score compare the output with
-
-    def __len__(self) -> int:
-        return len(self.target[0])
-
-
-class Data(NamedTuple):
-    """The three splits: schedules and choices may see `control`; nothing but the report ever sees `test`."""
-
-    train: Split
-    control: Split
-    test: Split
-
-    def digest(self) -> str:
-        """Digest of every array's dtype, shape and bytes."""
-        h = hashlib.sha256()
-        for split in self:
-            for a in (*split.inputs, *split.target):
-                h.update(f"{a.dtype}{a.shape}".encode())
-                h.update(a.tobytes())
-        return h.hexdigest()[:12]
-
-
 class Baseline(NamedTuple):
     """A trivial predictor's value of the headline metric on the test split."""
 
@@ -136,7 +113,9 @@ class Task:
 
     `loss(output, target)` maps the model's output and the batch's target tensors to a scalar, and is called under
     `torch.func.vmap`. `score(output, target)` maps the outputs of a whole split (on the CPU) to named numbers;
-    the key `metric` is the headline.
+    the key `metric` is the headline. `prepare(inputs, target, generator)` makes of examples as they are stored (bytes,
+    say) what the model takes, on the device; it augments where it is given a generator (on the CPU, a function of seed
+    and step), which is so for training batches that no worker has augmented when it read them.
     """
 
     name: str  # canonical call text, e.g. digits(model='cnn')
@@ -155,6 +134,7 @@ class Task:
     loss: Callable[[Any, Sequence[Tensor]], Tensor] = field(repr=False)
     score: Callable[[Any, Sequence[Tensor]], dict[str, float]] = field(repr=False)
     baseline: Callable[[Data], Baseline] = field(repr=False)
+    prepare: Prepare | None = field(default=None, repr=False)
     clip: float | None = None  # gradients are clipped to this norm
     eval_epochs: int = 1  # the epoch grid: evaluations every so many epochs, and at the end of a budget
     chance: str = ""  # chance and simple predictors, in words, with the figures measured

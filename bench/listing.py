@@ -15,11 +15,13 @@ import tasks
 from bench.suites import SUITES
 from schedules import external
 from schedules.arguments import words
+from tasks import pack
+from tasks.packs import PACKS
 
 
 def show(what: str, console: Console, *, long: bool = False) -> None:
-    """Print the catalogue of tasks, schedules or suites; `long` says all there is to know of each schedule."""
-    kinds = {"tasks": _tasks, "schedules": _at_length if long else _schedules, "suites": _suites}
+    """Print the catalogue of tasks, schedules, suites or data sets; `long` is of schedules: all there is to know."""
+    kinds = {"tasks": _tasks, "schedules": _at_length if long else _schedules, "suites": _suites, "data": _data}
     table = kinds[what]()
     table.title_justify = "left"
     console.print(table)
@@ -71,6 +73,16 @@ def _suites() -> Table:
     table = Table("suite", "what it is", "tasks", title="Suites", show_lines=True)
     for name, suite in SUITES.items():
         table.add_row(name, summary(suite), "\n".join(dict.fromkeys(g.task for g in suite().grids)))
+    return table
+
+
+def _data() -> Table:
+    title = f"Data sets, in the folder that --data DIR or {pack.ROOT} names"
+    table = Table("folder", "data set", "layouts", "size", "licence", "checked by", title=title, show_lines=True)
+    table.add_column("how to get it", overflow="fold")
+    for it in PACKS.values():
+        row = (it.name, it.title, " or ".join(it.layouts), it.size, it.licence, it.check, it.get)
+        table.add_row(*map(Text, row))
     return table
 
 

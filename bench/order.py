@@ -15,6 +15,7 @@ from bench.contract import InputError, Schedule, Task
 from bench.engine import averaging
 from bench.forecast import Forecast
 from bench.plan import EngineName, Grid, Plan, build
+from tasks import pack
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +35,7 @@ class Order:
     workers: int | None = None
     data_parallel: bool = False
     cadence: float = 30.0
+    data: str | None = None
 
     @property
     def directory(self) -> Path:
@@ -67,6 +69,8 @@ def prepare(order: Order, device: str = "cpu") -> Prepared:
     Raises:
         InputError: one line that says what is wrong.
     """
+    if order.data is not None:
+        pack.use(order.data)
     suite = suites.load(order.suite).where(
         tasks=None if order.tasks is None else [t.name for t in tasks.parse_list(order.tasks)],
         schedules=None if order.schedules is None else tuple(s.text for s in schedules.parse_list(order.schedules)),

@@ -90,7 +90,40 @@ def contenders() -> Suite:
     return Suite("contenders", tuple(grids))
 
 
-SUITES: dict[str, Callable[[], Suite]] = {"core": core, "smoke": smoke, "contenders": contenders}
+REX = ("constant", "exponential", "step", "linear", "cosine", "plateau", "onecycle", "rex")
+"""The strategies that REX is compared with in its paper (arXiv:2107.04197)."""
+
+
+def rex() -> Suite:
+    """ResNet-20 on CIFAR-10 as REX was measured: SGDM and Adam, 1 to 100 % of 300 epochs."""
+    sgdm = Grid(task="cifar10", schedules=REX, budgets=(0.01, 0.05, 0.1, 0.25, 0.5, 1.0))
+    return Suite("rex", (sgdm, replace(sgdm, optimizer="adam", peak_lrs=(3e-4, 1e-3, 3e-3))))
+
+
+def imagenet() -> Suite:
+    """ResNet-50 on ImageNet, 5 to 100 % of 90 epochs."""
+    return Suite("imagenet", (Grid(task="imagenet", schedules=FEW, budgets=(0.05, 0.25, 1.0)),))
+
+
+def real() -> Suite:
+    """Real data sets, from the folder that --data names."""
+    return Suite(
+        "real",
+        (
+            Grid(task="mnist", schedules=EVERY),
+            Grid(task="cifar10_jpeg_q75", schedules=FEW, budgets=(0.01, 0.05)),
+        ),
+    )
+
+
+SUITES: dict[str, Callable[[], Suite]] = {
+    "core": core,
+    "smoke": smoke,
+    "contenders": contenders,
+    "real": real,
+    "rex": rex,
+    "imagenet": imagenet,
+}
 
 
 def load(name: str) -> Suite:

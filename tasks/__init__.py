@@ -6,8 +6,11 @@ from collections.abc import Callable
 
 from bench import call
 from bench.contract import Task
+from tasks.cifar import cifar10, cifar10_jpeg_q75, cifar100
 from tasks.grammar import grammar
 from tasks.image import digits, mnist5k
+from tasks.imagenet import imagenet
+from tasks.mnist import fashion_mnist, mnist
 from tasks.scenes import scenes
 from tasks.speech import vowels
 from tasks.tunnel import linreg, quadratic
@@ -20,6 +23,12 @@ CATALOGUE: dict[str, Callable[..., Task]] = {
     "scenes": scenes,
     "linreg": linreg,
     "quadratic": quadratic,
+    "mnist": mnist,
+    "fashion_mnist": fashion_mnist,
+    "cifar10": cifar10,
+    "cifar10_jpeg_q75": cifar10_jpeg_q75,
+    "cifar100": cifar100,
+    "imagenet": imagenet,
 }
 
 

@@ -93,7 +93,9 @@ def matthews(answers: Array, labels: Array) -> float:
 
 def bag_of_words(data: Data) -> Baseline:
     """Matthews correlation on the test split of naive Bayes on counts of pieces."""
-    train, test = (_counts(split.inputs[0]) for split in (data.train, data.test))
+    assert isinstance(data.train, Split)
+    assert isinstance(data.test, Split)
+    train, test = _counts(data.train.inputs[0]), _counts(data.test.inputs[0])
     good = data.train.target[0] == 1
     log_odds = np.log(1 + train[good].sum(0)) - np.log(1 + train[~good].sum(0))
     return Baseline("bag of words", matthews(test @ log_odds > 0, data.test.target[0]))

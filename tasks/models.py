@@ -51,3 +51,12 @@ def cnn1d(channels: int, width: int, classes: int) -> nn.Module:
         nn.Conv1d(channels, width, 5, padding=2), nn.ReLU(), nn.Conv1d(width, width, 5, padding=2), nn.ReLU()
     )
     return Pooled(body, nn.Linear(width, classes))
+
+
+def cnn28(classes: int) -> nn.Module:
+    """Two 3x3 convolutions with BatchNorm, each followed by a maximum over 2x2, for images [B, 1, 28, 28]."""
+    layers: list[nn.Module] = []
+    for inside, outside in ((1, 16), (16, 32)):
+        layers += [nn.Conv2d(inside, outside, 3, padding=1, bias=False), nn.BatchNorm2d(outside), nn.ReLU()]
+        layers += [nn.MaxPool2d(2)]
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(32 * 7 * 7, classes))

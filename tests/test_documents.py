@@ -10,6 +10,7 @@ import schedules
 import tasks
 from bench import cli
 from bench.suites import SUITES
+from tasks.packs import PACKS
 from tests.runs import ROOT
 
 TRACKED = subprocess.run(["git", "ls-files", "*.md"], cwd=ROOT, capture_output=True, text=True, check=True)
@@ -49,6 +50,12 @@ def test_the_commands_of_the_readme_are_understood(line):
 
 def test_the_readme_tells_of_every_task():
     assert set(re.findall(r"^\| `(\w+)`", README, flags=re.MULTILINE)) == set(tasks.CATALOGUE)
+
+
+def test_the_readme_tells_of_every_data_set():
+    for it in PACKS.values():
+        layouts = " or ".join(it.layouts)
+        assert f"| {it.title} | `{it.name}` | {layouts} | {it.size} | {it.licence} | {it.check} |" in README
 
 
 def test_the_suites_name_what_there_is():

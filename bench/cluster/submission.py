@@ -174,6 +174,7 @@ def words(order: Order) -> list[str]:
         "--seeds": order.seeds,
         "--engine": None if order.engine == "auto" else order.engine,
         "--workers": order.workers,
+        "--data": order.data,
         "--snapshot-seconds": None if order.cadence == Order.cadence else order.cadence,
     }
     said = [word for option, value in given.items() if value is not None for word in (option, str(value))]

@@ -1,23 +1,36 @@
 """What members are fed: batches as a pure function of (seed, step), and whole splits for evaluation.
 
-All data lie on the device, and a batch is one `index_select` per array: for small tasks a DataLoader costs more than
-the training step.
+Data that are held lie on the device, and a batch is one `index_select` per array: for small tasks a DataLoader costs
+more than the training step. Data that are streamed are read ahead by a DataLoader's workers; see `stream.py`.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from bench.contract import Array, Batch, InputError, Split, Task
+from bench.contract import Array, Batch, InputError, Split, Stream, Task
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from bench.engine.stream import Reader
+
+Tensors: TypeAlias = "tuple[Tensor, ...]"
+
 CHUNK = 256
 """Examples evaluated at once, or a batch if that is larger."""
+
+
+class Request(NamedTuple):
+    """An example of a stream that is wanted."""
+
+    split: str
+    example: int
+    key: int | None  # what its augmentation is drawn from, if any
 
 
 def epoch_steps(task: Task) -> int:
@@ -37,12 +50,22 @@ def key(*parts: object) -> int:
     return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:8], "big") >> 1
 
 
+class Chunks:
+    """Inputs of a split, a chunk at a time; made anew each time they are gone through."""
+
+    def __init__(self, make: Callable[[], Iterator[Tensors]]):
+        self._make = make
+
+    def __iter__(self) -> Iterator[Tensors]:
+        return self._make()
+
+
 class Feed:
     """Batches and splits of one task on one device.
 
     Args:
         task: What is learnt.
-        seed: Of the order of the examples, of dropout and of the initial weights.
+        seed: Of the order of the examples, of augmentation, of dropout and of the initial weights.
         device: Where the tensors lie.
         dtype: Of floating inputs and targets, and of the weights; None is float32.
         rank: Which slice of each batch this process takes,
@@ -69,46 +92,119 @@ class Feed:
         if task.batch_size % world:
             raise InputError(f"{task.name}: a batch of {task.batch_size} cannot be shared equally by {world} processes")
         self._data = task.load()
-        self._inputs, self._target = self._tensors(self._data.train)
+        train = self._data.train
+        self._held = self._tensors(train) if isinstance(train, Split) else None
+        self._ahead: tuple[int, Iterator[Batch]] = (-1, iter(()))  # the step that a stream's reader gives next
         self._order = lru_cache(maxsize=2)(self._shuffled)
+        self._reader = lru_cache(maxsize=1)(self._opened)
         self.split = lru_cache(maxsize=None)(self._split)
+
+    # ------------------------------------------------------------------------------------------- batches
 
     def batch(self, step: int) -> Batch:
         """(inputs, target) of update `step`; a rank sees its own slice."""
-        epoch, i = divmod(step, self.epoch_steps)
-        share = self.task.batch_size // self.world
-        start = i * self.task.batch_size + self.rank * share
-        picked = self._order(epoch)[start : start + share]
-        return (
-            tuple(a.index_select(0, picked) for a in self._inputs),
-            tuple(a.index_select(0, picked) for a in self._target),
-        )
+        if self._held is None:
+            return self._streamed(step)
+        if self.task.prepare is None:
+            return self._picked(self._held, self._examples(step, self._slice))
+        # The whole batch is prepared, so that augmentation does not hang on the number of processes.
+        whole = self._picked(self._held, self._examples(step, slice(None)))
+        inputs, target = self._cast(self.task.prepare(*whole, self._generator(step)))
+        return tuple(a[self._slice] for a in inputs), tuple(a[self._slice] for a in target)
 
     def dropout_key(self, step: int) -> int:
         """Seed of torch's generator before the forward of update `step`; the same for every member."""
         micro_batch = 0
         return key(self.seed, step, micro_batch, self.rank, "dropout")
 
-    def _split(self, name: str) -> tuple[list[tuple[Tensor, ...]], tuple[Tensor, ...]]:
-        """A whole split: chunks of inputs on the device, and the target on the CPU."""
+    @property
+    def _slice(self) -> slice:
+        """Of a batch, what this rank takes."""
+        share = self.task.batch_size // self.world
+        return slice(self.rank * share, (self.rank + 1) * share)
+
+    def _examples(self, step: int, part: slice) -> Tensor:
+        """Indices of the examples in a part of the batch of update `step`."""
+        epoch, i = divmod(step, self.epoch_steps)
+        return self._order(epoch)[i * self.task.batch_size : (i + 1) * self.task.batch_size][part]
+
+    def _generator(self, step: int) -> torch.Generator:
         import torch
 
-        inputs, target = self._tensors(getattr(self._data, name))
-        size = max(CHUNK, self.task.batch_size)
-        chunks = list(zip(*(torch.split(a, size) for a in inputs), strict=True))
-        return chunks, tuple(a.cpu() for a in target)
+        return torch.Generator().manual_seed(key(self.seed, step, "prepare"))
 
     def _shuffled(self, epoch: int) -> Tensor:
         import torch
 
         generator = torch.Generator().manual_seed(key(self.seed, epoch, "order"))
-        return torch.randperm(len(self._data.train), generator=generator).to(self.device)
+        order = torch.randperm(len(self._data.train), generator=generator)
+        return order if self._held is None else order.to(self.device)
 
-    def _tensors(self, split: Split) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+    def _picked(self, held: Batch, examples: Tensor) -> Batch:
+        inputs, target = held
+        return tuple(a.index_select(0, examples) for a in inputs), tuple(a.index_select(0, examples) for a in target)
+
+    def _streamed(self, step: int) -> Batch:
+        """The batch of update `step` from the reader, which is sent there if it stands elsewhere."""
+        expected, batches = self._ahead
+        if step != expected:
+            batches = self._reader().read(self._requests(step))
+        self._ahead = step + 1, batches
+        return self._prepared(next(batches))
+
+    def _requests(self, step: int) -> Iterator[list[Request]]:
+        """What this rank will want of the train split from update `step` on, each example with its own key."""
+        while True:
+            epoch, wanted = step // self.epoch_steps, self._examples(step, self._slice).tolist()
+            yield [Request("train", i, key(self.seed, epoch, i, "read")) for i in wanted]
+            step += 1
+
+    def _opened(self) -> Reader:
+        from bench.engine.stream import Reader
+
+        return Reader(self._data, self.device)
+
+    # ------------------------------------------------------------------------------------------ evaluation
+
+    def _split(self, name: str) -> tuple[Iterable[Tensors], Tensors]:
+        """A whole split: chunks of inputs on the device, as the model takes them, and the target on the CPU."""
+        import torch
+
+        split = getattr(self._data, name)
+        size = max(CHUNK, self.task.batch_size)
+        if isinstance(split, Stream):
+            target = tuple(self._tensor(a).cpu() for a in split.target)
+            return Chunks(lambda: self._read(name, len(split), size)), target
+        inputs, target = self._tensors(split)
+        ended = tuple(a.cpu() for a in target)
+        chunks = [torch.split(a, size) for a in (*inputs, *target)]
+        parts = [(part[: len(inputs)], part[len(inputs) :]) for part in zip(*chunks, strict=True)]
+        if self.task.prepare is None:
+            return [part[0] for part in parts], ended
+        return Chunks(lambda: (self._prepared(part)[0] for part in parts)), ended
+
+    def _read(self, name: str, length: int, size: int) -> Iterator[Tensors]:
+        wanted = ([Request(name, i, None) for i in range(a, min(a + size, length))] for a in range(0, length, size))
+        self._ahead = -1, iter(())  # the reader goes one way at a time
+        return (self._prepared(batch)[0] for batch in self._reader().read(wanted))
+
+    def _prepared(self, batch: Batch) -> Batch:
+        """As the model takes it; nothing is drawn."""
+        return self._cast(batch if self.task.prepare is None else self.task.prepare(*batch, None))
+
+    # -------------------------------------------------------------------------------------------- tensors
+
+    def _tensors(self, split: Split) -> Batch:
         return tuple(map(self._tensor, split.inputs)), tuple(map(self._tensor, split.target))
 
     def _tensor(self, array: Array) -> Tensor:
         import torch
 
-        tensor = torch.tensor(array, device=self.device)
+        return self._typed(torch.tensor(array, device=self.device))
+
+    def _cast(self, batch: Batch) -> Batch:
+        inputs, target = batch
+        return tuple(map(self._typed, inputs)), tuple(map(self._typed, target))
+
+    def _typed(self, tensor: Tensor) -> Tensor:
         return tensor.to(self.dtype) if tensor.is_floating_point() else tensor

@@ -3,6 +3,7 @@
 import math
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,8 +17,10 @@ from bench.engine.feed import Feed
 from bench.engine.modules import initial
 from bench.engine.readings import score
 from tests.runs import ROOT
+from tests.tasks import trees
 
-NAMES = [*tasks.CATALOGUE, "digits(model='cnn')"]
+STREAMED = {"imagenet"}  # `test_imagenet.py` has it
+NAMES = [*(name for name in tasks.CATALOGUE if name not in STREAMED), "digits(model='cnn')", "mnist(model='cnn')"]
 SPLITS = ("train", "control", "test")
 
 DIGESTS = {
@@ -31,8 +34,14 @@ DIGESTS = {
 
 
 @pytest.fixture(params=NAMES)
-def task(request, one_thread):
-    return tasks.parse(request.param)
+def task(request, one_thread, tmp_path, monkeypatch):
+    """A task; one that reads a data set from a folder is given a tiny one in its true layout, and small batches."""
+    task, folder = tasks.parse(request.param), request.param.partition("(")[0]
+    if folder not in trees.NAMES:
+        return task
+    trees.plant(tmp_path, folder)
+    trees.expect(monkeypatch, tmp_path)
+    return replace(task, batch_size=16)
 
 
 def test_its_text_parses_back_to_it(task):
@@ -59,7 +68,7 @@ def test_its_arrays_are_finite_and_of_one_length_and_kind_in_every_split(task):
         assert all(np.isfinite(a).all() for a in arrays)
         kinds = [(a.dtype, a.shape[1:]) for a in arrays]
         assert kinds == [(a.dtype, a.shape[1:]) for a in [*data.train.inputs, *data.train.target]]
-        assert all(kind in (np.float32, np.int64) for kind, _ in kinds)
+        assert all(kind in (np.float32, np.int64, np.uint8) for kind, _ in kinds)
     assert len(data.train) >= task.batch_size
 
 

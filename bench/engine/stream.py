@@ -1,0 +1,97 @@
+"""Reading examples ahead of the training that wants them, in the worker processes of a DataLoader."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from bench.contract import Batch, Data, InputError
+from bench.engine.feed import Request
+
+MOST = 16
+"""Worker processes of a reader at most."""
+
+
+def crew(device: torch.device) -> int:
+    """Worker processes of a reader; 0 reads in the process itself.
+
+    Beside a GPU, all cores of this process, shared with its neighbours. Training on CPUs has use for them itself; and a
+    worker of Glideslope's own pool has one core, and may not have children.
+    """
+    if device.type == "cpu" or multiprocessing.current_process().daemon:
+        return 0
+    local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    return min(MOST, len(os.sched_getaffinity(0)) // local)
+
+
+class Examples(Dataset[Any]):
+    """All splits as one data set, whose batches are asked for by requests."""
+
+    def __init__(self, data: Data):
+        self._data = data
+
+    def __getitems__(self, requests: Sequence[Request]) -> Batch | InputError:
+        """The batch asked for; an InputError is handed over, for raised in a worker it would lose its one line."""
+        try:
+            examples = [getattr(self._data, it.split).read(it.example, it.key) for it in requests]
+        except InputError as error:
+            return error
+        inputs, target = (zip(*half, strict=True) for half in zip(*examples, strict=True))
+        return tuple(map(_stacked, inputs)), tuple(map(_stacked, target))
+
+
+def _stacked(arrays: Sequence[Any]) -> torch.Tensor:
+    return torch.from_numpy(np.stack(arrays))
+
+
+class Reader(Sampler[list[Request]]):
+    """Reads batches in the order in which they are asked for, a few ahead.
+
+    Args:
+        data: Splits that are streamed.
+        device: Where the batches go.
+        workers: Processes that read; None is what `crew` says.
+    """
+
+    def __init__(self, data: Data, device: torch.device, workers: int | None = None):
+        self._requests: Iterable[list[Request]] = ()
+        self._device = device
+        workers = crew(device) if workers is None else workers
+        self._loader = DataLoader(
+            Examples(data),
+            batch_sampler=self,
+            num_workers=workers,
+            collate_fn=_as_it_is,
+            pin_memory=device.type == "cuda",
+            multiprocessing_context="spawn" if workers else None,
+            persistent_workers=bool(workers),
+        )
+
+    def __iter__(self) -> Iterator[list[Request]]:
+        return iter(self._requests)
+
+    def read(self, requests: Iterable[list[Request]]) -> Iterator[Batch]:
+        """The batches asked for, on the device. Ends what was read before.
+
+        Raises:
+            InputError: an example cannot be read.
+        """
+        self._requests = requests
+        for batch in self._loader:
+            if isinstance(batch, InputError):
+                raise batch
+            inputs, target = batch
+            yield tuple(map(self._placed, inputs)), tuple(map(self._placed, target))
+
+    def _placed(self, tensor: torch.Tensor) -> torch.Tensor:
+        return tensor.to(self._device, non_blocking=True)
+
+
+def _as_it_is(batch: Any) -> Any:
+    return batch

@@ -1,0 +1,120 @@
+"""Tiny data sets in the true layouts of their publishers, and records of them that expect their sizes."""
+
+import gzip
+import hashlib
+import io
+import pickle
+from dataclasses import replace
+
+import datasets
+import numpy as np
+import torchvision
+from PIL import Image
+
+from tasks import pixels
+from tasks.pack import ROOT
+from tasks.packs import PACKS
+
+ROWS = {"train": 300, "test": 100}
+CONTROL = 100
+NAMES = ("mnist", "fashion_mnist", "cifar10", "cifar10_jpeg_q75", "cifar100")
+
+
+def expect(monkeypatch, root, *names, rows=ROWS, **changes):
+    """Look for these sets under `root`, in their tiny sizes and without their true digests."""
+    monkeypatch.setenv(ROOT, str(root))
+    monkeypatch.setattr(pixels, "CONTROL", CONTROL)
+    for name in names or NAMES:
+        monkeypatch.setitem(PACKS, name, replace(PACKS[name], rows=rows, **({"sums": {}} | changes)))
+
+
+def examples(part, shape, classes=10, rows=ROWS):
+    """Images [n, *shape] whose brightness and pattern tell the label, under noise, and labels."""
+    n = rows[part]
+    draw = np.random.default_rng([n, *shape])
+    labels = np.arange(n) % classes
+    light = (labels * 75 // classes).reshape(-1, *[1] * len(shape))
+    pattern = np.random.default_rng(classes).integers(0, 100, (classes, *shape))[labels]
+    return (light + pattern + draw.integers(0, 75, (n, *shape))).astype(np.uint8), labels.astype(np.int64)
+
+
+def idx(path, array, packed=True):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    content = bytes((0, 0, 8, array.ndim)) + np.array(array.shape, ">u4").tobytes() + array.astype(np.uint8).tobytes()
+    if packed:
+        path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(content, 1))
+    else:
+        path.write_bytes(content)
+
+
+def plant_idx(root, folder="mnist/MNIST", packed=True):
+    for part, name in (("train", "train"), ("test", "t10k")):
+        images, labels = examples(part, (28, 28))
+        idx(root / folder / "raw" / f"{name}-images-idx3-ubyte", images, packed)
+        idx(root / folder / "raw" / f"{name}-labels-idx1-ubyte", labels, packed)
+
+
+def encoded(pixels, kind="PNG"):
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, kind)
+    return {"bytes": file.getvalue(), "path": None}
+
+
+def table(images, labels, names=("img", "label"), kind="PNG"):
+    features = datasets.Features({names[0]: datasets.Image(), names[1]: datasets.Value("int64")})
+    columns = {names[0]: [encoded(i, kind) for i in images], names[1]: labels.tolist()}
+    return datasets.Dataset.from_dict(columns, features=features)
+
+
+def plant_table(root, folder, shape, classes=10, names=("img", "label"), kind="PNG", shards=1):
+    for part in ROWS:
+        whole = table(*examples(part, shape, classes), names, kind)
+        (root / folder).mkdir(parents=True, exist_ok=True)
+        for i in range(shards):
+            name = f"{part}-{i:05}-of-{shards:05}.parquet" if shards > 1 else f"{part}.parquet"
+            whole.shard(shards, i, contiguous=True).to_parquet(root / folder / name)
+
+
+def plant_batches(root, monkeypatch):
+    """CIFAR-10's python batches, with torchvision told their MD5."""
+    lists = {"train": [], "test": []}
+    folder = root / "cifar10" / "cifar-10-batches-py"
+    folder.mkdir(parents=True)
+    for part, found in lists.items():
+        images, labels = examples(part, (3, 32, 32))
+        for i in range(3 if part == "train" else 1):
+            name = f"data_batch_{i + 1}" if part == "train" else "test_batch"
+            own = slice(i * 100, (i + 1) * 100)
+            content = pickle.dumps({"data": images[own].reshape(-1, 3072), "labels": labels[own].tolist()})
+            (folder / name).write_bytes(content)
+            found.append([name, hashlib.md5(content).hexdigest()])
+    meta = pickle.dumps({"label_names": list("abcdefghij")})
+    (folder / "batches.meta").write_bytes(meta)
+    known = torchvision.datasets.CIFAR10
+    monkeypatch.setattr(known, "train_list", lists["train"])
+    monkeypatch.setattr(known, "test_list", lists["test"])
+    monkeypatch.setattr(known, "meta", known.meta | {"md5": hashlib.md5(meta).hexdigest()})
+
+
+def plant_folders(root, classes=2, each=(30, 10)):
+    """ImageNet's folders of classes, with JPEG images of several sizes."""
+    for part, n in zip(("train", "val"), each, strict=True):
+        for label in range(classes):
+            folder = root / "imagenet" / part / f"n{label:08}"
+            folder.mkdir(parents=True)
+            for i in range(n):
+                draw = np.random.default_rng([label, i, n])
+                pixels = draw.integers(0, 100, (40 + i, 60, 3)) + 100 * label
+                (folder / f"{i}.JPEG").write_bytes(encoded(pixels.astype(np.uint8), "JPEG")["bytes"])
+
+
+def plant(root, name):
+    """A set in one of its layouts."""
+    if name == "mnist":
+        plant_idx(root)
+    elif name == "fashion_mnist":
+        plant_idx(root, "FashionMNIST", packed=False)
+    elif name == "cifar100":
+        plant_table(root, "cifar100/cifar100", (32, 32, 3), 100, ("img", "fine_label"), shards=2)
+    else:
+        plant_table(root, name, (32, 32, 3), kind="JPEG" if "jpeg" in name else "PNG")
