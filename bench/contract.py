@@ -15,12 +15,15 @@ from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeAlias, TypeVar, runtime_checkable
 
+from bench.arithmetic import USUAL, Arithmetic
+
 if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor, nn
 
 Batch: TypeAlias = "tuple[tuple[Tensor, ...], tuple[Tensor, ...]]"  # inputs and target, on the device
 Array: TypeAlias = "np.ndarray[Any, Any]"
+Layers: TypeAlias = Literal["mlp", "conv1d", "conv2d", "recurrent", "transformer"]
 Recipe: TypeAlias = "Sequence[tuple[str, float]]"  # how an average is mixed; see `bench/engine/averaging.py`
 
 SEMANTICS = 1
@@ -111,12 +114,10 @@ class Data(NamedTuple):
     test: Split
 
     def digest(self) -> str:
-        """Digest of every array's dtype, shape and bytes."""
-        h = hashlib.sha256()
-        for split in self:
-            for a in (*split.inputs, *split.target):
-                h.update(f"{a.dtype}{a.shape}".encode())
-                h.update(a.tobytes())
+        h = hashlib.sha256()  # of every array's dtype, shape and bytes
+        for a in (a for split in self for a in (*split.inputs, *split.target)):
+            h.update(f"{a.dtype}{a.shape}".encode())
+            h.update(a.tobytes())
         return h.hexdigest()[:12]
 
 
@@ -125,9 +126,6 @@ class Baseline(NamedTuple):
 
     name: str
     value: float
-
-
-Layers: TypeAlias = Literal["mlp", "conv1d", "conv2d", "recurrent", "transformer"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,10 +187,12 @@ class Cohort:
     cells: tuple[Cell, ...]
     engine: Literal["modules", "stacked"]
     threads: int  # pinned, because results differ bitwise between 1 and 2 threads
+    arithmetic: Arithmetic = USUAL
 
     @cached_property
     def id(self) -> str:
-        return digest(" ".join([self.engine, str(self.threads), *(c.id for c in self.cells)]))
+        said = self.engine, str(self.threads), self.arithmetic.text, *(c.id for c in self.cells)
+        return digest(" ".join(filter(None, said)))  # as before there was arithmetic, where it is the usual
 
     @property
     def task(self) -> str:

@@ -12,6 +12,7 @@ FILES = sorted(p for folder in ("bench", "schedules", "tasks") for p in (ROOT / 
 
 # The table of levels: a file imports from lower levels only, or from its own folder.
 LEVELS = {
+    "bench.arithmetic": 0,
     "bench.contract": 0,
     "bench.call": 1,
     "bench.source": 1,
@@ -43,6 +44,8 @@ LEVELS = {
     "bench.run": 6,
 }
 ORDER_WITHIN_LEVEL = [
+    "bench.arithmetic",
+    "bench.contract",
     "bench.work",
     "bench.pool",
     "bench.suites",

@@ -84,10 +84,12 @@ class Feed:
             tuple(a.index_select(0, picked) for a in self._target),
         )
 
-    def dropout_key(self, step: int) -> int:
-        """Seed of torch's generator before the forward of update `step`; the same for every member."""
-        micro_batch = 0
-        return key(self.seed, step, micro_batch, self.rank, "dropout")
+    def dropout_key(self, step: int, micro_batch: int = 0) -> int:
+        """Seed of torch's generator before a forward of update `step`; the same for every member.
+
+        Micro-batches are counted over all processes, so it does not matter which of them computes one.
+        """
+        return key(self.seed, step, micro_batch, 0, "dropout")
 
     def _split(self, name: str) -> tuple[list[tuple[Tensor, ...]], tuple[Tensor, ...]]:
         """A whole split: chunks of inputs on the device, and the target on the CPU."""

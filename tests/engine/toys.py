@@ -7,6 +7,7 @@ from torch.nn import functional
 from torch.utils import _pytree as pytree
 
 from bench import engine
+from bench.arithmetic import Arithmetic
 from bench.contract import Baseline, Data, Move, Split, Task
 from bench.engine.feed import Feed
 
@@ -76,10 +77,11 @@ def toy(model=Net, clip=None):
     )
 
 
-def create(name, task, optimizer=None, weight_decay=0.0, dtype=torch.float64, accelerator=None):
-    """An engine with its feed, by default in float64."""
+def create(name, task, optimizer=None, weight_decay=0.0, dtype=torch.float64, accelerator=None, **arithmetic):
+    """An engine with its feed, by default in float64 and otherwise of the usual arithmetic."""
     feed = Feed(task, 0, dtype=dtype)
-    return engine.create(name, feed, optimizer or task.optimizer, weight_decay, accelerator), feed
+    done = Arithmetic(**arithmetic)
+    return engine.create(name, feed, optimizer or task.optimizer, weight_decay, accelerator, done), feed
 
 
 FORKS = {3: [0, 0], 10: [1, 0, 1], 12: [0, 1, 2], 16: [2, 0], 18: [1], 20: [0, 0, 0]}
