@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -41,13 +40,13 @@ class Pass:
     def __init__(self, feed: Feed, arithmetic: Arithmetic, accelerator: Any = None):
         self.feed, self.task, self.parts = feed, feed.task, arithmetic.accumulate
         self._dtype = DTYPES.get(arithmetic.precision)
-        self._norms = contextlib.nullcontext() if accelerator is None else SyncedNorms(accelerator)
+        self._norms = None if accelerator is None else SyncedNorms(accelerator)
         self._trained: Callable[..., Any] = compiled(arithmetic.backend) if arithmetic.backend else answer
 
     def backward(self, model: nn.Module, batch: Batch, step: int, scale: Tensor | None = None) -> Tensor:
         """Add the gradient of the micro-batches' mean loss, times `scale`, to the weights'; returns that mean."""
         losses: list[Tensor] = []
-        for (inputs, target), nth in zip(self._cut(batch), range(self.parts), strict=True):
+        for nth, (inputs, target) in enumerate(self._cut(batch)):
             reseed(self.feed, step, self.feed.rank * self.parts + nth)
             loss = self.task.loss(self._cast(self._trained, model, inputs), target)
             share = loss if self.parts == 1 else loss / self.parts
@@ -61,22 +60,24 @@ class Pass:
 
     def _cast(self, forward: Callable[..., Any], model: nn.Module, inputs: tuple[Tensor, ...]) -> Any:
         """The answer in float32, whatever the forward computed in: losses and scores are taken of that."""
-        if self._dtype is None:
+        if self._norms is not None:
             with self._norms:
-                return forward(model, *inputs)
-        with self._norms, torch.autocast(self.feed.device.type, self._dtype):
+                return self._widened(forward, model, inputs)
+        return self._widened(forward, model, inputs)
+
+    def _widened(self, forward: Callable[..., Any], model: nn.Module, inputs: tuple[Tensor, ...]) -> Any:
+        if self._dtype is None:
+            return forward(model, *inputs)
+        with torch.autocast(self.feed.device.type, self._dtype):
             output = forward(model, *inputs)
         return pytree.tree_map(lambda a: a.float() if getattr(a, "dtype", None) == self._dtype else a, output)
 
-    def _cut(self, batch: Batch) -> Iterator[Batch]:
+    def _cut(self, batch: Batch) -> Sequence[Batch]:
         """The batch's micro-batches, in order, of equal sizes."""
         if self.parts == 1:
-            yield batch
-            return
-        columns = [[t.chunk(self.parts) for t in side] for side in batch]
-        for nth in range(self.parts):
-            inputs, target = (tuple(chunks[nth] for chunks in side) for side in columns)
-            yield inputs, target
+            return (batch,)
+        inputs, target = (list(zip(*(t.chunk(self.parts) for t in side), strict=True)) for side in batch)
+        return list(zip(inputs, target, strict=True))
 
 
 def answer(model: nn.Module, *inputs: Tensor) -> Any:

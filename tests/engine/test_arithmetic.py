@@ -13,16 +13,9 @@ from bench.arithmetic import Arithmetic
 from bench.contract import InputError, Move
 from bench.engine import scaler
 from bench.engine.feed import key
-from tests.engine.toys import Net, Plain, apart, create, drive, same, tensors, toy
+from tests.engine.toys import Drops, Net, Plain, apart, create, drive, same, tensors, toy
 
 STEPS, LR = 24, 0.03
-
-
-class Drops(Plain):
-    """Dropout alone."""
-
-    def forward(self, x):
-        return super().forward(functional.dropout(x, 0.3, self.training))
 
 
 def by_hand(task, feed, optimizer, dtype, grad_scaler):

@@ -37,6 +37,13 @@ class Plain(nn.Linear):
         super().__init__(6, 3)
 
 
+class Drops(Plain):
+    """Dropout alone."""
+
+    def forward(self, x):
+        return super().forward(functional.dropout(x, 0.3, self.training))
+
+
 class Moody(Plain):
     """Decides by its weights what to do, which cannot be stacked."""
 
