@@ -15,7 +15,7 @@ from multiprocessing.process import BaseProcess
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from bench.contract import Cohort
+from bench.contract import Cohort, InputError
 from bench.record.ledger import Ledger
 from bench.record.preempt import Flag
 from bench.record.rows import explain
@@ -120,7 +120,10 @@ def _one(cohort: Cohort, site: Site, ledger: Ledger | None, flag: Flag, board: B
     try:
         how = train(cohort, site, ledger, flag, lambda *news: board.news(cohort, *news))
     except Exception as error:  # one cohort's failure stays its own
-        outcome.failures[cohort.id] = f"{cohort.task} seed {cohort.seed}: {explain(error)}"
+        failure = f"{cohort.task} seed {cohort.seed}: {explain(error)}"
+        if site.accelerator is not None and not isinstance(error, InputError):  # which all processes find alike
+            raise SystemExit(f"{failure}; run again to continue") from error  # the others wait: this end tells them
+        outcome.failures[cohort.id] = failure
         return "failed"
     outcome.stopped = how == "stopped"
     if how == "elsewhere":

@@ -161,10 +161,10 @@ def test_data_parallel_leaves_the_lr_of_open_loop_schedules_and_what_they_share_
     for column in ("segment", "step", "lr"):
         assert one[column].tobytes() == two[column].tobytes()
     assert one["loss"] == pytest.approx(two["loss"], rel=1e-3)
-    alone, (shared,) = ([p for (k, _), p in payloads(tmp_path / d).items() if k == "cohort"] for d in ("one", "two"))
-    assert [shared[k] for k in ("looks", "moves", "segments")] == [alone[0][k] for k in ("looks", "moves", "segments")]
-    assert shared["looks"] < shared["cell_steps"]
-    assert (alone[0]["arithmetic"], shared["arithmetic"]) == ("accumulate=2", "processes=2")
+    (one,), (two,) = ([p for (k, _), p in payloads(tmp_path / d).items() if k == "cohort"] for d in ("one", "two"))
+    assert [one[k] for k in ("looks", "moves", "segments")] == [two[k] for k in ("looks", "moves", "segments")]
+    assert two["looks"] < two["cell_steps"]
+    assert (one["arithmetic"], two["arithmetic"]) == ("accumulate=2", "processes=2")
 
 
 def test_a_schedule_is_named_as_it_is_typed():
