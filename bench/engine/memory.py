@@ -39,6 +39,6 @@ def _slots(optimizer: str) -> int:
     weight = torch.nn.Linear(3, 2, bias=False)
     built = optim.parse(optimizer).build(weight, 0.0)
     weight(torch.ones(1, 3)).sum().backward()
-    built.step(lambda: 1.0)  # MoMo asks for the loss
+    built.step(lambda: torch.ones(()))  # type: ignore[arg-type, return-value]  # MoMo asks for the loss, a tensor
     kept = built.state[weight.weight].values()
     return sum(isinstance(value, torch.Tensor) and value.shape == weight.weight.shape for value in kept)
