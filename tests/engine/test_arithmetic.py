@@ -146,12 +146,12 @@ def test_each_micro_batch_has_a_dropout_mask_of_its_own():
     assert feed.dropout_key(5, 0) != feed.dropout_key(5, 1)
 
 
-@pytest.mark.parametrize(("model", "backend"), [(Net, "aot_eager"), (Plain, "aot_eager"), (Plain, "inductor")])
-def test_compiled_members_share_one_graph_and_equal_plain_ones(model, backend):
+@pytest.mark.parametrize("model", [Net, Plain])
+def test_compiled_members_share_one_graph_and_equal_plain_ones(model):
     torch._dynamo.reset()
     torch._dynamo.utils.counters.clear()
     plain, feed = create("modules", toy(model), "adamw", 0.1)
-    ours, _ = create("modules", toy(model), "adamw", 0.1, backend=backend)
+    ours, _ = create("modules", toy(model), "adamw", 0.1, backend="aot_eager")
     for it in (plain, ours):
         drive(it, feed, STEPS, LR)
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == 1
