@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from bench import cli
+from bench import cli, work
 from bench.arithmetic import USUAL, Arithmetic
 from bench.contract import InputError, Move
 from bench.engine import memory
@@ -46,6 +46,24 @@ def test_accelerates_own_configuration_is_taken_unless_told_otherwise(monkeypatc
     for name, value in {"MIXED_PRECISION": "no", "GRADIENT_ACCUMULATION_STEPS": "1", "DYNAMO_BACKEND": "NO"}.items():
         monkeypatch.setenv(f"ACCELERATE_{name}", value)
     assert World().arithmetic(False, **nothing) == USUAL
+
+
+class Rank:
+    """Stands for an accelerator whose other process found a snapshot of another step, or of the same."""
+
+    device = "cpu"
+
+    def __init__(self, ahead):
+        self.ahead = ahead
+
+    def gather(self, steps):
+        return torch.cat((steps, steps + self.ahead))
+
+
+def test_processes_that_found_other_snapshots_do_not_begin(tmp_path):
+    work._together(Rank(0), tmp_path, 16)
+    with pytest.raises(InputError, match=r"snapshots of steps \[16, 48\]: .* one folder for all nodes"):
+        work._together(Rank(32), tmp_path, 16)
 
 
 @pytest.mark.parametrize(

@@ -70,6 +70,8 @@ class Modules:
         self._accelerator = several(accelerator)
         self._has_norms = bool(batch_norms(self.members[0].model))
         self._pass = Pass(feed, arithmetic, self._accelerator if self._has_norms else None)
+        if arithmetic.backend and self._accelerator is not None and self._has_norms:
+            raise InputError(f"{self.task.name} has BatchNorm, which --data-parallel trains without --compile only")
         if arithmetic.backend:
             self._try()
         self.recall = False

@@ -160,6 +160,16 @@ def test_compiled_members_share_one_graph_and_equal_plain_ones(model):
     assert ours.evaluate("test", [0]) == [pytest.approx(plain.evaluate("test", [0])[0], rel=1e-9)]
 
 
+def test_what_the_compiler_cannot_do_is_refused_in_one_line():
+    @torch._dynamo.register_backend
+    def broken(graph, inputs):
+        raise RuntimeError("no C++ compiler here\nand more of that")
+
+    with pytest.raises(InputError, match=r"toy cannot be compiled: run without --compile \(.*no C\+\+ comp") as caught:
+        create("modules", toy(), backend="broken")
+    assert "\n" not in str(caught.value)
+
+
 def test_a_backend_that_torch_does_not_have_is_refused():
     with pytest.raises(InputError, match=r"torch\.compile has no backend 'fast'; there are: .*inductor"):
         create("modules", toy(), backend="fast")

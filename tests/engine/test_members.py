@@ -128,3 +128,8 @@ def test_processes_average_losses_and_gradients(name):
 def test_batch_norm_over_processes_cannot_be_stacked():
     with pytest.raises(InputError, match="toy has BatchNorm, which --data-parallel trains with --engine modules only"):
         create("stacked", toy(), accelerator=Halving())
+
+
+def test_batch_norm_over_processes_cannot_be_compiled():
+    with pytest.raises(InputError, match="toy has BatchNorm, which --data-parallel trains without --compile only"):
+        create("modules", toy(), accelerator=Halving(), backend="aot_eager")
