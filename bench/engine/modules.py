@@ -84,7 +84,7 @@ class Modules:
         try:
             self._pass.backward(self._fork(self.members[0]).model, self.feed.batch(0), 0)
         except Exception as error:  # whatever the compiler raises
-            reason = str(error).strip().split("\n")[0]
+            reason = " ".join(str(error).split("\n")[:2]).strip()  # the first says which backend raised
             raise InputError(f"{self.task.name} cannot be compiled: run without --compile ({reason})") from error
 
     def look(self, batch: Batch, step: int) -> None:
