@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -78,6 +79,10 @@ def order_arguments(parser: argparse.ArgumentParser) -> None:
     add("--engine", choices=("auto", "modules", "stacked"), default="auto", help="how members are trained side by side")
     add("--workers", type=int, metavar="N", help="worker processes (default: one a CPU core; 1 on a GPU)")
     add("--data-parallel", action="store_true", help="train each cohort on all Accelerate processes")
+    add("--precision", choices=("fp32", "bf16", "fp16"), help="of forward and backward (default: as accelerate has it)")
+    add("--accumulate", type=int, metavar="N", help="micro-batches that a process computes of each batch, in turn")
+    add("--compile", action="store_true", help="compile models with torch.compile, once for all members")
+    add("--width", type=int, metavar="N", help="cells in a cohort at most (default: as memory allows, 512 at most)")
     add("--snapshot-seconds", type=float, default=30.0, metavar="S", help="time between snapshots (default: 30)")
     add("--data", metavar="DIR", help="the folder of the real data sets, or `hub` (default: $GLIDESLOPE_DATA)")
 
@@ -86,8 +91,9 @@ def order(args: argparse.Namespace) -> Order:
     """The order that the arguments spell."""
     from bench.order import Order
 
-    if args.workers is not None and args.workers < 1:
-        raise InputError(f"--workers {args.workers}: give 1 or more")
+    for name in ("workers", "width"):
+        if (given := getattr(args, name)) is not None and given < 1:
+            raise InputError(f"--{name} {given}: give 1 or more")
     if args.workers is not None and args.data_parallel:
         raise InputError("--workers and --data-parallel exclude each other: all processes train each cohort together")
     if not args.snapshot_seconds >= 0:
@@ -95,20 +101,9 @@ def order(args: argparse.Namespace) -> Order:
     if args.assigned is not None and args.shard != (0, 1):
         raise InputError("--assigned and --shard exclude each other: each says which cohorts are to be done here")
     return Order(
-        suite=args.suite,
-        out=args.out,
-        tasks=args.tasks,
-        schedules=args.schedules,
-        budgets=args.budgets,
-        peak_lrs=args.peak_lrs,
-        seeds=args.seeds,
-        engine=args.engine,
-        shard=args.shard,
-        assigned=args.assigned,
-        workers=args.workers,
-        data_parallel=args.data_parallel,
+        backend="inductor" if args.compile else None,
         cadence=args.snapshot_seconds,
-        data=args.data,
+        **{f.name: getattr(args, f.name) for f in fields(Order) if hasattr(args, f.name)},
     )
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeAlias, TypeVar, runtime_checkable
 
+from bench.arithmetic import USUAL, Arithmetic
 from bench.splits import Array as Array  # handed on: who needs a type finds it here
 from bench.splits import Data as Data
 from bench.splits import Split as Split
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 Batch: TypeAlias = "tuple[tuple[Tensor, ...], tuple[Tensor, ...]]"  # inputs and target, on the device
 Prepare: TypeAlias = "Callable[[tuple[Tensor, ...], tuple[Tensor, ...], torch.Generator | None], Batch]"
+Layers: TypeAlias = Literal["mlp", "conv1d", "conv2d", "recurrent", "transformer"]
 Recipe: TypeAlias = "Sequence[tuple[str, float]]"  # how an average is mixed; see `bench/engine/averaging.py`
 
 SEMANTICS = 1
@@ -104,9 +106,6 @@ class Baseline(NamedTuple):
     value: float
 
 
-Layers: TypeAlias = Literal["mlp", "conv1d", "conv2d", "recurrent", "transformer"]
-
-
 @dataclass(frozen=True, kw_only=True)
 class Task:
     """What is learnt, from what, for how long, and how it is judged. Torch is imported by `model`, not before.
@@ -169,10 +168,12 @@ class Cohort:
     cells: tuple[Cell, ...]
     engine: Literal["modules", "stacked"]
     threads: int  # pinned, because results differ bitwise between 1 and 2 threads
+    arithmetic: Arithmetic = USUAL
 
     @cached_property
     def id(self) -> str:
-        return digest(" ".join([self.engine, str(self.threads), *(c.id for c in self.cells)]))
+        said = self.engine, str(self.threads), self.arithmetic.text, *(c.id for c in self.cells)
+        return digest(" ".join(filter(None, said)))  # as before there was arithmetic, where it is the usual
 
     @property
     def task(self) -> str:

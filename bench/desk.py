@@ -39,6 +39,7 @@ class Desk:
     verdict: Callable[[int], int] = lambda step: GO  # asked after every update
     progress: Callable[[int, int], None] = lambda cell_steps, cells: None  # told at evaluations: both so far
     claim: Claim | None = None  # on the cohort
+    begin: Callable[[int], None] = lambda step: None  # told the step that training begins at
 
     def write(self, kind: str, key: str, payload: dict[str, Any]) -> None:
         if self.ledger is not None:

@@ -43,6 +43,10 @@ class Forecast:
         """Rough cost on one thread."""
         return self.looks(cohort.cells) * SECONDS[self.tasks[cohort.task].layers]
 
+    def engine(self, cohort: Cohort) -> str:
+        """The engine of a cohort and what is unusual about its arithmetic."""
+        return f"{cohort.engine} ({cohort.arithmetic.text})" if cohort.arithmetic.text else cohort.engine
+
     def optimum(self) -> int:
         """Looks of the whole plan had no cohort been split: the trie optimum."""
         return sum(map(self.looks, together(self.plan.cells)))
@@ -83,7 +87,7 @@ class Forecast:
             "digest": cells[0].data,
             "sizes": {split: len(getattr(data, split)) for split in data._fields},
             "layers": task.layers,
-            "engine": ", ".join(dict.fromkeys(c.engine for c in self.plan.cohorts if c.task == name)),
+            "engine": ", ".join(dict.fromkeys(self.engine(c) for c in self.plan.cohorts if c.task == name)),
             "optimizer": cells[0].optimizer,
             "weight_decay": cells[0].weight_decay,
             "optimizers": list(dict.fromkeys(f"{c.optimizer}, weight decay {c.weight_decay:g}" for c in cells)),

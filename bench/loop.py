@@ -37,12 +37,19 @@ class Training:
         self.trace = trace.Trace()
         self.grid = task.eval_epochs * feed.epoch_steps
         self.ends = {c.total for c in self.cells}
-        self.snapshot = desk.directory / "snapshots" / f"{cohort.id}.pt"
+        self.snapshot, self.writer = desk.directory / "snapshots" / f"{cohort.id}.pt", snapshot.Writer()
         self.chunks = desk.directory / "traces" / cohort.id
 
     def run(self) -> bool:
         """Train until every cell has left; False if told to stop before, with a snapshot written."""
+        try:
+            return self.train()
+        finally:
+            self.writer.wait()  # nothing is written here once another process may take the cohort over
+
+    def train(self) -> bool:
         self.resume()
+        self.desk.begin(self.step)
         while self.roster.riders:
             self.engine.look(self.feed.batch(self.step), self.step)
             seats = zip(self.members, self.roster.riders, strict=True)
@@ -122,12 +129,14 @@ class Training:
         splits = "control", "test"
         sound = [row for row in due if self.trace.bad_M[row] < 0]
         scores = [self.engine.evaluate(split, sound) for split in splits]
-        seen = {row: {averaging.PRESENT: (c, t)} for row, c, t in zip(sound, *scores, strict=True) if finite(c, t)}
+        seen = {
+            row: {averaging.PRESENT: (c, t)} for row, c, t in zip(sound, *scores, strict=True) if record.finite(c, t)
+        }
         riders = {row: due[row] for row in seen}
         for (track, recipe), rows in self.averagings.readings(riders, self.step).items():
             scores = self.engine.averaged(splits, rows, recipe)
             for row, c, t in zip(rows, *scores, strict=True):
-                seen[row] |= {track: (c, t)} if finite(c, t) else {}
+                seen[row] |= {track: (c, t)} if record.finite(c, t) else {}
         return seen
 
     def note(self, row: int, track: str, loss: float, both: Both) -> None:
@@ -174,7 +183,7 @@ class Training:
     # ----------------------------------------------------------------------------------- save and resume
 
     def save(self) -> None:
-        """Rows to the disk, then the trace, then the snapshot that counts on both."""
+        """Rows to the disk, then the trace, then the snapshot that counts on both, written while training goes on."""
         self.trace.fold(self.engine.history())
         if self.desk.ledger is None:
             return
@@ -190,7 +199,7 @@ class Training:
             "trace": self.trace.state(),
             "engine": self.engine.state_dict(),
         }
-        snapshot.save(self.snapshot, state)
+        self.writer.save(self.snapshot, state)
 
     def resume(self) -> None:
         """Continue from the snapshot, if there is one."""
@@ -208,12 +217,9 @@ class Training:
         """The trace, then the cohort's row, which says that all is done; then the snapshot may go."""
         if self.desk.ledger is None:
             return
+        self.writer.wait()
         self.trace.finish(self.chunks, self.chunks.with_suffix(".npz"))
         payload = record.cohort(self.cohort, self.trace.looks, self.trace.moves, self.segments)
         self.desk.write("cohort", self.cohort.id, payload)
         self.desk.flush()
         tidy(self.desk.directory, self.cohort.id)
-
-
-def finite(control: record.Scores, test: record.Scores) -> bool:
-    return bool(control["finite"] and test["finite"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,10 @@ import tasks
 from bench import engine, suites
 from bench.assignment import Assigned
 from bench.contract import InputError, Schedule, Task
-from bench.engine import averaging
+from bench.engine import averaging, memory
 from bench.forecast import Forecast
-from bench.plan import EngineName, Grid, Plan, build
+from bench.plan import WIDTH, EngineName, Grid, Plan, build
+from bench.world import World
 from tasks import pack
 
 
@@ -34,6 +35,10 @@ class Order:
     assigned: Assigned | None = None
     workers: int | None = None
     data_parallel: bool = False
+    precision: str | None = None  # None: as accelerate is configured; so are the next two
+    accumulate: int | None = None
+    backend: str | None = None
+    width: int | None = None  # None: as wide as memory allows where the plan is made, which an array task can't know
     cadence: float = 30.0
     data: str | None = None
 
@@ -63,8 +68,10 @@ class Prepared:
         return Forecast(self.plan, self.tasks, self.schedules)
 
 
-def prepare(order: Order, device: str = "cpu") -> Prepared:
+def prepare(order: Order, world: World | None = None) -> Prepared:
     """Understand an order; everything that can be wrong with it is found here, before training.
+
+    Without a world, it is one process on a CPU without end.
 
     Raises:
         InputError: one line that says what is wrong.
@@ -78,6 +85,9 @@ def prepare(order: Order, device: str = "cpu") -> Prepared:
         peak_lrs=order.peak_lrs,
         seeds=order.seeds,
     )
+    world = world or World()
+    wishes = {name: getattr(order, name) for name in ("precision", "accumulate", "backend")}
+    arithmetic = world.arithmetic(order.data_parallel, **wishes)
     known: dict[str, Task] = {}
     strategies: dict[str, Schedule[Any]] = {}
 
@@ -94,7 +104,12 @@ def prepare(order: Order, device: str = "cpu") -> Prepared:
         return replace(grid, task=task.name, schedules=named_as, optimizer=optimizer.text, averagings=read)
 
     def chosen(task: Task, optimizer: str, cells: int) -> EngineName:
-        return engine.choose(task, optimizer, cells, device, order.engine)
+        return engine.choose(task, optimizer, cells, world.device, order.engine, arithmetic)
 
     suite = replace(suite, grids=tuple(map(canonical, suite.grids)))
-    return Prepared(build(suite, known, chosen), known, strategies)
+    for task in known.values():
+        engine.check_parts(task, arithmetic)
+    limit = None if order.width or order.assigned else world.memory
+    fits = None if limit is None else partial(memory.fits, memory=limit)
+    plan = build(suite, known, chosen, width=order.width or WIDTH, fits=fits, arithmetic=arithmetic)
+    return Prepared(plan, known, strategies)

@@ -23,7 +23,7 @@ MEMBERS = 8  # of the trial
 def show(order: Order, console: Console) -> int:
     """Print the plan of an order; nothing is written."""
     world = World.here()
-    prepared = prepare(order, world.device.partition(":")[0])
+    prepared = prepare(order, world)
     forecast, plan = prepared.forecast, prepared.plan
     table = Table("task", "engine", "cells", "cohorts", "cell-steps", "looks", "saved", "time", "disk", "memory")
     seconds = 0.0
@@ -38,7 +38,7 @@ def show(order: Order, console: Console) -> int:
         seconds += a_look * looks
         table.add_row(
             name,
-            ", ".join(dict.fromkeys(c.engine for c in cohorts)),
+            ", ".join(dict.fromkeys(forecast.engine(c) for c in cohorts)),
             f"{cells:,}",
             str(len(cohorts)),
             f"{cell_steps:,}",
@@ -73,7 +73,7 @@ def trial(task: Task, cohort: Cohort, device: str) -> tuple[float, float]:
     """(seconds per look of a member, bytes of a member), from a few steps of a small population."""
     feed = Feed(task, 0, device)
     cell = cohort.cells[0]
-    crew = engine.create(cohort.engine, feed, cell.optimizer, cell.weight_decay)
+    crew = engine.create(cohort.engine, feed, cell.optimizer, cell.weight_decay, None, cohort.arithmetic)
     members = min(MEMBERS, len(cohort.cells))
     moves = [Move(cell.peak_lr)] * members
     begun, steps = 0.0, 4

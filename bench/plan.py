@@ -10,9 +10,12 @@ from typing import Any, Literal
 
 import numpy as np
 
+from bench.arithmetic import USUAL, Arithmetic
 from bench.contract import Cell, Cohort, InputError, Setting, Task, digest
 
 EngineName = Literal["modules", "stacked"]
+WIDTH = 512  # cells in a cohort
+THREADS = 1  # CPU threads of each
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,8 +83,9 @@ def build(
     tasks: Mapping[str, Task],
     choose: Callable[[Task, str, int], EngineName],
     *,
-    threads: int = 1,
-    width: int = 512,
+    width: int = WIDTH,
+    fits: Callable[[Task, Cell], int] | None = None,
+    arithmetic: Arithmetic = USUAL,
 ) -> Plan:
     """The plan of a suite. `tasks` holds each grid's task by its text; texts in the grids are canonical.
 
@@ -89,8 +93,9 @@ def build(
         suite: What to cross.
         tasks: Task of each grid by its text.
         choose: Engine for (task, optimizer text, number of cells), deterministic.
-        threads: CPU threads of each cohort.
         width: Cells in a cohort at most; a wider one is split by peak LR, which have nothing to share but look 0.
+        fits: Members like a cell's that memory holds, which bounds the width of `modules`.
+        arithmetic: Of every cohort.
 
     Raises:
         InputError: a setting that cannot be run.
@@ -102,13 +107,15 @@ def build(
     for cells in together(c for grid in suite.grids for c in _cells(grid, tasks[grid.task], notes)):
         first = cells[0]
         engine = choose(tasks[first.task], first.optimizer, len(cells))
-        parts = _split(cells, width)
+        held = fits(tasks[first.task], first) if fits and engine == "modules" else width
+        parts = _split(cells, min(width, held))
         if len(parts) > 1:
+            why = "all that memory holds" if held < width else "width"
             notes.append(
                 f"{first.task} seed {first.seed}: {len(cells)} cells are split by peak LR into {len(parts)} "
-                f"cohorts (width {width}), which costs {len(parts) - 1} looks at step 0"
+                f"cohorts ({why} {min(width, held)}), which costs {len(parts) - 1} looks at step 0 at least"
             )
-        cohorts += [Cohort(tuple(part), engine, threads) for part in parts]
+        cohorts += [Cohort(tuple(part), engine, THREADS, arithmetic) for part in parts]
     return Plan(suite.name, _distinct(cohorts), tuple(dict.fromkeys(notes)))
 
 

@@ -15,7 +15,7 @@ from multiprocessing.process import BaseProcess
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from bench.contract import Cohort
+from bench.contract import Cohort, InputError
 from bench.record import disk
 from bench.record.ledger import Ledger
 from bench.record.preempt import Flag
@@ -123,7 +123,10 @@ def _one(cohort: Cohort, site: Site, ledger: Ledger | None, flag: Flag, board: B
     except Exception as error:  # one cohort's failure stays its own
         if disk.full(error):
             raise
-        outcome.failures[cohort.id] = f"{cohort.task} seed {cohort.seed}: {explain(error)}"
+        failure = f"{cohort.task} seed {cohort.seed}: {explain(error)}"
+        if site.accelerator is not None and not isinstance(error, InputError):  # which all processes find alike
+            raise SystemExit(f"{failure}; run again to continue") from error  # the others wait: this end tells them
+        outcome.failures[cohort.id] = failure
         return "failed"
     outcome.stopped = how == "stopped"
     if how == "elsewhere":

@@ -37,7 +37,7 @@ def run(order: Order, console: Console) -> int:
     """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what deterministic algorithms ask for on a GPU
     world = World.here()
-    prepared = prepare(order, world.device.partition(":")[0])
+    prepared = prepare(order, world)
     flag = Flag().install()  # until here there was nothing to lose, and a signal ends at once
     return Session(order, prepared, world, flag, console if world.rank == 0 else Console(quiet=True)).run()
 
@@ -57,8 +57,7 @@ class Session:
         self.done: set[str] = set()  # ids of cohorts
 
     def run(self) -> int:
-        if self.site.accelerator is not None:
-            self.check_data_parallel()
+        self.check()
         self.open()
         todo = self.left(self.mine)
         if self.main:
@@ -77,10 +76,11 @@ class Session:
     def say(self, text: str) -> None:
         self.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
-    def check_data_parallel(self) -> None:
-        """Refuse a model with BatchNorm, or a batch that has no equal parts, before anything is written."""
+    def check(self) -> None:
+        """Refuse a model that processes cannot share or that cannot be compiled, before anything is written."""
         for cohort in {c.task: c for c in self.mine.cohorts}.values():
-            crew(cohort, self.prepared.tasks[cohort.task], self.site)
+            if cohort.arithmetic.processes > 1 or cohort.arithmetic.backend:
+                crew(cohort, self.prepared.tasks[cohort.task], self.site)
 
     def open(self) -> None:
         """See what is done already in this directory, which must be of this plan; write the plan's row, and tidy."""

@@ -6,13 +6,14 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import schedules
 import tasks
-from bench.contract import Cohort, Engine, Task
+from bench.contract import Cohort, Engine, InputError, Task
 from bench.desk import GO, SAVE, STOP, Desk
 from bench.loop import Training
 from bench.record import attempt, claims, disk, rows
@@ -87,17 +88,15 @@ def _trained(
     held: tuple[Flag, claims.Claim | None],
     told: Callable[[int, int], None],
 ) -> bool:
-    import torch
-
-    torch.set_num_threads(cohort.threads)
-    torch.use_deterministic_algorithms(True)
     task = tasks.parse(cohort.task)
     known = {c.schedule: schedules.parse(c.schedule) for c in cohort.cells}
     feed, engine = crew(cohort, task, site)
+    desk = Desk(site.directory, ledger, _alone(*held, site.cadence), told)
     if feed.world > 1:
-        desk = Desk(site.directory, ledger, _agreed(site.accelerator, _alone(*held, site.cadence)), told)
+        desk.verdict = _agreed(site.accelerator, desk.verdict)
+        desk.begin = partial(_together, site.accelerator, site.directory)
     else:
-        desk = Desk(site.directory, ledger, _alone(*held, site.cadence), told, held[1])
+        desk.claim = held[1]
     return Training(cohort, task, known, engine, feed, desk).run()
 
 
@@ -113,13 +112,18 @@ def crew(cohort: Cohort, task: Task, site: Site) -> tuple[Feed, Engine]:
     Raises:
         InputError: an optimizer or a model that the engine or this number of processes cannot train.
     """
+    import torch
+
     from bench import engine
     from bench.engine.feed import Feed
 
+    torch.set_num_threads(cohort.threads)
+    torch.use_deterministic_algorithms(True)
     rank, world = (site.accelerator.process_index, site.accelerator.num_processes) if site.accelerator else (0, 1)
     feed = Feed(task, cohort.seed, site.device, rank=rank, world=world)
     first = cohort.cells[0]
-    return feed, engine.create(cohort.engine, feed, first.optimizer, first.weight_decay, site.accelerator)
+    settings = first.optimizer, first.weight_decay, site.accelerator, cohort.arithmetic
+    return feed, engine.create(cohort.engine, feed, *settings)
 
 
 def _alone(flag: Flag, claim: claims.Claim | None, cadence: float) -> Callable[[int], int]:
@@ -158,6 +162,19 @@ def _strictest(accelerator: Any, answer: int) -> int:
     import torch
 
     return int(accelerator.gather(torch.tensor([int(answer)], device=accelerator.device)).max())
+
+
+def _together(accelerator: Any, directory: Path, step: int) -> None:
+    """All ranks begin at the same step, for they have read the same snapshot.
+
+    Raises:
+        InputError: they have not.
+    """
+    import torch
+
+    steps = accelerator.gather(torch.tensor([step], device=accelerator.device)).tolist()
+    if len(set(steps)) > 1:
+        raise InputError(f"processes found snapshots of steps {steps}: {directory} should be one folder for all nodes")
 
 
 def worker(pipe: Connection, site: Site) -> None:

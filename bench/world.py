@@ -5,7 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+
+from bench.arithmetic import Arithmetic, Precision
+from bench.contract import InputError
+
+PRECISIONS: dict[Any, Precision] = {"no": "fp32", "fp32": "fp32", "bf16": "bf16", "fp16": "fp16"}
+"""Of members, by Accelerate's names for them."""
 
 PORTS = range(20_000, 30_000)
 """Where the processes of a SLURM step meet, below the ports that systems give out by themselves (32,768 on Linux)."""
@@ -40,13 +47,18 @@ def of_slurm(environment: Mapping[str, str]) -> dict[str, str]:
 class World:
     """This process among those that Accelerate, torchrun or SLURM started."""
 
-    rank: int
-    size: int
-    local_size: int
-    device: str
+    rank: int = 0
+    size: int = 1
+    local_size: int = 1
+    device: str = "cpu"
+    memory: float | None = None  # bytes that one worker may fill; None: not looked up
 
     @classmethod
     def here(cls) -> World:
+        """What the launcher says.
+
+        On several machines it is torchrun's or Accelerate's own variables (RANK, WORLD_SIZE, MASTER_ADDR ...) that do.
+        """
         import torch
         from accelerate import PartialState
         from accelerate.utils import parse_flag_from_env
@@ -56,7 +68,30 @@ class World:
         cpu = parse_flag_from_env("ACCELERATE_USE_CPU") or not torch.accelerator.is_available()
         state = PartialState(cpu=cpu)
         local = int(os.environ.get("LOCAL_WORLD_SIZE", state.num_processes))
-        return cls(state.process_index, state.num_processes, local, str(state.device))
+        return cls(state.process_index, state.num_processes, local, str(state.device), _memory(state.device))
+
+    def arithmetic(self, data_parallel: bool, **wishes: Any) -> Arithmetic:
+        """What was wished for; of None, what `accelerate config` or `accelerate launch` chose.
+
+        Raises:
+            InputError: a precision that members do not have, or no micro-batch.
+        """
+        launched: dict[str, Any] = {
+            "precision": os.environ.get("ACCELERATE_MIXED_PRECISION", "no"),
+            "accumulate": int(os.environ.get("ACCELERATE_GRADIENT_ACCUMULATION_STEPS", 1)),
+            "backend": os.environ.get("ACCELERATE_DYNAMO_BACKEND", "no").lower(),
+        }
+        chosen = launched | {k: v for k, v in wishes.items() if v is not None}
+        if chosen["precision"] not in PRECISIONS:
+            raise InputError(f"precision {chosen['precision']!r}: there are fp32, bf16 and fp16")
+        if chosen["accumulate"] < 1:
+            raise InputError(f"{chosen['accumulate']} micro-batches to accumulate: give 1 or more")
+        return Arithmetic(
+            precision=PRECISIONS[chosen["precision"]],
+            accumulate=chosen["accumulate"],
+            processes=self.size if data_parallel else 1,
+            backend="" if chosen["backend"] == "no" else chosen["backend"],
+        )
 
     @property
     def cores(self) -> int:
@@ -70,4 +105,16 @@ class World:
             return None
         from accelerate import Accelerator
 
-        return Accelerator(cpu=self.device == "cpu")
+        return Accelerator(cpu=self.device == "cpu", mixed_precision="no")  # members have an autocast of their own
+
+
+def _memory(device: Any) -> float:
+    """Bytes of a GPU, whatever lies in it; without one, a core's share of the machine, or of what we are held to."""
+    import torch
+
+    if device.type == "cuda":
+        return float(torch.cuda.get_device_properties(device).total_memory)
+    whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    limit = Path("/sys/fs/cgroup/memory.max")
+    held = limit.read_text().strip() if limit.exists() else "max"
+    return (whole if held == "max" else min(whole, int(held))) / len(os.sched_getaffinity(0))

@@ -13,6 +13,7 @@ FILES = sorted(p for folder in ("bench", "schedules", "tasks") for p in (ROOT / 
 # The table of levels: a file imports from lower levels only, or from its own folder.
 LEVELS = {
     "bench.splits": 0,
+    "bench.arithmetic": 0,
     "bench.contract": 0,
     "bench.call": 1,
     "bench.source": 1,
@@ -45,6 +46,7 @@ LEVELS = {
 }
 ORDER_WITHIN_LEVEL = [
     "bench.splits",
+    "bench.arithmetic",
     "bench.contract",
     "bench.work",
     "bench.pool",

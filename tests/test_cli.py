@@ -92,7 +92,7 @@ def test_help_says_what_each_command_is_for():
 
 FROZEN = (
     "suite --out --tasks --schedules --budgets --peak-lrs --seeds --engine --workers --data-parallel "
-    "--snapshot-seconds --data --shard --assigned --plan"
+    "--precision --accumulate --compile --width --snapshot-seconds --data --shard --assigned --plan"
 )
 
 
@@ -110,9 +110,9 @@ def test_accelerate_that_starts_one_process_of_several_is_told_of(tmp_path):
     assert "torchrun --nproc_per_node 2 bench/run.py" in done.stdout
 
 
-def test_batch_norm_under_data_parallelism_is_refused_before_anything_is_written(tmp_path):
+def test_stacked_batch_norm_under_data_parallelism_is_refused_before_anything_is_written(tmp_path):
     torchrun = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
-    few = ("smoke", "--tasks", "digits(model='cnn')", "--schedules", "constant", "--seeds", 1, "--data-parallel")
-    done = launch(*few, "--out", tmp_path / "out", launcher=torchrun, check=False)
-    assert "--data-parallel cannot train a model with BatchNorm" in done.stderr
+    few = ("smoke", "--tasks", "digits(model='cnn')", "--schedules", "constant", "--seeds", 1, "--engine", "stacked")
+    done = launch(*few, "--data-parallel", "--out", tmp_path / "out", launcher=torchrun, check=False)
+    assert "has BatchNorm, which --data-parallel trains with --engine modules only" in done.stderr
     assert not (tmp_path / "out").exists()

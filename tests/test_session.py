@@ -152,16 +152,19 @@ def test_a_diverging_neighbour_changes_no_bit_with_modules(tmp_path):
         }
 
 
-def test_data_parallel_leaves_the_lr_of_open_loop_schedules_alone(tmp_path):
+def test_data_parallel_leaves_the_lr_of_open_loop_schedules_and_what_they_share_alone(tmp_path):
     common = ("smoke", "--tasks", "digits", "--budgets", "0.1", "--seeds", 1, "--schedules", "constant,cosine,wsd")
     torchrun = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
-    launch(*common, "--engine", "modules", "--out", tmp_path / "one", "--workers", 1)
+    launch(*common, "--engine", "modules", "--accumulate", 2, "--out", tmp_path / "one", "--workers", 1)
     launch(*common, "--engine", "modules", "--data-parallel", "--out", tmp_path / "two", launcher=torchrun)
-    one, two = ({f.stem: trace.read(f) for f in (tmp_path / d / "traces").glob("*.npz")} for d in ("one", "two"))
-    assert one.keys() == two.keys()
-    for name, columns in one.items():
-        for column in ("segment", "step", "lr"):
-            assert columns[column].tobytes() == two[name][column].tobytes()
+    (one,), (two,) = (map(trace.read, (tmp_path / d / "traces").glob("*.npz")) for d in ("one", "two"))
+    for column in ("segment", "step", "lr"):
+        assert one[column].tobytes() == two[column].tobytes()
+    assert one["loss"] == pytest.approx(two["loss"], rel=1e-3)
+    (one,), (two,) = ([p for (k, _), p in payloads(tmp_path / d).items() if k == "cohort"] for d in ("one", "two"))
+    assert [one[k] for k in ("looks", "moves", "segments")] == [two[k] for k in ("looks", "moves", "segments")]
+    assert two["looks"] < two["cell_steps"]
+    assert (one["arithmetic"], two["arithmetic"]) == ("accumulate=2", "processes=2")
 
 
 def test_a_schedule_is_named_as_it_is_typed():

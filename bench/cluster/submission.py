@@ -18,6 +18,7 @@ from bench.opening import KINDS, opened
 from bench.order import Order, Prepared, prepare
 from bench.record.lines import Reader, row_of
 from bench.work import Site
+from bench.world import World
 
 HALF_HOUR = 1800.0  # predicted seconds of an array task, unless its number is given
 MOST = 1000  # array tasks, unless their number is given: SLURM's own limit is 1,001 by default
@@ -76,7 +77,8 @@ def submit(order: Order, request: Request, console: Console) -> int:
     def say(text: str) -> None:
         console.print(text, highlight=False, markup=False, soft_wrap=True)
 
-    prepared = prepare(order, "cuda" if request.gpus else "cpu")
+    world = World(size=request.nodes * request.processes, device="cuda" if request.gpus else "cpu")
+    prepared = prepare(order, world)
     site = None if request.dry_run else Site(order.directory, prepared.plan.id)
     done, notes = opened(Reader(order.directory, row_of(KINDS)), prepared, site)  # array tasks find the plan's row
     for note in notes:
@@ -175,7 +177,11 @@ def words(order: Order) -> list[str]:
         "--engine": None if order.engine == "auto" else order.engine,
         "--workers": order.workers,
         "--data": order.data,
+        "--precision": order.precision,
+        "--accumulate": order.accumulate,
+        "--width": order.width,
         "--snapshot-seconds": None if order.cadence == Order.cadence else order.cadence,
     }
     said = [word for option, value in given.items() if value is not None for word in (option, str(value))]
-    return ["run", order.suite, *said, *(["--data-parallel"] if order.data_parallel else [])]
+    flags = {"--data-parallel": order.data_parallel, "--compile": order.backend}
+    return ["run", order.suite, *said, *(flag for flag, wished in flags.items() if wished)]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Literal, TypeAlias
 
+from bench.arithmetic import USUAL, Arithmetic
 from bench.contract import Engine, InputError, Task
 from bench.engine import optim
 from bench.engine.feed import Feed
@@ -22,22 +24,38 @@ RULE = (
 )
 
 
-def choose(task: Task, optimizer: str, cells: int, device: str = "cpu", wish: str = "auto") -> EngineName:
+def choose(
+    task: Task, optimizer: str, cells: int, device: str = "cpu", wish: str = "auto", arithmetic: Arithmetic = USUAL
+) -> EngineName:
     """The engine of a cohort: what was wished for, or what RULE says.
 
     Raises:
-        InputError: an unknown engine, or `stacked` wished for with an optimizer that it does not have.
+        InputError: an unknown engine, or `stacked` wished for with what it does not have.
     """
     name = optim.parse(optimizer).name
+    plain = replace(arithmetic, processes=1) == USUAL
     if wish == "modules":
         return "modules"
     if wish == "stacked":
         require(name)
+        if not plain:
+            raise InputError(f"the stacked engine has no {arithmetic.text}: use --engine modules")
         return "stacked"
     if wish != "auto":
         raise InputError(f"unknown engine {wish!r}; there are: auto, modules, stacked")
     pays = task.layers in PAYS["cuda" if device.startswith("cuda") else "cpu"]
-    return "stacked" if pays and cells >= FEWEST and name in optim.STACKABLE else "modules"
+    return "stacked" if pays and plain and cells >= FEWEST and name in optim.STACKABLE else "modules"
+
+
+def check_parts(task: Task, arithmetic: Arithmetic) -> None:
+    """Refuse a batch that has no such equal parts.
+
+    Raises:
+        InputError: naming the batch and the parts.
+    """
+    if task.batch_size % arithmetic.micro_batches:
+        parts = f"{arithmetic.processes} processes x {arithmetic.accumulate} micro-batches"
+        raise InputError(f"{task.name}: a batch of {task.batch_size} has no equal parts for {parts}")
 
 
 def require(optimizer: str) -> None:
@@ -51,7 +69,14 @@ def require(optimizer: str) -> None:
         raise InputError(f"the stacked engine has no {optimizer}: use --engine modules, or one of {able}")
 
 
-def create(name: EngineName, feed: Feed, optimizer: str, weight_decay: float, accelerator: Any = None) -> Engine:
+def create(
+    name: EngineName,
+    feed: Feed,
+    optimizer: str,
+    weight_decay: float,
+    accelerator: Any = None,
+    arithmetic: Arithmetic = USUAL,
+) -> Engine:
     """An engine with one member at its initial weights.
 
     Raises:
@@ -65,4 +90,4 @@ def create(name: EngineName, feed: Feed, optimizer: str, weight_decay: float, ac
         return Stacked(feed, parsed, weight_decay, accelerator)
     from bench.engine.modules import Modules
 
-    return Modules(feed, parsed, weight_decay, accelerator)
+    return Modules(feed, parsed, weight_decay, accelerator, arithmetic)

@@ -53,8 +53,8 @@ class Bank:
                 del self.slots[slot]
 
     def state(self) -> dict[str, Any]:
-        """Copies, for a snapshot."""
-        return {slot: {"owners": list(owners), "rows": kept.clone()} for slot, (owners, kept) in self.slots.items()}
+        """For a snapshot, which copies it."""
+        return {slot: {"owners": owners, "rows": kept} for slot, (owners, kept) in self.slots.items()}
 
     def load(self, state: Mapping[str, Any], device: torch.device) -> None:
         """Become the bank of `state`."""

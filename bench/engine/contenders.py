@@ -47,8 +47,10 @@ class ScheduleFree(Contender):
     package = "schedulefree"
     averages = True
 
-    def build(self, model: nn.Module, weight_decay: float, lr: float = 1.0) -> torch.optim.Optimizer:
-        built: Any = super().build(model, weight_decay, lr)
+    def build(
+        self, model: nn.Module, weight_decay: float, lr: float = 1.0, fused: bool = False
+    ) -> torch.optim.Optimizer:
+        built: Any = super().build(model, weight_decay, lr, fused)
         built.train()
         return built  # type: ignore[no-any-return]
 

@@ -112,10 +112,12 @@ class Feed:
         inputs, target = self._cast(self.task.prepare(*whole, self._generator(step)))
         return tuple(a[self._slice] for a in inputs), tuple(a[self._slice] for a in target)
 
-    def dropout_key(self, step: int) -> int:
-        """Seed of torch's generator before the forward of update `step`; the same for every member."""
-        micro_batch = 0
-        return key(self.seed, step, micro_batch, self.rank, "dropout")
+    def dropout_key(self, step: int, micro_batch: int = 0) -> int:
+        """Seed of torch's generator before a forward of update `step`; the same for every member.
+
+        Micro-batches are counted over all processes, so it does not matter which of them computes one.
+        """
+        return key(self.seed, step, micro_batch, 0, "dropout")
 
     @property
     def _slice(self) -> slice:

@@ -12,14 +12,17 @@ from torch import Tensor, nn
 
 from bench.contract import Recipe
 from bench.engine.averaging import PRESENT
+from bench.engine.copies import copied
+from bench.engine.scaler import Scaler
 
 
 class Member:
     """One model in training, and its optimizer."""
 
-    def __init__(self, model: nn.Module, optimizer: torch.optim.Optimizer):
+    def __init__(self, model: nn.Module, optimizer: torch.optim.Optimizer, scaled: bool = False):
         self.model, self.optimizer = model, optimizer
         self.weights = [p for p in model.parameters() if p.requires_grad]
+        self.scaler = Scaler(self.weights[0].device) if scaled else None  # of its loss, in fp16
         self.loss: Any = None  # of the last look, for optimizers that ask
         self.last: Tensor | None = None  # gradient of the last look, flat, where it is to be recalled
         self.averages: dict[str, list[Tensor]] = {}  # of the weights, by slot
@@ -27,12 +30,14 @@ class Member:
     def tensors(self) -> dict[str, Tensor]:
         return {name: t.detach() for name, t in chain(self.model.named_parameters(), self.model.named_buffers())}
 
-    def state(self) -> dict[str, Any]:
-        """Copies of all that the member is between a move and the next look."""
+    def state(self, device: torch.device | None = None) -> dict[str, Any]:
+        """Copies of all that the member is between a move and the next look, on `device` or where it lies."""
         groups = [{k: v for k, v in group.items() if k != "params"} for group in self.optimizer.param_groups]
         slots = [dict(self.optimizer.state.get(p, {})) for p in self.weights]
         own = {"tensors": self.tensors(), "slots": slots, "groups": groups}
-        return copy.deepcopy(own | {"averages": self.averages, "last": self.last})
+        scaler = None if self.scaler is None else self.scaler.tensors()
+        state: dict[str, Any] = copied(own | {"averages": self.averages, "last": self.last, "scaler": scaler}, device)
+        return state
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Become a copy of the member that `state` tells of. No value is cast, so all is exact."""
@@ -40,14 +45,23 @@ class Member:
         for name, saved in state["tensors"].items():
             own[name].copy_(saved)
         for weight, slots in zip(self.weights, state["slots"], strict=True):
-            self.optimizer.state[weight] = {k: _placed(v, weight) for k, v in slots.items()}
+            self.optimizer.state[weight] = {k: _placed(v, weight, self.optimizer) for k, v in slots.items()}
         for group, saved in zip(self.optimizer.param_groups, state["groups"], strict=True):
             group.update(copy.deepcopy(saved))
         self.averages = {
             slot: [t.to(w.device, copy=True) for w, t in zip(self.weights, kept, strict=True)]
             for slot, kept in state["averages"].items()
         }
-        self.last = None if state["last"] is None else _placed(state["last"], self.weights[0])
+        self.last = None if state["last"] is None else state["last"].to(self.weights[0].device, copy=True)
+        if self.scaler is not None:
+            self.scaler.load(state["scaler"])
+
+    def update(self) -> None:
+        """The optimizer's step; some optimizers ask for the loss."""
+        if self.scaler is None:
+            self.optimizer.step(lambda: self.loss)
+        else:
+            self.scaler.step(self.optimizer, lambda: self.loss)
 
     @torch.no_grad()
     def blend(self, slot: str, share: float) -> None:
@@ -68,7 +82,8 @@ class Member:
         return model
 
 
-def _placed(value: Any, weight: Tensor) -> Any:
-    if isinstance(value, Tensor):  # torch.optim keeps step counts, which have no axes, on the CPU
-        return value.clone() if value.ndim == 0 else value.to(weight.device, copy=True)
+def _placed(value: Any, weight: Tensor, optimizer: torch.optim.Optimizer) -> Any:
+    if isinstance(value, Tensor):  # torch.optim keeps step counts, which have no axes, on the CPU, unless it is fused
+        stays = value.ndim == 0 and not optimizer.defaults.get("fused")
+        return value.clone() if stays else value.to(weight.device, copy=True)
     return copy.deepcopy(value)

@@ -14,11 +14,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
+from bench.arithmetic import USUAL, Arithmetic
 from bench.contract import Batch, InputError, Move, Recipe
+from bench.engine.copies import CPU
 from bench.engine.feed import Feed, key
 from bench.engine.member import Member
 from bench.engine.optim import adjust
 from bench.engine.optimizer import Optimizer
+from bench.engine.parallel import averaged, several
+from bench.engine.passes import Pass
 from bench.engine.readings import Readings, batch_norms, distinct, renew, score
 
 
@@ -34,34 +38,6 @@ def initial(feed: Feed) -> nn.Module:
     return model.train()
 
 
-def reseed(feed: Feed, step: int) -> None:
-    """Put the device's generator where the forward of update `step` begins; `torch.manual_seed` does more, slowly."""
-    seed = feed.dropout_key(step)
-    torch.default_generator.manual_seed(seed)
-    if feed.device.type == "cuda":
-        torch.cuda.manual_seed(seed)
-
-
-def averaged(accelerator: Any, tensors: Sequence[Tensor]) -> list[Tensor]:
-    """Each tensor's mean over all processes, in one collective."""
-    flat = accelerator.reduce(torch.cat([t.reshape(-1) for t in tensors]), reduction="mean")
-    parts = flat.split([t.numel() for t in tensors])
-    return [part.view(t.shape) for part, t in zip(parts, tensors, strict=True)]
-
-
-def shared(accelerator: Any, model: nn.Module) -> Any:
-    """The accelerator if it stands for several processes, else None.
-
-    Raises:
-        InputError: the model has BatchNorm, whose statistics would differ between processes.
-    """
-    if accelerator is None or accelerator.num_processes == 1:
-        return None
-    if batch_norms(model):
-        raise InputError("--data-parallel cannot train a model with BatchNorm: run it without, or choose another task")
-    return accelerator
-
-
 class Modules:
     """See `bench.contract.Engine`. Under data parallelism every process holds all members, and looks are averaged.
 
@@ -71,20 +47,45 @@ class Modules:
         weight_decay: As torch.optim understands it.
         accelerator: Of Accelerate, given under data parallelism only.
 
+        arithmetic: Precision, micro-batches, compilation.
+
     Raises:
-        InputError: BatchNorm under data parallelism.
+        InputError: a model that cannot be compiled.
     """
 
-    def __init__(self, feed: Feed, optimizer: Optimizer, weight_decay: float, accelerator: Any = None):
+    def __init__(
+        self,
+        feed: Feed,
+        optimizer: Optimizer,
+        weight_decay: float,
+        accelerator: Any = None,
+        arithmetic: Arithmetic = USUAL,
+    ):
         self.feed, self.task = feed, feed.task
-        self._build: Callable[[nn.Module], Member] = lambda m: Member(m, optimizer.build(m, weight_decay))
+        scaled = arithmetic.precision == "fp16"
+        self._build: Callable[[nn.Module], Member] = lambda m: Member(
+            m, optimizer.build(m, weight_decay, fused=scaled), scaled
+        )
         self.members = [self._build(initial(feed))]
-        self._accelerator = shared(accelerator, self.members[0].model)
+        self._accelerator = several(accelerator)
         self._has_norms = bool(batch_norms(self.members[0].model))
+        self._pass = Pass(feed, arithmetic, self._accelerator if self._has_norms else None)
+        if arithmetic.backend and self._accelerator is not None and self._has_norms:
+            raise InputError(f"{self.task.name} has BatchNorm, which --data-parallel trains without --compile only")
+        if arithmetic.backend:
+            self._try()
         self.recall = False
         self._readings = Readings()
         self.signals = self._readings.signals
         self.history = self._readings.history
+
+    def _try(self) -> None:
+        """Compile now, on a copy: what cannot be compiled is refused before anything is written."""
+        try:
+            self._pass.backward(self._fork(self.members[0]).model, self.feed.batch(0), 0)
+        except Exception as error:  # whatever the compiler raises
+            reason = " ".join(str(error).split("\n")[:2]).strip()  # the first says which backend raised
+            raise InputError(f"{self.task.name} cannot be compiled: run without --compile ({reason})") from error
 
     def look(self, batch: Batch, step: int) -> None:
         """One forward and backward per member; never waits for the device."""
@@ -92,17 +93,15 @@ class Modules:
         self._readings.hold(*(torch.stack(column) for column in zip(*readings, strict=True)))
 
     def _looked(self, member: Member, batch: Batch, step: int) -> tuple[Tensor, ...]:
-        inputs, target = batch
-        reseed(self.feed, step)
         member.model.zero_grad()
-        loss = self.task.loss(member.model(*inputs), target)
-        loss.backward()  # type: ignore[no-untyped-call]
-        loss = loss.detach()
+        loss = self._pass.backward(member.model, batch, step, member.scaler.scale if member.scaler else None)
         held = [p for p in member.weights if p.grad is not None]
         if self._accelerator is not None:
             *means, loss = averaged(self._accelerator, [*(p.grad for p in held if p.grad is not None), loss])
             for weight, mean in zip(held, means, strict=True):
                 weight.grad = mean
+        if member.scaler is not None:
+            member.scaler.unscale([p.grad for p in held if p.grad is not None])
         member.loss = loss
         norm = get_total_norm([p.grad for p in held if p.grad is not None])
         if self.recall:
@@ -134,7 +133,7 @@ class Modules:
         """Each member's own optimizer step, at its LR and momentum; MoMo asks for the loss."""
         for member, move in zip(self.members, moves, strict=True):
             adjust(member.optimizer, move)
-            member.optimizer.step(lambda member=member: member.loss)  # type: ignore[misc]
+            member.update()
 
     def blend(self, slot: str, rows: Sequence[int], share: float) -> None:
         """See `bench.contract.Engine`."""
@@ -179,7 +178,7 @@ class Modules:
     def _scored(self, model: nn.Module, split: str) -> dict[str, float]:
         chunks, target = self.feed.split(split)
         model.eval()
-        outputs = [model(*inputs) for inputs in chunks]
+        outputs = [self._pass.output(model, inputs) for inputs in chunks]
         model.train()
         return score(self.task, outputs, target)
 
@@ -189,12 +188,12 @@ class Modules:
         for norm in batch_norms(model):
             norm.reset_running_stats()
         if self._has_norms:
-            renew(model, self.feed, model)
+            renew(model, self.feed, lambda *inputs: self._pass.output(model, inputs))
         return model
 
     def state_dict(self) -> dict[str, Any]:
         """Copies of all members, as tensors, numbers, texts, lists and dicts. Taken between a move and a look."""
-        return {"members": [member.state() for member in self.members]}
+        return {"members": [member.state(CPU) for member in self.members]}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Become the members of `state`, however many they are; go on bit for bit."""

@@ -19,6 +19,9 @@ Decay: TypeAlias = Literal["all", "matrices"]
 UNBOUNDED = ("eps", "d_coef", "lb")
 """Arguments that may be 1 and more."""
 
+FUSED = frozenset({"adam", "adamw"})
+"""Optimizers with a kernel of torch's that can skip an update; that of SGD moves its momentum all the same."""
+
 
 class Optimizer(Named):
     """What the catalogue holds: a frozen dataclass whose fields are the arguments of the call.
@@ -52,14 +55,20 @@ class Optimizer(Named):
 
         return getattr(torch.optim, self.family)
 
-    def build(self, model: nn.Module, weight_decay: float, lr: float = 1.0) -> torch.optim.Optimizer:
-        """The optimizer of a module's weights; weights that don't decay are a group of their own."""
+    def build(
+        self, model: nn.Module, weight_decay: float, lr: float = 1.0, fused: bool = False
+    ) -> torch.optim.Optimizer:
+        """The optimizer of a module's weights; weights that don't decay are a group of their own.
+
+        `fused` asks for one kernel where there is one.
+        """
         weights = [p for p in model.parameters() if p.requires_grad]
         groups = [
             {"params": [p for p in weights if self.decays(p)], "weight_decay": weight_decay},
             {"params": [p for p in weights if not self.decays(p)], "weight_decay": 0.0},
         ]
-        built: torch.optim.Optimizer = self.load()([g for g in groups if g["params"]], lr=lr, **self.settings())
+        settings = self.settings() | ({"fused": True} if fused and self.name in FUSED else {})
+        built: torch.optim.Optimizer = self.load()([g for g in groups if g["params"]], lr=lr, **settings)
         return built
 
 

@@ -20,9 +20,12 @@ from bench.contract import Batch, InputError, Move, Recipe
 from bench.engine import rules
 from bench.engine.averaging import AS_IS
 from bench.engine.bank import Bank
+from bench.engine.copies import CPU, copied
 from bench.engine.feed import Feed
-from bench.engine.modules import averaged, initial, reseed, shared
+from bench.engine.modules import initial
 from bench.engine.optimizer import Optimizer
+from bench.engine.parallel import averaged, several
+from bench.engine.passes import reseed
 from bench.engine.readings import Readings, batch_norms, distinct, renew, score
 from bench.engine.rows import Named, cloned, layout, paired, picked, selected, twice
 
@@ -48,7 +51,9 @@ class Stacked:
     def __init__(self, feed: Feed, optimizer: Optimizer, weight_decay: float, accelerator: Any = None):
         self.feed, self.task = feed, feed.task
         self._model = initial(feed)  # its structure, and whatever is not trained
-        self._accelerator = shared(accelerator, self._model)
+        self._accelerator = several(accelerator)
+        if self._accelerator is not None and batch_norms(self._model):
+            raise InputError(f"{feed.task.name} has BatchNorm, which --data-parallel trains with --engine modules only")
         self._losses = vmap(self._loss, in_dims=(0, 0, None, None, None), randomness="same")
         self._outputs = vmap(self._output, in_dims=(0, 0, None, None), randomness="same")
         buffers = {name: b.clone() for name, b in self._model.named_buffers()}
@@ -113,7 +118,7 @@ class Stacked:
 
     def look(self, batch: Batch, step: int) -> None:
         """One forward and backward for all rows; never waits for the device."""
-        reseed(self.feed, step)
+        reseed(self.feed, step, self.feed.rank)
         loss_W = self._losses(self._weights, self._buffers, self._counts, *batch)
         # Members share no weight, so each finds its own gradient in that of the sum.
         grads = torch.autograd.grad(loss_W.sum(), list(self._weights.values()))
@@ -211,16 +216,18 @@ class Stacked:
 
     def state_dict(self) -> dict[str, Any]:
         """Copies of all rows, as tensors, numbers and dicts. Taken between a move and a look."""
-        return {
+        own = {
             "members": self._members,
             "steps": self._rule.steps,
-            "weights": self._weight_WP.clone(),
-            "last": None if self._last_WP is None else self._last_WP.clone(),
-            "slots": cloned(self._rule.slots),
-            "buffers": cloned(self._buffers),
-            "counts": cloned(self._counts),
+            "weights": self._weight_WP,
+            "last": self._last_WP,
+            "slots": self._rule.slots,
+            "buffers": self._buffers,
+            "counts": self._counts,
             "averages": self._bank.state(),
         }
+        state: dict[str, Any] = copied(own, CPU)
+        return state
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Become the members of `state`, however many they are; go on bit for bit."""

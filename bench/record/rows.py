@@ -34,23 +34,27 @@ def evaluation(
 
 def cell(task: Task, cohort: Cohort, it: Cell, member: Member, epoch_steps: int) -> dict[str, Any]:
     """What a `cell` row says of the cell itself, whatever became of it."""
-    return {
-        "cell": it.id,
-        "task": it.task,
-        "family": task.family,
-        "schedule": it.schedule,
-        "optimizer": it.optimizer,
-        "weight_decay": it.weight_decay,
-        "peak_lr": it.peak_lr,
-        "budget": it.budget,
-        "epochs": it.total / epoch_steps,
-        "total": it.total,
-        "seed": it.seed,
-        "data": it.data,
-        "cohort": cohort.id,
-        "engine": cohort.engine,
-        "segment": member.segment,
-    } | ({} if it.averaging == "none" else {"averaging": it.averaging})  # so earlier ledgers replay to the same rows
+    return (
+        {
+            "cell": it.id,
+            "task": it.task,
+            "family": task.family,
+            "schedule": it.schedule,
+            "optimizer": it.optimizer,
+            "weight_decay": it.weight_decay,
+            "peak_lr": it.peak_lr,
+            "budget": it.budget,
+            "epochs": it.total / epoch_steps,
+            "total": it.total,
+            "seed": it.seed,
+            "data": it.data,
+            "cohort": cohort.id,
+            "engine": cohort.engine,
+            "segment": member.segment,
+        }
+        | ({} if it.averaging == "none" else {"averaging": it.averaging})
+        | _unusual(cohort)
+    )
 
 
 def finished(best: Best, epoch_steps: int, control: Scores, test: Scores, anew: Scores | None) -> dict[str, Any]:
@@ -62,6 +66,11 @@ def finished(best: Best, epoch_steps: int, control: Scores, test: Scores, anew: 
         "control": _metrics(control),
         "recalibrated": anew and _metrics(anew),
     }
+
+
+def finite(control: Scores, test: Scores) -> bool:
+    """Whether no output of either split was NaN or infinite."""
+    return bool(control["finite"] and test["finite"])
 
 
 def diverged(first_bad_step: int) -> dict[str, Any]:
@@ -87,7 +96,12 @@ def cohort(it: Cohort, looks: int, moves: int, segments: int) -> dict[str, Any]:
         "looks": looks,
         "moves": moves,
         "segments": segments,
-    }
+    } | _unusual(it)
+
+
+def _unusual(cohort: Cohort) -> dict[str, str]:
+    """Only what is not as ever is said, so earlier ledgers replay to the same rows."""
+    return {"arithmetic": cohort.arithmetic.text} if cohort.arithmetic.text else {}
 
 
 def failure(it: Cohort, error: str) -> dict[str, Any]:

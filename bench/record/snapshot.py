@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,41 @@ def save(path: Path, state: dict[str, Any]) -> None:
     import torch
 
     disk.write(path, lambda file: torch.save(state, file))
+
+
+class Writer:
+    """Writes snapshots beside the training, never two at once; what went wrong is raised by the next call.
+
+    A state is not to change once it is handed over.
+    """
+
+    def __init__(self) -> None:
+        self._thread: threading.Thread | None = None
+        self._error: BaseException | None = None
+
+    def save(self, path: Path, state: dict[str, Any]) -> None:
+        """Begin to write a snapshot; waits only for the one before."""
+        self.wait()
+        self._thread = threading.Thread(target=self._write, args=(path, state))  # not a daemon: an exit waits for it
+        self._thread.start()
+
+    def _write(self, path: Path, state: dict[str, Any]) -> None:
+        try:
+            save(path, state)
+        except BaseException as error:
+            self._error = error
+
+    def wait(self) -> None:
+        """The last snapshot is on the disk when this returns.
+
+        Raises:
+            BaseException: what stopped it.
+        """
+        if self._thread is not None:
+            self._thread.join()
+        self._thread, error, self._error = None, self._error, None
+        if error is not None:
+            raise error
 
 
 def load(path: Path) -> dict[str, Any] | None:

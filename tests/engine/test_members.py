@@ -125,7 +125,11 @@ def test_processes_average_losses_and_gradients(name):
     assert same(tensors(whole), tensors(halved))
 
 
-@both
-def test_batch_norm_is_refused_under_data_parallelism(name):
-    with pytest.raises(InputError, match="--data-parallel cannot train a model with BatchNorm"):
-        create(name, toy(), accelerator=Halving())
+def test_batch_norm_over_processes_cannot_be_stacked():
+    with pytest.raises(InputError, match="toy has BatchNorm, which --data-parallel trains with --engine modules only"):
+        create("stacked", toy(), accelerator=Halving())
+
+
+def test_batch_norm_over_processes_cannot_be_compiled():
+    with pytest.raises(InputError, match="toy has BatchNorm, which --data-parallel trains without --compile only"):
+        create("modules", toy(), accelerator=Halving(), backend="aot_eager")

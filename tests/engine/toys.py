@@ -7,6 +7,7 @@ from torch.nn import functional
 from torch.utils import _pytree as pytree
 
 from bench import engine
+from bench.arithmetic import Arithmetic
 from bench.contract import Baseline, Data, Move, Split, Task
 from bench.engine.feed import Feed
 
@@ -34,6 +35,13 @@ class Plain(nn.Linear):
 
     def __init__(self):
         super().__init__(6, 3)
+
+
+class Drops(Plain):
+    """Dropout alone."""
+
+    def forward(self, x):
+        return super().forward(functional.dropout(x, 0.3, self.training))
 
 
 class Moody(Plain):
@@ -76,10 +84,11 @@ def toy(model=Net, clip=None):
     )
 
 
-def create(name, task, optimizer=None, weight_decay=0.0, dtype=torch.float64, accelerator=None):
-    """An engine with its feed, by default in float64."""
+def create(name, task, optimizer=None, weight_decay=0.0, dtype=torch.float64, accelerator=None, **arithmetic):
+    """An engine with its feed, by default in float64 and otherwise of the usual arithmetic."""
     feed = Feed(task, 0, dtype=dtype)
-    return engine.create(name, feed, optimizer or task.optimizer, weight_decay, accelerator), feed
+    done = Arithmetic(**arithmetic)
+    return engine.create(name, feed, optimizer or task.optimizer, weight_decay, accelerator, done), feed
 
 
 FORKS = {3: [0, 0], 10: [1, 0, 1], 12: [0, 1, 2], 16: [2, 0], 18: [1], 20: [0, 0, 0]}

@@ -1,0 +1,53 @@
+"""Snapshots written beside the training: whole, in order, one at a time, and never failing unheard."""
+
+import threading
+
+import pytest
+import torch
+
+from bench.record import snapshot
+
+
+def test_training_goes_on_while_a_snapshot_is_written_and_the_next_waits_for_it(tmp_path, monkeypatch):
+    gate, begun, written = threading.Event(), [], []
+
+    def slow(path, state):
+        begun.append(state["step"])
+        assert gate.wait(30)
+        written.append(state["step"])
+
+    monkeypatch.setattr(snapshot, "save", slow)
+    writer = snapshot.Writer()
+    writer.save(tmp_path / "a.pt", {"step": 1})
+    assert not written  # and yet we are here
+    second = threading.Thread(target=lambda: (writer.save(tmp_path / "a.pt", {"step": 2}), writer.wait()))
+    second.start()
+    second.join(0.2)
+    assert begun == [1]
+    gate.set()
+    second.join(30)
+    assert written == [1, 2]
+
+
+def test_the_last_snapshot_is_there_after_waiting(tmp_path):
+    writer = snapshot.Writer()
+    for step in range(3):
+        writer.save(tmp_path / "a.pt", {"step": step, "weights": torch.full((1000,), float(step))})
+    writer.wait()
+    state = snapshot.load(tmp_path / "a.pt")
+    assert state["step"] == 2
+    assert state["weights"].unique().tolist() == [2.0]
+    assert [p.name for p in tmp_path.iterdir()] == ["a.pt"]
+
+
+@pytest.mark.parametrize("heard", ["save", "wait"])
+def test_what_stopped_a_snapshot_is_raised_once_by_the_next_call(tmp_path, monkeypatch, heard):
+    def full(path, state):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(snapshot, "save", full)
+    writer = snapshot.Writer()
+    writer.save(tmp_path / "a.pt", {})
+    with pytest.raises(OSError, match="No space left"):
+        writer.wait() if heard == "wait" else writer.save(tmp_path / "a.pt", {})
+    writer.wait()
