@@ -224,7 +224,7 @@ def test_names_from_users_are_text_in_markdown(nasty):
         bare = re.sub(r"\\[^a-z\s]", "", line)  # what is escaped is text
         assert not re.search(r"[`_~<>\[\]]", bare)
     columns = {len(re.sub(r"\\[^a-z\s]", "", line).split("|")) - 2 for line in rows}
-    assert columns == {6, 8, 5, 2}  # headline; readings; LR sensitivity; results and mean ranks
+    assert columns == {6, 9, 5, 2, 3}  # headline; test and readings; places; LR sensitivity; results and mean ranks
 
 
 def test_names_from_users_are_text_on_a_terminal(nasty):
