@@ -78,6 +78,7 @@ def order_arguments(parser: argparse.ArgumentParser) -> None:
     add("--workers", type=int, metavar="N", help="worker processes (default: one a CPU core; 1 on a GPU)")
     add("--data-parallel", action="store_true", help="train each cohort on all Accelerate processes")
     add("--snapshot-seconds", type=float, default=30.0, metavar="S", help="time between snapshots (default: 30)")
+    add("--extend", action="store_true", help="add to what --out holds a plan with all its cells and more")
 
 
 def order(args: argparse.Namespace) -> Order:
@@ -106,6 +107,7 @@ def order(args: argparse.Namespace) -> Order:
         workers=args.workers,
         data_parallel=args.data_parallel,
         cadence=args.snapshot_seconds,
+        extend=args.extend,
     )
 
 

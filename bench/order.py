@@ -9,12 +9,13 @@ from typing import Any
 
 import schedules
 import tasks
-from bench import engine, suites
+from bench import engine, extension, suites
 from bench.assignment import Assigned
 from bench.contract import InputError, Schedule, Task
 from bench.engine import averaging
 from bench.forecast import Forecast
 from bench.plan import EngineName, Grid, Plan, build
+from bench.record import ledger
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +35,7 @@ class Order:
     workers: int | None = None
     data_parallel: bool = False
     cadence: float = 30.0
+    extend: bool = False
 
     @property
     def directory(self) -> Path:
@@ -55,10 +57,20 @@ class Prepared:
     plan: Plan
     tasks: dict[str, Task]
     schedules: dict[str, Schedule[Any]]
+    whole: Plan  # with the cells that were recorded before it, where the plan extends others
+    past: tuple[extension.Past, ...] = ()
 
     @cached_property
     def forecast(self) -> Forecast:
         return Forecast(self.plan, self.tasks, self.schedules)
+
+    def payload(self) -> dict[str, Any]:
+        """The `plan` row."""
+        mine = self.forecast.payload()
+        if not self.plan.extends:
+            return mine
+        before = next(it.payload for it in self.past if it.key == self.plan.extends[-1])
+        return extension.payload(Forecast(self.whole, self.tasks, self.schedules).payload(), before, mine)
 
 
 def prepare(order: Order, device: str = "cpu") -> Prepared:
@@ -92,5 +104,11 @@ def prepare(order: Order, device: str = "cpu") -> Prepared:
     def chosen(task: Task, optimizer: str, cells: int) -> EngineName:
         return engine.choose(task, optimizer, cells, device, order.engine)
 
-    suite = replace(suite, grids=tuple(map(canonical, suite.grids)))
-    return Prepared(build(suite, known, chosen), known, strategies)
+    reference = schedules.parse(suite.reference).text
+    suite = replace(suite, grids=tuple(map(canonical, suite.grids)), reference=reference)
+    whole = build(suite, known, chosen)
+    if not order.extend:
+        return Prepared(whole, known, strategies, whole)
+    past = extension.lineage(ledger.read(order.directory)) if ledger.parts(order.directory) else []
+    plan = extension.extend(whole, past, lambda recorded: build(suite, known, chosen, recorded=recorded))
+    return Prepared(plan, known, strategies, whole, tuple(past))

@@ -10,12 +10,9 @@ from bench.evidence.compare import Comparison
 from bench.evidence.markup import Item, Mark, Table
 from bench.evidence.notation import MISSING, number, percent, value
 from bench.evidence.ranking import LOW, STRATEGIES, TASKS, Panel
-from bench.evidence.reference import Test
+from bench.evidence.reference import ALPHA, Test
 from bench.evidence.significance import DRAWS
-from bench.evidence.stats import LEVEL
 from bench.evidence.worth import Worth
-
-ALPHA = 1 - LEVEL
 
 UNDECLARED = "by default: the plan's row was written before references were declared in it"
 
@@ -73,7 +70,7 @@ def conclusion(it: Comparison, tests: Sequence[Test]) -> str:
     return (
         f"The primary test holds every strategy against one reference ({against}): a stratified sign-flip permutation "
         "test over independent blocks, one a task and seed, at each task's largest budget, with Holm's correction over "
-        f"the {len(tests)} strategies. Significantly "
+        f"the {len(tests)} strategies, at {percent(ALPHA)}. Significantly "
         + ("; significantly ".join(found) if found else "different from it: none")
         + ". Nothing else in this report is called significant."
     )

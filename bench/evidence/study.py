@@ -64,7 +64,8 @@ class Study:
             kinds.setdefault(row["kind"], []).append(row["payload"])
         if "plan" not in kinds:
             raise InputError("the ledger holds no plan row, so metric and grid are unknown: run its command again")
-        plan = kinds["plan"][-1]
+        extended = {plan.get("extends") for plan in kinds["plan"]}
+        plan = next(plan for plan in kinds["plan"] if plan["plan"] not in extended)
         cells = [c for c in kinds.get("cell", []) if c["task"] in plan["tasks"]]
         name = _namer(cells)
         tries = [_try(c, name(c), plan["tasks"][c["task"]], plan.get("reference", REFERENCE)) for c in cells]
