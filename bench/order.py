@@ -15,7 +15,7 @@ from bench.contract import InputError, Schedule, Task
 from bench.engine import averaging
 from bench.forecast import Forecast
 from bench.plan import EngineName, Grid, Plan, build
-from bench.record import ledger
+from bench.record import ledger, lines
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +109,7 @@ def prepare(order: Order, device: str = "cpu") -> Prepared:
     whole = build(suite, known, chosen)
     if not order.extend:
         return Prepared(whole, known, strategies, whole)
-    past = extension.lineage(ledger.read(order.directory)) if ledger.parts(order.directory) else []
+    read = ("plan", "attempt", "cell")
+    past = extension.lineage(ledger.read(order.directory, kinds=read)) if lines.parts(order.directory) else []
     plan = extension.extend(whole, past, lambda recorded: build(suite, known, chosen, recorded=recorded))
     return Prepared(plan, known, strategies, whole, tuple(past))

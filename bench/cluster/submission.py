@@ -177,4 +177,5 @@ def words(order: Order) -> list[str]:
         "--snapshot-seconds": None if order.cadence == Order.cadence else order.cadence,
     }
     said = [word for option, value in given.items() if value is not None for word in (option, str(value))]
-    return ["run", order.suite, *said, *(["--data-parallel"] if order.data_parallel else [])]
+    said += ["--data-parallel"] * order.data_parallel + ["--extend"] * order.extend
+    return ["run", order.suite, *said]

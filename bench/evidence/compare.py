@@ -7,7 +7,7 @@ mean of the differences paired by seed exceeds the half-width of its 95 % t inte
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, NamedTuple

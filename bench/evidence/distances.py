@@ -35,16 +35,19 @@ def diagram(panel: Panel, ink: str) -> Figure:
     axes = figure.add_subplot()
     axes.grid(visible=False)
     p_KK = scikit_posthocs.posthoc_nemenyi_friedman(rank_TK).set_axis(names).set_axis(names, axis=1)
-    scikit_posthocs.critical_difference_diagram(
+    drawn = scikit_posthocs.critical_difference_diagram(
         dict(zip(names, rank_TK.mean(0), strict=True)),
         p_KK,
         ax=axes,
+        color_palette=dict.fromkeys(names, ink),
         label_fmt_left="{label} ({rank:.1f})",
         label_fmt_right="({rank:.1f}) {label}",
-        label_props={"fontsize": 8, "color": ink},
+        label_props={"fontsize": 8},
         crossbar_props={"color": "#808080", "linewidth": 2.5},
-        elbow_props={"color": "#808080", "linewidth": 0.8},
-        marker_props={"color": "#3f90da", "s": 18},
+        elbow_props={"linewidth": 0.8},
+        marker_props={"s": 18},
         text_h_margin=0.02,
     )
+    for (bar,) in drawn["crossbars"]:  # their points come from a set: sorted, the same bytes at every run
+        bar.set_xdata(sorted(bar.get_xdata()))
     return figure
