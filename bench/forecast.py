@@ -58,6 +58,7 @@ class Forecast:
         return {
             "suite": self.plan.suite,
             "plan": self.plan.id,
+            "reference": self.plan.reference,
             "cells": len(self.plan.cells),
             "cohorts": len(self.plan.cohorts),
             "cell_steps": sum(c.cell_steps for c in self.plan.cohorts),

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from bench.contract import InputError
 from bench.order import Prepared
+from bench.plan import Plan
 from bench.record.lines import Reader, Row
 from bench.work import Site
 
@@ -22,17 +25,33 @@ def opened(reader: Reader[Row], prepared: Prepared, site: Site | None) -> tuple[
     for row in reader.new():
         if row["kind"] == "cohort":
             done.add(row["key"])
-        elif row["key"] == plan.id:
-            begun = True
         else:
-            raise InputError(
-                f"{reader.directory} belongs to another plan (suite {row['payload']['suite']}, {row['key']}; this "
-                f"one is {plan.suite}, {plan.id}): give another --out, or the settings it was begun with"
-            )
+            check(plan, reader.directory, row)
+            begun = begun or row["key"] == plan.id
     reader.notes = None
     if site is not None and not begun:
         book = site.ledger()
-        book.append("plan", plan.id, prepared.forecast.payload())
+        book.append("plan", plan.id, prepared.payload())
         book.close()
         notes += book.notes
     return done, list(dict.fromkeys(notes))
+
+
+def check(plan: Plan, directory: Path, row: Row) -> None:
+    """Refuse a recorded plan that this one neither continues nor extends, or that declared another reference.
+
+    Raises:
+        InputError: saying which.
+    """
+    there = row["payload"]
+    if row["key"] not in (plan.id, *plan.extends):
+        raise InputError(
+            f"{directory} belongs to another plan (suite {there['suite']}, {row['key']}; this one is {plan.suite}, "
+            f"{plan.id}): give another --out, the settings it was begun with, or --extend for a plan that holds all "
+            "its cells and more"
+        )
+    if there.get("reference", plan.reference) != plan.reference:
+        raise InputError(
+            f"{directory} was begun with {there['reference']} as the reference, and {plan.reference} cannot take its "
+            "place: it is declared before the run"
+        )

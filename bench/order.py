@@ -9,12 +9,13 @@ from typing import Any
 
 import schedules
 import tasks
-from bench import engine, suites
+from bench import engine, extension, suites
 from bench.assignment import Assigned
 from bench.contract import InputError, Schedule, Task
 from bench.engine import averaging, memory
 from bench.forecast import Forecast
 from bench.plan import WIDTH, EngineName, Grid, Plan, build
+from bench.record import ledger, lines
 from bench.world import World
 from tasks import pack
 
@@ -41,6 +42,7 @@ class Order:
     width: int | None = None  # None: as wide as memory allows where the plan is made, which an array task can't know
     cadence: float = 30.0
     data: str | None = None
+    extend: bool = False
 
     @property
     def directory(self) -> Path:
@@ -62,10 +64,20 @@ class Prepared:
     plan: Plan
     tasks: dict[str, Task]
     schedules: dict[str, Schedule[Any]]
+    whole: Plan  # with the cells that were recorded before it, where the plan extends others
+    past: tuple[extension.Past, ...] = ()
 
     @cached_property
     def forecast(self) -> Forecast:
         return Forecast(self.plan, self.tasks, self.schedules)
+
+    def payload(self) -> dict[str, Any]:
+        """The `plan` row."""
+        mine = self.forecast.payload()
+        if not self.plan.extends:
+            return mine
+        before = next(it.payload for it in self.past if it.key == self.plan.extends[-1])
+        return extension.payload(Forecast(self.whole, self.tasks, self.schedules).payload(), before, mine)
 
 
 def prepare(order: Order, world: World | None = None) -> Prepared:
@@ -106,10 +118,17 @@ def prepare(order: Order, world: World | None = None) -> Prepared:
     def chosen(task: Task, optimizer: str, cells: int) -> EngineName:
         return engine.choose(task, optimizer, cells, world.device, order.engine, arithmetic)
 
-    suite = replace(suite, grids=tuple(map(canonical, suite.grids)))
+    reference = schedules.parse(suite.reference).text
+    suite = replace(suite, grids=tuple(map(canonical, suite.grids)), reference=reference)
     for task in known.values():
         engine.check_parts(task, arithmetic)
     limit = None if order.width or order.assigned else world.memory
     fits = None if limit is None else partial(memory.fits, memory=limit)
-    plan = build(suite, known, chosen, width=order.width or WIDTH, fits=fits, arithmetic=arithmetic)
-    return Prepared(plan, known, strategies)
+    planned = partial(build, suite, known, chosen, width=order.width or WIDTH, fits=fits, arithmetic=arithmetic)
+    whole = planned()
+    if not order.extend:
+        return Prepared(whole, known, strategies, whole)
+    read = ("plan", "attempt", "cell")
+    past = extension.lineage(ledger.read(order.directory, kinds=read)) if lines.parts(order.directory) else []
+    plan = extension.extend(whole, past, lambda recorded: planned(recorded=recorded))
+    return Prepared(plan, known, strategies, whole, tuple(past))

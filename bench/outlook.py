@@ -27,8 +27,8 @@ def show(order: Order, console: Console) -> int:
     forecast, plan = prepared.forecast, prepared.plan
     table = Table("task", "engine", "cells", "cohorts", "cell-steps", "looks", "saved", "time", "disk", "memory")
     seconds = 0.0
-    for name, task in prepared.tasks.items():
-        cohorts = [c for c in plan.cohorts if c.task == name]
+    for name in dict.fromkeys(c.task for c in plan.cohorts):
+        task, cohorts = prepared.tasks[name], [c for c in plan.cohorts if c.task == name]
         looks = sum(forecast.looks(c.cells) for c in cohorts)
         cell_steps = sum(c.cell_steps for c in cohorts)
         a_look, a_member = trial(task, cohorts[0], world.device)

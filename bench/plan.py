@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any, Literal
@@ -38,6 +38,7 @@ class Suite:
 
     name: str
     grids: tuple[Grid, ...]
+    reference: str = "constant"  # the schedule that the others are tested against, declared before the run
 
     def where(self, tasks: Sequence[str] | None = None, **changes: Any) -> Suite:
         """The suite with only the named tasks, and with some fields of each grid replaced."""
@@ -47,7 +48,8 @@ class Suite:
             grids = [g for t in tasks for g in here[t] or [replace(new, task=t)]]
         else:
             grids = list(self.grids)
-        return Suite(self.name, tuple(replace(g, **{k: v for k, v in changes.items() if v is not None}) for g in grids))
+        given = {k: v for k, v in changes.items() if v is not None}
+        return replace(self, grids=tuple(replace(g, **given) for g in grids))
 
 
 @dataclass(frozen=True)
@@ -57,10 +59,12 @@ class Plan:
     suite: str
     cohorts: tuple[Cohort, ...]
     notes: tuple[str, ...] = ()
+    reference: str = "constant"
+    extends: tuple[str, ...] = ()  # ids of the plans whose cells are recorded and left out here, oldest first
 
     @property
     def id(self) -> str:
-        return digest(" ".join(c.id for c in self.cohorts))
+        return digest(" ".join([*self.extends, *(c.id for c in self.cohorts)]))
 
     @property
     def cells(self) -> list[Cell]:
@@ -86,6 +90,7 @@ def build(
     width: int = WIDTH,
     fits: Callable[[Task, Cell], int] | None = None,
     arithmetic: Arithmetic = USUAL,
+    recorded: Collection[str] = (),
 ) -> Plan:
     """The plan of a suite. `tasks` holds each grid's task by its text; texts in the grids are canonical.
 
@@ -96,6 +101,7 @@ def build(
         width: Cells in a cohort at most; a wider one is split by peak LR, which have nothing to share but look 0.
         fits: Members like a cell's that memory holds, which bounds the width of `modules`.
         arithmetic: Of every cohort.
+        recorded: Ids of cells to leave out.
 
     Raises:
         InputError: a setting that cannot be run.
@@ -104,7 +110,8 @@ def build(
         raise InputError(f"suite {suite.name!r} holds no grid: nothing to run")
     cohorts: list[Cohort] = []
     notes: list[str] = []
-    for cells in together(c for grid in suite.grids for c in _cells(grid, tasks[grid.task], notes)):
+    crossed = (c for grid in suite.grids for c in _cells(grid, tasks[grid.task], notes))
+    for cells in together(c for c in crossed if c.id not in recorded):
         first = cells[0]
         engine = choose(tasks[first.task], first.optimizer, len(cells))
         held = fits(tasks[first.task], first) if fits and engine == "modules" else width
@@ -116,7 +123,7 @@ def build(
                 f"cohorts ({why} {min(width, held)}), which costs {len(parts) - 1} looks at step 0 at least"
             )
         cohorts += [Cohort(tuple(part), engine, THREADS, arithmetic) for part in parts]
-    return Plan(suite.name, _distinct(cohorts), tuple(dict.fromkeys(notes)))
+    return Plan(suite.name, _distinct(cohorts), tuple(dict.fromkeys(notes)), suite.reference)
 
 
 def together(cells: Iterable[Cell]) -> Iterable[list[Cell]]:

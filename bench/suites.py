@@ -116,10 +116,25 @@ def real() -> Suite:
     )
 
 
+WEIGHT_DECAYS = (0.0, 5e-4, 5e-3)
+"""Of `decay`: none, as its tasks have it by default, and two that are in use."""
+
+
+def decay() -> Suite:
+    """Does the best decay hang on the weight decay? Every strategy of `FEW` at three of them, with equal tries."""
+    grids = [
+        Grid(task=task, schedules=FEW, budgets=(0.25, 1.0), weight_decay=decay)
+        for task in ("digits", "digits(model='cnn')", "vowels")
+        for decay in WEIGHT_DECAYS
+    ]
+    return Suite("decay", tuple(grids))
+
+
 SUITES: dict[str, Callable[[], Suite]] = {
     "core": core,
     "smoke": smoke,
     "contenders": contenders,
+    "decay": decay,
     "real": real,
     "rex": rex,
     "imagenet": imagenet,

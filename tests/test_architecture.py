@@ -32,6 +32,7 @@ LEVELS = {
     "bench.work": 4,
     "bench.pool": 4,
     "bench.suites": 4,
+    "bench.extension": 3,
     "bench.order": 4,
     "bench.world": 1,
     "bench.cluster": 4,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench.evidence import tables
+from bench.evidence import columns
 from bench.evidence.compare import Comparison
 from bench.evidence.study import Study
 from bench.order import Order, prepare
@@ -24,7 +24,7 @@ def test_core_is_the_suite_as_it_is_planned_now(rows):
 
 
 def test_its_table_is_what_the_ledger_says(rows):
-    made = tables.table_csv(Comparison(Study.of(rows)))
+    made = columns.table_csv(Comparison(Study.of(rows)))
     assert made.splitlines() == (CORE / "table.csv").read_text(encoding="utf-8").splitlines()
 
 

@@ -183,5 +183,5 @@ def words(order: Order) -> list[str]:
         "--snapshot-seconds": None if order.cadence == Order.cadence else order.cadence,
     }
     said = [word for option, value in given.items() if value is not None for word in (option, str(value))]
-    flags = {"--data-parallel": order.data_parallel, "--compile": order.backend}
+    flags = {"--data-parallel": order.data_parallel, "--compile": order.backend, "--extend": order.extend}
     return ["run", order.suite, *said, *(flag for flag, wished in flags.items() if wished)]

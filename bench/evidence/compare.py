@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from bench.evidence.stats import Interval, choose, interval, paired, ranks
-from bench.evidence.study import Study, Try, schedule_of
+from bench.evidence.study import Study, Try
 
 Fate = Literal["diverged", "failed"]
 Word = Literal["best", "identical run", "within noise", "worse", "not judged"] | Fate
@@ -124,14 +124,6 @@ def judge(scores: Mapping[str, Score], direction: str) -> dict[str, Verdict]:
     return {s: verdict(s) for s in scores}
 
 
-class Panel(NamedTuple):
-    """Mean ranks of some strategies over the tasks that ran all of them, ranked among themselves."""
-
-    strategies: tuple[str, ...]
-    tasks: tuple[str, ...]
-    means: dict[float, tuple[list[float], int]]  # by budget: mean rank of each strategy, and of how many tasks
-
-
 @dataclass(frozen=True)
 class Comparison:
     """A study, judged."""
@@ -180,11 +172,12 @@ class Comparison:
         rest = (s for s in self.standing(task) if s in full and full[s].word not in ("best", "identical run"))
         return next((s for s in rest if full[s].behind), None)
 
-    def constant(self, task: str) -> str | None:
-        """The best-ranked strategy that keeps its LR constant, with the task's first optimizer and no averaging."""
-        full = self.full(task)
-        kept = [s for s in self.standing(task) if schedule_of(s) == "constant" and s in full]
-        return next((s for s in kept if full[s].score.tries[0].plain), None)
+    def reference(self, task: str) -> str | None:
+        """The strategy that was declared before the run as what the others are tested against, if the task ran it.
+
+        It is the declared schedule with the task's first optimizer and weight decay, and without averaging.
+        """
+        return next((t.strategy for t in self.study.tries if t.task == task and t.reference), None)
 
     def short_of_baseline(self, task: str) -> list[str]:
         """Strategies whose interval at the largest budget does not lie wholly beyond the trivial baseline."""
@@ -203,34 +196,6 @@ class Comparison:
         """How many comparisons with a best-ranked strategy were made."""
         judged = ("within noise", "worse")
         return sum(v.word in judged for group in self.verdicts.values() for v in group.values())
-
-    @cached_property
-    def panels(self) -> list[Panel]:
-        """Mean ranks: of all strategies, where a task ran them all; and of those that every task ran."""
-        study = self.study
-        ran = {task: set(study.of_task(task)) for task in study.tasks}
-        shared = set.intersection(*ran.values()) if ran else set()
-        sets = [set(study.strategies)] + [shared] * (1 < len(shared) < len(study.strategies))
-        drawn = [self._panel(s for s in study.strategies if s in names) for names in sets]
-        return [panel for panel in drawn if panel.means]
-
-    def _panel(self, names: Iterable[str]) -> Panel:
-        wanted = tuple(names)
-        tasks = tuple(t for t in self.study.tasks if set(wanted) <= set(self.study.of_task(t)))
-        means = {}
-        for budget in sorted({b for t in tasks for b in self.study.budgets(t)}):
-            lines = [line for t in tasks if (line := self._ranks(t, budget, wanted))]
-            if lines:
-                means[budget] = ([math.fsum(column) / len(lines) for column in zip(*lines, strict=True)], len(lines))
-        return Panel(wanted, tasks, means)
-
-    def _ranks(self, task: str, budget: float, names: Sequence[str]) -> list[float] | None:
-        """Ranks of these strategies among themselves; None unless each has one."""
-        group = self.at(task, budget)
-        if any(s not in group or group[s].rank is None for s in names):
-            return None
-        finals = [group[s].score.final for s in names]
-        return ranks([it.mean if it else math.nan for it in finals], self.direction(task))
 
 
 def _float(value: float | None) -> float:

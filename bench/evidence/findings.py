@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
 
-from bench.evidence import tables
+from bench.evidence import provenance, ranking, reference, sheets, tables
+from bench.evidence.columns import SHARES
 from bench.evidence.compare import Comparison, Verdict
 from bench.evidence.losses import losses
 from bench.evidence.markup import Facts, Figure, Item, Section, Table
 from bench.evidence.notation import MISSING, listed, number, percent, value
 from bench.evidence.stats import Interval, binomial_half
 
-SHARES = ("accuracy",)
-"""Metrics that are a share of the test examples, so that their binomial half-width is known."""
-
 
 def document(it: Comparison, figures: Mapping[str, Figure]) -> list[Section]:
     """The whole report. `figures` by key: `curves`, `ranks`, and `task NAME` of each task."""
     drawn = [figures[key] for key in ("ranks", "curves") if key in figures]
+    tests = reference.tests(it)
     return [
-        Section(f"Glideslope: {it.study.plan['suite']}", (headline(it), *summary(it))),
-        Section("Across tasks", (_across(it), *map(tables.mean_ranks, it.panels), *drawn)),
+        Section(f"Glideslope: {it.study.plan['suite']}", (headline(it), *summary(it, tests))),
+        Section(
+            f"Against {it.study.reference}", (sheets.primary(it, tests) if tests else sheets.conclusion(it, tests),)
+        ),
+        Section("Across tasks", (*_across(it, figures), *drawn)),
         *(_task(it, task, figures) for task in it.study.tasks),
-        Section("How sharing paid", (Facts(tuple(sharing(it))),)),
-        Section("Provenance", (Facts(tuple(provenance(it))),)),
+        Section("How sharing paid", (Facts(tuple(provenance.sharing(it))),)),
+        Section("Provenance", (Facts(tuple(provenance.sources(it))),)),
     ]
 
 
@@ -35,7 +36,7 @@ def headline(it: Comparison) -> Table:
     """Per task, at its largest budget: the best, by how much, and how sure."""
     rows = tuple(_headline(it, task) for task in it.study.tasks)
     note = "Differences are means paired by seed ± half of their 95 % interval; positive: the best is better."
-    head = ("task", "best", "final", "over constant", "over the runner-up", "metric, budget")
+    head = ("task", "best", "final", f"over {it.study.reference}", "over the runner-up", "metric, budget")
     return Table("The best at the largest budget, by how much, and how sure", head, rows, (note,))
 
 
@@ -48,7 +49,7 @@ def _headline(it: Comparison, task: str) -> tuple[Item, ...]:
     runner = _over(it, task, second)
     runner = runner._replace(text=f"{runner.text} ({second})") if second else runner
     final = Item(tables.outcome(verdict.score))
-    return (Item(task), Item(_first(best, verdict)), final, _over(it, task, it.constant(task)), runner, judged)
+    return (Item(task), Item(_first(best, verdict)), final, _over(it, task, it.reference(task)), runner, judged)
 
 
 def _first(best: str, verdict: Verdict) -> str:
@@ -58,8 +59,8 @@ def _first(best: str, verdict: Verdict) -> str:
 
 def answer(it: Comparison, task: str) -> str:
     """The task's line of the headline, as a sentence."""
-    _, best, final, constant, runner, judged = (field.text for field in _headline(it, task))
-    return f"{task} ({judged}): {best} {final}; over constant: {constant}; over the runner-up: {runner}."
+    _, best, final, against, runner, judged = (field.text for field in _headline(it, task))
+    return f"{task} ({judged}): {best} {final}; over {it.study.reference}: {against}; over the runner-up: {runner}."
 
 
 SURE: dict[str, Item] = {
@@ -81,27 +82,29 @@ def _over(it: Comparison, task: str, other: str | None) -> Item:
     return sure if verdict.behind is None else sure._replace(text=f"{value(verdict.behind, signed=True)}, {sure.text}")
 
 
-def summary(it: Comparison) -> Iterator[str]:
+def summary(it: Comparison, tests: Sequence[reference.Test]) -> Iterator[str]:
     """The answer in a few sentences, and how far it goes."""
     tasks = [t for t in it.study.tasks if it.best(t)]
-    over_constant = [
-        t for t in tasks if (s := it.constant(t)) and it.full(t)[s].word in ("worse", "diverged", "failed")
-    ]
+    lost = ("worse", "diverged", "failed")
+    beaten = [t for t in tasks if (v := it.full(t).get(it.reference(t) or "")) and v.word in lost]
     over_second = [t for t in tasks if (s := it.runner_up(t)) and it.full(t)[s].word == "worse"]
     yield (
-        f"At the largest budget the best strategy clearly beats constant LR in {len(over_constant)} of {len(tasks)} "
+        f"At the largest budget the best strategy clearly beats {it.study.reference} in {len(beaten)} of {len(tasks)} "
         f"tasks, and its own runner-up in {len(over_second)} of {len(tasks)}."
     )
+    yield sheets.conclusion(it, tests)
     yield from losses(it.study)
     yield from baselines(it)
     yield (
         "A beats B only if the mean of their differences, paired by seed, exceeds half of its 95 % t interval. "
         f"{it.comparisons:,} comparisons with a best-ranked strategy were made, none adjusted for the others: even if "
-        "nothing differed, one in twenty or more would come out “clear”, and the best of many looks better than it is."
+        "nothing differed, one in twenty or more would come out “clear”, and the best of many looks better than it is. "
+        "“Clear” is therefore less than “significant”, which only the primary test says."
     )
     yield (
         "Peak LRs are chosen for each seed by the final control value of the other seeds, with the same tries for all. "
-        "Intervals are Student's t over seeds (initial weights and batch order), conditional on these test sets."
+        "Intervals are Student's t over seeds (initial weights and batch order), conditional on these test sets: "
+        "another test set is not in them, and what it would change is said per task where the metric is a share."
     )
 
 
@@ -121,10 +124,17 @@ def baselines(it: Comparison) -> Iterator[str]:
         yield "Every strategy's interval at the largest budget lies wholly beyond its task's trivial baseline."
 
 
-def _across(it: Comparison) -> str:
-    if it.panels:
-        return "A rank says nothing of distance: differences within noise change ranks freely."
-    return "No task has a rank for every strategy, so there is no mean rank."
+def _across(it: Comparison, figures: Mapping[str, Figure]) -> Iterator[str | Table | Figure]:
+    panels = ranking.panels(it)
+    if not panels:
+        yield "No task has a rank for every strategy, so there is no mean rank."
+        return
+    yield "A rank says nothing of distance: differences within noise change ranks freely."
+    for i, panel in enumerate(panels):
+        yield tables.mean_ranks(panel)
+        yield sheets.friedman(panel)
+        yield from [figures[key] for key in (f"distances {i}",) if key in figures]
+        yield sheets.places(panel)
 
 
 # ------------------------------------------------------------------------------------------------ each task
@@ -132,7 +142,9 @@ def _across(it: Comparison) -> str:
 
 def _task(it: Comparison, task: str, figures: Mapping[str, Figure]) -> Section:
     drawn = [figures[key] for key in (f"task {task}",) if key in figures]
+    worth = sheets.worth(it, task)
     more = [tables.readings(it, task), tables.sensitivity(it, task)] if it.full(task) else []
+    more = [worth, *more] if worth else more
     about = Facts(tuple(facts(it, task)))
     return Section(task, (tables.results(it, task), *_sentences(it, task), *drawn, *more, about))
 
@@ -148,6 +160,7 @@ def _sentences(it: Comparison, task: str) -> Iterator[str]:
             first = _first(best, group[best])
             yield f"{percent(budget)}: {first} ranks first; {noise}; clearly worse: {worse} of {len(group) - 1}."
         yield from _identical(percent(budget), {s: v.identical for s, v in group.items() if v.identical})
+    yield from sheets.limits(it, task)
     yield from _spread_of_test_set(it, task)
     peaks = it.study.peak_lrs(task)
     if peaks < 3:
@@ -168,7 +181,10 @@ def _spread_of_test_set(it: Comparison, task: str) -> Iterator[str]:
     if facts["metric"] in SHARES and final is not None:
         n = facts["sizes"]["test"]
         half = binomial_half(final.mean, n)
-        yield f"Another test set of {n:,} examples would move the best value by ± {half:.2g} (binomial, 95 %)."
+        yield (
+            f"Another test set of {n:,} examples would move the best value by ± {half:.2g} (binomial, 95 %); the "
+            "intervals here are over seeds on this one. Differences move less, as strategies share the test set."
+        )
 
 
 def facts(it: Comparison, task: str) -> Iterator[tuple[str, str]]:
@@ -197,39 +213,3 @@ def facts(it: Comparison, task: str) -> Iterator[tuple[str, str]]:
     yield "source", its["source"]
     yield "data digest", its["digest"]
     yield "engine", its["engine"]
-
-
-# ------------------------------------------------------------------------------------ sharing and provenance
-
-
-def sharing(it: Comparison) -> Iterator[tuple[str, str]]:
-    """What training cells together saved."""
-    plan = it.study.plan
-    yield "planned", _saved(plan["cell_steps"], plan["looks"])
-    yield "optimum", f"{plan['optimum']:,} looks; splitting into cohorts loses {plan['split_loss']:,}"
-    done = it.study.cohorts
-    steps, looks = sum(c["cell_steps"] for c in done), sum(c["looks"] for c in done)
-    yield "done", f"{_saved(steps, looks)}, in {len(done):,} of {plan['cohorts']:,} cohorts"
-
-
-def _saved(cell_steps: int, looks: int) -> str:
-    saved = f" ({1 - looks / cell_steps:.1%} saved)".replace("%", " %") if cell_steps else ""
-    return f"{cell_steps:,} cell-steps in {looks:,} looks{saved}"
-
-
-def provenance(it: Comparison) -> Iterator[tuple[str, str]]:
-    """What was run, with which code, on what."""
-    plan = it.study.plan
-    yield "suite", f"{plan['suite']}, plan {plan['plan']}"
-    yield "cells", f"{len(it.study.tries):,} of {plan['cells']:,} recorded"
-    for note in plan["notes"]:
-        yield "note", note
-    for place in dict.fromkeys(map(_place, it.study.attempts)):
-        yield "ran with", place
-
-
-def _place(attempt: Mapping[str, Any]) -> str:
-    state = {True: " with uncommitted changes", False: "", None: ""}[attempt["dirty"]]
-    versions = ", ".join(f"{name} {version}" for name, version in attempt["versions"].items() if version)
-    where = f"{attempt['processor']}, device {attempt['device']}, threads per worker: {attempt['threads']}"
-    return f"commit {attempt['commit'] or 'unknown'}{state}; {where}; {versions}"

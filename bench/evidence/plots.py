@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.contract import digest
-from bench.evidence import markup
+from bench.evidence import distances, markup, ranking
 from bench.evidence.compare import Comparison
 from bench.evidence.notation import percent
 from bench.evidence.study import schedule_of
@@ -73,6 +73,8 @@ def _figures(it: Comparison) -> Iterator[tuple[str, str, str, Figure]]:
     if any(v.rank is not None for group in it.verdicts.values() for v in group.values()):
         caption = "Rank of each strategy by task and budget, 1 is best; strategies of one run share a rank."
         yield "ranks", "ranks", caption, ranks(it)
+    for i, caption, figure in distances.diagrams(ranking.panels(it), INK):
+        yield f"distances {i}", f"distances-{i}", caption, figure
     for task in it.study.tasks:
         metric, slug = it.study.tasks[task]["metric"], _slug(task)
         if any(v.score.final for b in it.study.budgets(task) for v in it.at(task, b).values()):

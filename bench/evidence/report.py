@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from bench.evidence import findings, markup, tables
+from bench.evidence import columns, findings, markup, provenance, reference, tables
 from bench.evidence.compare import Comparison
 from bench.evidence.study import Study
 from bench.record import disk
@@ -19,7 +19,7 @@ Rows = Iterable[Mapping[str, Any]]
 
 
 def write(directory: Path, rows: Rows) -> Path:
-    """Write `table.md`, `.csv` and `.tex`, `figures/` and `report.html` under `directory`; the page's path.
+    """Write `table.md`, `.csv` and `.tex`, `tests.csv`, `figures/` and `report.html`; the page's path.
 
     The same rows give the same bytes. Figures that an earlier report left, of tasks no longer there, are removed.
 
@@ -37,7 +37,8 @@ def write(directory: Path, rows: Rows) -> Path:
     document = findings.document(it, plots.draw(it, folder))
     files = {
         "table.md": markup.markdown(document),
-        "table.csv": tables.table_csv(it),
+        "table.csv": columns.table_csv(it),
+        "tests.csv": columns.tests_csv(reference.tests(it)),
         "table.tex": markup.latex(tables.results(it, task) for task in it.study.tasks),
         "report.html": page.html(document, folder),
     }
@@ -62,8 +63,8 @@ def show(rows: Rows, console: Console) -> None:
         put(table, console)
     signs = tables.legend(row for table in shown for row in table.rows)
     answers = [findings.answer(it, task) for task in it.study.tasks]
-    shared = [f"Sharing, {name}: {text}." for name, text in findings.sharing(it)]
-    for line in (*signs, "", *answers, "", *findings.summary(it), "", *shared):
+    shared = [f"Sharing, {name}: {text}." for name, text in provenance.sharing(it)]
+    for line in (*signs, "", *answers, "", *findings.summary(it, reference.tests(it)), "", *shared):
         console.print(line, highlight=False, markup=False)
 
 

@@ -18,6 +18,10 @@ SEPARATOR = " with "
 """Between schedule and optimizer or averaging in a strategy's name, where a task was run with several of them."""
 
 
+REFERENCE = "constant"
+"""What the others are tested against, where the plan's row (one from before it was asked for) declares nothing."""
+
+
 class Try(NamedTuple):
     """One recorded cell. Values are of the task's headline metric; `final` is None when the run diverged or failed."""
 
@@ -34,7 +38,7 @@ class Try(NamedTuple):
     best: float | None = None  # test at the epoch of the best control value
     best_epoch: float | None = None
     recalibrated: float | None = None  # final test after BatchNorm statistics are computed anew
-    plain: bool = True  # the task's first optimizer, and no averaging
+    reference: bool = False  # of the strategy that the others are tested against
     error: str | None = None  # of a cell whose schedule failed
 
 
@@ -60,10 +64,11 @@ class Study:
             kinds.setdefault(row["kind"], []).append(row["payload"])
         if "plan" not in kinds:
             raise InputError("the ledger holds no plan row, so metric and grid are unknown: run its command again")
-        plan = kinds["plan"][-1]
+        extended = {plan.get("extends") for plan in kinds["plan"]}
+        plan = next(plan for plan in kinds["plan"] if plan["plan"] not in extended)
         cells = [c for c in kinds.get("cell", []) if c["task"] in plan["tasks"]]
         name = _namer(cells)
-        tries = [_try(c, name(c), plan["tasks"][c["task"]]) for c in cells]
+        tries = [_try(c, name(c), plan["tasks"][c["task"]], plan.get("reference", REFERENCE)) for c in cells]
         task, strategy = _places(plan["tasks"]), _order(plan)
         tries.sort(key=lambda t: (task[t.task], strategy(t.strategy), t.budget, t.peak_lr, t.seed))
         attempts = sorted(kinds.get("attempt", []), key=lambda a: str(a.get("time")))
@@ -78,6 +83,16 @@ class Study:
         """What the plan says of each task, by its text."""
         tasks: Mapping[str, Payload] = self.plan["tasks"]
         return tasks
+
+    @property
+    def reference(self) -> str:
+        """The schedule that was declared before the run as what the others are tested against."""
+        return str(self.plan.get("reference", REFERENCE))
+
+    @property
+    def declared(self) -> bool:
+        """Whether the plan's row names the reference, so that it stood before the first result."""
+        return "reference" in self.plan
 
     @property
     def missing(self) -> int:
@@ -149,12 +164,13 @@ def _namer(cells: Sequence[Payload]) -> Callable[[Payload], str]:
     return name
 
 
-def _try(cell: Payload, strategy: str, task: Payload) -> Try:
+def _try(cell: Payload, strategy: str, task: Payload, reference: str) -> Try:
     metric, averaging = task["metric"], cell.get("averaging", "none")
     ride = (cell["cohort"], cell["segment"], cell["total"], averaging)
     settings = (cell["budget"], cell["peak_lr"], cell["seed"], cell["total"], cell["epochs"])
-    plain = averaging == "none" and cell["optimizer"] == task["optimizer"]
-    it = Try(cell["task"], strategy, *settings, ride, plain=plain, error=cell.get("error"))
+    usual = (reference, task["optimizer"], task["weight_decay"], "none")
+    is_reference = (cell["schedule"], cell["optimizer"], cell["weight_decay"], averaging) == usual
+    it = Try(cell["task"], strategy, *settings, ride, reference=is_reference, error=cell.get("error"))
     if cell["status"] != "done":
         return it
     anew, best = cell["recalibrated"], cell["best"]

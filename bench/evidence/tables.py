@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections.abc import Iterable, Sequence
 
-from bench.evidence.compare import Comparison, Panel, Score, Verdict, fate
+from bench.evidence import sheets
+from bench.evidence.compare import Comparison, Score, Verdict, fate
 from bench.evidence.markup import Item, Mark, Table
 from bench.evidence.notation import MISSING, percent, value
+from bench.evidence.ranking import Panel
 
 SIGNS = {
     "≈": "≈ within noise of the best of its column",
@@ -95,16 +95,23 @@ def readings(it: Comparison, task: str) -> Table:
         score, epoch = full[s].score, full[s].score.over_seeds("best_epoch")
         fields = [outcome(score), value(score.over_seeds("best")), f"{epoch.mean:.3g}" if epoch else MISSING]
         fields += [value(score.over_seeds("recalibrated"))] * anew
-        fields += [value(score.over_seeds("control")), chosen(score), _behind(full[s]), full[s].word]
+        fields += [
+            value(score.over_seeds("control")),
+            chosen(score),
+            sheets.over(it, task, s),
+            _behind(full[s]),
+            full[s].word,
+        ]
         rows.append(
             (Item(s), *(Item(text, LOOK.get(full[s].word, "") if not i else "") for i, text in enumerate(fields)))
         )
     head = ["strategy", "final", "best epoch's", "at epoch", *["final, recalibrated"] * anew, "control, final"]
     notes = ["“Best epoch's” is the test value at the epoch with the best control value, never a maximum over test."]
     notes += ["Headline with BatchNorm's running statistics; beside it after recalibration on training batches."] * anew
-    notes.append("“Behind the best” is the mean difference paired by seed, positive when worse.")
+    notes.append("The two differences are paired by seed; above 0 is better over the reference, worse behind the best.")
     title = f"{task}: readings at {percent(it.study.budgets(task)[-1])} of the full budget"
-    return Table(title, (*head, "peak LRs chosen", "behind the best", "verdict"), tuple(rows), tuple(notes))
+    head += ["peak LRs chosen", f"over {it.study.reference}", "behind the best", "verdict"]
+    return Table(title, tuple(head), tuple(rows), tuple(notes))
 
 
 def _behind(verdict: Verdict) -> str:
@@ -169,48 +176,3 @@ def mean_ranks(panel: Panel) -> Table:
 
 def _tasks(count: int) -> str:
     return f"{count} task{'s' * (count != 1)}"
-
-
-COLUMNS = """
-    task strategy budget epochs total n mean low high half best_mean best_epoch recalibrated control chosen_peak_lrs
-    rank identical_to behind behind_half verdict diverged tries edge metric direction
-"""
-
-
-def table_csv(it: Comparison) -> str:
-    """One line for each task, budget and strategy, in full precision; what is not there is empty."""
-    text = io.StringIO()
-    lines = csv.DictWriter(text, COLUMNS.split(), lineterminator="\n")
-    lines.writeheader()
-    for (task, _), group in it.verdicts.items():
-        for strategy, verdict in group.items():
-            lines.writerow({"task": task, "strategy": strategy} | _csv_line(it, task, verdict))
-    return text.getvalue()
-
-
-def _csv_line(it: Comparison, task: str, verdict: Verdict) -> dict[str, object]:
-    score, first = verdict.score, verdict.score.tries[0]
-    final, behind = score.final, verdict.behind
-    means = {f: score.over_seeds(f) for f in ("best", "best_epoch", "recalibrated", "control")}
-    return {
-        "budget": first.budget,
-        "epochs": first.epochs,
-        "total": first.total,
-        "n": len(score.chosen),
-        **({"mean": final.mean, "low": final.low, "high": final.high, "half": final.half} if final else {}),
-        **{{"best": "best_mean"}.get(f, f): m.mean for f, m in means.items() if m},
-        "chosen_peak_lrs": _joined([t.peak_lr for t in score.chosen]),
-        "rank": verdict.rank,
-        "identical_to": _joined(verdict.identical),
-        **({"behind": behind.mean, "behind_half": behind.half} if behind else {}),
-        "verdict": verdict.word,
-        "diverged": score.diverged,
-        "tries": len(score.tries),
-        "edge": _joined(score.edges),
-        "metric": it.study.tasks[task]["metric"],
-        "direction": it.direction(task),
-    }
-
-
-def _joined(parts: Sequence[object]) -> str:
-    return "; ".join(map(str, parts))

@@ -3,6 +3,7 @@
 import pytest
 
 from bench.contract import InputError
+from bench.evidence import ranking
 from bench.evidence.compare import Comparison
 from bench.evidence.study import Study
 from tests.evidence.rows import PEAKS, ledger, reached, row, task
@@ -164,7 +165,7 @@ def test_strategies_are_named_by_what_differs():
 
 def test_mean_ranks_hold_strategies_against_equal_rivals():
     tasks = {"digits": task(THREE, (1.0,)), "vowels": task(THREE, (1.0,)), "scenes": task(THREE[:2], (1.0,))}
-    every, shared = Comparison(Study.of(ledger(tasks, known))).panels
+    every, shared = ranking.panels(Comparison(Study.of(ledger(tasks, known))))
     assert (every.strategies, every.tasks) == (THREE, ("digits", "vowels"))
     assert every.means == {1.0: ([3.0, 2.0, 1.0], 2)}
     assert (shared.strategies, shared.tasks) == (THREE[:2], tuple(tasks))

@@ -65,6 +65,23 @@ def test_every_file_that_is_promised_is_there(small):
         assert {f"figures/{figure}.svg", f"figures/{figure}.pdf"} <= names
 
 
+def test_ranks_over_enough_tasks_are_tested_and_drawn(tmp_path):
+    rows = ledger({name: task(FEW, (1.0,)) for name in ("a", "b", "c", "d", "e")})
+    report.write(tmp_path, rows)
+    assert (tmp_path / "figures" / "distances-0.svg").stat().st_size > 1000
+    assert "Friedman's test over 5 tasks" in (tmp_path / "table.md").read_text()
+    assert "No Friedman test of these 3 strategies" in text_of(ledger({"a": task(FEW, (1.0,))}))
+    tested = list(csv.DictReader(io.StringIO((tmp_path / "tests.csv").read_text())))
+    assert {line["strategy"] for line in tested} == set(FEW) - {"constant"}
+    assert {line["blocks"] for line in tested} == {"15"}
+
+
+def test_a_single_seed_is_never_significant_and_says_so():
+    text = text_of(ledger({name: task(FEW, (0.5, 1.0), seeds=1) for name in "abcdefgh"}))
+    assert "Nothing is tested" in text
+    assert "significantly" not in text.lower()
+
+
 def test_the_csv_carries_full_precision(small):
     rows, directory = small
     table = {(x["task"], x["strategy"], x["budget"]): x for x in lines(directory)}
@@ -224,7 +241,7 @@ def test_names_from_users_are_text_in_markdown(nasty):
         bare = re.sub(r"\\[^a-z\s]", "", line)  # what is escaped is text
         assert not re.search(r"[`_~<>\[\]]", bare)
     columns = {len(re.sub(r"\\[^a-z\s]", "", line).split("|")) - 2 for line in rows}
-    assert columns == {6, 8, 5, 2}  # headline; readings; LR sensitivity; results and mean ranks
+    assert columns == {6, 9, 5, 2, 3}  # headline; test and readings; places; LR sensitivity; results and mean ranks
 
 
 def test_names_from_users_are_text_on_a_terminal(nasty):
