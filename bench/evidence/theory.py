@@ -105,7 +105,7 @@ class Theory:
 
     @cached_property
     def agreements(self) -> Mapping[tuple[str, float], Agreement]:
-        """By (task, budget), where two strategies or more have a bound and a rank."""
+        """By (task, budget), where three strategies or more have a bound and a rank."""
         seen = {key: self._agreement(*key) for key in self.it.verdicts}
         return {key: found for key, found in seen.items() if found}
 
@@ -124,7 +124,7 @@ class Theory:
     def _agreement(self, task: str, budget: float) -> Agreement | None:
         verdicts = {s: v for s, v in self.it.at(task, budget).items() if v.score.chosen}
         bounds = {s: b for s, v in verdicts.items() if (b := self._bound(task, s, v))}
-        if len(bounds) < 2:
+        if len(bounds) < 3:  # an order of two is a coin
             return None
         names = list(bounds)
         direction = self.it.direction(task)
