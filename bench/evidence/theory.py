@@ -26,7 +26,7 @@ import schedules
 from bench.contract import Array, InputError
 from bench.evidence.compare import Comparison, Verdict
 from bench.evidence.stats import Interval, interval, ranks
-from bench.evidence.study import schedule_of
+from bench.evidence.study import SEPARATOR, schedule_of
 from schedules.schedule import factors
 
 
@@ -149,7 +149,9 @@ class Theory:
 
     def _bound(self, task: str, strategy: str, verdict: Verdict) -> Bound | None:
         first, facts = verdict.score.chosen[0], self.it.study.tasks[task]
-        if not first.plain:
+        more = strategy.partition(SEPARATOR)[2]  # an optimizer, if the task has several, then a weight decay
+        usual = not more or more.startswith("weight decay ") or f"{more}, ".startswith(f"{facts['optimizer']}, ")
+        if first.ride[3] != "none" or not usual:
             return None
         return _of_text(schedule_of(strategy), first.total, facts["epoch_steps"], first.peak_lr)
 
