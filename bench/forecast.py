@@ -8,12 +8,10 @@ from typing import Any
 
 from bench.contract import Cell, Cohort, Schedule, Setting, Task
 from bench.plan import Plan, optimum, together
-from schedules.schedule import factors
+from schedules.schedule import drawn, factors
 
 SECONDS = {"mlp": 1.5e-4, "conv1d": 5e-4, "recurrent": 1e-3, "conv2d": 6e-3, "transformer": 3.5e-3}
 """Rough seconds per member-step on one CPU thread: they order the work, and time left is corrected as it runs."""
-
-CURVE = 200  # points of a drawn LR curve
 
 
 class Forecast:
@@ -107,6 +105,4 @@ class Forecast:
         return {text: self._curve(cell) for text, cell in curves.items()}
 
     def _curve(self, cell: Cell) -> dict[str, Any]:
-        trace = self._trace(cell.schedule, cell.total, self.epoch_steps[cell.task], cell.peak_lr)
-        at = sorted({i * (cell.total - 1) // CURVE for i in range(CURVE + 1)})
-        return {"progress": [i / cell.total for i in at], "factor": [trace[i].factor for i in at]}
+        return drawn(self._trace(cell.schedule, cell.total, self.epoch_steps[cell.task], cell.peak_lr))

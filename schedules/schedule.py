@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import textwrap
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import Any, get_type_hints
@@ -172,6 +172,13 @@ def factors(it: Schedule[Any], total: int, epoch_steps: int, peak_lr: float) -> 
         setting, state = it(state, Clock(step, total, epoch_steps, peak_lr), None)
         settings.append(setting)
     return settings
+
+
+def drawn(settings: Sequence[Setting], points: int = 200) -> dict[str, list[float]]:
+    """A curve as rows keep it: `progress` and `factor` at so many points, evenly spaced, ends included."""
+    total = len(settings)
+    at = sorted({i * (total - 1) // points for i in range(points + 1)})
+    return {"progress": [i / total for i in at], "factor": [settings[i].factor for i in at]}
 
 
 def steer(optimizer: Any, group: dict[str, Any], lr: float, momentum: float | None) -> None:

@@ -157,7 +157,7 @@ def _namer(cells: Sequence[Payload]) -> Callable[[Payload], str]:
     def name(cell: Payload) -> str:
         optimizers, decays = seen[cell["task"]]
         more = [cell["optimizer"]] * (len(optimizers) > 1)
-        more += [f"weight decay {cell['weight_decay']:g}"] * (len(decays) > 1)
+        more += [f"weight decay {cell['weight_decay']:g}"] if len(decays) > 1 else []
         more += [cell["averaging"]] if "averaging" in cell else []
         return str(cell["schedule"]) + (SEPARATOR + ", ".join(more) if more else "")
 
@@ -173,7 +173,7 @@ def _try(cell: Payload, strategy: str, task: Payload, reference: str) -> Try:
     it = Try(cell["task"], strategy, *settings, ride, reference=is_reference, error=cell.get("error"))
     if cell["status"] != "done":
         return it
-    anew, best = cell["recalibrated"], cell["best"]
+    anew, best = cell["recalibrated"], cell["best"] or {"test": None, "epoch": None}  # a published run has its end only
     return it._replace(
         control=cell["control"][metric],
         final=cell["final"][metric],

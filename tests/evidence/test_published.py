@@ -1,0 +1,114 @@
+"""Published logs as a ledger: what they say arrives, what they don't say is not made up."""
+
+from pathlib import Path
+
+import pytest
+
+import schedules
+from bench.contract import InputError
+from bench.evidence import formats, published
+from bench.evidence.compare import Comparison
+from bench.evidence.study import Study
+from bench.record import ledger
+from schedules.schedule import factors
+
+HEAD = "dataset,model,parameters,scheduler,decay_type,cooldown_fraction,final_lr,peak_lr,steps,warmup_steps,seed"
+SMALL = f"""{HEAD},final_val_loss,group
+web,llama,100,cos,,,1e-07,0.0005,50000,300,0,3.02,main
+web,llama,100,cos,,,1e-07,0.002,50000,300,0,2.95,main
+web,llama,100,cos,,,1e-07,0.002,50000,300,0,2.97,grad_norm
+web,llama,100,cos,,,-1,0.002,50000,300,0,2.98,main
+web,llama,100,cos,,,,0.002,25000,300,0,3.1,main
+web,llama,100,wsd,sqrt,0.2,,0.0005,50000,300,0,3.0,main
+web,llama,100,wsd,sqrt,0.2,,0.002,50000,300,0,2.96,main
+web,llama,100,wsd,linear,0,,0.002,50000,300,0,nan,main
+"""
+TASK = "web(model='llama', parameters=100)"
+SQRT = "cooldown(warmup(constant, epochs=0.3), shape='sqrt')"
+COSINE = "warmup(cosine, epochs=0.3)"
+
+
+def imported(tmp_path, text=SMALL):
+    file = tmp_path / "small.csv"
+    file.write_text(text)
+    return formats.bring(file, "llama-csv", tmp_path / "out")
+
+
+def test_every_row_is_marked_and_none_names_an_attempt(tmp_path):
+    rows = imported(tmp_path)
+    assert ledger.read(tmp_path / "out") == rows
+    assert [r["kind"] for r in rows] == ["plan", *["cell"] * 7, "repeat"]
+    assert all(r["payload"]["published"]["licence"] == "MIT" and r["attempt"] is None for r in rows)
+
+
+def test_the_value_of_group_main_counts_and_a_repeat_only_says_how_far_repeats_lie_apart(tmp_path):
+    it = Comparison(Study.of(imported(tmp_path)))
+    assert it.full(TASK)[COSINE].score.final == (2.95, None, 1)
+    repeats = it.study.tasks[TASK]["repeats"]
+    assert repeats == {"runs": 2, "deviation": pytest.approx(0.02 / 2**0.5)}
+
+
+def test_one_seed_is_never_judged_and_what_diverged_has_no_value(tmp_path):
+    full = Comparison(Study.of(imported(tmp_path))).full(TASK)
+    assert (full[COSINE].word, full[SQRT].word) == ("best", "not judged")
+    assert full["warmup(constant, epochs=0.3)"].word == "diverged"
+
+
+def test_what_the_source_does_not_tell_keeps_a_name_that_is_no_schedule_of_ours(tmp_path):
+    plan = Study.of(imported(tmp_path)).plan
+    assert plan["known_as"]["cos(end unknown)"] == "cosine, its end not told"
+    assert set(plan["known_as"]) - set(plan["curves"]) == {"cos(end unknown)"}
+
+
+def test_a_published_cooldown_is_a_share_of_all_updates_the_warmup_included():
+    total, warm, share = 1000, 300, 0.2
+    factor = [s.factor for s in factors(schedules.parse(SQRT), total, published.EPOCH_STEPS, 1e-3)]
+    begin = total - total * share
+    rising = [min(1.0, (t + 1) / warm) for t in range(total)]
+    falling = [1 - max(0.0, (t - begin) / (share * total)) ** 0.5 for t in range(total)]
+    assert factor == pytest.approx([min(pair) for pair in zip(rising, falling, strict=True)], abs=1e-12)
+
+
+def test_the_same_file_again_changes_nothing_and_another_is_refused(tmp_path):
+    imported(tmp_path)
+    before = (tmp_path / "out" / "ledger" / "part-000.jsonl").read_bytes()
+    imported(tmp_path)
+    assert (tmp_path / "out" / "ledger" / "part-000.jsonl").read_bytes() == before
+    with pytest.raises(InputError, match="another ledger"):
+        imported(tmp_path, SMALL.replace("2.98", "2.99"))
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("a,b\n1,2\n", "lacks the columns"),
+        (SMALL.splitlines()[0] + "\n", "holds no run"),
+        (SMALL.replace("0.0005", "high"), "line 2: could not convert"),
+        (SMALL.replace("0.0005", "-1"), "line 2: peak_lr and steps"),
+        (SMALL.replace("sqrt", "round"), "line 7: "),
+    ],
+)
+def test_a_file_of_another_kind_is_refused_with_its_line(tmp_path, text, says):
+    with pytest.raises(InputError, match=says) as caught:
+        imported(tmp_path, text)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_unknown_format_names_those_there_are(tmp_path):
+    with pytest.raises(InputError, match="llama-csv"):
+        formats.bring(Path("x"), "other", tmp_path)
+
+
+LLAMA = Path(__file__).resolve().parents[3] / "shared" / "reference" / "schaipp2025_llama.csv"
+
+
+@pytest.mark.skipif(not LLAMA.is_file(), reason="the published logs are not beside this checkout")
+def test_the_llama_logs_flip_their_ranks_with_the_peak_lr(tmp_path):
+    it = Comparison(Study.of(formats.bring(LLAMA, "llama-csv", tmp_path)))
+    task = "slimpajama(model='llama_norm', parameters=123587328)"
+    at = {(t.strategy, t.peak_lr): t.final for t in it.study.tries if t.task == task and t.total == 50_000}
+    assert at[COSINE, 5e-4] - at[SQRT, 5e-4] == pytest.approx(0.0130, abs=5e-5)
+    assert at[SQRT, 2e-3] - at[COSINE, 2e-3] == pytest.approx(0.0113, abs=5e-5)
+    assert it.best(task) == "cooldown(warmup(constant, epochs=0.3), fraction=0.6)"
+    assert {v.word for v in it.full(task).values()} == {"best", "not judged"}
