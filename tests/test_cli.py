@@ -92,7 +92,7 @@ def test_help_says_what_each_command_is_for():
 
 FROZEN = (
     "suite --out --tasks --schedules --budgets --peak-lrs --seeds --engine --workers --data-parallel "
-    "--snapshot-seconds --shard --assigned --plan"
+    "--snapshot-seconds --wandb --shard --assigned --plan"
 )
 
 
