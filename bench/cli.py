@@ -1,4 +1,4 @@
-"""`glideslope plan|run|report|submit|status|list|conform`. Heavy imports wait until a command needs them."""
+"""`glideslope plan|run|report|publish|submit|status|list|conform`. Heavy imports wait until a command needs them."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, NoReturn
 from bench.assignment import Assigned
 from bench.cluster import command
 from bench.contract import InputError
+from bench.mirror import command as wandb
 
 if TYPE_CHECKING:
     from bench.order import Order
 
 BAD_INPUT = 2
-WANDB = ("off", "offline", "online")
 
 
 class Parser(argparse.ArgumentParser):
@@ -79,12 +79,7 @@ def order_arguments(parser: argparse.ArgumentParser) -> None:
     add("--workers", type=int, metavar="N", help="worker processes (default: one a CPU core; 1 on a GPU)")
     add("--data-parallel", action="store_true", help="train each cohort on all Accelerate processes")
     add("--snapshot-seconds", type=float, default=30.0, metavar="S", help="time between snapshots (default: 30)")
-    add(
-        "--wandb",
-        choices=WANDB,
-        default=os.environ.get("GLIDESLOPE_WANDB", "off"),
-        help="mirror each cell as a W&B run",
-    )
+    wandb.option(parser)
 
 
 def order(args: argparse.Namespace) -> Order:
@@ -99,8 +94,6 @@ def order(args: argparse.Namespace) -> Order:
         raise InputError(f"--snapshot-seconds {args.snapshot_seconds}: give 0 or more")
     if args.assigned is not None and args.shard != (0, 1):
         raise InputError("--assigned and --shard exclude each other: each says which cohorts are to be done here")
-    if args.wandb not in WANDB:
-        raise InputError(f"GLIDESLOPE_WANDB is {args.wandb!r}: it should be one of {', '.join(WANDB)}")
     return Order(
         suite=args.suite,
         out=args.out,
@@ -115,7 +108,7 @@ def order(args: argparse.Namespace) -> Order:
         workers=args.workers,
         data_parallel=args.data_parallel,
         cadence=args.snapshot_seconds,
-        wandb=args.wandb,
+        wandb=wandb.chosen(args),
     )
 
 
@@ -201,9 +194,7 @@ def conform(args: argparse.Namespace) -> int:
 
 def parser() -> Parser:
     """The whole command line."""
-    top = Parser(
-        prog="glideslope", description="Which learning-rate decay ends best, by how much, and how sure are we?"
-    )
+    top = Parser("glideslope", description="Which learning-rate decay ends best, by how much, and how sure are we?")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     it = commands.add_parser("run", help="train a suite and compare; the same command continues")
     run_arguments(it)
@@ -221,6 +212,9 @@ def parser() -> Parser:
     it = commands.add_parser("status", help="how far a run is: done, running, waiting, failed, time left")
     it.add_argument("directory", type=Path, metavar="DIR")
     it.set_defaults(do=status)
+    it = commands.add_parser("publish", help="bring W&B to the state of a ledger, exactly once, with a report")
+    wandb.arguments(it)
+    it.set_defaults(do=wandb.publish)
     it = commands.add_parser("list", help="what there is: tasks, schedules, suites")
     it.add_argument("what", choices=("tasks", "schedules", "suites"))
     it.add_argument("--long", action="store_true", help="of schedules: formulas, settings, sources")
@@ -234,8 +228,7 @@ def parser() -> Parser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of `glideslope`; bad input ends in one line and exit code 2."""
-    words = list(sys.argv[1:] if argv is None else argv)
-    own, extra = command.split(words)
+    own, extra = command.split(sys.argv[1:] if argv is None else argv)
     args = parser().parse_args(own)
     args.extra = extra
     return guarded(args)

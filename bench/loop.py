@@ -154,7 +154,9 @@ class Training:
         failed, self.decisions.failed = self.decisions.failed, {}
         for row, riders in enumerate(self.roster.riders):
             for i in failed.keys() & set(riders):
-                self.desk.write("cell", self.cells[i].id, self.about(i, row) | record.failed(*failed[i]))
+                self.desk.write(
+                    "cell", self.cells[i].id, self.about(i, row) | record.failed(*failed[i], self.members[row])
+                )
         return list(failed)
 
     def about(self, i: int, row: int) -> dict[str, Any]:

@@ -175,6 +175,7 @@ def words(order: Order) -> list[str]:
         "--engine": None if order.engine == "auto" else order.engine,
         "--workers": order.workers,
         "--snapshot-seconds": None if order.cadence == Order.cadence else order.cadence,
+        "--wandb": None if order.wandb == "off" else order.wandb,
     }
     said = [word for option, value in given.items() if value is not None for word in (option, str(value))]
     return ["run", order.suite, *said, *(["--data-parallel"] if order.data_parallel else [])]

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from bench.contract import digest
-from bench.record import ledger
+from bench.record import lines
 
 JOB = "ledger"
 """Job type of the run that brings a version, and type of the artifact."""
@@ -32,7 +32,7 @@ def upload(directory: Path, place: Place, plan: str) -> Version:
 
     name = f"ledger-{plan}"
     artifact = wandb.Artifact(name, type=JOB, description=f"The ledger of plan {plan}")
-    for part in ledger.parts(directory):
+    for part in lines.parts(directory):
         artifact.add_file(str(part))
     there = _newest(place, name)
     if there is None or there.digest != artifact.digest:

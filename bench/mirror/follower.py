@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from bench.contract import InputError
-from bench.mirror.publish import Publisher, cohort_batch, lock, said
+from bench.mirror.publisher import Publisher, cohort_batch, lock, said
 from bench.mirror.runs import Book, Run
 from bench.mirror.server import Server
 from bench.mirror.wandb import Writer
-from bench.record import ledger
-from bench.work import explain
+from bench.record import lines
+from bench.record.rows import explain
 
 Mode: TypeAlias = Literal["offline", "online"]
 Bring: TypeAlias = Callable[[Book, str], dict[str, str]]
@@ -29,7 +29,7 @@ POLL = 1.0
 """Seconds between looks at the ledger, at least; reading it takes a twentieth of the time at most."""
 
 PASSES = (0.0, 1.0)
-"""As in `publish`, but with less patience: a cohort is tried again later."""
+"""As in the publisher, but with less patience: a cohort is tried again later."""
 
 QUIET, STOPPED, START = 60.0, 5.0, 120.0
 """Seconds without news after which the run ends without its mirror: at its end, when preempted, at its beginning."""
@@ -163,7 +163,7 @@ def keep_up(directory: Path, cohorts: Collection[str], bring: Bring, ear: Ear) -
     done, sizes, pause, missing = set[str](), list[int](), POLL, dict[str, dict[str, str]]()
     while True:
         word = ear.listen(pause)
-        now, begun = [part.stat().st_size for part in ledger.parts(directory)], time.monotonic()
+        now, begun = [part.stat().st_size for part in lines.parts(directory)], time.monotonic()
         if word or now != sizes or missing:
             book, sizes = Book.read(directory), now
             pause = max(POLL, 20 * (time.monotonic() - begun))

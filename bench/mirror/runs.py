@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 from bench.contract import digest
 from bench.engine import averaging
 from bench.evidence import study
-from bench.record import ledger, trace
+from bench.record import ledger, lines, trace
 
 Payload: TypeAlias = Mapping[str, Any]
 
@@ -61,7 +61,7 @@ def of_ledger(directory: Path, cohorts: Collection[str] | None = None) -> Iterat
 class Book:
     """A ledger's rows, arranged by cohort."""
 
-    def __init__(self, directory: Path, rows: Sequence[ledger.Row]):
+    def __init__(self, directory: Path, rows: Sequence[lines.Row]):
         self.directory = directory
         of = {kind: [r for r in rows if r["kind"] == kind] for kind in ("plan", "attempt", "cohort", "cell", "eval")}
         self.plan: Payload = of["plan"][-1]["payload"] if of["plan"] else {"tasks": {}}
@@ -97,7 +97,7 @@ class Book:
         for row in self._cells[cohort]:
             yield self._run(row, segments)
 
-    def _run(self, row: ledger.Row, segments: Segments) -> Run:
+    def _run(self, row: lines.Row, segments: Segments) -> Run:
         cell, task = row["payload"], self.plan["tasks"][row["payload"]["task"]]
         strategy, suite = self._strategy(cell), self.plan["suite"]
         facts = {"strategy": strategy, "averaging": cell.get("averaging", "none"), "suite": suite}
@@ -113,7 +113,7 @@ class Book:
             summary=_summary(cell, task["metric"]),
         )
 
-    def _provenance(self, row: ledger.Row) -> dict[str, Any]:
+    def _provenance(self, row: lines.Row) -> dict[str, Any]:
         attempt = self.attempts.get(row["attempt"], {})
         return {"attempt": row["attempt"]} | {key: attempt[key] for key in PROVENANCE if attempt.get(key) is not None}
 
@@ -128,7 +128,7 @@ PROVENANCE = ("commit", "dirty", "versions", "device", "processor", "threads", "
 class Segments:
     """What one cohort's members went through, by segment: traces and evaluations, and who was forked from whom."""
 
-    def __init__(self, columns: Mapping[str, Any] | None, evals: Sequence[ledger.Row]):
+    def __init__(self, columns: Mapping[str, Any] | None, evals: Sequence[lines.Row]):
         self._columns = columns
         self._parent: dict[int, tuple[int, int]] = {}  # of a forked segment: its parent, and its first step
         self._evals: dict[tuple[int, str], list[Payload]] = {}
@@ -168,8 +168,8 @@ class Segments:
             yield step, {name: it for name, it in zip(STEPWISE, values, strict=True) if math.isfinite(it)}
 
 
-def _by_cohort(rows: Sequence[ledger.Row]) -> dict[str, list[ledger.Row]]:
-    by: dict[str, list[ledger.Row]] = {}
+def _by_cohort(rows: Sequence[lines.Row]) -> dict[str, list[lines.Row]]:
+    by: dict[str, list[lines.Row]] = {}
     for row in rows:
         by.setdefault(row["payload"]["cohort"], []).append(row)
     return by
@@ -188,7 +188,7 @@ def _track(cell: Payload, epoch_steps: int) -> str:
 
 def _summary(cell: Payload, metric: str) -> dict[str, Any]:
     if cell["status"] != "done":
-        return {"status": cell["status"], "first_bad_step": cell["first_bad_step"]}
+        return {key: cell[key] for key in ("status", "first_bad_step", "failed_step", "error") if key in cell}
     best, anew = cell["best"], cell["recalibrated"]
     said = {"status": "done", "final": cell["final"][metric], "best": best["test"], "best_epoch": best["epoch"]}
     said |= {"recalibrated": anew and anew[metric]} | {f"final/{name}": it for name, it in cell["final"].items()}
