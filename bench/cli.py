@@ -1,4 +1,4 @@
-"""`glideslope plan|run|report|submit|status|list|conform`. Heavy imports wait until a command needs them."""
+"""`glideslope plan|run|report|publish|submit|status|list|conform`. Heavy imports wait until a command needs them."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 from bench.assignment import Assigned
 from bench.cluster import command
 from bench.contract import InputError
+from bench.mirror import command as wandb
 from bench.record import disk
 
 if TYPE_CHECKING:
@@ -86,6 +87,7 @@ def order_arguments(parser: argparse.ArgumentParser) -> None:
     add("--snapshot-seconds", type=float, default=30.0, metavar="S", help="time between snapshots (default: 30)")
     add("--data", metavar="DIR", help="the folder of the real data sets, or `hub` (default: $GLIDESLOPE_DATA)")
     add("--extend", action="store_true", help="add to what --out holds a plan with all its cells and more")
+    wandb.option(parser)
 
 
 def order(args: argparse.Namespace) -> Order:
@@ -101,11 +103,9 @@ def order(args: argparse.Namespace) -> Order:
         raise InputError(f"--snapshot-seconds {args.snapshot_seconds}: give 0 or more")
     if args.assigned is not None and args.shard != (0, 1):
         raise InputError("--assigned and --shard exclude each other: each says which cohorts are to be done here")
-    return Order(
-        backend="inductor" if args.compile else None,
-        cadence=args.snapshot_seconds,
-        **{f.name: getattr(args, f.name) for f in fields(Order) if hasattr(args, f.name)},
-    )
+    given = {f.name: getattr(args, f.name) for f in fields(Order) if hasattr(args, f.name)}
+    given |= {"backend": "inductor" if args.compile else None, "wandb": wandb.chosen(args)}
+    return Order(**given, cadence=args.snapshot_seconds)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -209,6 +209,9 @@ def parser() -> Parser:
     it = commands.add_parser("status", help="how far a run is: done, running, waiting, failed, time left")
     it.add_argument("directory", type=Path, metavar="DIR")
     it.set_defaults(do=status)
+    it = commands.add_parser("publish", help="bring W&B to the state of a ledger, exactly once, with a report")
+    wandb.arguments(it)
+    it.set_defaults(do=wandb.publish)
     it = commands.add_parser("list", help="what there is: tasks, schedules, suites, data sets")
     it.add_argument("what", choices=("tasks", "schedules", "suites", "data"))
     it.add_argument("--long", action="store_true", help="of schedules: formulas, settings, sources")
@@ -222,8 +225,7 @@ def parser() -> Parser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of `glideslope`; bad input ends in one line and exit code 2."""
-    words = list(sys.argv[1:] if argv is None else argv)
-    own, extra = command.split(words)
+    own, extra = command.split(sys.argv[1:] if argv is None else argv)
     args = parser().parse_args(own)
     args.extra = extra
     return guarded(args)

@@ -154,7 +154,7 @@ class Training:
         """Record riders of a member that diverged."""
         bad = int(self.trace.bad_M[row])
         for i in riders:
-            results = record.diverged(bad if bad >= 0 else self.step)
+            results = record.diverged(bad if bad >= 0 else self.step, self.members[row])
             self.desk.write("cell", self.cells[i].id, self.about(i, row) | results)
         return riders
 
@@ -163,7 +163,9 @@ class Training:
         failed, self.decisions.failed = self.decisions.failed, {}
         for row, riders in enumerate(self.roster.riders):
             for i in failed.keys() & set(riders):
-                self.desk.write("cell", self.cells[i].id, self.about(i, row) | record.failed(*failed[i]))
+                self.desk.write(
+                    "cell", self.cells[i].id, self.about(i, row) | record.failed(*failed[i], self.members[row])
+                )
         return list(failed)
 
     def about(self, i: int, row: int) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import schedules
 import tasks
@@ -43,6 +43,7 @@ class Order:
     cadence: float = 30.0
     data: str | None = None
     extend: bool = False
+    wandb: Literal["off", "offline", "online"] = "off"
 
     @property
     def directory(self) -> Path:

@@ -12,6 +12,7 @@ from bench import pool
 from bench.contract import Cohort
 from bench.desk import leftovers, tidy
 from bench.evidence import report, study
+from bench.mirror.follower import Mirror
 from bench.opening import KINDS, opened
 from bench.order import Order, Prepared, prepare
 from bench.plan import Plan
@@ -60,13 +61,27 @@ class Session:
         self.check()
         self.open()
         todo = self.left(self.mine)
-        if self.main:
-            self.announce(todo)
-        outcome = self.work(todo) if todo else pool.Outcome()
-        if self.main:
+        if not self.main:
+            return self.code(self.work(todo))
+        self.announce(todo)
+        mirror = self.mirror()
+        try:
+            outcome = self.work(todo)
             self.see_through(outcome)
-            return self.close(outcome, bool(todo))
+            self.close(outcome, bool(todo))
+        finally:
+            if mirror is not None:
+                self.say(mirror.end(stopped=lambda: bool(self.flag)))
+        return self.code(outcome)
+
+    def code(self, outcome: pool.Outcome) -> int:
         return PREEMPTED if outcome.stopped else FAILED if outcome.failures else DONE
+
+    def mirror(self) -> Mirror | None:
+        """One for all processes of this run, of this run's cohorts only: others may run beside it."""
+        if self.order.wandb == "off":
+            return None
+        return Mirror(self.directory, self.order.wandb, {cohort.id for cohort in self.plan.cohorts})
 
     def left(self, plan: Plan) -> list[Cohort]:
         """Cohorts of a plan that have no row yet."""
@@ -107,6 +122,8 @@ class Session:
 
     def work(self, todo: list[Cohort]) -> pool.Outcome:
         """Train what is to do, in worker processes on a CPU."""
+        if not todo:
+            return pool.Outcome()
         cost = {cohort.id: self.prepared.forecast.seconds(cohort) for cohort in todo}
         board = pool.Board(self.console, cost, sum(len(c.cells) for c in todo), len(self.mine.cells))
         workers = self.order.workers or (self.world.cores if self.site.device == "cpu" else 1)
@@ -127,11 +144,11 @@ class Session:
             else:
                 time.sleep(0.5)
 
-    def close(self, outcome: pool.Outcome, changed: bool) -> int:
-        """Report what is there, say what went wrong, and give the exit code."""
+    def close(self, outcome: pool.Outcome, changed: bool) -> None:
+        """Report what is there, and say what went wrong."""
         if outcome.stopped:
             self.say("Stopped by a signal; snapshots are written. The same command continues.")
-            return PREEMPTED
+            return
         page = None if self.order.partial else self.report(changed)
         for note in dict.fromkeys(outcome.notes):
             self.say(f"note: {note}")
@@ -139,7 +156,8 @@ class Session:
             self.say(f"failed: {failure}")
         self.say_missing(outcome)
         self.say(f"Report: {page}" if page else f"This part has ended; the table: glideslope report {self.directory}")
-        return FAILED if outcome.failures else DONE
+        if self.order.wandb == "off":
+            self.say(f"To publish it on W&B: glideslope publish {self.directory} --report")
 
     def report(self, changed: bool) -> Path:
         """Bring the report up to date, print the comparison, and return the page's path."""

@@ -42,6 +42,7 @@ LEVELS = {
     "bench.listing": 4,
     "bench.gallery": 4,
     "bench.conform": 4,
+    "bench.mirror": 4,
     "bench.cli": 5,
     "bench.run": 6,
 }
@@ -55,6 +56,7 @@ ORDER_WITHIN_LEVEL = [
     "bench.order",
     "bench.opening",
     "bench.cluster",
+    "bench.mirror",
     "bench.session",
     "bench.outlook",
     "bench.listing",

@@ -181,6 +181,7 @@ def words(order: Order) -> list[str]:
         "--accumulate": order.accumulate,
         "--width": order.width,
         "--snapshot-seconds": None if order.cadence == Order.cadence else order.cadence,
+        "--wandb": None if order.wandb == "off" else order.wandb,
     }
     said = [word for option, value in given.items() if value is not None for word in (option, str(value))]
     flags = {"--data-parallel": order.data_parallel, "--compile": order.backend, "--extend": order.extend}

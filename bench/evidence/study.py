@@ -67,7 +67,7 @@ class Study:
         extended = {plan.get("extends") for plan in kinds["plan"]}
         plan = next(plan for plan in kinds["plan"] if plan["plan"] not in extended)
         cells = [c for c in kinds.get("cell", []) if c["task"] in plan["tasks"]]
-        name = _namer(cells)
+        name = namer(cells)
         tries = [_try(c, name(c), plan["tasks"][c["task"]], plan.get("reference", REFERENCE)) for c in cells]
         task, strategy = _places(plan["tasks"]), _order(plan)
         tries.sort(key=lambda t: (task[t.task], strategy(t.strategy), t.budget, t.peak_lr, t.seed))
@@ -146,8 +146,8 @@ def _order(plan: Payload) -> Callable[[str], tuple[int, str]]:
     return lambda strategy: (place.get(schedule_of(strategy), len(place)), strategy)
 
 
-def _namer(cells: Sequence[Payload]) -> Callable[[Payload], str]:
-    """Name of a cell's strategy: its schedule, and what else differs between the cells of its task."""
+def namer(cells: Sequence[Payload]) -> Callable[[Payload], str]:
+    """Name of a cell's strategy: its schedule, and what else differs between `cells`, those of its task."""
     seen: dict[str, tuple[set[str], set[float]]] = {}
     for cell in cells:
         optimizers, decays = seen.setdefault(cell["task"], (set(), set()))

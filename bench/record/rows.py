@@ -73,14 +73,19 @@ def finite(control: Scores, test: Scores) -> bool:
     return bool(control["finite"] and test["finite"])
 
 
-def diverged(first_bad_step: int) -> dict[str, Any]:
+def diverged(first_bad_step: int, member: Member) -> dict[str, Any]:
     """The results in the row of a cell whose loss, gradient or output stopped being finite."""
-    return {"status": "diverged", "first_bad_step": first_bad_step}
+    return {"status": "diverged", "first_bad_step": first_bad_step} | _fork(member)
 
 
-def failed(step: int, error: str) -> dict[str, Any]:
+def failed(step: int, error: str, member: Member) -> dict[str, Any]:
     """The results in the row of a cell whose schedule raised an error, or gave no factor, at an update."""
-    return {"status": "failed", "failed_step": step, "error": error}
+    return {"status": "failed", "failed_step": step, "error": error} | _fork(member)
+
+
+def _fork(member: Member) -> dict[str, Any]:
+    """Where a member comes from: one that was forked since it was last evaluated has no `eval` row to say so."""
+    return {} if member.parent is None else {"parent": member.parent, "start": member.start}
 
 
 def cohort(it: Cohort, looks: int, moves: int, segments: int) -> dict[str, Any]:
