@@ -1,0 +1,51 @@
+"""A stand-in W&B server for every test that asks for one, and nothing else for the client to reach."""
+
+import os
+import socket
+
+import pytest
+
+from tests.mirror.standin import KEY, StandIn
+
+
+@pytest.fixture
+def wandb_environment(tmp_path, monkeypatch):
+    """Every W&B setting of this process and its children: a folder of its own, no key but the dummy, no real host."""
+    for name in [name for name in os.environ if name.startswith("WANDB_")]:
+        monkeypatch.delenv(name)
+    for name in ("DIR", "CACHE_DIR", "CONFIG_DIR", "DATA_DIR", "ARTIFACT_DIR"):
+        folder = tmp_path / "wandb" / name.lower()
+        folder.mkdir(parents=True)
+        monkeypatch.setenv(f"WANDB_{name}", str(folder))
+    settings = {"API_KEY": KEY, "BASE_URL": "http://127.0.0.1:9", "SILENT": "true", "ERROR_REPORTING": "false"}
+    for name, value in settings.items():
+        monkeypatch.setenv(f"WANDB_{name}", value)
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    for name in ("http_proxy", "https_proxy", "all_proxy"):  # any host but ours is beyond a proxy that is not there
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+        monkeypatch.setenv(name.upper(), "http://127.0.0.1:9")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
+    monkeypatch.setenv("no_proxy", "127.0.0.1,localhost")
+    monkeypatch.setattr(socket.socket, "connect", guarded(socket.socket.connect))
+    return monkeypatch
+
+
+def guarded(connect):
+    """`connect`, to this machine only."""
+
+    def local(self, address):
+        if self.family in (socket.AF_INET, socket.AF_INET6) and address[0] not in ("127.0.0.1", "localhost", "::1"):
+            raise AssertionError(f"a test wants to reach {address}")
+        return connect(self, address)
+
+    return local
+
+
+@pytest.fixture
+def standin(wandb_environment):
+    """The server; what a client does against its protocol fails the test."""
+    server = StandIn()
+    wandb_environment.setenv("WANDB_BASE_URL", server.url)
+    yield server
+    server.down()
+    assert not server.violations

@@ -1,0 +1,112 @@
+"""Reading GraphQL documents as far as a server must: the operation's name, and which fields it asks for."""
+
+import re
+from typing import NamedTuple
+
+TOKEN = re.compile(r'"""(?:.|\n)*?"""|"(?:\\.|[^"\\])*"|\.\.\.|#[^\n]*|[{}()@:=!\[\]$,]|[^\s{}()@:=!\[\]$,#".]+|\.')
+
+
+class Refused(Exception):
+    """The request is against the protocol; `code` is the HTTP status that says so."""
+
+    def __init__(self, reason, code=400):
+        super().__init__(reason)
+        self.reason, self.code = reason, code
+
+
+class Json(dict):
+    """An object that GraphQL treats as one value."""
+
+
+class Document(NamedTuple):
+    kind: str
+    name: str
+    variables: frozenset  # declared
+    fields: dict  # what is asked for: {answer's key: (field, fields beneath or None)}
+
+
+def read(text):
+    """The one operation of a document, its fragments put in their places."""
+    tokens = [t for t in TOKEN.findall(text) if not t.startswith(("#", '"""')) and t != ","]
+    operation, fragments, at = None, {}, 0
+    while at < len(tokens):
+        kind, name = tokens[at], tokens[at + 1]
+        opening = at + 2
+        if kind == "fragment":
+            opening = tokens.index("{", at)
+            fragments[name], at = _selection(tokens, opening)
+        elif kind in ("query", "mutation"):
+            declared = []
+            if tokens[opening] == "(":
+                end = _closing(tokens, opening)
+                declared = [tokens[i + 1] for i in range(opening, end) if tokens[i] == "$"]
+                opening = end + 1
+            fields, at = _selection(tokens, opening)
+            operation = (kind, name, frozenset(declared), fields)
+        else:
+            raise Refused(f"a document may not begin with {kind!r}")
+    if operation is None:
+        raise Refused("no operation")
+    return Document(*operation[:3], _spread(operation[3], fragments))
+
+
+def _closing(tokens, at):
+    """Index of the bracket that closes the one at `at`."""
+    depth = 0
+    for i in range(at, len(tokens)):
+        depth += {"(": 1, ")": -1}.get(tokens[i], 0)
+        if not depth:
+            return i
+    raise Refused("unbalanced brackets")
+
+
+def _selection(tokens, at):
+    """Fields between the braces that open at `at`, and the index behind them. Spreads stand under their '...name'."""
+    fields, at = {}, at + 1
+    while tokens[at] != "}":
+        if tokens[at] == "...":
+            if tokens[at + 1] == "on":
+                beneath, at = _selection(tokens, at + 3)
+                fields |= beneath
+            else:
+                fields[f"...{tokens[at + 1]}"], at = (None, None), at + 2
+            continue
+        key = field = tokens[at]
+        at += 1
+        if tokens[at] == ":":
+            field, at = tokens[at + 1], at + 2
+        if tokens[at] == "(":
+            at = _closing(tokens, at) + 1
+        while tokens[at] == "@":  # @include(if: $x): answering what was not wanted does no harm
+            at = _closing(tokens, at + 2) + 1
+        beneath = None
+        if tokens[at] == "{":
+            beneath, at = _selection(tokens, at)
+        fields[key] = (field, beneath)
+    return fields, at + 1
+
+
+def _spread(fields, fragments):
+    out = {}
+    for key, (field, beneath) in fields.items():
+        if key.startswith("..."):
+            out |= _spread(fragments[key[3:]], fragments)
+        else:
+            out[key] = (field, beneath and _spread(beneath, fragments))
+    return out
+
+
+def answer(value, fields, where="data"):
+    """Exactly the fields asked for, out of what a resolver gave. A field that it doesn't know is refused."""
+    if value is None or fields is None:
+        if fields is None and isinstance(value, dict) and not isinstance(value, Json):
+            raise Refused(f"{where} is an object: a query says which of its fields it wants")
+        return value
+    if isinstance(value, list):
+        return [answer(item, fields, where) for item in value]
+    out = {}
+    for key, (field, beneath) in fields.items():
+        if field not in value and field != "__typename":
+            raise Refused(f"unknown field {field!r} of {where}")
+        out[key] = answer(value.get(field, where), beneath, f"{where}.{field}")
+    return out
