@@ -179,7 +179,7 @@ class Training:
         """Record riders of a member that diverged."""
         bad = int(self.trace.bad_M[row])
         for i in riders:
-            results = record.diverged(bad if bad >= 0 else self.step)
+            results = record.diverged(bad if bad >= 0 else self.step, self.members[row])
             self.desk.write("cell", self.cells[i].id, self.about(i, row) | results)
         return riders
 

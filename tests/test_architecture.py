@@ -35,6 +35,7 @@ LEVELS = {
     "bench.listing": 4,
     "bench.gallery": 4,
     "bench.conform": 4,
+    "bench.mirror": 4,
     "bench.cli": 5,
     "bench.run": 6,
 }
@@ -43,6 +44,7 @@ ORDER_WITHIN_LEVEL = [
     "bench.pool",
     "bench.suites",
     "bench.order",
+    "bench.mirror",
     "bench.session",
     "bench.outlook",
     "bench.listing",

@@ -57,7 +57,7 @@ class Study:
             raise InputError("the ledger holds no plan row, so metric and grid are unknown: run its command again")
         plan = kinds["plan"][-1]
         cells = [c for c in kinds.get("cell", []) if c["task"] in plan["tasks"]]
-        name = _namer(cells)
+        name = namer(cells)
         tries = [_try(c, name(c), plan["tasks"][c["task"]]) for c in cells]
         task, strategy = _places(plan["tasks"]), _order(plan)
         tries.sort(key=lambda t: (task[t.task], strategy(t.strategy), t.budget, t.peak_lr, t.seed))
@@ -122,8 +122,8 @@ def _order(plan: Payload) -> Callable[[str], tuple[int, str]]:
     return lambda strategy: (place.get(schedule_of(strategy), len(place)), strategy)
 
 
-def _namer(cells: Sequence[Payload]) -> Callable[[Payload], str]:
-    """Name of a cell's strategy: its schedule, and what else differs between the cells of its task."""
+def namer(cells: Sequence[Payload]) -> Callable[[Payload], str]:
+    """Name of a cell's strategy: its schedule, and what else differs between `cells`, those of its task."""
     seen: dict[str, tuple[set[str], set[float]]] = {}
     for cell in cells:
         optimizers, decays = seen.setdefault(cell["task"], (set(), set()))

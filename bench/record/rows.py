@@ -63,9 +63,13 @@ def finished(best: Best, epoch_steps: int, control: Scores, test: Scores, anew: 
     }
 
 
-def diverged(first_bad_step: int) -> dict[str, Any]:
-    """The results in the row of a cell whose loss, gradient or output stopped being finite."""
-    return {"status": "diverged", "first_bad_step": first_bad_step}
+def diverged(first_bad_step: int, member: Member) -> dict[str, Any]:
+    """The results in the row of a cell whose loss, gradient or output stopped being finite.
+
+    A member that was forked since it was last evaluated has no `eval` row, so its parent is named here.
+    """
+    fork = {} if member.parent is None else {"parent": member.parent, "start": member.start}
+    return {"status": "diverged", "first_bad_step": first_bad_step} | fork
 
 
 def cohort(it: Cohort, looks: int, moves: int, segments: int) -> dict[str, Any]:
