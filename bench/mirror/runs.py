@@ -90,7 +90,7 @@ class Book:
         return [row["key"] for row in self._cells[cohort]]
 
     def runs(self, cohort: str) -> Iterator[Run]:
-        """The runs of one cohort; without its trace file (a ledger that was copied alone) they hold evaluations only."""
+        """The runs of one cohort. Without its trace file (a ledger copied alone) they hold evaluations only."""
         path = self.directory / "traces" / f"{cohort}.npz"
         segments = Segments(trace.read(path) if path.exists() else None, self._evals.get(cohort, []))
         for row in self._cells[cohort]:
