@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -28,7 +29,7 @@ TAG = 64
 
 @dataclass(frozen=True)
 class Run:
-    """One cell as W&B shows it. Values that the ledger has as null are left out."""
+    """One cell as W&B shows it. A value that is not finite is left out: JSON, and so W&B, has none."""
 
     id: str  # the cell's, 12 hexadecimal digits; where W&B has used it up, a generation is added: -g2
     name: str
@@ -164,7 +165,7 @@ class Segments:
         columns = self._columns
         here = (columns["segment"] == segment) & (columns["step"] >= start) & (columns["step"] < end)
         for step, *values in zip(*(columns[name][here].tolist() for name in ("step", *STEPWISE)), strict=True):
-            yield step, dict(zip(STEPWISE, values, strict=True))
+            yield step, {name: it for name, it in zip(STEPWISE, values, strict=True) if math.isfinite(it)}
 
 
 def _by_cohort(rows: Sequence[ledger.Row]) -> dict[str, list[ledger.Row]]:
