@@ -3,8 +3,9 @@
 import base64
 import json
 from dataclasses import dataclass, field
+from itertools import pairwise
 
-from tests.mirror.document import Refused
+from tests.mirror.document import ProtocolError
 
 NOW = "2026-01-01T00:00:00Z"
 HISTORY, EVENTS, SUMMARY, OUTPUT = "wandb-history.jsonl", "wandb-events.jsonl", "wandb-summary.json", "output.log"
@@ -18,8 +19,26 @@ def opened(identity, kind):
     """The key in an id that `node_id` made."""
     found, _, key = base64.b64decode(identity).decode().partition(":")
     if found != kind:
-        raise Refused(f"{identity} is the id of a {found}, not of a {kind}")
+        raise ProtocolError(f"{identity} is the id of a {found}, not of a {kind}")
     return key
+
+
+ENTITY = "team"
+USER = {
+    "__typename": "User",
+    "id": node_id("User", "1"),
+    "name": "tester",
+    "username": "tester",
+    "email": "tester@example.invalid",
+    "photoUrl": "",
+    "admin": False,
+    "flags": "{}",
+    "entity": ENTITY,
+    "deletedAt": None,
+    "apiKeys": {"edges": []},
+    "teams": {"edges": [{"node": {"name": ENTITY}}]},
+}
+ONE_PAGE = {"__typename": "PageInfo", "endCursor": None, "hasNextPage": False}
 
 
 @dataclass
@@ -79,14 +98,14 @@ class Run:
         """Rows go to the end. Sending again what is there is a retry after a lost answer; anything else is refused."""
         there = self.history if name == HISTORY else self.events
         if offset > len(there):
-            raise Refused(f"{self.name}: {name} at offset {offset}, but {len(there)} lines are there")
+            raise ProtocolError(f"{self.name}: {name} at offset {offset}, but {len(there)} lines are there")
         again, new = rows[: len(there) - offset], rows[len(there) - offset :]
         if again != there[offset : offset + len(again)]:
-            raise Refused(f"{self.name}: {name} at offset {offset} would overwrite other lines")
+            raise ProtocolError(f"{self.name}: {name} at offset {offset} would overwrite other lines")
         if name == HISTORY:
             steps = [row["_step"] for row in [*there[-1:], *new]]
-            if any(b <= a for a, b in zip(steps, steps[1:], strict=False)):
-                raise Refused(f"{self.name}: duplicate or decreasing steps {steps[:5]}...")
+            if any(b <= a for a, b in pairwise(steps)):
+                raise ProtocolError(f"{self.name}: duplicate or decreasing steps {steps[:5]}...")
         there.extend(new)
 
 
@@ -150,9 +169,9 @@ class Bank:
         """A run that must be there."""
         key = f"{entity}/{project}/{name}"
         if key in self.deleted:
-            raise Refused(f"run {key} was deleted", 404)
+            raise ProtocolError(f"run {key} was deleted", 404)
         if key not in self.runs:
-            raise Refused(f"no run {key}", 404)
+            raise ProtocolError(f"no run {key}", 404)
         return self.runs[key]
 
     def delete(self, key):

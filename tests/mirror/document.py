@@ -6,7 +6,7 @@ from typing import NamedTuple
 TOKEN = re.compile(r'"""(?:.|\n)*?"""|"(?:\\.|[^"\\])*"|\.\.\.|#[^\n]*|[{}()@:=!\[\]$,]|[^\s{}()@:=!\[\]$,#".]+|\.')
 
 
-class Refused(Exception):
+class ProtocolError(Exception):
     """The request is against the protocol; `code` is the HTTP status that says so."""
 
     def __init__(self, reason, code=400):
@@ -44,9 +44,9 @@ def read(text):
             fields, at = _selection(tokens, opening)
             operation = (kind, name, frozenset(declared), fields)
         else:
-            raise Refused(f"a document may not begin with {kind!r}")
+            raise ProtocolError(f"a document may not begin with {kind!r}")
     if operation is None:
-        raise Refused("no operation")
+        raise ProtocolError("no operation")
     return Document(*operation[:3], _spread(operation[3], fragments))
 
 
@@ -57,7 +57,7 @@ def _closing(tokens, at):
         depth += {"(": 1, ")": -1}.get(tokens[i], 0)
         if not depth:
             return i
-    raise Refused("unbalanced brackets")
+    raise ProtocolError("unbalanced brackets")
 
 
 def _selection(tokens, at):
@@ -100,13 +100,13 @@ def answer(value, fields, where="data"):
     """Exactly the fields asked for, out of what a resolver gave. A field that it doesn't know is refused."""
     if value is None or fields is None:
         if fields is None and isinstance(value, dict) and not isinstance(value, Json):
-            raise Refused(f"{where} is an object: a query says which of its fields it wants")
+            raise ProtocolError(f"{where} is an object: a query says which of its fields it wants")
         return value
     if isinstance(value, list):
         return [answer(item, fields, where) for item in value]
     out = {}
     for key, (field, beneath) in fields.items():
-        if field not in value and field != "__typename":
-            raise Refused(f"unknown field {field!r} of {where}")
-        out[key] = answer(value.get(field, where), beneath, f"{where}.{field}")
+        if field not in value:
+            raise ProtocolError(f"unknown field {field!r} of {where}")
+        out[key] = answer(value[field], beneath, f"{where}.{field}")
     return out

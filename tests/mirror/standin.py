@@ -6,6 +6,7 @@ explains stands in `violations`, and the fixture fails the test for it.
 """
 
 import base64
+import contextlib
 import gzip
 import json
 import random
@@ -16,9 +17,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote, urlparse
 
 from tests.mirror import document
-from tests.mirror.bank import Bank
-from tests.mirror.document import Refused
-from tests.mirror.operations import ENTITY, Operations
+from tests.mirror.bank import ENTITY, Bank
+from tests.mirror.document import ProtocolError
+from tests.mirror.operations import Operations
 
 KEY = "5" * 40
 """The key that clients must show; of the form that W&B gives out."""
@@ -62,10 +63,8 @@ class StandIn:
             server.shutdown()
             server.server_close()
             for connection in list(self.connections):
-                try:
+                with contextlib.suppress(OSError):  # it is closed already
                     connection.shutdown(socket.SHUT_RDWR)
-                except OSError:
-                    pass
 
     def die_after(self, requests):
         """Go down in the middle, as this many more requests have been answered."""
@@ -117,7 +116,7 @@ class StandIn:
             self.traffic.append(note)
             try:
                 code, answer = 200, self.serve(method, path, body, note)
-            except Refused as refused:
+            except ProtocolError as refused:
                 code, answer = refused.code, {"errors": [{"message": refused.reason}], "error": refused.reason}
                 if code == 400:
                     self.violations.append(refused.reason)
@@ -137,7 +136,7 @@ class StandIn:
         if method == "POST" and found:
             note["operation"] = "file_stream"
             return self.file_stream(self.bank.run(*map(unquote, found.groups())), json.loads(body))
-        raise Refused(f"unknown address {method} {path}")
+        raise ProtocolError(f"unknown address {method} {path}")
 
     def graphql(self, request, note):
         asked = document.read(request["query"])
@@ -145,13 +144,13 @@ class StandIn:
         variables = request.get("variables") or {}
         unknown = set(variables) - asked.variables
         if unknown and asked.name != "DeleteRun":  # wandb sends a variable there that it only declares when asked to
-            raise Refused(f"{asked.name} declares no variable {', '.join(sorted(unknown))}")
+            raise ProtocolError(f"{asked.name} declares no variable {', '.join(sorted(unknown))}")
         return {"data": document.answer(self.operations(asked.name, variables), asked.fields, asked.name)}
 
     def file_stream(self, run, request):
         unknown = set(request) - {"files", "complete", "exitcode", "dropped", "uploaded", "preempting"}
         if unknown:
-            raise Refused(f"{run.name}: unknown parts of a file stream {sorted(unknown)}")
+            raise ProtocolError(f"{run.name}: unknown parts of a file stream {sorted(unknown)}")
         run.stream(request.get("files") or {}, self.violations.append)
         if request.get("complete"):
             run.exitcode = request["exitcode"]
