@@ -24,7 +24,7 @@ def converse(folder):
     import wandb_workspaces.reports.v2 as wr
 
     def begin(name, **more):
-        settings = wandb.Settings(console="off", x_disable_stats=True, x_disable_meta=True)
+        settings = wandb.Settings(console="off", x_disable_stats=True, x_disable_meta=True, disable_git=True)
         config = {"task": "digits(model='mlp')", "peak_lr": 0.1, "seed": 0}
         about = {"group": "tiny", "job_type": "digits", "tags": ["cosine()"], "config": config}
         return wandb.init(entity="team", project=PROJECT, id=name, settings=settings, dir=folder, **about, **more)
@@ -90,8 +90,7 @@ def main():
             converse(folder)
         finally:
             print(*server.violations, sep="\n")
-        secrets = {KEY: "KEY", socket.gethostname(): "host", folder: "folder", str(Path.cwd()): "checkout"}
-        secrets[sys.executable] = "python"
+        secrets = {KEY: "KEY", socket.gethostname(): "host", sys.executable: "python", str(Path.cwd()): "checkout"}
         with TRAFFIC.open("w") as file:
             for request in server.traffic:
                 plain = not request["path"].startswith("/storage/run/")  # these hold the list of installed packages
