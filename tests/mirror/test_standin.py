@@ -1,4 +1,4 @@
-"""The stand-in is strict: the real client's recorded traffic replays cleanly, and what is against the protocol is refused.
+"""The stand-in is strict: the real client's recorded traffic replays, and what is against the protocol is refused.
 
 All of it goes over HTTP, as the client's requests do.
 """
