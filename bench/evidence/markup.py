@@ -56,11 +56,12 @@ def markdown(sections: Sequence[Section]) -> str:
     """The document as Markdown (GitHub's tables)."""
     parts: list[str] = []
     for i, section in enumerate(sections):
-        parts += [f"{'##' if i else '#'} {_md(section.title)}", *map(_md_block, section.blocks)]
+        parts += [f"{'##' if i else '#'} {_md(section.title)}", *map(passage, section.blocks)]
     return "\n\n".join(parts) + "\n"
 
 
-def _md_block(block: str | Table | Figure | Facts) -> str:
+def passage(block: str | Table | Figure | Facts) -> str:
+    """One block as Markdown."""
     match block:
         case Table():
             return _md_table(block)

@@ -1,0 +1,89 @@
+"""What the panels of a saved report show, worked out from its spec and the runs that the stand-in holds."""
+
+from typing import NamedTuple
+
+COMPARE = {
+    "=": lambda got, want: got == want,
+    "!=": lambda got, want: got != want,
+    "<=": lambda got, want: got is not None and got <= want,
+    ">=": lambda got, want: got is not None and got >= want,
+    "IN": lambda got, want: got in want,
+    "NIN": lambda got, want: got not in want,
+}
+ATTRIBUTES = {"jobType": "job_type", "group": "group", "state": "state", "name": "name", "displayName": "display"}
+
+
+class Shown(NamedTuple):
+    """One panel. Of lines: group -> x -> the values averaged there. Of dots: run -> (x, y)."""
+
+    heading: str  # that stands above it
+    kind: str
+    config: dict
+    runs: list
+    points: dict
+
+
+def text(block):
+    """The plain text of a block."""
+    parts = [block.get("text", ""), block.get("content", "")]
+    return "".join([*(p for p in parts if isinstance(p, str)), *map(text, block.get("children", []))])
+
+
+def shown(view, bank):
+    """Every panel of a report, in reading order."""
+    heading, panels = "", []
+    for block in view.blocks:
+        if block["type"] == "heading":
+            heading = text(block)
+        elif block["type"] == "panel-grid":
+            held = block["metadata"]
+            (runset,) = held["runSets"]
+            runs = selected(runset, bank)
+            for panel in held["panelBankSectionConfig"]["panels"]:
+                config = panel["config"]
+                draw = {"Run History Line Plot": lines, "Scatter Plot": dots}[panel["viewType"]]
+                panels.append(Shown(heading, panel["viewType"], config, runs, draw(config, runset, runs)))
+    return panels
+
+
+def selected(runset, bank):
+    """Runs of a run set: those of its project that its filters let through."""
+    where, filters = runset["project"], runset["filters"]
+    assert filters["filterFormat"] == "filterV2"
+    assert runset["enabled"]
+    assert not runset["selections"]["tree"]
+    assert not runset["search"]["query"]
+    assert all(item.get("connector", "AND") == "AND" and not item["disabled"] for item in filters["filters"])
+    return [
+        run
+        for run in bank.at(where["entityName"], where["name"])
+        if all(COMPARE[f["op"]](value(run, f["key"]), f["value"]) for f in filters["filters"])
+    ]
+
+
+def value(run, key):
+    if key["section"] == "config":
+        return run.settings.get(key["name"].removesuffix(".value"))
+    if key["section"] == "summary":
+        return run.summary.get(key["name"])
+    assert key["section"] == "run", key
+    return getattr(run, ATTRIBUTES[key["name"]])
+
+
+def lines(config, runset, runs):
+    """Grouped as the run set and the panel say, which must agree. A row counts if it holds both x and y."""
+    (grouping,), (metric,) = runset["grouping"], config["metrics"]
+    assert (config["aggregate"], config["groupAgg"], config["groupBy"]) == (True, "mean", grouping["name"])
+    drawn = {}
+    for run in runs:
+        line = drawn.setdefault(value(run, grouping), {})
+        for row in run.history:
+            if config["xAxis"] in row and metric in row:
+                line.setdefault(row[config["xAxis"]], []).append(row[metric])
+    return drawn
+
+
+def dots(config, runset, runs):
+    assert runset["grouping"] == []
+    x, y = ({"section": s, "name": n} for s, _, n in (config[a].partition(":") for a in ("xAxis", "yAxis")))
+    return {run.name: (value(run, x), value(run, y)) for run in runs if value(run, y) is not None}
