@@ -6,11 +6,12 @@ import importlib
 from collections import Counter
 from collections.abc import Iterator
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 from bench.evidence import findings, markup
 from bench.evidence.compare import Comparison
 from bench.mirror import scores
+from bench.mirror.archive import Place, Version
 
 LONGEST = 128
 """Characters in a report's title: W&B takes no more."""
@@ -19,27 +20,13 @@ DRAFT, FINAL = "runs/draft", "runs"
 """The two types of a report, as W&B's API calls them."""
 
 
-class Place(NamedTuple):
-    """Where in W&B."""
-
-    entity: str
-    project: str
-
-
-class Ledger(NamedTuple):
-    """The version of the ledger artifact that a report links to."""
-
-    name: str  # with its version: ledger-1234:v0
-    url: str
-
-
 def title(it: Comparison) -> str:
     """What the report of a plan is found by, now and later. The plan's id stands in it whole."""
     plan = f" ({it.study.plan['plan']})"
     return f"Glideslope: {it.study.plan['suite']}"[: LONGEST - len(plan)] + plan
 
 
-def publish(it: Comparison, place: Place, ledger: Ledger, *, final: bool = False) -> str:
+def publish(it: Comparison, place: Place, ledger: Version, *, final: bool = False) -> str:
     """Write the report, or write it anew where the server has one of this plan; its URL.
 
     A report begins as a draft; `final` publishes it, and what was published once stays so.
@@ -79,7 +66,7 @@ class Page:
         """The library that spells reports; it takes a second to import, and names nothing that mypy sees."""
         return importlib.import_module("wandb_workspaces.reports.v2")
 
-    def blocks(self, ledger: Ledger) -> Iterator[Any]:
+    def blocks(self, ledger: Version) -> Iterator[Any]:
         yield self.wr.TableOfContents()
         for section in findings.document(self.it, {}):
             yield self.wr.H1(section.title)

@@ -17,13 +17,26 @@ class Artifacts:
     def artifact(self, number):
         return self.bank.artifacts[int(opened(number, "Artifact"))]
 
-    def version(self, made):
-        collection = {
+    def collection(self, made):
+        return {
             "__typename": "ArtifactSequence",
             "id": node_id("Sequence", made.collection),
             "name": made.collection,
+            "description": None,
+            "createdAt": NOW,
+            "updatedAt": NOW,
             "project": self.project(made.entity, made.project),
+            "defaultArtifactType": {"name": made.kind},
+            "tags": {"edges": []},
         }
+
+    def ProjectArtifactCollection(self, v):
+        found = [a for a in self.versions(v["name"]) if a.kind == v["type"]]
+        collection = self.collection(found[0]) if found else None
+        return {"project": {"artifactType": {"artifactCollection": collection}}}
+
+    def version(self, made):
+        collection = self.collection(made)
         names = [*made.aliases, f"v{made.index}"]
         aliases = [{"id": node_id("Alias", f"{made.number}/{a}"), "alias": a} for a in names]
         return {

@@ -1,4 +1,4 @@
-"""Holding a server against a ledger, run by run and row by row. Read from the ledger's files, not through the mirror."""
+"""Holding a server against a ledger, run by run and row by row; read from its files, not through the mirror."""
 
 import math
 
@@ -51,7 +51,7 @@ def assert_is(run, cell, plan, rows):
 
 
 def history(directory, cell, evals, epoch_steps):
-    """A cell's rows by step: those of its segment, and of its ancestors up to the fork. What is not finite is absent."""
+    """A cell's rows by step: its segment's, and its ancestors' up to the fork. What is not finite is absent."""
     forks = {e["segment"]: (e["parent"], e["start"]) for e in evals if e["parent"] is not None}
     kept = trace.read(directory / "traces" / f"{cell['cohort']}.npz")
     rows, segment, end = {}, cell["segment"], cell["total"]

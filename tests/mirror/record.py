@@ -56,7 +56,7 @@ def converse(folder):
     for found in api.runs(f"team/{PROJECT}", filters={"group": "tiny"}, lazy=False):
         list(found.scan_history())
         found.history(pandas=False)
-    api.artifact(f"team/{PROJECT}/ledger:latest")
+    assert api.artifact(f"team/{PROJECT}/ledger:latest").url
     runset = wr.Runset(entity="team", project=PROJECT, filters="Config('seed') == 0", groupby=["config.task"])
     panel = wr.LinePlot(x="step", y=["loss"])
     report = wr.Report(project=PROJECT, entity="team", title="Recorded")

@@ -7,12 +7,13 @@ import pytest
 from bench.evidence.compare import Comparison
 from bench.evidence.study import Study
 from bench.mirror import report, scores
+from bench.mirror.archive import Place, Version, upload
 from tests.evidence import rows as synthetic
 from tests.mirror.bank import ENTITY, Run
 from tests.mirror.panels import shown, text
 
-PLACE = report.Place(ENTITY, "p")
-LEDGER = report.Ledger("ledger-plan0:v0", "http://127.0.0.1/ledger")
+PLACE = Place(ENTITY, "p")
+LEDGER = Version("ledger-plan0:v0", "http://127.0.0.1/ledger")
 STRATEGIES = ("constant", "cosine", "wsd(cooldown=0.2, shape='sqrt')", "onecycle")
 DIGITS, RIVAL = "digits(model='cnn')", "digits(model='mlp')"  # the client mangles "=" in filters that don't hide it
 
@@ -140,3 +141,18 @@ def test_a_title_fits_however_long_the_suite_is_called():
     it.study.plan["suite"] = "s" * 300
     assert len(report.title(it)) == report.LONGEST
     assert report.title(it).endswith("(plan0)")
+
+
+def test_the_ledger_becomes_an_artifact_with_a_new_version_only_where_its_bytes_are_new(standin, tmp_path):
+    part = tmp_path / "ledger" / "part-000.jsonl"
+    part.parent.mkdir()
+    part.write_text("a row\n")
+    first = upload(tmp_path, PLACE, "plan0")
+    assert first == upload(tmp_path, PLACE, "plan0")
+    part.write_text("a row\nanother\n")
+    second = upload(tmp_path, PLACE, "plan0")
+    assert [first.name, second.name] == ["ledger-plan0:v0", "ledger-plan0:v1"]
+    assert second.url == f"{standin.url}/{ENTITY}/p/artifacts/ledger/ledger-plan0/v1"
+    held = standin.bank.artifacts
+    assert [a.files for a in held] == [{"part-000.jsonl": b"a row\n"}, {"part-000.jsonl": b"a row\nanother\n"}]
+    assert {run.state for run in standin.runs("p").values()} == {"finished"}
