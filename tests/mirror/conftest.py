@@ -2,6 +2,7 @@
 
 import os
 import socket
+import sys
 
 import pytest
 
@@ -47,5 +48,7 @@ def standin(wandb_environment):
     server = StandIn()
     wandb_environment.setenv("WANDB_BASE_URL", server.url)
     yield server
+    if "wandb" in sys.modules:  # the client keeps what it was told of the server, and a process beside this one
+        sys.modules["wandb"].teardown()
     server.down()
     assert not server.violations
