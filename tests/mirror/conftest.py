@@ -7,6 +7,19 @@ import sys
 import pytest
 
 from tests.mirror.standin import KEY, StandIn
+from tests.runs import launch
+
+FEW = """
+from bench.plan import Grid, Suite
+
+
+def suite():
+    some = ("constant", "cosine", "plateau(patience=1)")
+    read = ("none", "ema(decay=0.9)")
+    grid = Grid(task="digits", schedules=some, budgets=(0.05, 0.1), peak_lrs=(0.1, 1e30), seeds=1, averagings=read)
+    return Suite("few", (grid,))
+"""
+"""24 cells, half of which diverge: forks, identical rides, averages."""
 
 
 @pytest.fixture
@@ -52,3 +65,12 @@ def standin(wandb_environment):
         sys.modules["wandb"].teardown()
     server.down()
     assert not server.violations
+
+
+@pytest.fixture(scope="session")
+def few(tmp_path_factory):
+    """The directory of a run, to be read or copied."""
+    folder = tmp_path_factory.mktemp("few")
+    (folder / "few.py").write_text(FEW)
+    launch(folder / "few.py", "--out", folder / "out", "--workers", "1")
+    return folder / "out"

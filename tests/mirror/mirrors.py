@@ -52,7 +52,7 @@ def assert_is(run, cell, plan, rows):
 
 def history(directory, cell, evals, epoch_steps):
     """A cell's rows by step: its segment's, and its ancestors' up to the fork. What is not finite is absent."""
-    forks = {e["segment"]: (e["parent"], e["start"]) for e in evals if e["parent"] is not None}
+    forks = {e["segment"]: (e["parent"], e["start"]) for e in [*evals, cell] if e.get("parent") is not None}
     kept = trace.read(directory / "traces" / f"{cell['cohort']}.npz")
     rows, segment, end = {}, cell["segment"], cell["total"]
     while segment is not None:
@@ -61,7 +61,8 @@ def history(directory, cell, evals, epoch_steps):
             if s == segment and start <= step < end:
                 rows.setdefault(step, {}).update(zip(("lr", "loss", "grad_norm"), values, strict=True))
         for e in evals:
-            if e["segment"] == segment and start < e["step"] <= end and "average" not in e:
+            mine = e["segment"] == segment and e.get("average", "none") == cell.get("averaging", "none")
+            if mine and start < e["step"] <= end:
                 seen = ("train_loss", "control", "test", "control_loss", "test_loss")
                 rows.setdefault(e["step"], {}).update({key: e[key] for key in seen})
         segment, end = parent, start
