@@ -6,8 +6,11 @@ All of it goes over HTTP, as the client's requests do.
 import base64
 import http.client
 import json
+import os
+import socket
 import threading
 from pathlib import Path
+from urllib.parse import urlparse
 
 import pytest
 
@@ -217,3 +220,15 @@ def test_many_clients_at_once_lose_nothing(server):
     for thread in threads:
         thread.join()
     assert [len(run.history) for run in server.runs("p").values()] == [10] * 8
+
+
+# --------------------------------------------------------------------------------------------- the fixture
+
+
+def test_no_real_host_is_within_reach_and_no_real_key_is_used(wandb_environment):
+    with pytest.raises(AssertionError, match="192.0.2.1"):
+        socket.create_connection(("192.0.2.1", 80), timeout=1)
+    found = {name: os.environ[name] for name in os.environ if name.startswith("WANDB_") or "proxy" in name.lower()}
+    assert found["WANDB_API_KEY"] == KEY
+    assert urlparse(found["WANDB_BASE_URL"]).hostname == urlparse(found["HTTPS_PROXY"]).hostname == "127.0.0.1"
+    assert urlparse(found["https_proxy"]).port == 9  # nobody is there
