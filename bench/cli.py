@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from bench.order import Order
 
 BAD_INPUT = 2
+WANDB = ("off", "offline", "online")
 
 
 class Parser(argparse.ArgumentParser):
@@ -60,6 +61,12 @@ def run_arguments(parser: argparse.ArgumentParser) -> None:
     add("--workers", type=int, metavar="N", help="worker processes (default: one a CPU core; 1 on a GPU)")
     add("--data-parallel", action="store_true", help="train each cohort on all Accelerate processes")
     add("--snapshot-seconds", type=float, default=30.0, metavar="S", help="time between snapshots (default: 30)")
+    add(
+        "--wandb",
+        choices=WANDB,
+        default=os.environ.get("GLIDESLOPE_WANDB", "off"),
+        help="mirror each cell as a W&B run",
+    )
     add("--plan", action="store_true", help="print what would run, with estimated cost, and stop")
 
 
@@ -73,6 +80,8 @@ def order(args: argparse.Namespace) -> Order:
         raise InputError("--workers and --data-parallel exclude each other: all processes train each cohort together")
     if not args.snapshot_seconds >= 0:
         raise InputError(f"--snapshot-seconds {args.snapshot_seconds}: give 0 or more")
+    if args.wandb not in WANDB:
+        raise InputError(f"GLIDESLOPE_WANDB is {args.wandb!r}: it should be one of {', '.join(WANDB)}")
     return Order(
         suite=args.suite,
         out=args.out,
@@ -86,6 +95,7 @@ def order(args: argparse.Namespace) -> Order:
         workers=args.workers,
         data_parallel=args.data_parallel,
         cadence=args.snapshot_seconds,
+        wandb=args.wandb,
     )
 
 

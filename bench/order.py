@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import schedules
 import tasks
@@ -32,6 +32,7 @@ class Order:
     workers: int | None = None
     data_parallel: bool = False
     cadence: float = 30.0
+    wandb: Literal["off", "offline", "online"] = "off"
 
     @property
     def directory(self) -> Path:

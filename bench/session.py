@@ -11,6 +11,7 @@ from bench import pool
 from bench.contract import Cohort, InputError
 from bench.desk import tidy
 from bench.evidence import report
+from bench.mirror.follower import Mirror
 from bench.order import Order, Prepared, prepare
 from bench.record import ledger
 from bench.record.preempt import PREEMPTED, Flag
@@ -55,13 +56,27 @@ class Session:
             self.check_data_parallel()
         done = self.open()
         todo = [cohort for cohort in self.mine.cohorts if cohort.id not in done]
-        if self.main:
-            self.announce(todo)
-        outcome = self.work(todo) if todo else pool.Outcome()
-        if self.main:
+        if not self.main:
+            return self.code(self.work(todo))
+        self.announce(todo)
+        mirror = self.mirror()
+        try:
+            outcome = self.work(todo)
             self.wait_for_others(outcome)
-            return self.close(outcome, bool(todo))
+            self.close(outcome, bool(todo))
+        finally:
+            if mirror is not None:
+                self.say(mirror.end(stopped=lambda: bool(self.flag)))
+        return self.code(outcome)
+
+    def code(self, outcome: pool.Outcome) -> int:
         return PREEMPTED if outcome.stopped else FAILED if outcome.failures else DONE
+
+    def mirror(self) -> Mirror | None:
+        """One for all processes of this run, of this run's cohorts only: others may run beside it."""
+        if self.order.wandb == "off":
+            return None
+        return Mirror(self.directory, self.order.wandb, {cohort.id for cohort in self.plan.cohorts})
 
     def say(self, text: str) -> None:
         self.console.print(text, highlight=False, markup=False, soft_wrap=True)
@@ -109,6 +124,8 @@ class Session:
 
     def work(self, todo: list[Cohort]) -> pool.Outcome:
         """Train what is to do, in worker processes on a CPU."""
+        if not todo:
+            return pool.Outcome()
         cost = {cohort.id: self.prepared.forecast.seconds(cohort) for cohort in todo}
         board = pool.Board(self.console, cost, sum(len(c.cells) for c in todo), len(self.mine.cells))
         cores = len(os.sched_getaffinity(0)) // self.world.local_size
@@ -125,11 +142,11 @@ class Session:
                 return
             time.sleep(0.5)
 
-    def close(self, outcome: pool.Outcome, changed: bool) -> int:
-        """Report what is there, say what went wrong, and give the exit code."""
+    def close(self, outcome: pool.Outcome, changed: bool) -> None:
+        """Report what is there, and say what went wrong."""
         if outcome.stopped:
             self.say("Stopped by a signal; snapshots are written. The same command continues.")
-            return PREEMPTED
+            return
         rows, page = ledger.read(self.directory), self.directory / "report.html"
         if changed or not page.exists():
             page = report.write(self.directory, rows)
@@ -139,4 +156,5 @@ class Session:
         for failure in outcome.failures.values():
             self.say(f"failed: {failure}")
         self.say(f"Report: {page}")
-        return FAILED if outcome.failures else DONE
+        if self.order.wandb == "off":
+            self.say(f"To publish it on W&B: glideslope publish {self.directory} --report")

@@ -92,7 +92,7 @@ def test_help_says_what_each_command_is_for():
 
 FROZEN = (
     "suite --out --tasks --schedules --budgets --peak-lrs --seeds --engine --shard --workers --data-parallel "
-    "--snapshot-seconds --plan"
+    "--snapshot-seconds --wandb --plan"
 )
 
 

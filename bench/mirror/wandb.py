@@ -25,7 +25,7 @@ GENERATIONS = 16
 
 DEFAULT_PROJECT = "glideslope"
 
-PATIENCE = {
+PATIENCE: dict[str, Any] = {
     "init_timeout": 20.0,
     "finish_timeout": 60.0,
     "x_graphql_retry_max": 2,
@@ -36,7 +36,7 @@ PATIENCE = {
 """Bounds of every wait, in seconds and tries: a pass over what is missing is cheap, so none has to wait long."""
 
 
-class UsedUp(Exception):
+class TakenError(Exception):
     """W&B holds a run of this id, or held one and will never take the id again (HTTP 409)."""
 
 
@@ -82,7 +82,7 @@ class Writer:
             name = run.id if number == 1 else f"{run.id}-g{number}"
             try:
                 self._write(run, name)
-            except UsedUp:
+            except TakenError:
                 if number - generation == GENERATIONS:
                     raise
                 self.renew()
@@ -124,7 +124,7 @@ class Writer:
             )
         except Exception as error:
             if re.search(r"\b409\b|already exists", str(error)):
-                raise UsedUp(f"the id {name} is used up") from None
+                raise TakenError(f"the id {name} is used up") from None
             raise
 
     def _settings(self) -> wandb.Settings:
