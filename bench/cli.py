@@ -1,4 +1,4 @@
-"""`glideslope plan|run|report|list|conform`. Heavy imports wait until a command needs them."""
+"""`glideslope plan|run|report|publish|list|conform`. Heavy imports wait until a command needs them."""
 
 from __future__ import annotations
 
@@ -136,6 +136,19 @@ def report(args: argparse.Namespace) -> int:
     return 0
 
 
+def publish(args: argparse.Namespace) -> int:
+    """`glideslope publish`."""
+    from rich.console import Console
+
+    from bench.mirror.publish import Wish
+    from bench.mirror.publish import publish as bring
+
+    wish = Wish(
+        directory=args.directory, entity=args.entity, project=args.project, report=args.report, final=args.final
+    )
+    return bring(wish, Console())
+
+
 def listing(args: argparse.Namespace) -> int:
     """`glideslope list`."""
     from rich.console import Console
@@ -176,6 +189,15 @@ def parser() -> Parser:
     it = commands.add_parser("report", help="rebuild tables, figures and page from a ledger alone")
     it.add_argument("directory", type=Path, metavar="DIR")
     it.set_defaults(do=report)
+    it = commands.add_parser(
+        "publish", help="bring W&B to the state of a ledger, exactly once, and write a report there"
+    )
+    it.add_argument("directory", type=Path, metavar="DIR")
+    it.add_argument("--entity", metavar="E", help="user or team (default: WANDB_ENTITY, then your own)")
+    it.add_argument("--project", metavar="P", help="project (default: WANDB_PROJECT, then glideslope)")
+    it.add_argument("--report", action="store_true", help="write a W&B Report, too, or renew the one there: a draft")
+    it.add_argument("--final", action="store_true", help="publish the report to all who may see the project")
+    it.set_defaults(do=publish)
     it = commands.add_parser("list", help="what there is: tasks, schedules, suites")
     it.add_argument("what", choices=("tasks", "schedules", "suites"))
     it.add_argument("--long", action="store_true", help="of schedules: formulas, settings, sources")

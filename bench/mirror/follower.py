@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from bench.contract import InputError
-from bench.mirror.publish import Publisher, cohort_batch, lock, said
+from bench.mirror.publisher import Publisher, cohort_batch, lock, said
 from bench.mirror.runs import Book, Run
 from bench.mirror.server import Server
 from bench.mirror.wandb import Writer
@@ -29,7 +29,7 @@ POLL = 1.0
 """Seconds between looks at the ledger, at least; reading it takes a twentieth of the time at most."""
 
 PASSES = (0.0, 1.0)
-"""As in `publish`, but with less patience: a cohort is tried again later."""
+"""As in the publisher, but with less patience: a cohort is tried again later."""
 
 QUIET, STOPPED, START = 60.0, 5.0, 120.0
 """Seconds without news after which the run ends without its mirror: at its end, when preempted, at its beginning."""

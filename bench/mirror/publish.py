@@ -1,165 +1,90 @@
-"""From the ledger to W&B, exactly once: what W&B holds is read, what differs is written anew, and all is read again.
-
-A run that differs (half written, killed, of another state of the ledger) is deleted and written under the next
-generation of its id. W&B can only append to a run, and what it holds of a half-written one need not be a prefix of the
-ledger's rows; a whole run under a new id equals them row by row, and that can be checked.
-"""
+"""`glideslope publish DIR`: W&B is brought to the state of a ledger, checked against it, and given a report."""
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
-import re
-import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING
 
-from bench.mirror.runs import Book, Run
-from bench.mirror.server import Held, Server
+from bench.contract import InputError
+from bench.evidence.compare import Comparison
+from bench.evidence.study import Study
+from bench.mirror.publisher import Publisher, cohort_batch, said, scores_batch
+from bench.mirror.runs import Book
+from bench.mirror.server import Server
 from bench.mirror.wandb import Writer
-from bench.work import explain
+from bench.record import ledger
 
-PASSES = (0.0, 1.0, 4.0, 10.0)
-"""Seconds before each look at what is still wrong; nothing is written after the last one."""
+if TYPE_CHECKING:
+    from rich.console import Console
 
-SETTLING = (0.0, 0.5, 2.0)
-"""Seconds before each look at what has just been written: W&B may show it a little later."""
-
-IN_A_ROW = 3
-"""Failures after which a pass is given up: the server is away, not a run at fault."""
-
-KEY = re.compile(r"\b[0-9a-f]{40}\b|wandb_v\d_\w+")
+DONE, FAILED = 0, 1
+SHOWN = 10
+"""Differences that are printed."""
 
 
-class Batch(NamedTuple):
-    """Runs that are compared together, and the filter by which W&B finds them."""
-
-    name: str
-    filters: dict[str, Any]
-    runs: Sequence[Run]
-
-
-class Wrong(NamedTuple):
-    """A run that W&B does not hold as the ledger has it."""
-
-    run: Run
-    why: str
-    missing: bool  # to be written
-    generation: int  # the first that may be free
-    stale: Sequence[Held]  # to be deleted
-
-
-@dataclass
-class Publisher:
-    """Brings batches of runs to W&B.
-
-    Attributes:
-        written: Runs written.
-        deleted: Runs deleted, because they differed.
-    """
+@dataclass(frozen=True, kw_only=True)
+class Wish:
+    """What the user asked for; None leaves wandb's own choice, and its environment variables."""
 
     directory: Path
-    server: Server
-    writer: Writer
-    passes: Sequence[float] = PASSES
-    halt: Callable[[], bool] = lambda: False
-    written: int = 0
-    deleted: int = 0
-    _unread: set[str] = field(default_factory=set)  # ids written here whose rows have not been read back
-
-    def bring(self, batch: Batch) -> dict[str, str]:
-        """Make W&B hold exactly the runs of a batch; what still differs in the end, by id, and how."""
-        reasons = dict.fromkeys((run.id for run in batch.runs), "not tried")
-        with lock(self.directory, batch.name):
-            for i, pause in enumerate(self.passes, 1):
-                time.sleep(pause)
-                try:
-                    wrong = self._settled(batch)
-                    reasons = {it.run.id: it.why for it in wrong}
-                    if wrong and i < len(self.passes) and not self.halt():
-                        reasons |= self._mend(wrong)
-                except Exception as error:  # of wandb: many kinds, none of which may end this
-                    reasons = dict.fromkeys(reasons, said(error))
-                    self.writer.renew()
-                if not reasons or self.halt():
-                    break
-        return reasons
-
-    def _settled(self, batch: Batch) -> list[Wrong]:
-        wrong: list[Wrong] = []
-        for pause in SETTLING:
-            time.sleep(pause)
-            wrong = self._wrong(batch)
-            if not any(held.id in self._unread for it in wrong for held in it.stale):
-                break
-        return wrong
-
-    def _wrong(self, batch: Batch) -> list[Wrong]:
-        """What differs, in the order of the batch."""
-        held: dict[str | None, list[Held]] = {}
-        for one in self.server.held(**batch.filters):
-            held.setdefault(one.run, []).append(one)
-        wrong = []
-        for run in batch.runs:
-            mine = held.get(run.id, [])
-            verdicts = [(one, one.differs(run, every_row=one.id in self._unread)) for one in mine]
-            good = [one for one, why in verdicts if why is None][:1]
-            self._unread.difference_update(one.id for one in good)
-            stale = [one for one in mine if one not in good]
-            if stale or not good:
-                why = "; ".join(f"{one.id}: {why or 'there twice'}" for one, why in verdicts if one in stale)
-                generation = 1 + max((one.generation for one in mine), default=0)
-                wrong.append(Wrong(run, why or "not there", not good, generation, stale))
-        return wrong
-
-    def _mend(self, wrong: Sequence[Wrong]) -> dict[str, str]:
-        """Delete and write; why runs could not be written."""
-        failures, in_a_row = dict[str, str](), 0
-        for it in wrong:
-            if self.halt() or in_a_row == IN_A_ROW:
-                break
-            try:
-                for held in it.stale:
-                    held.delete()
-                    self.deleted += 1
-                if it.missing:
-                    self._unread.add(self.writer.write(it.run, it.generation))
-                    self.written += 1
-                in_a_row = 0
-            except Exception as error:  # as above; the next pass sees what is there
-                failures[it.run.id] = said(error)
-                in_a_row += 1
-                self.writer.renew()
-        return failures
+    entity: str | None = None
+    project: str | None = None
+    report: bool = False
+    final: bool = False
 
 
-def cohort_batch(book: Book, cohort: str) -> Batch:
-    """The runs of a finished cohort."""
-    return Batch(cohort, {"config.cohort": cohort}, list(book.runs(cohort)))
+def publish(wish: Wish, console: Console) -> int:
+    """Bring all finished cohorts to W&B, and say what was done and what differs; 0 if nothing does, else 1.
 
-
-def scores_batch(plan: str, runs: Sequence[Run]) -> Batch:
-    """Runs that stand for strategies, not for cells; see `bench/mirror/scores.py`."""
-    return Batch(f"scores-{plan}", {"config.plan": plan, "jobType": "scores"}, runs)
-
-
-def said(error: BaseException) -> str:
-    """One line of an error, with no key in it."""
-    return KEY.sub("***", explain(error))[:300]
-
-
-@contextlib.contextmanager
-def lock(directory: Path, name: str) -> Iterator[Path]:
-    """Hold a batch against other publishers of this directory; without, where it cannot be written. The lock's file."""
-    path = directory / "wandb" / "batches" / name
+    Raises:
+        InputError: no ledger there, or no key is configured.
+    """
+    if wish.final and not wish.report:
+        raise InputError("--final publishes the report: give it with --report")
+    rows = ledger.read(wish.directory)
+    it, book = Comparison(Study.of(rows)), Book(wish.directory, rows)
+    server, writer = Server(wish.entity, wish.project), Writer(None, wish.entity, wish.project)
+    publisher = Publisher(wish.directory, server, writer)
+    wrong: dict[str, str] = {}
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("a")
-        fcntl.flock(file, fcntl.LOCK_EX)
-    except OSError:
-        yield path
-        return
-    with file:
-        yield path
+        with console.status("W&B"):
+            for n, cohort in enumerate(book.finished, 1):
+                batch = cohort_batch(book, cohort)
+                missing = publisher.bring(batch)
+                wrong |= missing
+                if len(missing) == len(batch.runs):
+                    wrong = {cell: "not tried" for c in book.finished[n:] for cell in book.cells(c)} | wrong
+                    break
+            page = _report(wish, it, publisher) if wish.report and not wrong else ""
+    except Exception as error:  # of wandb: many kinds, and a report is no reason for a traceback
+        wrong["report"], page = said(error), ""
+    finally:
+        writer.close()
+    for line in _lines(book, publisher, wrong, page):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+    return FAILED if wrong else DONE
+
+
+def _report(wish: Wish, it: Comparison, publisher: Publisher) -> str:
+    from bench.mirror import archive, report, scores
+
+    plan, place = it.study.plan["plan"], publisher.server.place()
+    if missing := publisher.bring(scores_batch(plan, list(scores.of_comparison(it)))):
+        raise RuntimeError(f"{len(missing)} runs of scores are not there ({next(iter(missing.values()))})")
+    return report.publish(it, place, archive.upload(wish.directory, place, plan), final=wish.final)
+
+
+def _lines(book: Book, publisher: Publisher, wrong: dict[str, str], page: str) -> list[str]:
+    cells = sum(len(book.cells(cohort)) for cohort in book.finished)
+    there = cells - len(wrong.keys() - {"report"})
+    lines = [
+        f"W&B: {there} of {cells} runs are there as in the ledger; {publisher.written} were written now, "
+        f"and {publisher.deleted} that differed were deleted"
+    ]
+    if book.waiting:
+        lines.append(f"note: {book.waiting} more cells are planned; their cohorts are not finished")
+    lines += [f"differs: {name}: {why}" for name, why in list(wrong.items())[:SHOWN]]
+    if len(wrong) > SHOWN:
+        lines.append(f"and {len(wrong) - SHOWN} more. The same command tries again")
+    return lines + ([f"Report on W&B: {page}"] if page else [])

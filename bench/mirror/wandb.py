@@ -52,7 +52,10 @@ class Writer:
         os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
         self.online = directory is None
         self._folder = directory or Path(tempfile.mkdtemp(prefix="glideslope-wandb-"))
-        self._place = {"entity": entity, "project": project or os.environ.get("WANDB_PROJECT") or DEFAULT_PROJECT}
+        self._place: dict[str, Any] = {
+            "entity": entity,
+            "project": project or os.environ.get("WANDB_PROJECT") or DEFAULT_PROJECT,
+        }
         self.renew()
 
     def renew(self) -> None:
