@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal
@@ -81,6 +82,26 @@ class Prepared:
         return extension.payload(Forecast(self.whole, self.tasks, self.schedules).payload(), before, mine)
 
 
+@dataclass(frozen=True)
+class _Named:
+    """The objects that the texts of a suite name, gathered as its texts become canonical."""
+
+    tasks: dict[str, Task] = field(default_factory=dict)
+    schedules: dict[str, Schedule[Any]] = field(default_factory=dict)
+
+    def canonical(self, grid: Grid) -> Grid:
+        task = tasks.parse(grid.task)
+        self.tasks[task.name] = task
+        named = [schedules.parse(text) for text in grid.schedules]
+        self.schedules.update((s.text, s) for s in named)
+        optimizer = engine.optim.parse(grid.optimizer or task.optimizer)
+        read = tuple(averaging.parse(text).text for text in grid.averagings)
+        if optimizer.averages and set(read) != {"none"}:
+            raise InputError(f"{optimizer.name} is read by an average of its own: no averaging goes on top")
+        named_as = tuple(s.text for s in named)
+        return replace(grid, task=task.name, schedules=named_as, optimizer=optimizer.text, averagings=read)
+
+
 def prepare(order: Order, world: World | None = None) -> Prepared:
     """Understand an order; everything that can be wrong with it is found here, before training.
 
@@ -101,35 +122,25 @@ def prepare(order: Order, world: World | None = None) -> Prepared:
     world = world or World()
     wishes = {name: getattr(order, name) for name in ("precision", "accumulate", "backend")}
     arithmetic = world.arithmetic(order.data_parallel, **wishes)
-    known: dict[str, Task] = {}
-    strategies: dict[str, Schedule[Any]] = {}
-
-    def canonical(grid: Grid) -> Grid:
-        task = tasks.parse(grid.task)
-        known[task.name] = task
-        named = [schedules.parse(text) for text in grid.schedules]
-        strategies.update((s.text, s) for s in named)
-        optimizer = engine.optim.parse(grid.optimizer or task.optimizer)
-        read = tuple(averaging.parse(text).text for text in grid.averagings)
-        if optimizer.averages and set(read) != {"none"}:
-            raise InputError(f"{optimizer.name} is read by an average of its own: no averaging goes on top")
-        named_as = tuple(s.text for s in named)
-        return replace(grid, task=task.name, schedules=named_as, optimizer=optimizer.text, averagings=read)
+    named = _Named()
 
     def chosen(task: Task, optimizer: str, cells: int) -> EngineName:
         return engine.choose(task, optimizer, cells, world.device, order.engine, arithmetic)
 
     reference = schedules.parse(suite.reference).text
-    suite = replace(suite, grids=tuple(map(canonical, suite.grids)), reference=reference)
-    for task in known.values():
+    suite = replace(suite, grids=tuple(map(named.canonical, suite.grids)), reference=reference)
+    for task in named.tasks.values():
         engine.check_parts(task, arithmetic)
     limit = None if order.width or order.assigned else world.memory
     fits = None if limit is None else partial(memory.fits, memory=limit)
-    planned = partial(build, suite, known, chosen, width=order.width or WIDTH, fits=fits, arithmetic=arithmetic)
+
+    def planned(recorded: Collection[str] = ()) -> Plan:
+        width = order.width or WIDTH
+        return build(suite, named.tasks, chosen, width=width, fits=fits, recorded=recorded).under(arithmetic)
+
     whole = planned()
     if not order.extend:
-        return Prepared(whole, known, strategies, whole)
+        return Prepared(whole, named.tasks, named.schedules, whole)
     read = ("plan", "attempt", "cell")
     past = extension.lineage(ledger.read(order.directory, kinds=read)) if lines.parts(order.directory) else []
-    plan = extension.extend(whole, past, lambda recorded: planned(recorded=recorded))
-    return Prepared(plan, known, strategies, whole, tuple(past))
+    return Prepared(extension.extend(whole, past, planned), named.tasks, named.schedules, whole, tuple(past))

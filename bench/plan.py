@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from bench.arithmetic import USUAL, Arithmetic
+from bench.arithmetic import Arithmetic
 from bench.contract import Cell, Cohort, InputError, Setting, Task, digest
 
 EngineName = Literal["modules", "stacked"]
@@ -70,6 +70,10 @@ class Plan:
     def cells(self) -> list[Cell]:
         return [cell for cohort in self.cohorts for cell in cohort.cells]
 
+    def under(self, arithmetic: Arithmetic) -> Plan:
+        """The same cohorts, computed so."""
+        return replace(self, cohorts=tuple(replace(cohort, arithmetic=arithmetic) for cohort in self.cohorts))
+
     def shard(self, i: int, n: int) -> Plan:
         """Every n-th cohort, from the i-th (0-based): shards are disjoint, and take whole cohorts."""
         if not 0 <= i < n:
@@ -89,7 +93,6 @@ def build(
     *,
     width: int = WIDTH,
     fits: Callable[[Task, Cell], int] | None = None,
-    arithmetic: Arithmetic = USUAL,
     recorded: Collection[str] = (),
 ) -> Plan:
     """The plan of a suite. `tasks` holds each grid's task by its text; texts in the grids are canonical.
@@ -100,7 +103,6 @@ def build(
         choose: Engine for (task, optimizer text, number of cells), deterministic.
         width: Cells in a cohort at most; a wider one is split by peak LR, which have nothing to share but look 0.
         fits: Members like a cell's that memory holds, which bounds the width of `modules`.
-        arithmetic: Of every cohort.
         recorded: Ids of cells to leave out.
 
     Raises:
@@ -122,7 +124,7 @@ def build(
                 f"{first.task} seed {first.seed}: {len(cells)} cells are split by peak LR into {len(parts)} "
                 f"cohorts ({why} {min(width, held)}), which costs {len(parts) - 1} looks at step 0 at least"
             )
-        cohorts += [Cohort(tuple(part), engine, THREADS, arithmetic) for part in parts]
+        cohorts += [Cohort(tuple(part), engine, THREADS) for part in parts]
     return Plan(suite.name, _distinct(cohorts), tuple(dict.fromkeys(notes)), suite.reference)
 
 

@@ -76,7 +76,7 @@ class Trace:
             "bad": self.bad_M.tolist(),
             "loss": self._loss_M.tolist(),
             "counts": [self.looks, self.moves, self._count],
-            "chunks": self._chunks,
+            "chunks": list(self._chunks),  # a copy: the snapshot is written beside the training, which goes on
         }
 
     def load(self, state: dict[str, Any]) -> None:

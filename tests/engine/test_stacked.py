@@ -6,12 +6,13 @@ import pytest
 import torch
 
 import tasks
+from bench import suites
 from bench.contract import InputError
 from bench.engine import optim, rules
 from tests.engine.toys import Moody, apart, create, drive, tensors, toy
 
 CLOSE = 1e-10
-NAMES = [*tasks.CATALOGUE, "digits(model='cnn')"]
+EMBEDDED = [grid.task for grid in suites.core().grids]
 SETTINGS = {
     "sgd(momentum=0.0)": (None, 0.5),
     "sgd": (None, 0.0, 0.95, 0.8),
@@ -32,7 +33,7 @@ def both(task, steps, lr, optimizer=None, weight_decay=0.0, momenta=(None,)):
     return crews
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", EMBEDDED)
 def test_every_embedded_model_trains_as_in_modules(name):
     task = tasks.parse(name)
     slow, fast = both(task, 50, task.peak_lrs[0] / 2, weight_decay=task.weight_decay)

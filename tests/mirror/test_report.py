@@ -4,6 +4,7 @@ import statistics
 
 import pytest
 
+from bench.evidence import ranking
 from bench.evidence.compare import Comparison
 from bench.evidence.study import Study
 from bench.mirror import report, scores
@@ -90,7 +91,7 @@ def test_every_panel_is_there_and_shows_what_the_tables_say(saved):
         assert curves.points == {s: {0.0: [0.1], 1 / 30: [0.05]} for s in STRATEGIES}
 
     ranks = panels.pop("Ranks")
-    (panel,) = it.panels
+    (panel,) = ranking.panels(it)
     for i, strategy in enumerate(panel.strategies):
         expected = {budget: mean[i] for budget, (mean, _) in panel.means.items()}
         assert means(ranks.points[strategy]) == pytest.approx(expected)
@@ -107,7 +108,8 @@ def test_the_tables_stand_beside_the_panels_with_provenance_and_the_ledger(saved
     assert "commit 0123456789abcdef" in said
     assert LEDGER.name in said
     headings = [text(block) for block in view.blocks if block["type"] == "heading" and block["level"] == 1]
-    assert headings == ["Glideslope: synthetic", "Across tasks", DIGITS, RIVAL, "How sharing paid", "Provenance"]
+    opening = ["Glideslope: synthetic", "Against constant", "Across tasks"]
+    assert headings == [*opening, DIGITS, RIVAL, "How sharing paid", "Provenance"]
     assert LEDGER.url in view.spec
 
 
