@@ -170,7 +170,7 @@ def test_the_report_names_optimizers_and_averagings(several):
 
 def test_over_constant_means_constant_with_the_first_optimizer_and_no_averaging(several):
     it = Comparison(Study.of(several))
-    assert it.constant("toy") == "constant with sgd"
+    assert it.reference("toy") == "constant with sgd"
     assert not any(v.identical for v in it.full("toy").values())
     assert it.study.peak_lrs("toy") == 2
 

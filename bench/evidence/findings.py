@@ -73,9 +73,9 @@ SURE: dict[str, Item] = {
 
 def _over(it: Comparison, task: str, other: str | None) -> Item:
     """By how much the best is better than another strategy, and how sure."""
-    if other is None:
+    verdict = it.full(task).get(other or "")  # a task's largest budget may be run by some of its strategies only
+    if verdict is None:
         return Item(MISSING)
-    verdict = it.full(task)[other]
     if verdict.word in ("best", "identical run"):
         return Item("is the best" if verdict.word == "best" else verdict.word)
     sure = SURE.get(verdict.word, Item(verdict.word, "bad"))

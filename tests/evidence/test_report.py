@@ -265,3 +265,10 @@ def test_numbers_show_the_digits_that_their_interval_supports():
     assert number(0.5, 0.0) == "0.5000 ± 0"
     assert number(1e-5, 1.0) == "0.0 ± 1.0"
     assert number(-0.0004, signed=True) == "−4.000e−4"
+
+
+def test_a_largest_budget_without_the_reference_leaves_its_column_empty(tmp_path):
+    rows = ledger({"t": task()}, keep=lambda cell: cell["schedule"] != "constant" or cell["budget"] < 1)
+    report.write(tmp_path, rows)
+    (answer,) = [line for line in (tmp_path / "table.md").read_text().splitlines() if line.startswith("| t |")][:1]
+    assert answer.split("|")[4].strip() == "–"
