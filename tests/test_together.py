@@ -14,9 +14,10 @@ from bench.record.preempt import Flag
 from bench.work import Site, train
 from tests.runs import ROOT, count_lines, launch, payloads, traces
 
+pytestmark = pytest.mark.faults
+
 SUITE = """
 from bench.plan import Grid, Suite
-
 
 def suite():
     some = ("constant", "step", "cosine")
