@@ -61,7 +61,7 @@ def _task(name: str, model: str, classes: int) -> Task:
     return classification.task(
         name=render(name, (), settings),
         family="image",
-        source=f"{pack.title} ({pack.licence}); 5,000 of the training images are held out as control",
+        source=f"{pack.source}; 5,000 of the training images are held out as control",
         batch_size=128,
         epochs=300,
         weight_decay=1e-4,

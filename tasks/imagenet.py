@@ -56,7 +56,7 @@ def imagenet(model: str = USUAL, *, classes: int = 1000) -> Task:
     return classification.task(
         name=render("imagenet", (), settings),
         family="image",
-        source=f"{PACK.title} ({PACK.licence}); 1 in 26 training images is held out as control, test is `val`",
+        source=f"{PACK.source}; 1 in 26 training images is held out as control, test is `val`",
         batch_size=256,
         epochs=90,
         weight_decay=1e-4,

@@ -60,7 +60,7 @@ def _task(name: str, model: str) -> Task:
     return classification.task(
         name=render(name, (), settings),
         family="image",
-        source=f"{pack.title} ({pack.licence}); 5,000 of the training images are held out as control",
+        source=f"{pack.source}; 5,000 of the training images are held out as control",
         batch_size=64,
         epochs=10,
         peak_lrs=chosen.peak_lrs,

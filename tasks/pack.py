@@ -42,6 +42,11 @@ class Pack:
         return hash(self.name)
 
     @property
+    def source(self) -> str:
+        """What a task says of where its data come from."""
+        return f"{self.title} ({self.licence})"
+
+    @property
     def on_hub(self) -> bool:
         """Whether it is to come from the hub, by `--data hub`."""
         return bool(self.hub) and root() == HUB

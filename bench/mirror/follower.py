@@ -20,7 +20,6 @@ from bench.mirror.runs import Book, Run
 from bench.mirror.server import Server
 from bench.mirror.wandb import Writer
 from bench.record import lines
-from bench.record.rows import explain
 
 Mode: TypeAlias = Literal["offline", "online"]
 Bring: TypeAlias = Callable[[Book, str], dict[str, str]]
@@ -198,7 +197,7 @@ def shelve(directory: Path, cohort: str, runs: Sequence[Run], writer: Writer, ea
             try:
                 writer.write(run, 1)
             except Exception as error:
-                return reasons | {run.id: explain(error)}
+                return reasons | {run.id: said(error)}
             del reasons[run.id]
         mark.write_text("offline")
     return reasons
