@@ -103,12 +103,12 @@ class Training:
         seen = self.read(due)
         last = [row for row in seen if row in ending]
         anew = dict(zip(last, self.engine.recalibrated("test", last) or (), strict=False))  # empty without BatchNorm
-        losses = self.trace.losses()
+        means = self.trace.means()
         gone = [i for row in due if row not in seen for i in self.lose(row, self.roster.riders[row])]
         for row, tracks in seen.items():
             bests = {track: self.best(row, track, both) for track, both in tracks.items()}
             for track, both in tracks.items():
-                self.note(row, track, losses[row], both)
+                self.note(row, track, means[row], both)
             gone += self.lose(row, [i for i in due[row] if self.averagings.track(i) not in tracks])
             for i in ending.get(row, ()):
                 if (track := self.averagings.track(i)) in tracks:
@@ -139,9 +139,9 @@ class Training:
                 seen[row] |= {track: (c, t)} if record.finite(c, t) else {}
         return seen
 
-    def note(self, row: int, track: str, loss: float, both: Both) -> None:
+    def note(self, row: int, track: str, means: record.Means, both: Both) -> None:
         epoch = self.step / self.feed.epoch_steps
-        key, payload = record.evaluation(self.task, self.cohort, self.members[row], self.step, epoch, (loss, *both))
+        key, payload = record.evaluation(self.task, self.cohort, self.members[row], self.step, epoch, (means, *both))
         if track:
             key, payload = f"{key}/{track}", payload | {"average": track}
         self.desk.write("eval", key, payload)

@@ -9,13 +9,14 @@ from bench.contract import Cell, Cohort, Task
 from bench.roster import Best, Member
 
 Scores = dict[str, float]
+Means = tuple[float, float]  # of the training loss and of the gradient norm, before clipping
 
 
 def evaluation(
-    task: Task, cohort: Cohort, member: Member, step: int, epoch: float, seen: tuple[float, Scores, Scores]
+    task: Task, cohort: Cohort, member: Member, step: int, epoch: float, seen: tuple[Means, Scores, Scores]
 ) -> tuple[str, dict[str, Any]]:
-    """Key and payload of an `eval` row; `seen` is (mean training loss since the last one, control, test)."""
-    train_loss, control, test = seen
+    """Key and payload of an `eval` row; `seen` is (what training was like since the last one, control, test)."""
+    (train_loss, grad_norm), control, test = seen
     return f"{cohort.id}/{member.segment}/{step}", {
         "cohort": cohort.id,
         "segment": member.segment,
@@ -25,6 +26,7 @@ def evaluation(
         "epoch": epoch,
         "lr": member.lr,
         "train_loss": train_loss,
+        "grad_norm": grad_norm,
         "control": control[task.metric],
         "test": test[task.metric],
         "control_loss": control["loss"],

@@ -32,7 +32,7 @@ class Trace:
     def __init__(self, members: int = 1) -> None:
         self.bad_M = np.full(members, -1, np.int64)
         self.looks = self.moves = 0
-        self._loss_M = np.zeros(members)  # sum of training losses since the last evaluation
+        self._sums_2M = np.zeros((2, members))  # of training losses and gradient norms since the last evaluation
         self._count = 0
         self._seats: list[tuple[int, Sequence[int], Sequence[int], Sequence[float]]] = []
         self._columns: list[tuple[Array, ...]] = []
@@ -50,7 +50,7 @@ class Trace:
             broken_M = ~(np.isfinite(loss_M) & np.isfinite(norm_M)) & (self.bad_M < 0)
             self.bad_M = np.where(broken_M, step, self.bad_M)[rows]
             self.moves += int((self.bad_M < 0).sum())
-            self._loss_M = (self._loss_M + loss_M)[rows]
+            self._sums_2M = (self._sums_2M + np.stack([loss_M, norm_M]))[:, rows]
             self._count += 1
             n = len(rows)
             self._columns.append((np.asarray(segments), np.full(n, step), np.asarray(lrs), loss_M[rows], norm_M[rows]))
@@ -58,23 +58,23 @@ class Trace:
 
     def keep(self, rows: Sequence[int]) -> None:
         """Only these rows train on."""
-        self.bad_M, self._loss_M = self.bad_M[rows], self._loss_M[rows]
+        self.bad_M, self._sums_2M = self.bad_M[rows], self._sums_2M[:, rows]
 
-    def losses(self) -> list[float]:
-        """Mean training loss of each row since the last `restart`."""
-        mean: list[float] = (self._loss_M / max(1, self._count)).tolist()
-        return mean
+    def means(self) -> list[tuple[float, float]]:
+        """Mean (training loss, gradient norm) of each row since the last `restart`."""
+        loss_M, norm_M = (self._sums_2M / max(1, self._count)).tolist()
+        return list(zip(loss_M, norm_M, strict=True))
 
     def restart(self) -> None:
         """Begin a new mean: an epoch has been evaluated."""
-        self._loss_M = np.zeros_like(self._loss_M)
+        self._sums_2M = np.zeros_like(self._sums_2M)
         self._count = 0
 
     def state(self) -> dict[str, Any]:
         """What a snapshot needs besides the columns already on disk."""
         return {
             "bad": self.bad_M.tolist(),
-            "loss": self._loss_M.tolist(),
+            "sums": self._sums_2M.tolist(),
             "counts": [self.looks, self.moves, self._count],
             "chunks": list(self._chunks),  # a copy: the snapshot is written beside the training, which goes on
         }
@@ -82,7 +82,7 @@ class Trace:
     def load(self, state: dict[str, Any]) -> None:
         """Continue from `state`."""
         self.bad_M = np.asarray(state["bad"], np.int64)
-        self._loss_M = np.asarray(state["loss"], np.float64)
+        self._sums_2M = np.asarray(state["sums"], np.float64)
         self.looks, self.moves, self._count = state["counts"]
         self._chunks = list(state["chunks"])
 

@@ -10,8 +10,8 @@ from bench.record.trace import Trace, read
 nan = float("nan")
 
 
-def look(*losses):
-    return np.asarray(losses, np.float32), np.ones(len(losses), np.float32)
+def look(*losses, norms=None):
+    return np.asarray(losses, np.float32), np.asarray(norms or [1.0] * len(losses), np.float32)
 
 
 def test_looks_and_moves_leave_out_the_tails_of_diverged_members():
@@ -33,17 +33,17 @@ def test_a_fork_of_a_diverged_member_keeps_its_first_bad_step():
     assert trace.bad_M.tolist() == [0, 0]
 
 
-def test_mean_losses_follow_the_lineage():
+def test_mean_losses_and_gradient_norms_follow_the_lineage():
     trace = Trace()
     trace.seat(0, [0, 0], [0, 1], [0.1, 0.2])
     trace.seat(1, [0, 1], [0, 1], [0.1, 0.2])
-    trace.fold([look(2.0), look(4.0, 6.0)])
-    assert trace.losses() == [3.0, 4.0]
+    trace.fold([look(2.0, norms=[0.5]), look(4.0, 6.0, norms=[1.5, 2.5])])
+    assert trace.means() == [(3.0, 1.0), (4.0, 1.5)]
     trace.restart()
     trace.keep([1])
     trace.seat(2, [0], [1], [0.2])
-    trace.fold([look(7.0)])
-    assert trace.losses() == [7.0]
+    trace.fold([look(7.0, norms=[3.0])])
+    assert trace.means() == [(7.0, 3.0)]
 
 
 @pytest.mark.parametrize("cuts", [(), (1,), (0, 1, 2)])
