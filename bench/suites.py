@@ -105,13 +105,28 @@ def imagenet() -> Suite:
     return Suite("imagenet", (Grid(task="imagenet", schedules=FEW, budgets=(0.05, 0.25, 1.0)),))
 
 
+GLUE = ("cola", "sst2", "mrpc", "stsb", "qqp", "mnli", "qnli", "rte", "wnli")
+
+
+def glue() -> Suite:
+    """BERT fine-tuned on the nine tasks of GLUE, 1 to 3 epochs; warmup over a tenth, as it was published."""
+    warmed = tuple(f"warmup({name}, fraction=0.1)" for name in ("constant", "linear", "cosine", "rex", "wsd"))
+    budgets = (1 / 3, 2 / 3, 1.0)
+    return Suite(
+        "glue",
+        tuple(Grid(task=f"glue('{it}', model='bert-base-uncased')", schedules=warmed, budgets=budgets) for it in GLUE),
+    )
+
+
 def real() -> Suite:
     """Real data sets, from the folder that --data names."""
+    texts = ("cola", "sst2", "mrpc", "stsb", "rte", "wnli")
     return Suite(
         "real",
         (
             Grid(task="mnist", schedules=EVERY),
             Grid(task="cifar10_jpeg_q75", schedules=FEW, budgets=(0.01, 0.05)),
+            *(Grid(task=f"glue('{it}')", schedules=FEW, budgets=(0.1, 0.5)) for it in texts),
         ),
     )
 
@@ -138,6 +153,7 @@ SUITES: dict[str, Callable[[], Suite]] = {
     "real": real,
     "rex": rex,
     "imagenet": imagenet,
+    "glue": glue,
 }
 
 

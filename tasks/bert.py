@@ -23,19 +23,19 @@ SETTINGS: dict[str, Any] = {
 }
 
 
-class Bert(nn.Module):
-    """Logits [B, K] of rows of piece ids [B, L], int64; the first piece of a row stands for the whole."""
+def bert(pieces: int, length: int, **settings: Any) -> BertForSequenceClassification:
+    """A classifier of 2 labels unless these settings of BertConfig say otherwise, at initial weights."""
+    usual = SETTINGS | {"type_vocab_size": 1, "num_labels": 2}
+    config = BertConfig(vocab_size=pieces, max_position_embeddings=length, pad_token_id=PAD, **(usual | settings))
+    return BertForSequenceClassification(config)
 
-    def __init__(self, pieces: int, length: int, classes: int = 2):
+
+class Bert(nn.Module):
+    """Logits [B, 2] of rows of piece ids [B, L], int64; the first piece of a row stands for the whole."""
+
+    def __init__(self, pieces: int, length: int):
         super().__init__()
-        config = BertConfig(
-            vocab_size=pieces,
-            max_position_embeddings=length,
-            type_vocab_size=1,
-            pad_token_id=PAD,
-            **{"num_labels": classes, **SETTINGS},
-        )
-        self.bert = BertForSequenceClassification(config)
+        self.bert = bert(pieces, length)
 
     def forward(self, ids_BL: Tensor) -> Tensor:
         logits_BK: Tensor = self.bert(ids_BL, attention_mask=ids_BL != PAD).logits

@@ -10,6 +10,7 @@ import numpy as np
 
 from bench.contract import Array, Baseline, Data, Split, Task
 from tasks import classification, english
+from tasks.correlation import pearson
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -80,15 +81,7 @@ def _bert() -> nn.Module:
 def score(logits_N2: Tensor, target: Sequence[Tensor]) -> dict[str, float]:
     """Matthews correlation in [-1, 1], accuracy in [0, 1] and mean cross-entropy in nats."""
     answers = logits_N2.argmax(1)
-    return {"matthews": matthews(answers.numpy(), target[0].numpy()), **classification.score(logits_N2, target)}
-
-
-def matthews(answers: Array, labels: Array) -> float:
-    """Pearson correlation of two rows of zeros and ones (Matthews, 1975); 0 where one of them is constant."""
-    both = np.stack((answers, labels)).astype(np.float64)
-    apart = both - both.mean(1, keepdims=True)
-    size = np.sqrt(np.square(apart).sum(1)).prod()
-    return float(apart[0] @ apart[1] / size) if size else 0.0
+    return {"matthews": pearson(answers.numpy(), target[0].numpy()), **classification.score(logits_N2, target)}
 
 
 def bag_of_words(data: Data) -> Baseline:
@@ -98,7 +91,7 @@ def bag_of_words(data: Data) -> Baseline:
     train, test = _counts(data.train.inputs[0]), _counts(data.test.inputs[0])
     good = data.train.target[0] == 1
     log_odds = np.log(1 + train[good].sum(0)) - np.log(1 + train[~good].sum(0))
-    return Baseline("bag of words", matthews(test @ log_odds > 0, data.test.target[0]))
+    return Baseline("bag of words", pearson(test @ log_odds > 0, data.test.target[0]))
 
 
 def _counts(rows: Array) -> Array:

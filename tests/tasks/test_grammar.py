@@ -17,7 +17,8 @@ import tasks
 from bench.engine.feed import Feed
 from bench.engine.modules import initial
 from tasks import english
-from tasks.grammar import LENGTH, PAIRS, load_grammar, matthews, score
+from tasks.correlation import pearson
+from tasks.grammar import LENGTH, PAIRS, load_grammar, score
 from tests.runs import ROOT
 
 OPEN = {stem for stems in english.OPEN.values() for stem in stems}
@@ -130,7 +131,7 @@ def test_bags_of_words_and_of_ngrams_are_as_weak_as_the_task_says(longest, value
 def test_matthews_is_that_of_scikit_learn(share):
     draw = np.random.default_rng(0)
     answers, labels = draw.random(300) < share, draw.integers(0, 2, 300)
-    assert matthews(answers, labels) == pytest.approx(matthews_corrcoef(labels, answers), abs=1e-12)
+    assert pearson(answers, labels) == pytest.approx(matthews_corrcoef(labels, answers), abs=1e-12)
 
 
 def test_one_answer_for_all_scores_zero_without_a_warning():

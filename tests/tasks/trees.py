@@ -12,12 +12,13 @@ import torchvision
 from PIL import Image
 
 from tasks import pixels
+from tasks.glue import KINDS
 from tasks.pack import ROOT
 from tasks.packs import PACKS
 
 ROWS = {"train": 300, "test": 100}
 CONTROL = 100
-NAMES = ("mnist", "fashion_mnist", "cifar10", "cifar10_jpeg_q75", "cifar100")
+NAMES = ("mnist", "fashion_mnist", "cifar10", "cifar10_jpeg_q75", "cifar100", "glue")
 
 
 def expect(monkeypatch, root, *names, rows=ROWS, **changes):
@@ -108,9 +109,32 @@ def plant_folders(root, classes=2, each=(30, 10)):
                 (folder / f"{i}.JPEG").write_bytes(encoded(pixels.astype(np.uint8), "JPEG")["bytes"])
 
 
+def sentences(part, classes, columns):
+    """Texts whose words tell the label, each another one, and labels; of one class scores from 0 to 5."""
+    n = {"train": 300}.get(part, 100)
+    labels = np.arange(n) % (classes if classes > 1 else 6)
+    texts = [[f"{part} {c} says W{labels[i]}, {'so ' * (i % 23)}{i}." for i in range(n)] for c in columns]
+    return dict(zip(columns, texts, strict=True)) | {"label": labels if classes > 1 else labels.astype(np.float32)}
+
+
+def plant_glue(root, task="sst2", shards=1, **changed):
+    """A task of GLUE in the hub's layout; columns of its train part may be changed."""
+    form = KINDS[task].form
+    for part in dict.fromkeys(("train", *form.test, form.control or "train")):
+        whole = datasets.Dataset.from_dict(
+            sentences(part, form.classes, form.columns) | (changed if part == "train" else {})
+        )
+        (root / "glue" / task).mkdir(parents=True, exist_ok=True)
+        for i in range(shards):
+            name = f"{part}-{i:05}-of-{shards:05}.parquet" if shards > 1 else f"{part}.parquet"
+            whole.shard(shards, i, contiguous=True).to_parquet(root / "glue" / task / name)
+
+
 def plant(root, name):
     """A set in one of its layouts."""
-    if name == "mnist":
+    if name == "glue":
+        plant_glue(root)
+    elif name == "mnist":
         plant_idx(root)
     elif name == "fashion_mnist":
         plant_idx(root, "FashionMNIST", packed=False)

@@ -1,0 +1,81 @@
+"""Classifiers of text: a small BERT at initial weights, or any encoder of transformers, whole or by LoRA.
+
+B = batch, L = pieces of a row, K = outputs.
+"""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor, nn
+
+from bench.contract import InputError
+from tasks.bert import bert
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+SMALL = {"hidden_size": 64, "intermediate_size": 128, "initializer_range": 0.1}
+"""Of the small BERT, besides what `tasks.bert` says."""
+
+
+class Encoder(nn.Module):
+    """Outputs [B, K] of piece ids [B, L] and of what each piece is, uint8 [B, L]: 0 padding, 1 first text, 2 second."""
+
+    def __init__(self, body: nn.Module, *, segments: bool):
+        super().__init__()
+        self.body, self.segments = body, segments
+
+    def forward(self, ids_BL: Tensor, kinds_BL: Tensor) -> Tensor:
+        said = {"token_type_ids": (kinds_BL == 2).long()} if self.segments else {}
+        outputs_BK: Tensor = self.body(input_ids=ids_BL, attention_mask=kinds_BL > 0, **said).logits
+        return outputs_BK
+
+
+def small(pieces: int, length: int, outputs: int) -> Encoder:
+    """A BERT of 2 layers and width 64, at initial weights."""
+    return Encoder(bert(pieces, length, num_labels=outputs, type_vocab_size=2, **SMALL), segments=True)
+
+
+def named(folder: Path | str, outputs: int, *, scratch: bool, lora: int, fetch: bool) -> Encoder:
+    """An encoder of transformers with a new head.
+
+    Args:
+        folder: Where the checkpoint lies, or its name on the hub.
+        outputs: Of the head.
+        scratch: Take its configuration alone, and initial weights.
+        lora: Rank of the adapters that are trained, and the head, instead of all weights; 0 trains all.
+        fetch: Whether what is not in the hub's cache may be downloaded.
+
+    Raises:
+        InputError: it is not there, is no text classifier, or peft is not installed.
+    """
+    import transformers
+
+    logs: Any = transformers.utils.logging
+    logs.set_verbosity_error()  # that the head is new is what is wanted
+    logs.disable_progress_bar()
+    auto: Any = transformers.AutoModelForSequenceClassification
+    try:
+        config = transformers.AutoConfig.from_pretrained(folder, num_labels=outputs, local_files_only=not fetch)
+        if scratch:
+            body = auto.from_config(config)
+        else:
+            body = auto.from_pretrained(folder, config=config, local_files_only=not fetch)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{folder}: no text classifier can be made of it ({str(error).splitlines()[0]})") from None
+    segments = getattr(config, "type_vocab_size", 0) > 1
+    return Encoder(_adapted(body, lora) if lora else body, segments=segments)
+
+
+def _adapted(body: PreTrainedModel, rank: int) -> Any:
+    """Low-rank adapters (Hu et al., arXiv:2106.09685) on the attention; only they and the head are trained."""
+    try:
+        from peft import LoraConfig, TaskType, get_peft_model
+    except ImportError:
+        raise InputError("lora needs peft, which comes with the extra: pip install 'glideslope[lora]'") from None
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*is_gradient_checkpointing", FutureWarning)  # peft 0.21 asks for it
+        return get_peft_model(body, LoraConfig(task_type=TaskType.SEQ_CLS, r=rank, lora_alpha=2 * rank))

