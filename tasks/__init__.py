@@ -7,6 +7,7 @@ from collections.abc import Callable
 from bench import call
 from bench.contract import Task
 from tasks.cifar import cifar10, cifar10_jpeg_q75, cifar100
+from tasks.coco import bccd, coco
 from tasks.grammar import grammar
 from tasks.image import digits, mnist5k
 from tasks.imagenet import imagenet
@@ -29,6 +30,8 @@ CATALOGUE: dict[str, Callable[..., Task]] = {
     "cifar10_jpeg_q75": cifar10_jpeg_q75,
     "cifar100": cifar100,
     "imagenet": imagenet,
+    "coco": coco,
+    "bccd": bccd,
 }
 
 
