@@ -59,6 +59,8 @@ class Folder(NamedTuple):
 def load(pack: Pack, upright: bool) -> Folder:
     """Images [N, 3, S, S] uint8 and boxes [N, R, 6] float32; with `test` there, `val` is control, else test.
 
+    Boxes without an area, of which COCO has some, are left out; crowds are in what is evaluated only.
+
     Raises:
         InputError: the data are not there, or not what they should be.
     """
@@ -155,8 +157,10 @@ def _part(pack: Pack, part: str) -> Part:
         if isinstance(error, InputError):
             raise
         raise pack.wrong(file, f"is no whole file of COCO's annotations ({type(error).__name__}: {error})") from None
-    if len(images) != len(said["images"]) or pack.rows.get(part, len(images)) != len(images):
-        raise pack.wrong(file, f"has {len(said['images'])} images ({len(images)} ids), not {pack.rows.get(part, '')}")
+    if len(images) != len(said["images"]):
+        raise pack.wrong(file, f"lists {len(said['images']):,} images with {len(images):,} ids")
+    if len(images) != pack.rows.get(part, len(images)):
+        raise pack.wrong(file, f"lists {len(images):,} images, not {pack.rows[part]:,}")
     return Part(places, sizes, _padded([rows[i] for i in images]), tuple(names[k] for k in sorted(names)))
 
 

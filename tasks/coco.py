@@ -75,7 +75,7 @@ def _task(name: str, pack: Pack, settings: dict[str, Any], model: str, backbone:
         "optimizer": "sgd(momentum=0.9)",
         "weight_decay": 4e-5,
         "peak_lrs": (0.01, 0.03, 0.1),
-        "layers": "conv2d",
+        "layers": "detector",
         "load": partial(_load, pack, upright),
         "model": partial(_model, model, pack, upright, usual["batch_size"], pretrained),
         "prepare": jitter.from_bytes(mean, std, upright),

@@ -103,7 +103,9 @@ class FasterRCNN(Detector):
     """Two stages: proposals, and the class and box of each (arXiv:1506.01497).
 
     Which proposals are learnt from is drawn at random: in training from the generator that keys dropout, and where the
-    loss is read from a seed of its own.
+    loss is read from a seed of its own. On a GPU, RoIAlign's own backward has no fixed order of additions; under
+    deterministic algorithms torchvision computes another one (`torchvision/ops/roi_align.py`), which it compiles, so
+    that no promise has to be given up there.
     """
 
     def losses(self, images: ImageList, features: dict[str, Tensor], truth_BR6: Tensor) -> dict[str, Tensor]:

@@ -9,10 +9,13 @@ import pytest
 import torch
 
 import tasks
+from bench import engine as engines
+from bench.arithmetic import Arithmetic
 from bench.contract import InputError, Move
 from bench.engine import optim
 from bench.engine.feed import Feed
 from bench.engine.modules import Modules, initial
+from bench.engine.passes import Pass
 from bench.engine.readings import score
 from tasks import annotated, detection, jitter
 from tasks.detectors import unpacked
@@ -158,7 +161,7 @@ REFUSED = {
         edit("val", lambda said: said["categories"][0].update(name="flat")),
         "the val part: has the classes round, flat, not those of train",
     ),
-    "twice": (edit("val", lambda said: said["images"].append(said["images"][0])), r"has 5 images \(4 ids\)"),
+    "twice": (edit("val", lambda said: said["images"].append(said["images"][0])), "lists 5 images with 4 ids"),
 }
 
 
@@ -193,7 +196,7 @@ def test_an_unknown_choice_is_one_line(text, reason):
 
 def test_a_set_of_another_size_than_its_publishers_is_refused(folder):
     (folder.parent / "bccd").symlink_to(folder)
-    with pytest.raises(InputError, match=r"instances_train\.json: has 20 images \(20 ids\), not 205"):
+    with pytest.raises(InputError, match=r"instances_train\.json: lists 20 images, not 205"):
         tasks.parse("bccd").load()
 
 
@@ -346,18 +349,58 @@ def test_reading_changes_nothing_and_is_the_same_again(small, name):
     assert 0 <= scores["map"] <= scores["map50"] <= 1
 
 
-def test_members_draw_the_same_proposals_and_a_twin_stays_a_twin(small):
-    """Faster R-CNN samples at random; the draw hangs on seed and step, so a fork equals its parent bit for bit."""
+def test_members_draw_the_same_proposals_also_from_a_saved_state(small):
+    """Faster R-CNN samples at random; the draw hangs on seed and step, so a fork or a resumed twin is bitwise one."""
     it = task("fasterrcnn", batch=1)
     feed = Feed(it, 0)
-    engine = Modules(feed, optim.parse("sgd(momentum=0.9)"), 0.0)
-    engine.look(feed.batch(0), 0)
-    engine.take([0, 0])
-    engine.move([Move(0.01)] * 2)
-    engine.look(feed.batch(1), 1)
-    (one, two) = engine.signals()
-    assert one == two
+    whole, resumed = (Modules(feed, optim.parse(it.optimizer), it.weight_decay) for _ in range(2))
+    whole.look(feed.batch(0), 0)
+    whole.take([0, 0])
+    whole.move([Move(0.01)] * 2)
+    resumed.load_state_dict(whole.state_dict())
+    resumed.take([1])
+    for engine in (whole, resumed):
+        engine.look(feed.batch(1), 1)
+    one, two, three = whole.signals() + resumed.signals()
+    assert one == two == three
     assert np.isfinite(one[:2]).all()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_half_precision_trains_and_is_read(small, name):
+    feed = Feed(task(name), 0)
+    model, way = initial(feed), Pass(feed, Arithmetic(precision="bf16"))
+    loss = way.backward(model, feed.batch(0), 0)
+    assert loss.isfinite()
+    assert all(p.grad.isfinite().all() for p in model.parameters() if p.grad is not None)
+    chunks, _ = feed.split("control")
+    with torch.no_grad():
+        answer = way.output(model.eval(), next(iter(chunks)))
+    assert all(a.dtype == torch.float32 and a.isfinite().all() for a in answer.values())
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", NAMES)
+def test_a_gpu_trains_to_the_same_bits_twice(small, name):
+    torch.use_deterministic_algorithms(True)
+    try:
+        seen = []
+        for _ in range(2):
+            feed = Feed(task(name, batch=4), 0, "cuda")
+            engine = Modules(feed, optim.parse("sgd(momentum=0.9)"), 0.0)
+            for step in range(4):
+                engine.look(feed.batch(step), step)
+                engine.move([Move(0.01)])
+            seen.append(engine.history() + engine.evaluate("test", [0]))
+        assert str(seen[0]) == str(seen[1])
+    finally:
+        torch.use_deterministic_algorithms(False)
+
+
+def test_detectors_are_not_stacked(folder):
+    assert engines.choose(task(), "sgd(momentum=0.9)", 8) == "modules"
+    with pytest.raises(InputError, match=r"no detectors like those of coco.*use --engine modules"):
+        engines.choose(task(), "sgd(momentum=0.9)", 8, wish="stacked")
 
 
 def test_an_image_without_a_box_is_learnt_from_too(small):
