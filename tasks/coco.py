@@ -1,4 +1,8 @@
-"""Detection in COCO's format: COCO itself, blood cells, and any folder like them, by detectors of torchvision."""
+"""Detection in COCO's format: COCO itself, blood cells, and any folder like them, by detectors of torchvision.
+
+Images are stretched to 320x320 when they are read (`annotated.py`), and training images are zoomed, shifted, mirrored
+and recoloured (`jitter.py`).
+"""
 
 from __future__ import annotations
 
@@ -20,15 +24,16 @@ MODELS = {"ssdlite": HALF, "fasterrcnn": IMAGENET}
 """Builders of `tasks.detectors`, and the mean and deviation that each standardises its images by."""
 
 BACKBONES = {"scratch": False, "imagenet": True}
+ANY = "any folder in COCO's format"
 BLIND = "mean boxes of the commonest class on a grid"
 
 
 def coco(folder: str = "coco", model: str = "ssdlite", *, backbone: str = "scratch") -> Task:
     """COCO, or another folder in its format, `coco('cells')`: SSDLite320 or Faster R-CNN 320, both MobileNetV3.
 
-    Images are stretched to 320x320. Batches of 24, SGD with momentum 0.9, weight decay 4e-5, 60 epochs: torchvision's
-    recipe of SSDLite at the batch of one GPU and a tenth of its epochs. Without a `test` part, 1 in 10 training images,
-    5,000 at most, are held out as control, and test is `val`.
+    Batches of 24, SGD with momentum 0.9, weight decay 4e-5: torchvision's recipe of SSDLite on one GPU, for 60 of its
+    660 epochs. Without a `test` part, 1 in 10 training images, 5,000 at most, are held out as control, and test is
+    `val`.
 
     Args:
         folder: In the folder that --data names.
@@ -42,13 +47,14 @@ def coco(folder: str = "coco", model: str = "ssdlite", *, backbone: str = "scrat
     if not (isinstance(folder, str) and folder):
         raise InputError(f"coco: folder is the name of one in the folder that --data names, not {folder!r}")
     if folder != "coco":
-        pack = replace(pack, name=folder, title=folder, licence="see there", get="a folder in COCO's format", rows={})
+        pack = replace(PACKS["bccd"], name=folder, title=folder, licence="licence not known", rows={}, get=ANY)
+        pack = replace(pack, layouts=PACKS["coco"].layouts + pack.layouts)
     settings: dict[str, Any] = {} if folder == "coco" else {"folder": folder}
     return _task("coco", pack, settings, model, backbone, batch_size=24, epochs=60)
 
 
 def bccd(model: str = "ssdlite", *, backbone: str = "scratch") -> Task:
-    """BCCD: find red and white blood cells and platelets in 364 pictures of a microscope, stretched to 320x320.
+    """BCCD: find red and white blood cells and platelets in 364 pictures of a microscope.
 
     The official parts train, val and test are train, control and test.
 
