@@ -10,7 +10,15 @@ from bench.contract import Cell, Cohort, Schedule, Setting, Task
 from bench.plan import Plan, optimum, together
 from schedules.schedule import drawn, factors
 
-SECONDS = {"mlp": 1.5e-4, "conv1d": 5e-4, "recurrent": 1e-3, "conv2d": 6e-3, "transformer": 3.5e-3, "large": 1.0}
+SECONDS = {
+    "mlp": 1.5e-4,
+    "conv1d": 5e-4,
+    "recurrent": 1e-3,
+    "conv2d": 6e-3,
+    "transformer": 3.5e-3,
+    "detector": 0.6,
+    "large": 1.0,
+}
 """Rough seconds per member-step on one CPU thread: they order the work, and time left is corrected as it runs."""
 
 

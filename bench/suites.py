@@ -127,8 +127,15 @@ def real() -> Suite:
             Grid(task="mnist", schedules=EVERY),
             Grid(task="cifar10_jpeg_q75", schedules=FEW, budgets=(0.01, 0.05)),
             *(Grid(task=f"glue('{it}')", schedules=FEW, budgets=(0.1, 0.5)) for it in texts),
+            Grid(task="bccd", schedules=FEW, budgets=(0.1, 0.25)),
         ),
     )
+
+
+def detection() -> Suite:
+    """Blood cells with one stage and with two; `--tasks coco` for COCO."""
+    one = Grid(task="bccd", schedules=FEW, budgets=(0.1, 0.25, 1.0))
+    return Suite("detection", (one, replace(one, task="bccd(model='fasterrcnn')")))
 
 
 WEIGHT_DECAYS = (0.0, 5e-4, 5e-3)
@@ -154,6 +161,7 @@ SUITES: dict[str, Callable[[], Suite]] = {
     "rex": rex,
     "imagenet": imagenet,
     "glue": glue,
+    "detection": detection,
 }
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from bench import call
 from bench.contract import Task
 from tasks.cifar import cifar10, cifar10_jpeg_q75, cifar100
+from tasks.coco import bccd, coco
 from tasks.glue import glue
 from tasks.grammar import grammar
 from tasks.image import digits, mnist5k
@@ -31,6 +32,8 @@ CATALOGUE: dict[str, Callable[..., Task]] = {
     "cifar100": cifar100,
     "imagenet": imagenet,
     "glue": glue,
+    "coco": coco,
+    "bccd": bccd,
 }
 
 

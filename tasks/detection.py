@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 STRIDE = 4  # pixels of a cell
 KEPT = 8  # detections kept in an image, at most
+FOUND = 100  # of a class, that COCO's evaluator looks at in an image
 
 
 class Box(NamedTuple):
@@ -160,24 +161,26 @@ def precision(image: Array, found: Array, boxes: Array) -> dict[str, float]:
     Args:
         image: [D] index of the image that each detection is in.
         found: [D, 6] left, top, right, bottom in pixels, class and score.
-        boxes: [N, most, 5] the truth, as `encode` gives it.
+        boxes: [N, most, 5] the truth, as `encode` gives it; or [N, most, 6], where 1 at the end stands for a crowd,
+            in which detections count neither way.
     """
     from faster_coco_eval import COCO, COCOeval_faster
 
     where, row = np.nonzero(boxes[..., 4] >= 0)
     true = boxes[where, row]
+    crowds = true[:, 5].astype(int).tolist() if true.shape[1] > 5 else [0] * len(true)
     dataset = {
         "images": [{"id": n} for n in range(len(boxes))],
         "categories": [{"id": k} for k in sorted(set(true[:, 4].astype(int).tolist()))],
         "annotations": [
-            a | {"id": i, "iscrowd": 0, "area": a["bbox"][2] * a["bbox"][3]}
-            for i, a in enumerate(_annotations(where, true), 1)
+            a | {"id": i, "iscrowd": crowd, "area": a["bbox"][2] * a["bbox"][3]}
+            for i, (a, crowd) in enumerate(zip(_annotations(where, true), crowds, strict=True), 1)
         ],
     }
     truth = COCO(dataset, print_function=_silent)
     results = [a | {"score": s} for a, s in zip(_annotations(image, found), found[:, 5].tolist(), strict=True)]
     judge = COCOeval_faster(truth, truth.loadRes(results), "bbox", print_function=_silent)
-    judge.params.maxDets, judge.params.areaRng, judge.params.areaRngLbl = [100], judge.params.areaRng[:1], ["all"]
+    judge.params.maxDets, judge.params.areaRng, judge.params.areaRngLbl = [FOUND], judge.params.areaRng[:1], ["all"]
     judge.evaluate()
     judge.accumulate()
     by_threshold = judge.eval["precision"]
@@ -199,3 +202,34 @@ def empty(data: Data) -> Baseline:
     """The mAP on the test split without any detection: 0."""
     nothing = precision(np.empty(0, int), np.empty((0, 6)), data.test.target[3])
     return Baseline("empty detections", nothing["map"])
+
+
+# -------------------------------------------------------------------------------- detectors that judge themselves
+
+
+def total(output: dict[str, Tensor], target: Sequence[Tensor]) -> Tensor:
+    """The sum of the losses that a model of `tasks.detectors` answers with in training."""
+    import torch
+
+    return torch.stack([*output.values()]).sum()
+
+
+def judged(output: dict[str, Tensor], target: Sequence[Tensor]) -> dict[str, float]:
+    """COCO's mAP@[.5:.95] and mAP@.5 of `found` [N, D, 6] against boxes [N, R, 6], and the mean `loss` [N]."""
+    found, boxes = output["found"].double().numpy(), target[0].double().numpy()
+    image, rank = np.nonzero(found[..., 5])
+    return precision(image, found[image, rank], boxes) | {"loss": output["loss"].double().mean().item()}
+
+
+def blind(data: Data) -> Baseline:
+    """The mAP on the test split of boxes of the commonest class, of its mean size, at the same 36 places anywhere."""
+    train, boxes = data.train.target[0], data.test.target[0]
+    true = train[train[..., 4] >= 0]
+    label = np.bincount(true[:, 4].astype(int)).argmax()
+    width, height = (true[true[:, 4] == label, 2:4] - true[true[:, 4] == label, :2]).mean(0)
+    side = true[:, 2:4].max()
+    x, y = (centres.ravel() for centres in np.meshgrid(*[side * (np.arange(6) + 0.5) / 6] * 2))
+    rows = np.stack([x - width / 2, y - height / 2, x + width / 2, y + height / 2, *np.ones((2, 36))], 1)
+    rows[:, 4] = label
+    seen = precision(np.repeat(np.arange(len(boxes)), len(rows)), np.tile(rows, (len(boxes), 1)), boxes.astype(float))
+    return Baseline("mean boxes on a grid", seen["map"])

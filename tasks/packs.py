@@ -126,5 +126,25 @@ PACKS = {
             licence="for non-commercial research (image-net.org's terms)",
             check="names and sizes of all files; labels",
         ),
+        Pack(
+            name="coco",
+            title="COCO 2017",
+            layouts=("annotations/instances_{train,val}2017.json, train2017/ and val2017/",),
+            get="from cocodataset.org/#download",
+            size="118,287 + 5,000 images, 19 GB",
+            licence="annotations CC BY 4.0, images under their owners' terms on Flickr",
+            check="names and sizes of all images; boxes, categories and sizes of images against each other",
+            rows={"train": 118_287, "val": 5_000},
+        ),
+        Pack(
+            name="bccd",
+            title="BCCD",
+            layouts=("instances_{train,val,test}.json and images/, in COCO's format",),
+            get="Shenggan/BCCD_Dataset on GitHub, its VOC boxes written in COCO's format",
+            size="205 + 87 + 72 images of 640x480, 7 MB",
+            licence="MIT (Shenggan)",
+            check="boxes, categories and sizes of images against each other; SHA256SUMS of DIR where given",
+            rows={"train": 205, "val": 87, "test": 72},
+        ),
     )
 }

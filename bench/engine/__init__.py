@@ -38,6 +38,8 @@ def choose(
         return "modules"
     if wish == "stacked":
         require(name)
+        if task.layers == "detector":  # how many boxes there are decides shapes, which vmap has no rule for
+            raise InputError(f"the stacked engine has no detectors like those of {task.name}: use --engine modules")
         if not plain:
             raise InputError(f"the stacked engine has no {arithmetic.text}: use --engine modules")
         return "stacked"

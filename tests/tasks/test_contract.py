@@ -19,8 +19,8 @@ from bench.engine.readings import score
 from tests.runs import ROOT
 from tests.tasks import trees
 
-STREAMED = {"imagenet"}  # `test_imagenet.py` has it
-NAMES = [*(name for name in tasks.CATALOGUE if name not in STREAMED), "digits(model='cnn')", "mnist(model='cnn')"]
+ELSEWHERE = {"imagenet", "coco", "bccd"}  # streamed or large: `test_imagenet.py` and `test_coco.py` have them
+NAMES = [*(name for name in tasks.CATALOGUE if name not in ELSEWHERE), "digits(model='cnn')", "mnist(model='cnn')"]
 SPLITS = ("train", "control", "test")
 
 DIGESTS = {

@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import io
+import json
 import pickle
 from dataclasses import replace
 
@@ -142,3 +143,36 @@ def plant(root, name):
         plant_table(root, "cifar100/cifar100", (32, 32, 3), 100, ("img", "fine_label"), shards=2)
     else:
         plant_table(root, name, (32, 32, 3), kind="JPEG" if "jpeg" in name else "PNG")
+
+
+def plant_boxes(root, each=(("train", 20), ("val", 4), ("test", 4))):
+    """Annotated images in COCO's format, three parts beside one folder: grey, with a bright patch in every box."""
+    (root / "images").mkdir(parents=True)
+    for part, n in each:
+        draw = np.random.default_rng([n, len(part)])
+        images, annotations = [], []
+        for i in range(n):
+            width, height = 40 + 10 * (i % 3), 60
+            pixels = draw.integers(40, 90, (height, width, 3)).astype(np.uint8)
+            name = f"{part}_{i:02}.{'jpg' if part == 'val' else 'png'}"
+            images.append({"id": 10 * i + 5, "file_name": name, "width": width, "height": height})
+            for left, top in ((2.5, 4), (20, 30))[: i % 3]:
+                annotations.append({"id": 100 + len(annotations), "image_id": 10 * i + 5, "iscrowd": 0})
+                annotations[-1] |= {"category_id": 7 if i % 2 else 3, "bbox": [left, top, 15, 20]}
+                pixels[top : top + 20, int(left) : int(left) + 15] = 230
+            Image.fromarray(pixels).save(root / "images" / name)
+        annotations[-1]["iscrowd"] = 1
+        said = {"images": images, "annotations": annotations}
+        said["categories"] = [{"id": 7, "name": "long"}, {"id": 3, "name": "round"}]
+        (root / f"instances_{part}.json").write_text(json.dumps(said))
+
+
+def as_coco(flat, root):
+    """The parts train and val of `plant_boxes` in COCO's own layout."""
+    (root / "annotations").mkdir(parents=True)
+    for part in ("train", "val"):
+        content = (flat / f"instances_{part}.json").read_bytes()
+        (root / "annotations" / f"instances_{part}2017.json").write_bytes(content)
+        (root / f"{part}2017").mkdir()
+        for file in (flat / "images").glob(f"{part}_*"):
+            (root / f"{part}2017" / file.name).write_bytes(file.read_bytes())
