@@ -79,8 +79,8 @@ def _lines(book: Book, publisher: Publisher, wrong: dict[str, str], page: str) -
     cells = sum(len(book.cells(cohort)) for cohort in book.finished)
     there = cells - len(wrong.keys() - {"report"})
     lines = [
-        f"W&B: {there} of {cells} runs are there as in the ledger; {publisher.written} were written now, "
-        f"and {publisher.deleted} that differed were deleted"
+        f"W&B: {there} of {cells} runs are there as in the ledger; {len(publisher.written)} were written now, "
+        f"and {len(publisher.deleted)} that differed were deleted"
     ]
     if book.waiting:
         lines.append(f"note: {book.waiting} more cells are planned; their cohorts are not finished")

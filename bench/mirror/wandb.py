@@ -88,7 +88,6 @@ class Writer:
             except TakenError:
                 if number - generation == GENERATIONS:
                     raise
-                self.renew()
             else:
                 return name
         raise AssertionError("count has no end")

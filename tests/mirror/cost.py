@@ -1,8 +1,8 @@
-"""What does the mirror cost? `python tests/mirror/cost.py 1000`, cells of 200 steps; by hand, not a test.
+"""What does the mirror cost? `python tests/mirror/cost.py 1000 [LATENCY]`, cells of 200 steps; by hand, not a test.
 
 The same suite runs without W&B, offline, and online against the stand-in server on loopback, each with one worker;
 then its ledger is published from nothing, and again where all is there. CPU time is of all processes of a command,
-wandb's service included, and without the stand-in's, which is told beside it.
+wandb's service included, and without the stand-in's, which is told beside it. LATENCY, in seconds, is that of each answer of the stand-in.
 """
 
 import ctypes
@@ -88,9 +88,10 @@ def train(suite, out, mode):
     return spent
 
 
-def main(cells):
+def main(cells, latency=0.0):
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1)
     server = StandIn()
+    server.far(latency)
     settings = {"API_KEY": KEY, "BASE_URL": server.url, "ENTITY": "team", "SILENT": "true", "ERROR_REPORTING": "false"}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -123,4 +124,4 @@ if __name__ == "__main__":
         publish(Wish(directory=Path(sys.argv[2])), Console(quiet=True))
         print("{}")
     else:
-        main(int(sys.argv[1]))
+        main(int(sys.argv[1]), *map(float, sys.argv[2:]))
