@@ -14,11 +14,11 @@ from bench.mirror.runs import Book
 from bench.mirror.server import Server
 from bench.mirror.wandb import Writer
 from bench.record import ledger
+from bench.record.preempt import DONE, FAILED
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-DONE, FAILED = 0, 1
 SHOWN = 10
 """Differences that are printed."""
 

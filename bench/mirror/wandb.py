@@ -63,7 +63,7 @@ class Writer:
         import wandb
 
         wandb.teardown()
-        wandb.setup(self._settings())
+        wandb.setup(settings(self.online))
         if self.online and not wandb.login(prompt=False, verify=False):
             raise InputError("no W&B key: `wandb login` once, or set WANDB_API_KEY, or choose --wandb offline")
 
@@ -122,30 +122,32 @@ class Writer:
                 mode="online" if self.online else "offline",
                 resume="never" if self.online else None,
                 reinit="create_new",
-                settings=self._settings(),
+                settings=settings(self.online),
             )
         except Exception as error:
             if re.search(r"\b409\b|already exists", str(error)):
                 raise TakenError(f"the id {name} is used up") from None
             raise
 
-    def _settings(self) -> wandb.Settings:
-        import wandb
 
-        return wandb.Settings(
-            silent=True,
-            console="off",
-            save_code=False,
-            disable_git=True,
-            x_disable_stats=True,
-            x_disable_meta=True,
-            x_disable_machine_info=True,
-            x_save_requirements=False,
-            x_transaction_log_flush_interval=1.0,
-            x_skip_transaction_log=self.online,
-            finish_timeout_raises=True,
-            **PATIENCE,
-        )
+def settings(online: bool) -> wandb.Settings:
+    """Nothing of this machine, nothing on the screen, and no wait without a bound."""
+    import wandb
+
+    return wandb.Settings(
+        silent=True,
+        console="off",
+        save_code=False,
+        disable_git=True,
+        x_disable_stats=True,
+        x_disable_meta=True,
+        x_disable_machine_info=True,
+        x_save_requirements=False,
+        x_transaction_log_flush_interval=1.0,
+        x_skip_transaction_log=online,
+        finish_timeout_raises=True,
+        **PATIENCE,
+    )
 
 
 def shown(run: Run) -> dict[str, Any]:

@@ -14,8 +14,8 @@ from bench.plan import Grid, Suite
 
 
 def suite():
-    some = ("constant", "cosine", "plateau(patience=1)")
-    read = ("none", "ema(decay=0.9)")
+    some = ("constant", "cosine")
+    read = ("none", "ema(decay=0.9)", "swa(share=0.5)")
     grid = Grid(task="digits", schedules=some, budgets=(0.05, 0.1), peak_lrs=(0.1, 1e30), seeds=1, averagings=read)
     return Suite("few", (grid,))
 """

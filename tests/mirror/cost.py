@@ -2,7 +2,8 @@
 
 The same suite runs without W&B, offline, and online against the stand-in server on loopback, each with one worker;
 then its ledger is published from nothing, and again where all is there. CPU time is of all processes of a command,
-wandb's service included, and without the stand-in's, which is told beside it. LATENCY, in seconds, is that of each answer of the stand-in.
+wandb's service included, and without the stand-in's, which is told beside it. LATENCY, in seconds, is that of each
+answer of the stand-in.
 """
 
 import ctypes
