@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import os
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -45,9 +46,9 @@ class Batch(NamedTuple):
 class Wrong(NamedTuple):
     """A run that W&B does not hold as the ledger has it."""
 
-    run: Run
+    id: str
     why: str
-    missing: bool  # to be written
+    run: Run | None  # to be written
     generation: int  # the first that may be free
     stale: Sequence[Held]  # to be deleted
 
@@ -78,7 +79,7 @@ class Publisher:
                 time.sleep(pause)
                 try:
                     wrong = self._settled(batch)
-                    reasons = {it.run.id: it.why for it in wrong}
+                    reasons = {it.id: it.why for it in wrong}
                     if wrong and i < len(self.passes) and not self.halt():
                         reasons |= self._mend(wrong)
                 except Exception as error:  # of wandb: many kinds, none of which may end this
@@ -116,8 +117,9 @@ class Publisher:
             if stale or not good:
                 why = "; ".join(f"{one.id}: {why or 'there twice'}" for one, why in verdicts if one in stale)
                 generation = 1 + max((one.generation for one in mine), default=0)
-                wrong.append(Wrong(run, why or "not there", not good, generation, stale))
-        return wrong
+                wrong.append(Wrong(run.id, why or "not there", None if good else run, generation, stale))
+        gone = [(id, ones) for id, ones in held.items() if id is not None and id not in known]  # None: not ours
+        return wrong + [Wrong(id, "not in the ledger", None, 1, ones) for id, ones in gone]
 
     def _verdict(self, pair: tuple[Held, Run]) -> str | None:
         one, run = pair
@@ -131,7 +133,7 @@ class Publisher:
                 some = wrong[first : first + SIDE_BY_SIDE]
                 if self.halt():
                     break
-                failed = {it.run.id: why for it, why in zip(some, pool.map(self._one, some), strict=True) if why}
+                failed = {it.id: why for it, why in zip(some, pool.map(self._one, some), strict=True) if why}
                 failures |= failed
                 if failed:
                     self.writer.renew()
@@ -145,7 +147,7 @@ class Publisher:
             for held in it.stale:
                 held.delete()
                 self.deleted.append(held.id)
-            if it.missing:
+            if it.run is not None:
                 self._unread.add(name := self.writer.write(it.run, it.generation))
                 self.written.append(name)
         except Exception as error:  # as above; the next pass sees what is there
@@ -165,7 +167,10 @@ def scores_batch(plan: str, runs: Sequence[Run]) -> Batch:
 
 def said(error: BaseException) -> str:
     """One line of an error, with no key in it."""
-    return KEY.sub("***", explain(error))[:300]
+    line = explain(error)
+    if key := os.environ.get("WANDB_API_KEY"):
+        line = line.replace(key, "***")
+    return KEY.sub("***", line)[:300]
 
 
 @contextlib.contextmanager

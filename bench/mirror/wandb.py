@@ -33,7 +33,10 @@ PATIENCE: dict[str, Any] = {
     "x_file_stream_timeout_seconds": 10.0,
     "x_file_transfer_retry_max": 2,
 }
-"""Bounds of every wait, in seconds and tries: a pass over what is missing is cheap, so none has to wait long."""
+"""Bounds of every wait, in seconds and tries: a pass over what is missing is cheap, so none has to wait long.
+
+What the environment says (`WANDB_INIT_TIMEOUT` and so on) comes first.
+"""
 
 
 class TakenError(Exception):
@@ -44,7 +47,7 @@ class Writer:
     """Writes runs: online to a project, or offline into `directory/wandb`.
 
     Raises:
-        InputError: online, and no key is configured.
+        InputError: online, and no key of the right form is configured.
     """
 
     def __init__(self, directory: Path | None, entity: str | None = None, project: str | None = None):
@@ -64,7 +67,11 @@ class Writer:
 
         wandb.teardown()
         wandb.setup(settings(self.online))
-        if self.online and not wandb.login(prompt=False, verify=False):
+        try:
+            known = not self.online or wandb.login(prompt=False, verify=False)
+        except wandb.errors.AuthenticationError as error:
+            raise InputError(f"no W&B key of the right form: {error}") from None
+        if not known:
             raise InputError("no W&B key: `wandb login` once, or set WANDB_API_KEY, or choose --wandb offline")
 
     def close(self) -> None:
@@ -146,7 +153,7 @@ def settings(online: bool) -> wandb.Settings:
         x_transaction_log_flush_interval=1.0,
         x_skip_transaction_log=online,
         finish_timeout_raises=True,
-        **PATIENCE,
+        **{name: bound for name, bound in PATIENCE.items() if f"WANDB_{name.upper()}" not in os.environ},
     )
 
 
