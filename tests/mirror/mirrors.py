@@ -46,7 +46,7 @@ def assert_is(run, cell, plan, rows):
         results |= {"final": cell["final"][about["metric"]], "best": cell["best"]["test"]}
         results |= {f"final/{metric}": value for metric, value in cell["final"].items()}
     else:
-        results |= {"first_bad_step": cell["first_bad_step"]}
+        results |= {key: cell[key] for key in ("first_bad_step", "failed_step", "error") if key in cell}
     assert {key: run.results[key] for key in results} == results
     assert run.rows == rows
 

@@ -1,5 +1,6 @@
 """Whatever happens to the server or to the run, one `glideslope publish` brings the server to the ledger."""
 
+import dataclasses
 import json
 import os
 import shutil
@@ -149,6 +150,13 @@ def test_six_processes_of_twenty_cells_each_at_once(standin, suite, tmp_path):
     assert writes(standin) == before
 
 
+def leave_scores_of_a_strategy_that_is_gone(bank):
+    """As a ledger that has lost a strategy since, or was replaced, leaves them."""
+    scores = next(run for run in bank.runs.values() if run.job_type == "scores")
+    gone = dataclasses.replace(scores, name="gone", config=scores.config | {"run": {"value": "gone"}})
+    bank.runs[gone.key] = gone
+
+
 def test_a_report_is_published_and_updated_from_the_command_line(standin, few, tmp_path):
     out = shutil.copytree(few, tmp_path / "out")
     publish(out, "--report")
@@ -156,10 +164,12 @@ def test_a_report_is_published_and_updated_from_the_command_line(standin, few, t
     assert view.type == "runs/draft"
     (artifact,) = standin.bank.artifacts
     assert artifact.files == {path.name: path.read_bytes() for path in (out / "ledger").iterdir()}
+    leave_scores_of_a_strategy_that_is_gone(standin.bank)
     before = writes(standin)
     publish(out, "--report", "--final")
     (again,) = standin.bank.views.values()
     assert (again.id, again.type) == (view.id, "runs")
     assert json.loads(again.spec).keys() == json.loads(view.spec).keys()
-    assert writes(standin) == before
+    assert "gone" not in standin.runs("p")
+    assert writes(standin) == before + 1  # its deletion
     assert_mirrors(standin, out, "p")
