@@ -6,6 +6,7 @@ global run (which fails with several), and can define no axes, while here one pr
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import shutil
@@ -53,6 +54,7 @@ class Writer:
     def __init__(self, directory: Path | None, entity: str | None = None, project: str | None = None):
         os.environ.setdefault("WANDB_SILENT", "true")  # read at the import
         os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
+        logging.raiseExceptions = False  # a line of wandb's own log that finds no room on the disk is no news
         self.online = directory is None
         self._folder = directory or Path(tempfile.mkdtemp(prefix="glideslope-wandb-"))
         self._place: dict[str, Any] = {
