@@ -6,13 +6,13 @@ from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import schedules
 import tasks
 from bench import engine, extension, suites
 from bench.assignment import Assigned
-from bench.contract import InputError, Schedule, Task
+from bench.contract import InputError, Schedule, Task, Wandb
 from bench.engine import averaging, memory
 from bench.forecast import Forecast
 from bench.plan import WIDTH, EngineName, Grid, Plan, build
@@ -44,7 +44,7 @@ class Order:
     cadence: float = 30.0
     data: str | None = None
     extend: bool = False
-    wandb: Literal["off", "offline", "online"] = "off"
+    wandb: Wandb = "off"
 
     @property
     def directory(self) -> Path:

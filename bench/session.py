@@ -18,11 +18,9 @@ from bench.order import Order, Prepared, prepare
 from bench.plan import Plan
 from bench.record import claims, ledger
 from bench.record.lines import Reader, row_of
-from bench.record.preempt import PREEMPTED, Flag
+from bench.record.preempt import DONE, FAILED, PREEMPTED, Flag
 from bench.work import Site, crew
 from bench.world import World
-
-DONE, FAILED = 0, 1
 
 ONE_OF_SEVERAL = (
     "accelerate launch was asked for several processes and started one, as it does on a CPU; for two, "

@@ -1,4 +1,7 @@
-"""What tests share: a headless browser, and a single thread."""
+"""What tests share: a headless browser, a single thread, and a disk that is soon full."""
+
+import os
+import subprocess
 
 import pytest
 
@@ -12,6 +15,24 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture
+def small():
+    """Make a folder a file system of so many kB; called again, it grows to that."""
+    if os.geteuid() != 0:
+        pytest.skip("only root may mount a file system of a few kB")
+    mounted = []
+
+    def small(folder, size):
+        folder.mkdir(parents=True, exist_ok=True)
+        how = ["-o", f"remount,size={size}k"] if folder in mounted else ["-t", "tmpfs", "-o", f"size={size}k"]
+        subprocess.run(["mount", *how, "none", folder], check=True)
+        mounted.append(folder)
+
+    yield small
+    for folder in set(mounted):
+        subprocess.run(["umount", folder], check=True)
 
 
 @pytest.fixture(scope="session")

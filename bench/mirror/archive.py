@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from bench.contract import digest
+from bench.mirror.wandb import settings
 from bench.record import lines
 
 JOB = "ledger"
@@ -37,9 +39,10 @@ def upload(directory: Path, place: Place, plan: str) -> Version:
     there = _newest(place, name)
     if there is None or there.digest != artifact.digest:
         run_id = digest(f"{plan} {artifact.digest}")
-        settings = wandb.Settings(console="off", x_disable_stats=True, x_disable_meta=True, disable_git=True)
-        with wandb.init(**place._asdict(), id=run_id, job_type=JOB, settings=settings, reinit="create_new") as run:
-            there = run.log_artifact(artifact).wait()
+        with TemporaryDirectory() as folder:
+            about = place._asdict() | {"id": run_id, "job_type": JOB, "dir": folder, "settings": settings(online=True)}
+            with wandb.init(**about, reinit="create_new") as run:
+                there = run.log_artifact(artifact).wait()
     return Version(f"{name}:{there.version}", there.url)
 
 

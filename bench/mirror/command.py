@@ -5,12 +5,11 @@ from __future__ import annotations
 import argparse
 import os
 from pathlib import Path
-from typing import Literal
+from typing import get_args
 
-from bench.contract import InputError
+from bench.contract import InputError, Wandb
 
-Wandb = Literal["off", "offline", "online"]
-CHOICES: tuple[Wandb, ...] = ("off", "offline", "online")
+CHOICES: tuple[Wandb, ...] = get_args(Wandb)
 VARIABLE = "GLIDESLOPE_WANDB"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 import time
@@ -11,8 +12,10 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
+from netrc import NetrcParseError, netrc
 from pathlib import Path
 from typing import Literal, TypeAlias
+from urllib.parse import urlsplit
 
 from bench.contract import InputError
 from bench.mirror.publisher import Publisher, cohort_batch, lock, said
@@ -51,7 +54,7 @@ class Mirror:
         self.process = context.Process(target=follow, args=(theirs, directory, mode, frozenset(cohorts)), daemon=True)
         self.process.start()
         theirs.close()
-        if mode == "online" and self.pipe.poll(START):  # only a missing key is worth waiting for
+        if mode == "online" and not key_in_sight() and self.pipe.poll(START):  # only a missing key is worth a wait
             with contextlib.suppress(EOFError):
                 if refused := self.pipe.recv():
                     raise InputError(refused)
@@ -90,6 +93,19 @@ class Mirror:
         return None, "no progress"
 
 
+def key_in_sight() -> bool:
+    """Whether a key lies where wandb finds it: in its variable, or in netrc. Elsewhere, only wandb itself would know.
+
+    To ask wandb takes seconds, in which nothing would train.
+    """
+    host = urlsplit(os.environ.get("WANDB_BASE_URL") or "https://api.wandb.ai").netloc
+    key = os.environ.get("WANDB_API_KEY")
+    with contextlib.suppress(OSError, NetrcParseError):
+        if not key and (known := netrc(os.environ.get("NETRC")).authenticators(host)):
+            key = known[2]
+    return re.fullmatch(r"\w{40,}", key or "") is not None
+
+
 @dataclass
 class Ear:
     """What the run says to its mirror."""
@@ -124,16 +140,15 @@ def follow(pipe: Connection, directory: Path, mode: Mode, cohorts: Collection[st
     with contextlib.suppress(OSError):
         os.setsid()
     os.nice(10)  # training comes first
-    ear, left, why = Ear(pipe), len(cohorts), "nothing was read"
+    ear, left, why = Ear(pipe), None, "nothing was read"
     try:
         with opened(directory, mode, ear) as bring:
             if mode == "online":
                 pipe.send(None)
             left, why = keep_up(directory, cohorts, bring, ear)
     except InputError as error:
-        ear.word = "refused"
-        ear.tell(str(error))
-        return
+        ear.word, why = "refused", str(error)
+        ear.tell(why)
     except Exception as error:  # a full disk, a corrupt ledger: told at the end of the run
         why = said(error)
         while not ear.word:

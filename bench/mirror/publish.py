@@ -14,11 +14,11 @@ from bench.mirror.runs import Book
 from bench.mirror.server import Server
 from bench.mirror.wandb import Writer
 from bench.record import ledger
+from bench.record.preempt import DONE, FAILED
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-DONE, FAILED = 0, 1
 SHOWN = 10
 """Differences that are printed."""
 
@@ -79,8 +79,8 @@ def _lines(book: Book, publisher: Publisher, wrong: dict[str, str], page: str) -
     cells = sum(len(book.cells(cohort)) for cohort in book.finished)
     there = cells - len(wrong.keys() - {"report"})
     lines = [
-        f"W&B: {there} of {cells} runs are there as in the ledger; {publisher.written} were written now, "
-        f"and {publisher.deleted} that differed were deleted"
+        f"W&B: {there} of {cells} runs are there as in the ledger; {len(publisher.written)} were written now, "
+        f"and {len(publisher.deleted)} that differed were deleted"
     ]
     if book.waiting:
         lines.append(f"note: {book.waiting} more cells are planned; their cohorts are not finished")

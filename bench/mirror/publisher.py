@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import os
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,8 +29,8 @@ PASSES = (0.0, 1.0, 4.0, 10.0)
 SETTLING = (0.0, 0.5, 2.0)
 """Seconds before each look at what has just been written: W&B may show it a little later."""
 
-IN_A_ROW = 3
-"""Failures after which a pass is given up: the server is away, not a run at fault."""
+SIDE_BY_SIDE = 8
+"""Runs that are written or read at once: most of their time is spent waiting for the server."""
 
 KEY = re.compile(r"\b[0-9a-f]{40}\b|wandb_v\d_\w+")
 
@@ -44,9 +46,9 @@ class Batch(NamedTuple):
 class Wrong(NamedTuple):
     """A run that W&B does not hold as the ledger has it."""
 
-    run: Run
+    id: str
     why: str
-    missing: bool  # to be written
+    run: Run | None  # to be written
     generation: int  # the first that may be free
     stale: Sequence[Held]  # to be deleted
 
@@ -56,8 +58,8 @@ class Publisher:
     """Brings batches of runs to W&B.
 
     Attributes:
-        written: Runs written.
-        deleted: Runs deleted, because they differed.
+        written: Ids of the runs written.
+        deleted: Ids of the runs deleted, because they differed.
     """
 
     directory: Path
@@ -65,8 +67,8 @@ class Publisher:
     writer: Writer
     passes: Sequence[float] = PASSES
     halt: Callable[[], bool] = lambda: False
-    written: int = 0
-    deleted: int = 0
+    written: list[str] = field(default_factory=list)
+    deleted: list[str] = field(default_factory=list)
     _unread: set[str] = field(default_factory=set)  # ids written here whose rows have not been read back
 
     def bring(self, batch: Batch) -> dict[str, str]:
@@ -77,7 +79,7 @@ class Publisher:
                 time.sleep(pause)
                 try:
                     wrong = self._settled(batch)
-                    reasons = {it.run.id: it.why for it in wrong}
+                    reasons = {it.id: it.why for it in wrong}
                     if wrong and i < len(self.passes) and not self.halt():
                         reasons |= self._mend(wrong)
                 except Exception as error:  # of wandb: many kinds, none of which may end this
@@ -101,38 +103,56 @@ class Publisher:
         held: dict[str | None, list[Held]] = {}
         for one in self.server.held(**batch.filters):
             held.setdefault(one.run, []).append(one)
+        known = {run.id: run for run in batch.runs}
+        pairs = [(one, known[id]) for id, ones in held.items() if id in known for one in ones]
+        with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
+            verdict = dict(zip((one.id for one, _ in pairs), pool.map(self._verdict, pairs), strict=True))
         wrong = []
         for run in batch.runs:
             mine = held.get(run.id, [])
-            verdicts = [(one, one.differs(run, every_row=one.id in self._unread)) for one in mine]
+            verdicts = [(one, verdict[one.id]) for one in mine]
             good = [one for one, why in verdicts if why is None][:1]
             self._unread.difference_update(one.id for one in good)
             stale = [one for one in mine if one not in good]
             if stale or not good:
                 why = "; ".join(f"{one.id}: {why or 'there twice'}" for one, why in verdicts if one in stale)
                 generation = 1 + max((one.generation for one in mine), default=0)
-                wrong.append(Wrong(run, why or "not there", not good, generation, stale))
-        return wrong
+                wrong.append(Wrong(run.id, why or "not there", None if good else run, generation, stale))
+        gone = [(id, ones) for id, ones in held.items() if id is not None and id not in known]  # None: not ours
+        return wrong + [Wrong(id, "not in the ledger", None, 1, ones) for id, ones in gone]
+
+    def _verdict(self, pair: tuple[Held, Run]) -> str | None:
+        one, run = pair
+        return one.differs(run, every_row=one.id in self._unread)
 
     def _mend(self, wrong: Sequence[Wrong]) -> dict[str, str]:
-        """Delete and write; why runs could not be written."""
-        failures, in_a_row = dict[str, str](), 0
-        for it in wrong:
-            if self.halt() or in_a_row == IN_A_ROW:
-                break
-            try:
-                for held in it.stale:
-                    held.delete()
-                    self.deleted += 1
-                if it.missing:
-                    self._unread.add(self.writer.write(it.run, it.generation))
-                    self.written += 1
-                in_a_row = 0
-            except Exception as error:  # as above; the next pass sees what is there
-                failures[it.run.id] = said(error)
-                in_a_row += 1
-                self.writer.renew()
+        """Delete and write; why runs could not be written. Given up where all of some runs fail: the server is away."""
+        failures: dict[str, str] = {}
+        with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
+            for first in range(0, len(wrong), SIDE_BY_SIDE):
+                some = wrong[first : first + SIDE_BY_SIDE]
+                if self.halt():
+                    break
+                failed = {it.id: why for it, why in zip(some, pool.map(self._one, some), strict=True) if why}
+                failures |= failed
+                if failed:
+                    self.writer.renew()
+                if len(failed) == len(some):
+                    break
         return failures
+
+    def _one(self, it: Wrong) -> str | None:
+        """Delete and write one run; why that failed, None if it did not."""
+        try:
+            for held in it.stale:
+                held.delete()
+                self.deleted.append(held.id)
+            if it.run is not None:
+                self._unread.add(name := self.writer.write(it.run, it.generation))
+                self.written.append(name)
+        except Exception as error:  # as above; the next pass sees what is there
+            return said(error)
+        return None
 
 
 def cohort_batch(book: Book, cohort: str) -> Batch:
@@ -147,7 +167,10 @@ def scores_batch(plan: str, runs: Sequence[Run]) -> Batch:
 
 def said(error: BaseException) -> str:
     """One line of an error, with no key in it."""
-    return KEY.sub("***", explain(error))[:300]
+    line = explain(error)
+    if key := os.environ.get("WANDB_API_KEY"):
+        line = line.replace(key, "***")
+    return KEY.sub("***", line)[:300]
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@ global run (which fails with several), and can define no axes, while here one pr
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import shutil
@@ -33,7 +34,10 @@ PATIENCE: dict[str, Any] = {
     "x_file_stream_timeout_seconds": 10.0,
     "x_file_transfer_retry_max": 2,
 }
-"""Bounds of every wait, in seconds and tries: a pass over what is missing is cheap, so none has to wait long."""
+"""Bounds of every wait, in seconds and tries: a pass over what is missing is cheap, so none has to wait long.
+
+What the environment says (`WANDB_INIT_TIMEOUT` and so on) comes first.
+"""
 
 
 class TakenError(Exception):
@@ -44,12 +48,13 @@ class Writer:
     """Writes runs: online to a project, or offline into `directory/wandb`.
 
     Raises:
-        InputError: online, and no key is configured.
+        InputError: online, and no key of the right form is configured.
     """
 
     def __init__(self, directory: Path | None, entity: str | None = None, project: str | None = None):
         os.environ.setdefault("WANDB_SILENT", "true")  # read at the import
         os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
+        logging.raiseExceptions = False  # a line of wandb's own log that finds no room on the disk is no news
         self.online = directory is None
         self._folder = directory or Path(tempfile.mkdtemp(prefix="glideslope-wandb-"))
         self._place: dict[str, Any] = {
@@ -63,8 +68,12 @@ class Writer:
         import wandb
 
         wandb.teardown()
-        wandb.setup(self._settings())
-        if self.online and not wandb.login(prompt=False, verify=False):
+        wandb.setup(settings(self.online))
+        try:
+            known = not self.online or wandb.login(prompt=False, verify=False)
+        except wandb.errors.AuthenticationError as error:
+            raise InputError(f"no W&B key of the right form: {error}") from None
+        if not known:
             raise InputError("no W&B key: `wandb login` once, or set WANDB_API_KEY, or choose --wandb offline")
 
     def close(self) -> None:
@@ -88,7 +97,6 @@ class Writer:
             except TakenError:
                 if number - generation == GENERATIONS:
                     raise
-                self.renew()
             else:
                 return name
         raise AssertionError("count has no end")
@@ -123,30 +131,32 @@ class Writer:
                 mode="online" if self.online else "offline",
                 resume="never" if self.online else None,
                 reinit="create_new",
-                settings=self._settings(),
+                settings=settings(self.online),
             )
         except Exception as error:
             if re.search(r"\b409\b|already exists", str(error)):
                 raise TakenError(f"the id {name} is used up") from None
             raise
 
-    def _settings(self) -> wandb.Settings:
-        import wandb
 
-        return wandb.Settings(
-            silent=True,
-            console="off",
-            save_code=False,
-            disable_git=True,
-            x_disable_stats=True,
-            x_disable_meta=True,
-            x_disable_machine_info=True,
-            x_save_requirements=False,
-            x_transaction_log_flush_interval=1.0,
-            x_skip_transaction_log=self.online,
-            finish_timeout_raises=True,
-            **PATIENCE,
-        )
+def settings(online: bool) -> wandb.Settings:
+    """Nothing of this machine, nothing on the screen, and no wait without a bound."""
+    import wandb
+
+    return wandb.Settings(
+        silent=True,
+        console="off",
+        save_code=False,
+        disable_git=True,
+        x_disable_stats=True,
+        x_disable_meta=True,
+        x_disable_machine_info=True,
+        x_save_requirements=False,
+        x_transaction_log_flush_interval=1.0,
+        x_skip_transaction_log=online,
+        finish_timeout_raises=True,
+        **{name: bound for name, bound in PATIENCE.items() if f"WANDB_{name.upper()}" not in os.environ},
+    )
 
 
 def shown(run: Run) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from types import FrameType
 
+DONE, FAILED = 0, 1
 PREEMPTED = 75  # exit code "try again later" (EX_TEMPFAIL in sysexits.h): nothing is lost, run again to continue
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 

@@ -1,17 +1,11 @@
 """A file system that is really full, at many sizes: one line, exit code 1, nothing torn; with room, it continues."""
 
-import os
-import subprocess
-
 import pytest
 
 from bench.record import ledger, snapshot, trace
 from tests.runs import count_lines, launch, payloads, traces
 
-pytestmark = [
-    pytest.mark.faults,
-    pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a file system of a few kB"),
-]
+pytestmark = pytest.mark.faults
 
 SUITE = """
 from bench.plan import Grid, Suite
@@ -35,20 +29,6 @@ def roomy(tmp_path_factory):
     return folder
 
 
-@pytest.fixture
-def small(tmp_path):
-    """A file system of so many kB; called again, it grows to that."""
-
-    def small(size):
-        again = ["-o", f"remount,size={size}k"] if tmp_path.is_mount() else ["-t", "tmpfs", "-o", f"size={size}k"]
-        subprocess.run(["mount", *again, "none", tmp_path], check=True)
-        return tmp_path
-
-    yield small
-    if tmp_path.is_mount():
-        subprocess.run(["umount", tmp_path], check=True)
-
-
 def torn(out):
     """Whatever cannot be read back."""
     if ledger.parts(out):
@@ -61,9 +41,10 @@ def torn(out):
 
 
 @pytest.mark.parametrize(("share", "workers"), [*((share, 1) for share in SHARES), (0.03, 2)])
-def test_a_run_that_finds_no_room_says_so_and_continues_when_there_is(roomy, small, share, workers):
+def test_a_run_that_finds_no_room_says_so_and_continues_when_there_is(roomy, small, tmp_path, share, workers):
     taken = sum(path.stat().st_size for path in (roomy / "out").rglob("*") if path.is_file())
-    out = small(max(4, int(share * taken / 1000)))
+    out = tmp_path / "out"
+    small(out, max(4, int(share * taken / 1000)))
     run = (roomy / "full.py", "--out", out, "--workers", workers)
     done = launch(*run, "--snapshot-seconds", 0, check=False)
     assert done.returncode == 1, done.stdout + done.stderr
@@ -71,7 +52,7 @@ def test_a_run_that_finds_no_room_says_so_and_continues_when_there_is(roomy, sma
     assert "no room on the disk" in line
     assert not (out / "report.html").exists()
     torn(out)
-    small(64_000)
+    small(out, 64_000)
     launch(*run)
     assert payloads(out) == payloads(roomy / "out")
     assert traces(out) == traces(roomy / "out")

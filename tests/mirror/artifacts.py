@@ -113,14 +113,6 @@ class Artifacts:
         identity = node_id("Manifest", opened(v["artifactID"], "Artifact"))
         return {"createArtifactManifest": {"artifactManifest": {"id": identity, "file": file | {"uploadHeaders": []}}}}
 
-    def UpdateArtifactManifest(self, v):
-        number = opened(v["artifactManifestID"], "Manifest")
-        made, address = self.bank.artifacts[int(number)], f"manifest/{number}"
-        url = self.upload(address, lambda data: self.take_manifest(made, v["digest"], data))
-        file = {"id": node_id("File", address), "name": "wandb_manifest.json", "displayName": "wandb_manifest.json"}
-        file |= {"uploadUrl": url, "uploadHeaders": []}
-        return {"updateArtifactManifest": {"artifactManifest": {"id": v["artifactManifestID"], "file": file}}}
-
     def take_manifest(self, made, digest, data):
         if digest and digest != md5(data):
             raise ProtocolError("the manifest's bytes are not those of its digest")

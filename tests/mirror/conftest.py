@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from tests.mirror.commands import SUITE
 from tests.mirror.standin import KEY, StandIn
 from tests.runs import launch
 
@@ -14,8 +15,8 @@ from bench.plan import Grid, Suite
 
 
 def suite():
-    some = ("constant", "cosine", "plateau(patience=1)")
-    read = ("none", "ema(decay=0.9)")
+    some = ("constant", "cosine")
+    read = ("none", "ema(decay=0.9)", "swa(share=0.5)")
     grid = Grid(task="digits", schedules=some, budgets=(0.05, 0.1), peak_lrs=(0.1, 1e30), seeds=1, averagings=read)
     return Suite("few", (grid,))
 """
@@ -74,3 +75,24 @@ def few(tmp_path_factory):
     (folder / "few.py").write_text(FEW)
     launch(folder / "few.py", "--out", folder / "out", "--workers", "1")
     return folder / "out"
+
+
+@pytest.fixture
+def patience(standin, monkeypatch):
+    """The client asks again soon, so that an outage of seconds stands for one of minutes."""
+    settings = {"ENTITY": "team", "PROJECT": "p", "INIT_TIMEOUT": "5", "FINISH_TIMEOUT": "5"}
+    settings |= {"X_FILE_STREAM_RETRY_WAIT_MIN_SECONDS": "0.1", "X_FILE_STREAM_RETRY_WAIT_MAX_SECONDS": "1"}
+    settings |= {"X_GRAPHQL_RETRY_WAIT_MIN_SECONDS": "0.1", "X_GRAPHQL_RETRY_WAIT_MAX_SECONDS": "1"}
+    for name, value in settings.items():
+        monkeypatch.setenv(f"WANDB_{name}", value)
+
+
+@pytest.fixture
+def suite(tmp_path):
+    """Make a suite file of so many seeds."""
+
+    def make(seeds):
+        (tmp_path / "tiny.py").write_text(SUITE.format(seeds))
+        return tmp_path / "tiny.py"
+
+    return make

@@ -1,6 +1,7 @@
 """Holding a server against a ledger, run by run and row by row; read from its files, not through the mirror."""
 
 import math
+import re
 
 from bench.record import ledger, trace
 from tests.mirror.standin import StandIn
@@ -45,7 +46,7 @@ def assert_is(run, cell, plan, rows):
         results |= {"final": cell["final"][about["metric"]], "best": cell["best"]["test"]}
         results |= {f"final/{metric}": value for metric, value in cell["final"].items()}
     else:
-        results |= {"first_bad_step": cell["first_bad_step"]}
+        results |= {key: cell[key] for key in ("first_bad_step", "failed_step", "error") if key in cell}
     assert {key: run.results[key] for key in results} == results
     assert run.rows == rows
 
@@ -53,6 +54,7 @@ def assert_is(run, cell, plan, rows):
 def history(directory, cell, evals, epoch_steps):
     """A cell's rows by step: its segment's, and its ancestors' up to the fork. What is not finite is absent."""
     forks = {e["segment"]: (e["parent"], e["start"]) for e in [*evals, cell] if e.get("parent") is not None}
+    average = track(cell)
     kept = trace.read(directory / "traces" / f"{cell['cohort']}.npz")
     rows, segment, end = {}, cell["segment"], cell["total"]
     while segment is not None:
@@ -61,10 +63,17 @@ def history(directory, cell, evals, epoch_steps):
             if s == segment and start <= step < end:
                 rows.setdefault(step, {}).update(zip(("lr", "loss", "grad_norm"), values, strict=True))
         for e in evals:
-            mine = e["segment"] == segment and e.get("average", "none") == cell.get("averaging", "none")
+            mine = e["segment"] == segment and e.get("average", "none") == average
             if mine and start < e["step"] <= end:
                 seen = ("train_loss", "control", "test", "control_loss", "test_loss")
                 rows.setdefault(e["step"], {}).update({key: e[key] for key in seen})
         segment, end = parent, start
     whole = [{"step": step, "epoch": step / epoch_steps} | rows[step] for step in sorted(rows)]
     return [{k: v for k, v in row.items() if v is not None and math.isfinite(v)} for row in whole]
+
+
+def track(cell):
+    """Which evaluations are the cell's: SWA is told by the update it begins after, the others by their own text."""
+    text = cell.get("averaging", "none")
+    share = re.fullmatch(r"swa\(share=(.+)\)", text)
+    return f"swa from {round(cell['total'] * (1 - float(share[1])))}" if share else text

@@ -17,7 +17,7 @@ class Operations(Artifacts, Reports):
         self.uploads = {}  # address under /storage -> what to do with the bytes
 
     def __call__(self, name, variables):
-        resolver = getattr(self, name, None) if name[0].isupper() or name in ("upsertView", "deleteView") else None
+        resolver = getattr(self, name) if name in served() else None
         if resolver is None:
             raise ProtocolError(f"unknown operation {name}")
         return resolver(variables)
@@ -31,13 +31,10 @@ class Operations(Artifacts, Reports):
     def Viewer(self, v):
         return {"viewer": USER}
 
-    GetViewer = GetDefaultEntity = Viewer
+    GetDefaultEntity = Viewer
 
     def ServerFeaturesQuery(self, v):
         return {"serverInfo": {"features": []}}
-
-    def OrganizationCoreWeaveOrganizationID(self, v):
-        return {"entity": {"organization": None}}
 
     def project(self, entity, name):
         key = f"{entity}/{name}"
@@ -63,19 +60,10 @@ class Operations(Artifacts, Reports):
     def ProjectInternalId(self, v):
         return {"project": self.project(v["entityName"], v["projectName"])}
 
-    def GetProject(self, v):
-        return {"project": self.project(v["entity"], v["name"])}
-
     def GetProjects(self, v):
         keys = [key.split("/") for key in self.bank.projects]
         nodes = [{"node": self.project(e, p), "cursor": p} for e, p in keys if e == v["entity"]]
         return {"models": {"pageInfo": ONE_PAGE, "edges": nodes}}
-
-    def CreateProject(self, v):
-        asked = v["input"]
-        self.bank.project(asked["entityName"], asked["name"])
-        made = self.project(asked["entityName"], asked["name"])
-        return {"upsertModel": {"project": made, "model": made, "inserted": True}}
 
     # ------------------------------------------------------------------------------------- writing runs
 
@@ -122,9 +110,6 @@ class Operations(Artifacts, Reports):
             for f in v["files"]
         ]
         return {"createRunFiles": {"runID": node_id("Run", run.key), "uploadHeaders": [], "files": files}}
-
-    def NotifyScriptableRunAlert(self, v):
-        return {"notifyScriptableRunAlert": {"success": True}}
 
     # ------------------------------------------------------------------------------------- reading runs
 
@@ -179,7 +164,7 @@ class Operations(Artifacts, Reports):
         run = self.bank.runs.get(f"{v['entity']}/{v['project']}/{v.get('run') or v['name']}")
         return {"project": project and project | {"run": run and self.run(run)}}
 
-    RunFullHistory = RunHistoryKeys = RunState = QueryRunInfo = Run
+    RunFullHistory = RunHistoryKeys = Run
 
     def Runs(self, v):
         project = self.project(v["entity"], v["project"])
@@ -205,7 +190,7 @@ class Operations(Artifacts, Reports):
         rows = [r for r in run.history if v["minStep"] <= r["_step"] < v["maxStep"]][: v["pageSize"]]
         return {"project": {"run": {"history": [json.dumps(row) for row in rows]}}}
 
-    def SampledHistoryPage(self, v):
-        run, spec = self.bank.run(v["entity"], v["project"], v["run"]), json.loads(v["spec"])
-        rows = [{k: row[k] for k in spec["keys"]} for row in run.history if all(k in row for k in spec["keys"])]
-        return {"project": {"run": {"sampledHistory": [rows]}}}
+
+def served():
+    """Names of the operations: those of the wire, which begin in upper case but for two."""
+    return {name for name in dir(Operations) if name[0].isupper() or name in ("upsertView", "deleteView")}

@@ -13,6 +13,7 @@ import random
 import re
 import socket
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote, urlparse
 
@@ -87,6 +88,10 @@ class StandIn:
         """Do what a share of requests asks, and drop the connection instead of answering, until `sound`."""
         draw = random.Random(seed)
         self.fault = lambda path: "swallow" if draw.random() < share else None
+
+    def far(self, seconds):
+        """Let each request wait as long as if the server were so far away."""
+        self.fault = lambda path: time.sleep(seconds)
 
     def sound(self):
         """No more faults."""

@@ -1,5 +1,6 @@
 """Whatever happens to the server or to the run, one `glideslope publish` brings the server to the ledger."""
 
+import dataclasses
 import json
 import os
 import shutil
@@ -10,61 +11,17 @@ import time
 
 import pytest
 
+from tests.mirror.commands import offline, online, publish
 from tests.mirror.mirrors import assert_mirrors
-from tests.runs import ROOT, launch
+from tests.runs import ROOT
 
-pytestmark = pytest.mark.faults
-
-SUITE = """
-from bench.plan import Grid, Suite
-
-
-def suite():
-    some = ("constant", "step", "cosine", "wsd", "plateau(patience=1)")
-    return Suite("tiny", (Grid(task="quadratic", schedules=some, budgets=(0.1, 0.2), peak_lrs=(0.03, 0.1), seeds={}),))
-"""
-"""20 cells a seed, in a cohort each."""
-
-
-@pytest.fixture(autouse=True)
-def patience(standin):
-    """The client asks again soon, so that an outage of seconds stands for one of minutes."""
-    settings = {"ENTITY": "team", "PROJECT": "p", "INIT_TIMEOUT": "10"}
-    settings |= {"X_FILE_STREAM_RETRY_WAIT_MIN_SECONDS": "0.1", "X_FILE_STREAM_RETRY_WAIT_MAX_SECONDS": "1"}
-    settings |= {"X_GRAPHQL_RETRY_WAIT_MIN_SECONDS": "0.1", "X_GRAPHQL_RETRY_WAIT_MAX_SECONDS": "1"}
-    before = dict(os.environ)
-    os.environ.update({f"WANDB_{name}": value for name, value in settings.items()})
-    yield
-    os.environ.clear()
-    os.environ.update(before)
-
-
-@pytest.fixture
-def suite(tmp_path):
-    """Make a suite file of so many seeds."""
-
-    def make(seeds):
-        (tmp_path / "tiny.py").write_text(SUITE.format(seeds))
-        return tmp_path / "tiny.py"
-
-    return make
-
-
-def publish(directory, *more, check=True):
-    command = [sys.executable, "-m", "bench.cli", "publish", str(directory), *more]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0 or not check, f"{done.stdout}\n{done.stderr}"
-    return done
+pytestmark = [pytest.mark.faults, pytest.mark.usefixtures("patience")]
 
 
 def writes(standin):
     """How many requests so far changed what the server holds."""
     changing = ("UpsertBucket", "file_stream", "DeleteRun", "CreateArtifact", "CommitArtifact")
     return sum(map(standin.asked, changing))
-
-
-def online(suite, out, *more, **settings):
-    return launch(suite, "--out", out, "--wandb", "online", "--workers", "1", *more, **settings)
 
 
 def test_an_online_run_is_all_there_and_publishing_it_again_changes_nothing(standin, suite, tmp_path):
@@ -121,7 +78,7 @@ def test_publishing_itself_gets_through_a_bad_connection(standin, few, tmp_path,
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGUSR1])
 def test_a_run_is_killed_in_the_middle_and_goes_on(standin, suite, tmp_path, number):
-    out, file = tmp_path / "out", suite(4)
+    out, file = tmp_path / "out", suite(2)
     command = [sys.executable, "bench/run.py", str(file), "--out", str(out), "--wandb", "online", "--workers", "1"]
     run = subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
@@ -136,12 +93,12 @@ def test_a_run_is_killed_in_the_middle_and_goes_on(standin, suite, tmp_path, num
     online(file, out)
     publish(out)
     assert_mirrors(standin, out, "p")
-    assert len(standin.runs("p")) == 80
+    assert len(standin.runs("p")) == 40
 
 
 def test_offline_runs_are_published_from_the_ledger_past_an_empty_and_a_torn_file(standin, suite, tmp_path):
     out = tmp_path / "out"
-    launch(suite(1), "--out", out, "--wandb", "offline", "--workers", "1")
+    offline(suite(1), out)
     empty, torn, *_ = sorted(out.glob("**/*.wandb"))
     empty.write_bytes(empty.read_bytes()[:7])
     torn.write_bytes(torn.read_bytes()[:-40])
@@ -152,7 +109,7 @@ def test_offline_runs_are_published_from_the_ledger_past_an_empty_and_a_torn_fil
 
 def test_offline_runs_that_wandb_itself_synced_are_left_as_they_are(standin, suite, tmp_path):
     out = tmp_path / "out"
-    launch(suite(1), "--out", out, "--wandb", "offline", "--workers", "1")
+    offline(suite(1), out)
     folders = [str(path.parent) for path in out.glob("**/*.wandb")]
     subprocess.run([sys.executable, "-m", "wandb", "sync", *folders], check=True, capture_output=True, cwd=tmp_path)
     assert len(standin.runs("p")) == 20
@@ -193,6 +150,13 @@ def test_six_processes_of_twenty_cells_each_at_once(standin, suite, tmp_path):
     assert writes(standin) == before
 
 
+def leave_scores_of_a_strategy_that_is_gone(bank):
+    """As a ledger that has lost a strategy since, or was replaced, leaves them."""
+    scores = next(run for run in bank.runs.values() if run.job_type == "scores")
+    gone = dataclasses.replace(scores, name="gone", config=scores.config | {"run": {"value": "gone"}})
+    bank.runs[gone.key] = gone
+
+
 def test_a_report_is_published_and_updated_from_the_command_line(standin, few, tmp_path):
     out = shutil.copytree(few, tmp_path / "out")
     publish(out, "--report")
@@ -200,10 +164,12 @@ def test_a_report_is_published_and_updated_from_the_command_line(standin, few, t
     assert view.type == "runs/draft"
     (artifact,) = standin.bank.artifacts
     assert artifact.files == {path.name: path.read_bytes() for path in (out / "ledger").iterdir()}
+    leave_scores_of_a_strategy_that_is_gone(standin.bank)
     before = writes(standin)
     publish(out, "--report", "--final")
     (again,) = standin.bank.views.values()
     assert (again.id, again.type) == (view.id, "runs")
     assert json.loads(again.spec).keys() == json.loads(view.spec).keys()
-    assert writes(standin) == before
+    assert "gone" not in standin.runs("p")
+    assert writes(standin) == before + 1  # its deletion
     assert_mirrors(standin, out, "p")

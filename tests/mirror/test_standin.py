@@ -15,6 +15,7 @@ from urllib.parse import urlparse
 import pytest
 
 from tests.mirror.bank import HISTORY, SUMMARY
+from tests.mirror.operations import served
 from tests.mirror.standin import KEY, StandIn
 
 TRAFFIC = [json.loads(line) for line in Path(__file__).with_name("traffic.jsonl").read_text().splitlines()]
@@ -77,6 +78,10 @@ def test_the_recording_names_no_key_and_covers_what_we_have_the_client_do(server
     asked = {request["operation"] for request in TRAFFIC}
     assert asked >= {"UpsertBucket", "file_stream", "RunResumeStatus", "Runs", "RunParquetHistory", "DeleteRun"}
     assert asked >= {"CreateArtifact", "CommitArtifact", "upsertView", "SpecificReport", "ProjectViews"}
+
+
+def test_each_operation_that_is_served_occurs_in_the_recording():
+    assert served() <= {request["operation"] for request in TRAFFIC}
 
 
 def test_rows_arrive_in_order_and_a_repeated_request_changes_nothing(server):
