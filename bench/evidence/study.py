@@ -11,7 +11,7 @@ from bench.contract import InputError
 
 Payload = Mapping[str, Any]
 
-KINDS = ("plan", "attempt", "cell", "cohort", "failure")
+KINDS = ("plan", "attempt", "cell", "cohort", "failure", "eval")
 """Kinds of rows that a study is made of."""
 
 SEPARATOR = " with "
@@ -51,6 +51,7 @@ class Study:
     cohorts: tuple[Payload, ...]
     attempts: tuple[Payload, ...]
     failures: tuple[Payload, ...] = ()  # of cohorts that are not done: the last one of each
+    evals: tuple[Payload, ...] = ()
 
     @classmethod
     def of(cls, rows: Iterable[Mapping[str, Any]]) -> Study:
@@ -76,7 +77,8 @@ class Study:
         failures = {it["cohort"]: it for it in kinds.get("failure", [])}
         for cohort in cohorts:
             failures.pop(cohort["cohort"], None)
-        return cls(plan, tuple(tries), tuple(cohorts), tuple(attempts), tuple(failures.values()))
+        evals = kinds.get("eval", [])
+        return cls(plan, tuple(tries), tuple(cohorts), tuple(attempts), tuple(failures.values()), tuple(evals))
 
     @property
     def tasks(self) -> Mapping[str, Payload]:
