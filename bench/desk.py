@@ -45,6 +45,11 @@ class Desk:
         if self.ledger is not None:
             self.ledger.append(kind, key, payload)
 
+    def resumed(self, cohort: str, step: int) -> None:
+        """Note that a cohort goes on from a snapshot: `glideslope status` tells how many had to."""
+        if self.ledger is not None:
+            self.ledger.append_another("resume", cohort, {"cohort": cohort, "step": step})
+
     def flush(self) -> None:
         """Bring the rows to the disk, for a snapshot or an end that counts on them.
 

@@ -21,7 +21,10 @@ from tasks.packs import PACKS
 
 def show(what: str, console: Console, *, long: bool = False) -> None:
     """Print the catalogue of tasks, schedules, suites or data sets; `long` is of schedules: all there is to know."""
-    kinds = {"tasks": _tasks, "schedules": _at_length if long else _schedules, "suites": _suites, "data": _data}
+    if what == "data":
+        console.print(_data(), soft_wrap=True)  # commands to copy stay whole
+        return
+    kinds = {"tasks": _tasks, "schedules": _at_length if long else _schedules, "suites": _suites}
     table = kinds[what]()
     table.title_justify = "left"
     console.print(table)
@@ -76,14 +79,19 @@ def _suites() -> Table:
     return table
 
 
-def _data() -> Table:
-    title = f"Data sets, in the folder that --data DIR or {pack.ROOT} names"
-    table = Table("folder", "data set", "layouts", "size", "licence", "checked by", title=title, show_lines=True)
-    table.add_column("how to get it", overflow="fold")
+def _data() -> Text:
+    lines = [Text(f"Data sets, in the folder that --data DIR or {pack.ROOT} names", "italic")]
     for it in PACKS.values():
-        row = (it.name, it.title, " or ".join(it.layouts), it.size, it.licence, it.check, it.get)
-        table.add_row(*map(Text, row))
-    return table
+        facts = {
+            "layout": " or ".join(it.layouts),
+            "size": it.size,
+            "licence": it.licence,
+            "checked by": it.check,
+            "to get it": it.get,
+        }
+        lines += [Text(""), Text.assemble((it.name, "bold"), f": {it.title}")]
+        lines += [Text(f"    {name:<12}{fact}") for name, fact in facts.items()]
+    return Text("\n").join(lines)
 
 
 def summary(thing: object) -> str:

@@ -214,6 +214,7 @@ class Training:
         self.decisions.load(state["decisions"])
         self.trace.load(state["trace"])
         self.engine.load_state_dict(state["engine"])
+        self.desk.resumed(self.cohort.id, self.step)
 
     def finish(self) -> None:
         """The trace, then the cohort's row, which says that all is done; then the snapshot may go."""

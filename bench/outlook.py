@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -25,8 +26,7 @@ def show(order: Order, console: Console) -> int:
     world = World.here()
     prepared = prepare(order, world)
     forecast, plan = prepared.forecast, prepared.plan
-    table = Table("task", "engine", "cells", "cohorts", "cell-steps", "looks", "saved", "time", "disk", "memory")
-    seconds = 0.0
+    table, seconds = _table(), 0.0
     for name in dict.fromkeys(c.task for c in plan.cohorts):
         task, cohorts = prepared.tasks[name], [c for c in plan.cohorts if c.task == name]
         looks = sum(forecast.looks(c.cells) for c in cohorts)
@@ -40,8 +40,6 @@ def show(order: Order, console: Console) -> int:
             name,
             ", ".join(dict.fromkeys(forecast.engine(c) for c in cohorts)),
             f"{cells:,}",
-            str(len(cohorts)),
-            f"{cell_steps:,}",
             f"{looks:,}",
             f"{1 - looks / cell_steps:.0%}",
             _time(a_look * looks),
@@ -53,13 +51,23 @@ def show(order: Order, console: Console) -> int:
     return 0
 
 
+def _table() -> Table:
+    """Its columns fit into 80 characters."""
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
+    table.add_column("task", overflow="fold")
+    table.add_column("engine", no_wrap=True)
+    for name in ("cells", "looks", "saved", "time", "disk", "memory"):
+        table.add_column(name, no_wrap=True, justify="right")
+    return table
+
+
 def _totals(forecast: Forecast, seconds: float, console: Console) -> None:
     plan = forecast.plan
     planned, best = sum(forecast.looks(c.cells) for c in plan.cohorts), forecast.optimum()
     alone = sum(c.cell_steps for c in plan.cohorts)
     lines = [
-        f"{len(plan.cells):,} cells: {alone:,} cell-steps in {planned:,} looks ({1 - planned / alone:.0%} saved by "
-        f"sharing; the optimum is {best:,}, so cohorts lose {planned - best:,}).",
+        f"{len(plan.cells):,} cells in {len(plan.cohorts):,} cohorts: {alone:,} cell-steps in {planned:,} looks "
+        f"({1 - planned / alone:.0%} saved by sharing; the optimum is {best:,}, so cohorts lose {planned - best:,}).",
         f"About {_time(seconds)} on one worker, from a short trial of each task; memory: of the widest cohort.",
         "A closed-loop schedule is counted as if it never reacted.",
         f"Engine: {engine.RULE}",

@@ -88,7 +88,10 @@ def test_company_changes_nothing(tmp_path):
 def test_stopped_anywhere_it_goes_on_to_the_same_rows(tmp_path, name):
     whole = train(tmp_path / "whole", PLAIN, AVERAGED, name=name)
     for first in (1, 4, 7):
-        assert train(tmp_path / str(first), PLAIN, AVERAGED, name=name, stops=(first, first + 3, 15)) == whole
+        stops = (first, first + 3, 15)
+        assert train(tmp_path / str(first), PLAIN, AVERAGED, name=name, stops=stops) == whole
+        again = ledger.read(tmp_path / str(first), kinds=("resume",))
+        assert [row["payload"]["step"] for row in again] == list(stops)
 
 
 def test_an_average_of_the_last_weights_alone_is_the_recalibrated_reading(tmp_path):

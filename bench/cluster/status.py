@@ -20,7 +20,7 @@ from bench.contract import InputError
 from bench.record import claims
 from bench.record.lines import Reader, Row, parts, row_of
 
-KINDS = ("plan", "attempt", "cohort", "cell", "failure")
+KINDS = ("plan", "attempt", "cohort", "cell", "failure", "resume")
 """Rows that a standing is made of."""
 
 NAMED = 20  # cohorts named at most, of those that run and of those that failed
@@ -37,6 +37,7 @@ class Standing:
     begun: dict[str, float] = field(default_factory=dict)  # attempt -> when, in seconds since 1970
     errors: dict[str, dict[str, str]] = field(default_factory=lambda: defaultdict(dict))  # cohort -> failure -> a line
     attempts: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))  # cohort -> those with rows of it
+    resumed: set[str] = field(default_factory=set)  # cohorts that went on from a snapshot
     running: dict[str, claims.Holder] = field(default_factory=dict)
 
     @property
@@ -50,9 +51,8 @@ class Standing:
     def retried(self) -> int:
         """Cohorts that took, or take, more than one attempt."""
         again = {cohort for cohort, names in self.attempts.items() if len(names) > 1}
-        return len(
-            again | {c for c, said in self.errors.items() if len(said) > 1 or c in self.done or c in self.running}
-        )
+        failed = {c for c, said in self.errors.items() if len(said) > 1 or c in self.done or c in self.running}
+        return len(again | failed | self.resumed)
 
     @property
     def waiting(self) -> int:
@@ -74,6 +74,8 @@ def of(rows: Iterable[Row], holders: Mapping[str, claims.Holder]) -> Standing:
             it.begun[key] = calendar.timegm(time.strptime(payload["time"], "%Y-%m-%dT%H:%M:%SZ"))
         elif kind == "failure":
             it.errors[payload["cohort"]][key] = f"{payload['task']} seed {payload['seed']}: {payload['error']}"
+        elif kind == "resume":
+            it.resumed.add(payload["cohort"])
         else:
             it.attempts[payload["cohort"]].add(attempt)
             if kind == "cohort":

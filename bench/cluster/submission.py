@@ -94,9 +94,10 @@ def submit(order: Order, request: Request, console: Console) -> int:
     assignment.save(folder / "cohorts.json", prepared.plan, shares)
     files = write(order, request, folder, len(shares))
     longest = max(sum(load.seconds for load in share) for share in shares)
+    of = "1 array task" if len(shares) == 1 else f"{len(shares)} array tasks, the longest"
     say(
-        f"Suite {prepared.plan.suite}: {len(loads)} of {len(prepared.plan.cohorts)} cohorts in {len(shares)} array "
-        f"tasks, the longest predicted to take {longest / request.cpus:.0f} s"
+        f"Suite {prepared.plan.suite}: {len(loads)} of {len(prepared.plan.cohorts)} cohorts in {of} "
+        f"predicted to take {longest / request.cpus:.0f} s"
     )
     if request.dry_run:
         say("\n".join([*map(str, files), "Nothing is submitted (--dry-run)."]))

@@ -36,7 +36,7 @@ def test_24_array_tasks_on_two_nodes_equal_one_process(cluster, reference):
     text = glideslope(cluster, "submit", suite, "--out", out, "--array", 24, "--max-parallel", 4)
     array, report = jobs(out)
     assert f"Array job {array}, report job {report}" in text
-    assert "24 of 24 cohorts in 24 array tasks" in text
+    assert "24 of 24 cohorts in 24 array tasks, the longest" in text
     cluster.finish(600)
     ended = cluster.ended()
     mine = [it for it in ended if it.get("ArrayJobId") == array]

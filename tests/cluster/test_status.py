@@ -29,6 +29,10 @@ def failure(name, error="ValueError: no", number=1):
     return row("failure", key, cohort=name, task="digits", seed=3, error=error, cells=2)
 
 
+def resume(name):
+    return row("resume", name, cohort=name, step=7)
+
+
 def holder(name):
     return Holder(cohort=name, number=0, host="n1", process=77, age=12.0, seconds=300.0, ended=False)
 
@@ -49,8 +53,9 @@ def test_cohorts_are_done_running_waiting_or_failed():
 
 def test_a_cohort_is_retried_when_another_attempt_was_needed():
     resumed = [row("cell", "C0", "a", cohort="C", status="done"), row("cohort", "C", "b", cohort="C")]
-    it = status.of([*ROWS, *resumed, failure("B"), failure("D"), failure("D", "KeyError: x", 2), failure("E")], {})
-    assert it.retried == 3  # C by two attempts, B failed before it was done, D failed twice
+    failed = [failure("B"), failure("D"), failure("D", "KeyError: x", 2), failure("E")]
+    it = status.of([*ROWS, *resumed, *failed, resume("F"), resume("B")], {})
+    assert it.retried == 4  # C by two attempts, B failed before it was done, D failed twice, F from a snapshot
     assert it.failed["D"] == "digits seed 3: KeyError: x"
 
 
