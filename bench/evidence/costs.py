@@ -27,8 +27,12 @@ class Costs:
         try:
             lines = list(csv.DictReader(file.read_text(encoding="utf-8").splitlines()))
             of = {kind: {x["name"]: float(x["microseconds"]) for x in lines if x["of"] == kind} for kind in KINDS}
-        except (OSError, KeyError, ValueError) as error:
+        except (OSError, KeyError, TypeError, ValueError) as error:
             raise InputError(f"{file} should be a table with the columns of, name and microseconds: {error}") from None
+        if not all(of.values()):
+            raise InputError(
+                f"{file} should have the columns of, name and microseconds, and lines of {' and '.join(KINDS)}"
+            )
         return cls(*(of[kind] for kind in KINDS))
 
     def shares(self) -> Iterator[tuple[str, str, float]]:

@@ -53,17 +53,17 @@ def is_constant(schedule: str) -> bool:
 
 
 def entries(ledgers: Mapping[str, Comparison]) -> list[Entry]:
-    """Each task once, from the ledger with the most seeds of it (the first one of several): seeds are blocks once.
+    """Each task once, so that no seed is two blocks: from the ledger with most seeds, then most decays, then the first.
 
     Left out are tasks with a single seed of the reference, ledgers with another reference than constant LR, and the
     wind tunnel.
     """
-    best: dict[str, tuple[int, Entry]] = {}
+    best: dict[str, tuple[tuple[int, int], Entry]] = {}
     for name, it in ledgers.items():
         for task in it.study.tasks if is_constant(it.study.reference) else ():
             entry = Entry(task, name, it, Diagnostics(it))
             against = it.full(task).get(entry.constant)
-            seeds = len(against.score.chosen) if against else 0
-            if seeds > 1 and entry.family in FAMILIES and seeds > best.get(task, (0, None))[0]:
-                best[task] = seeds, entry
+            size = (len(against.score.chosen), len(entry.decays())) if against else (0, 0)
+            if size[0] > 1 and entry.family in FAMILIES and (task not in best or size > best[task][0]):
+                best[task] = size, entry
     return sorted((entry for _, entry in best.values()), key=lambda e: (FAMILIES.index(e.family), e.task))
