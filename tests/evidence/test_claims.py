@@ -4,6 +4,7 @@ import random
 
 import pytest
 
+from bench import cli
 from bench.contract import InputError
 from bench.evidence import claims, judgement
 from bench.evidence.compare import Comparison
@@ -238,8 +239,23 @@ def test_costs_that_cannot_be_read_are_refused(tmp_path, text):
         Costs.read(tmp_path / "cost.csv")
 
 
-def test_two_ledgers_of_one_name_are_refused(runs):
-    with pytest.raises(InputError, match="differ in name"):
-        judgement.write([runs / "one", runs / "one"], runs / "out.md")
-    with pytest.raises(InputError):
-        judgement.write([runs / "absent"], runs / "out.md")
+@pytest.mark.parametrize(
+    ("names", "costs", "says"),
+    [
+        (("one", "one"), "cost.csv", "differ in name"),
+        (("absent",), "cost.csv", "absent"),
+        (("one",), "absent.csv", "absent.csv should be a table"),
+    ],
+)
+def test_bad_input_is_one_line(runs, capsys, names, costs, says):
+    command = ["claims", *(str(runs / name) for name in names), "--out", str(runs / "out.md")]
+    assert cli.main([*command, "--costs", str(runs / costs)]) == cli.BAD_INPUT
+    (line,) = capsys.readouterr().err.splitlines()
+    assert says in line
+    assert not (runs / "out.md").exists()
+
+
+def test_the_command_writes_the_page(runs):
+    assert cli.main(["claims", str(runs / "one"), str(runs / "two"), "--out", str(runs / "out.md")]) == 0
+    judgement.write([runs / "one", runs / "two"], runs / "again.md")
+    assert (runs / "out.md").read_bytes() == (runs / "again.md").read_bytes()
