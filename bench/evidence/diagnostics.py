@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from bench.evidence.compare import Comparison, Score
-from bench.evidence.course import Courses, Stretch, decline
+from bench.evidence.course import Stretch, decline
 from bench.evidence.stats import Interval, interval, paired
 from bench.evidence.study import SEPARATOR, Try
 
@@ -46,7 +46,7 @@ class Diagnostics:
     """Diagnoses of a comparison."""
 
     def __init__(self, it: Comparison):
-        self.it, self._courses = it, Courses(it.study.evals)
+        self.it = it
 
     def of(self, task: str, budget: float) -> dict[str, Diagnosis]:
         """The diagnosis of each strategy."""
@@ -71,7 +71,7 @@ class Diagnostics:
         """What a recorded cell went through."""
         facts = self.it.study.tasks[it.task]
         cohort, segment, total, _ = it.ride
-        return self._courses.of(cohort, segment, total, (facts["eval_epochs"] or 1) * facts["epoch_steps"])
+        return self.it.study.courses.of(cohort, segment, total, (facts["eval_epochs"] or 1) * facts["epoch_steps"])
 
     def gaps(self, score: Score) -> Seeds:
         """Test loss after the last update, minus the mean training loss since the evaluation before it.

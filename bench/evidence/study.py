@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from bench.contract import InputError
+from bench.evidence.course import Courses
 
 Payload = Mapping[str, Any]
 
@@ -108,6 +109,11 @@ class Study:
         for it in self.tries:
             blocks.setdefault((it.task, it.budget, it.strategy), []).append(it)
         return {key: tuple(block) for key, block in blocks.items()}
+
+    @cached_property
+    def courses(self) -> Courses:
+        """What the members went through."""
+        return Courses(self.evals)
 
     @cached_property
     def strategies(self) -> tuple[str, ...]:
