@@ -14,7 +14,7 @@ from bench.evidence import reference
 from bench.evidence.compare import Comparison, Score
 from bench.evidence.costs import Costs
 from bench.evidence.diagnostics import Diagnostics, Seeds, behind, finals_by_peak, region
-from bench.evidence.entry import Entry, is_constant
+from bench.evidence.entry import FAMILIES, Entry, is_constant
 from bench.evidence.reference import ALPHA
 from bench.evidence.significance import Flip, holm, sign_flip
 from bench.evidence.study import SEPARATOR
@@ -170,7 +170,8 @@ def untuned(ledgers: Iterable[Comparison]) -> Pairs:
     for it in ledgers:
         for task in it.study.tasks:
             entry = Entry(task, "", it, Diagnostics(it))
-            decays = [s for s in it.standing(task) if s in entry.decays().values()] if it.reference(task) else []
+            told = entry.family in FAMILIES and it.reference(task)
+            decays = [s for s in it.standing(task) if s in entry.decays().values()] if told else []
             for strategy, lr in _untuned(it, task):
                 tries = {t.seed: t.final for t in it.full(task)[strategy].score.tries if t.peak_lr == lr}
                 best = {t.seed: t.final for t in entry.score(decays[0]).chosen if t.final is not None} if decays else {}
