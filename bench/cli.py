@@ -1,4 +1,4 @@
-"""`glideslope run|plan|report|claims|publish|submit|status|list|conform`. Heavy imports wait until they are needed."""
+"""The command line of `glideslope`. Heavy imports wait until a command needs them."""
 
 from __future__ import annotations
 
@@ -182,12 +182,7 @@ def parser() -> Parser:
     it = commands.add_parser("plan", help="print what would run, what sharing saves, and what it costs")
     run_arguments(it)
     it.set_defaults(do=plan)
-    it = commands.add_parser("report", help="rebuild tables, figures and page from a ledger alone")
-    it.add_argument("directory", type=Path, metavar="DIR")
-    it.set_defaults(do=evidence.report)
-    it = commands.add_parser("claims", help="judge what a textbook claims of decay on the ledgers of several runs")
-    evidence.claims_arguments(it)
-    it.set_defaults(do=evidence.claims)
+    evidence.add(commands)
     it = commands.add_parser("submit", help="run a suite as a SLURM array job", usage=command.USAGE)
     order_arguments(it)
     command.arguments(it)

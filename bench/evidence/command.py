@@ -1,9 +1,27 @@
-"""What the command line says of what is derived from ledgers: `report` and `claims`."""
+"""What the command line says of evidence: `report` and `claims`."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # argparse has no public name for it
+
+
+def add(commands: Commands) -> None:
+    """The commands that read ledgers."""
+    it = commands.add_parser("report", help="rebuild tables, figures and page from a ledger alone")
+    it.add_argument("directory", type=Path, metavar="DIR")
+    it.set_defaults(do=report)
+    it = commands.add_parser("claims", help="judge what a textbook claims of decay on the ledgers of several runs")
+    it.add_argument(
+        "directories", type=Path, nargs="+", metavar="DIR", help="runs; each task is judged from one of them"
+    )
+    it.add_argument("--out", type=Path, required=True, metavar="FILE", help="the page, such as results/claims.md")
+    it.add_argument("--costs", type=Path, metavar="FILE", help="what deciding the LR costs, by tests/schedules/cost.py")
+    it.set_defaults(do=claims)
 
 
 def report(args: argparse.Namespace) -> int:
@@ -22,14 +40,6 @@ def report(args: argparse.Namespace) -> int:
         console.print(f"note: {note}", highlight=False, markup=False)
     console.print(f"Report: {path}", highlight=False, soft_wrap=True)
     return 0
-
-
-def claims_arguments(parser: argparse.ArgumentParser) -> None:
-    """Arguments of `claims`."""
-    add = parser.add_argument
-    add("directories", type=Path, nargs="+", metavar="DIR", help="runs; a task that several have is judged from one")
-    add("--out", type=Path, required=True, metavar="FILE", help="the page to write, such as results/claims.md")
-    add("--costs", type=Path, metavar="FILE", help="what deciding the LR costs, from tests/schedules/cost.py")
 
 
 def claims(args: argparse.Namespace) -> int:
