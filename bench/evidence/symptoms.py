@@ -26,9 +26,10 @@ NORMS = (
 
 
 def sheets(it: Comparison, task: str) -> Iterator[Table]:
-    """The tables of a task, at its largest budget."""
+    """The tables of a task, at its largest budget; none where nothing is told (a published run has its end only)."""
     found = Diagnostics(it).of(task, it.study.budgets(task)[-1])
-    yield _table(it, task, found)
+    if any(told is not None for diagnosis in found.values() for told in diagnosis):
+        yield _table(it, task, found)
     if rows := beside_averages(it, task):
         yield _averages(it, task, rows)
 

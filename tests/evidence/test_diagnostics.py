@@ -111,6 +111,10 @@ def test_gaps_and_norms_are_those_planted():
     assert (found["linear"].train_loss.mean, found["linear"].test_loss.mean) == pytest.approx((0.2, 0.51))
 
 
+def test_one_seed_without_evaluations_has_no_table():
+    assert list(symptoms.sheets(compared(FLAT, seeds=1), "digits")) == []
+
+
 def test_without_evaluations_nothing_is_made_up():
     found = Diagnostics(compared(FLAT)).of("digits", 1.0)
     assert (found["linear"].gap, found["linear"].decline, found["linear"].train_loss) == (None, None, None)
