@@ -2,9 +2,12 @@
 
 import sys
 
+import numpy as np
 import pytest
 
 import schedules
+from bench.evidence.study import Study
+from bench.mirror import runs
 from bench.order import Order, prepare
 from bench.record import ledger, trace
 from tests.runs import TINY, count_lines, launch, payloads, traces
@@ -119,6 +122,24 @@ def test_looks_equal_the_trie_optimum(reference):
     looks = sum(r["payload"]["looks"] for r in ledger.read(out) if r["kind"] == "cohort")
     assert looks == optimum
     assert looks < sum(c.cell_steps for c in prepared.plan.cohorts)
+
+
+def test_evaluations_tell_the_means_of_the_trace_between_them(reference):
+    """Along forks, too: what a cell shared with others is part of its course."""
+    _, out, _ = reference
+    study = Study.of(ledger.read(out))
+    cells = {r["key"]: r["payload"] for r in ledger.read(out) if r["kind"] == "cell"}
+    for run in runs.of_ledger(out):
+        cell = cells[run.id]
+        facts = study.tasks[cell["task"]]
+        norm, loss = ({row["step"]: row[name] for row in run.history if name in row} for name in ("grad_norm", "loss"))
+        grid = facts["eval_epochs"] * facts["epoch_steps"]
+        course = study.courses.of(cell["cohort"], cell["segment"], cell["total"], grid)
+        assert course[-1].end == cell["total"]
+        for it in course:
+            steps = range(it.start, it.end)
+            assert it.grad_norm == pytest.approx(np.mean([norm[k] for k in steps]))
+            assert it.train_loss == pytest.approx(np.mean([loss[k] for k in steps]))
 
 
 def test_cells_that_rode_one_member_are_one_run(reference):

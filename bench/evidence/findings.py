@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from bench.evidence import provenance, ranking, reference, sheets, tables
+from bench.evidence import provenance, ranking, reference, sheets, symptoms, tables
 from bench.evidence.columns import SHARES
 from bench.evidence.compare import Comparison, Verdict
 from bench.evidence.losses import losses
@@ -143,7 +143,9 @@ def _across(it: Comparison, figures: Mapping[str, Figure]) -> Iterator[str | Tab
 def _task(it: Comparison, task: str, figures: Mapping[str, Figure]) -> Section:
     drawn = [figures[key] for key in (f"task {task}",) if key in figures]
     worth = sheets.worth(it, task)
-    more = [tables.readings(it, task), tables.sensitivity(it, task)] if it.full(task) else []
+    more = (
+        [tables.readings(it, task), tables.sensitivity(it, task), *symptoms.sheets(it, task)] if it.full(task) else []
+    )
     more = [worth, *more] if worth else more
     about = Facts(tuple(facts(it, task)))
     return Section(task, (tables.results(it, task), *_sentences(it, task), *drawn, *more, about))

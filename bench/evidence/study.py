@@ -8,10 +8,11 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from bench.contract import InputError
+from bench.evidence.course import Courses
 
 Payload = Mapping[str, Any]
 
-KINDS = ("plan", "attempt", "cell", "cohort", "failure")
+KINDS = ("plan", "attempt", "cell", "cohort", "failure", "eval")
 """Kinds of rows that a study is made of."""
 
 SEPARATOR = " with "
@@ -51,6 +52,7 @@ class Study:
     cohorts: tuple[Payload, ...]
     attempts: tuple[Payload, ...]
     failures: tuple[Payload, ...] = ()  # of cohorts that are not done: the last one of each
+    evals: tuple[Payload, ...] = ()
 
     @classmethod
     def of(cls, rows: Iterable[Mapping[str, Any]]) -> Study:
@@ -76,7 +78,8 @@ class Study:
         failures = {it["cohort"]: it for it in kinds.get("failure", [])}
         for cohort in cohorts:
             failures.pop(cohort["cohort"], None)
-        return cls(plan, tuple(tries), tuple(cohorts), tuple(attempts), tuple(failures.values()))
+        evals = kinds.get("eval", [])
+        return cls(plan, tuple(tries), tuple(cohorts), tuple(attempts), tuple(failures.values()), tuple(evals))
 
     @property
     def tasks(self) -> Mapping[str, Payload]:
@@ -106,6 +109,11 @@ class Study:
         for it in self.tries:
             blocks.setdefault((it.task, it.budget, it.strategy), []).append(it)
         return {key: tuple(block) for key, block in blocks.items()}
+
+    @cached_property
+    def courses(self) -> Courses:
+        """What the members went through."""
+        return Courses(self.evals)
 
     @cached_property
     def strategies(self) -> tuple[str, ...]:
