@@ -112,8 +112,15 @@ def real() -> Suite:
         (
             Grid(task="mnist", schedules=EVERY),
             Grid(task="cifar10_jpeg_q75", schedules=FEW, budgets=(0.01, 0.05)),
+            *speech().grids,
         ),
     )
+
+
+def speech() -> Suite:
+    """Spoken digits and commands, from the folder that --data names."""
+    names = "fsdd", "speech_commands_v002_testset12"
+    return Suite("speech", tuple(Grid(task=name, schedules=FEW, budgets=(0.25, 1.0)) for name in names))
 
 
 WEIGHT_DECAYS = (0.0, 5e-4, 5e-3)
@@ -136,6 +143,7 @@ SUITES: dict[str, Callable[[], Suite]] = {
     "contenders": contenders,
     "decay": decay,
     "real": real,
+    "speech": speech,
     "rex": rex,
     "imagenet": imagenet,
 }

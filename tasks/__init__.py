@@ -10,6 +10,7 @@ from tasks.cifar import cifar10, cifar10_jpeg_q75, cifar100
 from tasks.grammar import grammar
 from tasks.image import digits, mnist5k
 from tasks.imagenet import imagenet
+from tasks.keywords import fsdd, speech_commands_v002_testset12
 from tasks.mnist import fashion_mnist, mnist
 from tasks.scenes import scenes
 from tasks.speech import vowels
@@ -29,6 +30,8 @@ CATALOGUE: dict[str, Callable[..., Task]] = {
     "cifar10_jpeg_q75": cifar10_jpeg_q75,
     "cifar100": cifar100,
     "imagenet": imagenet,
+    "fsdd": fsdd,
+    "speech_commands_v002_testset12": speech_commands_v002_testset12,
 }
 
 

@@ -94,5 +94,31 @@ PACKS = {
             licence="for non-commercial research (image-net.org's terms)",
             check="names and sizes of all files; labels",
         ),
+        Pack(
+            name="fsdd",
+            title="Free Spoken Digit Dataset",
+            layouts=("the repository's recordings/*.wav", "train.parquet and test.parquet"),
+            get="git clone https://github.com/Jakobovski/free-spoken-digit-dataset DIR/fsdd",
+            size="2,700 + 300 clips, 22 min at 8 kHz, 12 MB",
+            licence="CC BY-SA 4.0 (Jackson)",
+            check="SHA-256 of all samples; takes, speakers and labels",
+            rows={"train": 2_700, "test": 300},
+            sums={"samples": "4e0317650d9c876eeda8788b4d4132af747e323d495a3da12c9bce9bc456a45f"},
+        ),
+        Pack(
+            name="speech_commands_v002_testset12",
+            title="Speech Commands 0.02, its test set of 12 classes split by speaker",
+            layouts=("train.parquet, validation.parquet and test.parquet",),
+            get="the official test set, split by sha1(speaker) % 100 at 60 and 80, with these SHA-256",
+            size="2,942 + 1,022 + 926 clips of 1 s at 16 kHz, 68 MB",
+            licence="CC BY 4.0 (Google, Warden)",
+            check="SHA-256 of the three files",
+            rows={"train": 2_942, "validation": 1_022, "test": 926},
+            sums={
+                "train.parquet": "316085244171bd5b8d23be21c5e9918e2c970d74b7ce9e7badb4d053f0546eb3",
+                "validation.parquet": "9b5fb02bd3689dbe8229e8bba6742a70b1174d339563e957bac3c81c27fdec51",
+                "test.parquet": "d036863c055bf9dbcf35cbd02b848d5e6ddda573fc84091db17cce523dc8d5c1",
+            },
+        ),
     )
 }
