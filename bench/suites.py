@@ -119,7 +119,7 @@ def real() -> Suite:
 
 def speech() -> Suite:
     """Spoken digits and commands, from the folder that --data names."""
-    names = "fsdd", "speech_commands_v002_testset12"
+    names = "fsdd", "digits_ctc", "speech_commands_v002_testset12"
     return Suite("speech", tuple(Grid(task=name, schedules=FEW, budgets=(0.25, 1.0)) for name in names))
 
 

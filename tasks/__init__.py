@@ -10,10 +10,11 @@ from tasks.cifar import cifar10, cifar10_jpeg_q75, cifar100
 from tasks.grammar import grammar
 from tasks.image import digits, mnist5k
 from tasks.imagenet import imagenet
-from tasks.keywords import fsdd, speech_commands_v002_testset12
+from tasks.keywords import fsdd, speech_commands, speech_commands_v002_testset12
 from tasks.mnist import fashion_mnist, mnist
 from tasks.scenes import scenes
 from tasks.speech import vowels
+from tasks.strings import digits_ctc
 from tasks.tunnel import linreg, quadratic
 
 CATALOGUE: dict[str, Callable[..., Task]] = {
@@ -31,6 +32,8 @@ CATALOGUE: dict[str, Callable[..., Task]] = {
     "cifar100": cifar100,
     "imagenet": imagenet,
     "fsdd": fsdd,
+    "digits_ctc": digits_ctc,
+    "speech_commands": speech_commands,
     "speech_commands_v002_testset12": speech_commands_v002_testset12,
 }
 

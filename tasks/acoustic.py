@@ -1,31 +1,31 @@
-"""Small networks that listen to log-mel features. Initial weights come from torch's global generator.
+"""A small network that listens to log-mel features. Initial weights come from torch's global generator.
 
-B = batch, F = mel bands, K = classes, T = frames.
+B = batch, F = mel bands, K = classes, T = frames, W = width.
 """
 
 from __future__ import annotations
 
-from torch import nn
+from torch import Tensor, nn
 
-from tasks.resnet import Block
-
-WIDTHS = {"res8": 45, "res8_narrow": 19}
-"""Channels of the networks of Tang and Lin (arXiv:1710.10361, table 1)."""
+from tasks.logmel import BANDS
 
 
-def res8(classes: int, width: int) -> nn.Module:
-    """Eight layers for features [B, 1, T, F], the blocks of He et al. in the shape of Tang and Lin's res8.
+class Recognizer(nn.Module):
+    """Logits [B, T / 4, K] of words and CTC's blank from features [B, 1, T, F].
 
-    A 3x3 convolution, the mean over 4 frames x 3 bands, three residual blocks without stride, and a linear layer on
-    the mean over all that is left.
+    Two convolutions of 5 frames and stride 2, with BatchNorm, and a bidirectional GRU, `width` channels each.
     """
-    return nn.Sequential(
-        nn.Conv2d(1, width, 3, padding=1, bias=False),
-        nn.BatchNorm2d(width),
-        nn.ReLU(),
-        nn.AvgPool2d((4, 3)),
-        *(Block(width, width, stride=1) for _ in range(3)),
-        nn.AdaptiveAvgPool2d(1),
-        nn.Flatten(),
-        nn.Linear(width, classes),
-    )
+
+    def __init__(self, words: int, width: int, bands: int = BANDS):
+        super().__init__()
+        layers: list[nn.Module] = []
+        for inside in (bands, width):
+            layers += [nn.Conv1d(inside, width, 5, stride=2, padding=2, bias=False), nn.BatchNorm1d(width), nn.ReLU()]
+        self.front = nn.Sequential(*layers)
+        self.memory = nn.GRU(width, width // 2, bidirectional=True, batch_first=True)
+        self.head = nn.Linear(width, words + 1)
+
+    def forward(self, mel_B1TF: Tensor) -> Tensor:
+        frames_BTW = self.front(mel_B1TF[:, 0].transpose(1, 2)).transpose(1, 2)
+        logits_BTK: Tensor = self.head(self.memory(frames_BTW)[0])
+        return logits_BTK

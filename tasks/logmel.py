@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from bench.contract import Batch, Prepare
 
 BANDS = 40
-FFT = 512
 FLOOR = 0.1
 """Power of a band, of a clip at unit loudness, below which it counts as silence."""
 
@@ -49,26 +48,27 @@ def log_mel(wave_BS: Tensor, rate: int, bands: int, floor: float) -> Tensor:
     """Logarithms of filter bank energies [B, T, F], as Kaldi computes them (compute-fbank-feats, without dither).
 
     Frames of 25 ms every 10 ms, the first one beginning at sample 0 and the last one whole; of each its mean is taken
-    off, then 0.97 of the sample before, and a Hann window is put on. A power spectrum of 512 points is summed by
-    triangles that are equally spaced and straight in mel(f) = 1127 ln(1 + f / 700), from 20 Hz to half the rate;
-    energies below `floor` are raised to it.
+    off, then 0.97 of the sample before, and a Hann window is put on. Its power spectrum, of the next power of two
+    points, is summed by triangles that are equally spaced and straight in mel(f) = 1127 ln(1 + f / 700), from 20 Hz
+    to half the rate; energies below `floor` are raised to it.
     """
     import torch
 
     window, hop = rate // 40, rate // 100
+    points = 2 ** (window - 1).bit_length()
     frames_BTS = wave_BS.unfold(1, window, hop)
     frames_BTS = frames_BTS - frames_BTS.mean(2, keepdim=True)
     before_BTS = torch.cat([frames_BTS[..., :1], frames_BTS[..., :-1]], 2)
     shape_S = torch.hann_window(window, periodic=False, device=wave_BS.device)
-    spectrum = torch.fft.rfft((frames_BTS - 0.97 * before_BTS) * shape_S, n=FFT)
+    spectrum = torch.fft.rfft((frames_BTS - 0.97 * before_BTS) * shape_S, n=points)
     power = spectrum.real.square() + spectrum.imag.square()
-    energy_BTF: Tensor = power @ _filters(rate, bands).to(power)
+    energy_BTF: Tensor = power @ _filters(rate, bands, points).to(power)
     return energy_BTF.clamp_min(floor).log()
 
 
 @cache
-def _filters(rate: int, bands: int) -> Tensor:
-    """Weights of each band [FFT / 2 + 1, F]; low bands may be narrower than a line of the spectrum, and are empty."""
+def _filters(rate: int, bands: int, points: int) -> Tensor:
+    """Weights of each band [points / 2 + 1, F]; one that is narrower than the lines of the spectrum is empty."""
     import warnings
 
     import torch
@@ -77,7 +77,7 @@ def _filters(rate: int, bands: int) -> Tensor:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "At least one mel filter has all zero values")
         filters = mel_filter_bank(
-            FFT // 2 + 1, bands, 20, rate // 2, rate, mel_scale="kaldi", triangularize_in_mel_space=True
+            points // 2 + 1, bands, 20, rate // 2, rate, mel_scale="kaldi", triangularize_in_mel_space=True
         )
     return torch.from_numpy(filters).float()
 

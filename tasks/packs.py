@@ -106,6 +106,18 @@ PACKS = {
             sums={"samples": "4e0317650d9c876eeda8788b4d4132af747e323d495a3da12c9bce9bc456a45f"},
         ),
         Pack(
+            name="speech_commands",
+            title="Speech Commands 0.02",
+            layouts=("the hub's parquet files, v0.02/PART/*.parquet",),
+            get=_hf("google/speech_commands", "speech_commands") + " --revision refs/convert/parquet",
+            hub="google/speech_commands",
+            revision="refs/convert/parquet",
+            size="84,848 + 9,982 + 4,890 clips at 16 kHz, 2 GB",
+            licence="CC BY 4.0 (Google, Warden)",
+            check="rows, labels and kind of sound",
+            rows={"train": 84_848, "validation": 9_982, "test": 4_890},
+        ),
+        Pack(
             name="speech_commands_v002_testset12",
             title="Speech Commands 0.02, its test set of 12 classes split by speaker",
             layouts=("train.parquet, validation.parquet and test.parquet",),

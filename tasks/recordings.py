@@ -7,20 +7,23 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from bench.contract import Array, InputError
+from tasks.data import Draw
 from tasks.pack import Pack, root
 from tasks.packs import PACKS
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
-Columns: TypeAlias = "dict[str, list[Any]]"
+RATE = 8000
+"""Samples a second of FSDD."""
 
 SPEAKERS = ("george", "jackson", "lucas", "nicolas", "theo", "yweweler")
 
@@ -69,60 +72,81 @@ def _files(pack: Pack, folder: Path) -> list[tuple[str, int, int, Array]]:
         named = re.fullmatch(r"(\d)_([a-z]+)_(\d+)", path.stem)
         if named is None:
             raise pack.wrong(path, "is not named DIGIT_SPEAKER_TAKE.wav")
-        found.append((named[2], int(named[1]), int(named[3]), samples(pack, path, path.read_bytes(), 8000)))
+        found.append((named[2], int(named[1]), int(named[3]), samples(pack, path, path.read_bytes(), RATE)))
     return found
 
 
 def _rows(pack: Pack) -> list[tuple[str, int, int, Array]]:
     """Tables with the columns audio, label, speaker and index, in two parts."""
     found = []
-    for part, rows in pack.rows.items():
-        table = listed(pack, part, rows, ("audio", "label", "speaker", "index"))
-        waves = decoded(pack, part, table, 8000)
-        found += list(zip(table["speaker"], table["label"], table["index"], waves, strict=True))
+    for part in pack.rows:
+        table = checked(pack, part, ("audio", "label", "speaker", "index"))
+        waves = decoded(pack, part, table, RATE, np.arange(len(table)))
+        plain = table.with_format(None)
+        found += list(zip(plain["speaker"][:], plain["label"][:], plain["index"][:], waves, strict=True))
     return found
 
 
-# ------------------------------------------------------------------------------------------------- keywords
+# ------------------------------------------------------------------------------------------------- commands
 
 
-KEYWORDS = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go")
-SILENCE, UNKNOWN = 10, 11
-CLASSES = (*KEYWORDS, "_silence_", "_unknown_")
+COMMANDS = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go")
+CLASSES = (*COMMANDS, "_silence_", "_unknown_")
+SECOND = 16_000
 
 
-def keywords(part: str) -> tuple[Array, Array]:
-    """A part of the pack of 12 classes: samples [N, 16000] int16 and labels [N] int64, as in CLASSES."""
-    pack = PACKS["speech_commands_v002_testset12"]
-    table = listed(pack, part, pack.rows[part], ("audio", "label"), CLASSES)
-    waves = decoded(pack, part, table, 16_000)
-    return windows(waves, 16_000), np.asarray(table["label"], np.int64)
+def commands(pack: Pack, part: str) -> tuple[Array, Array]:
+    """A part of Speech Commands: samples [N, 16000] int16 and labels [N] int64, as in CLASSES.
+
+    Other words than the ten are `_unknown_`; in train and validation of the whole set (which calls them by name) as
+    many are drawn as there are of a command in the mean. Recordings of some seconds are cut into seconds.
+
+    Raises:
+        InputError: the data are not there, or not what they should be.
+    """
+    table = checked(pack, part, ("audio", "label"), "v0.02" if pack.hub else "")
+    names = getattr(table.features["label"], "names", ())
+    if not {*COMMANDS, "_silence_"} <= set(names):
+        raise pack.wrong(
+            f"the {part} part", f"its labels are {', '.join(names) or 'unnamed'}, not {', '.join(CLASSES)}"
+        )
+    of_name = np.array([CLASSES.index(name if name in CLASSES else "_unknown_") for name in names])
+    labels = of_name[np.asarray(table.with_format(None)["label"][:])]
+    chosen = np.arange(len(labels)) if part == "test" or "_unknown_" in names else _balanced(labels)
+    waves, kept = [], []
+    for wave, label in zip(decoded(pack, part, table, SECOND, chosen), labels[chosen], strict=True):
+        seconds = [wave[i : i + SECOND] for i in range(0, max(1, len(wave) - SECOND + 1), SECOND)]
+        waves += seconds
+        kept += [label] * len(seconds)
+    return windows(waves, SECOND), np.array(kept, np.int64)
+
+
+def _balanced(labels: Array) -> Array:
+    """All examples but those of unknown words, of which as many are left as there are of a command in the mean."""
+    unknown = np.flatnonzero(labels == CLASSES.index("_unknown_"))
+    usual = round(float((labels < len(COMMANDS)).sum()) / len(COMMANDS))
+    drawn = unknown[Draw(len(labels)).permutation(len(unknown))[usual:]]
+    return np.setdiff1d(np.arange(len(labels)), drawn)
 
 
 # ---------------------------------------------------------------------------------------------- tables, sound
 
 
-def listed(
-    pack: Pack, part: str, rows: int, columns: tuple[str, ...], names: tuple[str, ...] = (), config: str = ""
-) -> Columns:
-    """Columns of a part, whose number of rows and names of labels are held against what is known of it."""
-    table: Dataset = pack.table(part, config)
-    if not set(columns) <= set(table.features):
-        has = ", ".join(table.features)
-        raise pack.wrong(f"the {part} part", f"has no column {' or '.join(set(columns) - set(table.features))}: {has}")
-    if len(table) != rows:
-        raise pack.wrong(f"the {part} part", f"{len(table):,} rows, not {rows:,}")
-    found = getattr(table.features["label"], "names", None)
-    if names and tuple(found or ()) != names:
-        raise pack.wrong(
-            f"the {part} part", f"its labels are {', '.join(found or ['unnamed'])}, not {', '.join(names)}"
-        )
-    return {name: list(table.with_format(None)[name]) for name in columns}
+def checked(pack: Pack, part: str, columns: tuple[str, ...], config: str = "") -> Dataset:
+    """The table of a part, whose columns and number of rows are what they should be."""
+    table = pack.table(part, config)
+    if absent := set(columns) - set(table.features):
+        raise pack.wrong(f"the {part} part", f"has no column {', '.join(sorted(absent))}: {', '.join(table.features)}")
+    if len(table) != pack.rows[part]:
+        raise pack.wrong(f"the {part} part", f"{len(table):,} rows, not {pack.rows[part]:,}")
+    return table
 
 
-def decoded(pack: Pack, part: str, table: Columns, rate: int) -> list[Array]:
-    """The samples of each row."""
-    return [samples(pack, f"row {i} of {part}", sound["bytes"], rate) for i, sound in enumerate(table["audio"])]
+def decoded(pack: Pack, part: str, table: Dataset, rate: int, chosen: Array) -> Iterator[Array]:
+    """The samples of each chosen row."""
+    sounds = table.select(chosen).with_format(None)["audio"]
+    for i, sound in zip(chosen.tolist(), sounds, strict=True):
+        yield samples(pack, f"row {i} of {part}", sound["bytes"], rate)
 
 
 def samples(pack: Pack, name: object, content: bytes, rate: int) -> Array:
@@ -148,7 +172,7 @@ def samples(pack: Pack, name: object, content: bytes, rate: int) -> Array:
     return wave
 
 
-def windows(waves: list[Array] | tuple[Array, ...], length: int) -> Array:
+def windows(waves: Sequence[Array], length: int) -> Array:
     """Clips of one length [N, S] int16: the middle of what is longer, and zeros around what is shorter."""
     held = np.zeros((len(waves), length), np.int16)
     for row, wave in zip(held, waves, strict=True):

@@ -14,10 +14,11 @@ from tasks.packs import PACKS
 
 ROWS = {
     "fsdd": {"train": 300, "test": 100},  # two speakers, 20 takes
+    "speech_commands": {"train": 50, "validation": 26, "test": 26},
     "speech_commands_v002_testset12": {"train": 120, "validation": 60, "test": 60},
 }
 
-NAMES = ("fsdd", "speech_commands_v002_testset12", "digits_ctc")
+NAMES = (*ROWS, "digits_ctc")
 
 
 def expect(monkeypatch, root, **changes):
@@ -82,6 +83,20 @@ def plant_commands(root, names=recordings.CLASSES):
         write(root, "speech_commands_v002_testset12", part, columns, list(names), 16_000)
 
 
+def plant_hub(root):
+    """Speech Commands as the hub has it: 12 words, in train and validation two long recordings of silence."""
+    names = [*recordings.COMMANDS, "zero", "tree", "_silence_"]
+    for part, each in (("train", 4), ("validation", 2), ("test", 2)):
+        labels = [*range(12)] * each + [12, 12]
+        waves = [tone(label, [len(part), i], 16_000, 15_000) for i, label in enumerate(labels)]
+        if part != "test":
+            waves[-2:] = (tone(0, [len(part), 98, i], 16_000, 16_000 * i + 500) for i in (3, 2))
+        sounds = [{"bytes": encoded(wave, 16_000), "path": None} for wave in waves]
+        columns = {"audio": sounds, "label": labels}
+        write(root, f"speech_commands/v0.02/{part}", "0000", columns, names, 16_000)
+
+
 def plant(root, name):
     """A set in its layout of tables."""
-    plant_commands(root) if name.startswith("speech") else plant_digits(root)
+    kinds = {"speech_commands": plant_hub, "speech_commands_v002_testset12": plant_commands}
+    kinds.get(name, plant_digits)(root)
