@@ -128,6 +128,7 @@ def real() -> Suite:
             Grid(task="cifar10_jpeg_q75", schedules=FEW, budgets=(0.01, 0.05)),
             *(Grid(task=f"glue('{it}')", schedules=FEW, budgets=(0.1, 0.5)) for it in texts),
             Grid(task="bccd", schedules=FEW, budgets=(0.1, 0.25)),
+            *speech().grids,
         ),
     )
 
@@ -136,6 +137,12 @@ def detection() -> Suite:
     """Blood cells with one stage and with two; `--tasks coco` for COCO."""
     one = Grid(task="bccd", schedules=FEW, budgets=(0.1, 0.25, 1.0))
     return Suite("detection", (one, replace(one, task="bccd(model='fasterrcnn')")))
+
+
+def speech() -> Suite:
+    """Spoken digits and commands, from the folder that --data names."""
+    names = "fsdd", "digits_ctc", "speech_commands_v002_testset12"
+    return Suite("speech", tuple(Grid(task=name, schedules=FEW, budgets=(0.25, 1.0)) for name in names))
 
 
 WEIGHT_DECAYS = (0.0, 5e-4, 5e-3)
@@ -169,6 +176,7 @@ SUITES: dict[str, Callable[[], Suite]] = {
     "decay": decay,
     "families": families,
     "real": real,
+    "speech": speech,
     "rex": rex,
     "imagenet": imagenet,
     "glue": glue,

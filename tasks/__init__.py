@@ -12,9 +12,11 @@ from tasks.glue import glue
 from tasks.grammar import grammar
 from tasks.image import digits, mnist5k
 from tasks.imagenet import imagenet
+from tasks.keywords import fsdd, speech_commands, speech_commands_v002_testset12
 from tasks.mnist import fashion_mnist, mnist
 from tasks.scenes import scenes
 from tasks.speech import vowels
+from tasks.strings import digits_ctc
 from tasks.tunnel import linreg, quadratic
 
 CATALOGUE: dict[str, Callable[..., Task]] = {
@@ -34,6 +36,10 @@ CATALOGUE: dict[str, Callable[..., Task]] = {
     "glue": glue,
     "coco": coco,
     "bccd": bccd,
+    "fsdd": fsdd,
+    "digits_ctc": digits_ctc,
+    "speech_commands": speech_commands,
+    "speech_commands_v002_testset12": speech_commands_v002_testset12,
 }
 
 

@@ -35,6 +35,7 @@ class Pack:
     licence: str
     check: str  # how its files are checked, in words
     hub: str = ""  # its repository there
+    revision: str = ""  # of that, if it is not the main one
     rows: Mapping[str, int] = field(default_factory=dict)  # examples of each official part
     sums: Mapping[str, str] = field(default_factory=dict)  # MD5 or SHA-256 of files, by name
 
@@ -78,7 +79,7 @@ class Pack:
         return InputError(f"{self.name}: {path}: {what}; get it anew ({self.get})")
 
     def table(self, part: str, config: str = "") -> Dataset:
-        """A part (`train`, `test`, ...) in the hub's layout: PART.parquet or PART-00000-of-N.parquet, or a hub's own.
+        """A part (`train`, `test`, ...) in the hub's layout, or from the hub itself: see `parquet`.
 
         Images and audio are left as bytes. Files are checked against `sums` and DIR's SHA256SUMS.
 
@@ -90,7 +91,8 @@ class Pack:
         datasets.disable_progress_bars()
         if self.on_hub:
             try:
-                return _raw(datasets.load_dataset(self.hub, config or None, split=part))
+                which = {"revision": self.revision} if self.revision else {}
+                return _raw(datasets.load_dataset(self.hub, config or None, split=part, **which))
             except OSError as error:  # no network, no such part, or terms not accepted
                 reason = str(error).split("\n")[0]
                 raise InputError(f"{self.name}: the hub does not give {part} of {self.hub}: {reason}") from None
@@ -105,9 +107,9 @@ class Pack:
             raise self.wrong(files[0], "is no whole parquet file of such columns") from None
 
     def parquet(self, part: str, config: str = "") -> list[Path]:
-        """The files of a part in the hub's layout, in order; none if it is not there."""
+        """PART.parquet, PART-00000-of-N.parquet or PART/*.parquet, in order; none if it is not there."""
         folder = Path(self._root()) / self.name / config
-        names = f"{part}.parquet", f"{part}-*-of-*.parquet"
+        names = f"{part}.parquet", f"{part}-*-of-*.parquet", f"{part}/*.parquet"
         found = [sorted(folder.glob(f"{depth}{name}")) for depth in ("", "*/") for name in names]
         return next(filter(None, found), [])
 

@@ -29,10 +29,14 @@ class Block(nn.Module):
         return out_BCHW
 
 
-def resnet(layers: int, classes: int) -> nn.Module:
-    """ResNet-20, -32, -44, -56 or -110, for images [B, 3, 32, 32]: 16, 32 and 64 channels, He's initial weights."""
+def resnet(layers: int, classes: int, channels: int = 3, stride: int = 1) -> nn.Module:
+    """ResNet-20, -32, -44, -56 or -110, for images [B, 3, 32, 32]: 16, 32 and 64 channels, He's initial weights.
+
+    ResNet-8 with a first convolution of stride 2 is for features of sound, [B, 1, T, F].
+    """
     blocks = (layers - 2) // 6
-    body: list[nn.Module] = [nn.Conv2d(3, 16, 3, padding=1, bias=False), nn.BatchNorm2d(16), nn.ReLU()]
+    first = nn.Conv2d(channels, 16, 3, stride, padding=1, bias=False)
+    body: list[nn.Module] = [first, nn.BatchNorm2d(16), nn.ReLU()]
     inside = 16
     for outside in (16, 32, 64):
         for i in range(blocks):

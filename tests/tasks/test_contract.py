@@ -17,7 +17,7 @@ from bench.engine.feed import Feed
 from bench.engine.modules import initial
 from bench.engine.readings import score
 from tests.runs import ROOT
-from tests.tasks import trees
+from tests.tasks import trees, voices
 
 ELSEWHERE = {"imagenet", "coco", "bccd"}  # streamed or large: `test_imagenet.py` and `test_coco.py` have them
 NAMES = [*(name for name in tasks.CATALOGUE if name not in ELSEWHERE), "digits(model='cnn')", "mnist(model='cnn')"]
@@ -37,10 +37,11 @@ DIGESTS = {
 def task(request, one_thread, tmp_path, monkeypatch):
     """A task; one that reads a data set from a folder is given a tiny one in its true layout, and small batches."""
     task, folder = tasks.parse(request.param), request.param.partition("(")[0]
-    if folder not in trees.NAMES:
+    kind = next((kind for kind in (trees, voices) if folder in kind.NAMES), None)
+    if kind is None:
         return task
-    trees.plant(tmp_path, folder)
-    trees.expect(monkeypatch, tmp_path)
+    kind.plant(tmp_path, folder)
+    kind.expect(monkeypatch, tmp_path)
     return replace(task, batch_size=16)
 
 
@@ -68,7 +69,7 @@ def test_its_arrays_are_finite_and_of_one_length_and_kind_in_every_split(task):
         assert all(np.isfinite(a).all() for a in arrays)
         kinds = [(a.dtype, a.shape[1:]) for a in arrays]
         assert kinds == [(a.dtype, a.shape[1:]) for a in [*data.train.inputs, *data.train.target]]
-        assert all(kind in (np.float32, np.int64, np.uint8) for kind, _ in kinds)
+        assert all(kind in (np.float32, np.int64, np.uint8, np.int16) for kind, _ in kinds)
     assert len(data.train) >= task.batch_size
 
 

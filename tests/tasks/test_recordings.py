@@ -1,0 +1,230 @@
+"""Sets of recordings: each layout reads back, and what is absent, cut short or mislabelled is refused in a line."""
+
+import datasets
+import numpy as np
+import pytest
+import torch
+from transformers import (
+    ASTConfig,
+    ASTFeatureExtractor,
+    ASTForAudioClassification,
+    Wav2Vec2Config,
+    Wav2Vec2FeatureExtractor,
+    Wav2Vec2ForSequenceClassification,
+)
+
+import tasks
+from bench.contract import InputError
+from bench.engine import optim
+from bench.engine.feed import Feed
+from bench.engine.modules import initial
+from tasks import recordings, strings
+from tasks.pack import ROOT as DATA
+from tests.runs import ROOT
+from tests.tasks import voices
+
+SHARED = ROOT.parent / "shared" / "data"
+real = pytest.mark.skipif(not (SHARED / "fsdd").is_dir(), reason="the packs of real data are not here")
+
+
+@pytest.fixture(autouse=True)
+def _afresh():
+    recordings._digits.cache_clear()
+
+
+def refused(name):
+    with pytest.raises(InputError) as caught:
+        tasks.parse(name).load()
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("plant", [voices.plant_wavs, voices.plant_digits], ids=["files", "tables"])
+def test_each_layout_of_fsdd_reads_back(tmp_path, monkeypatch, plant):
+    plant(tmp_path)
+    voices.expect(monkeypatch, tmp_path)
+    clips = recordings.digits()
+    for wave, digit, speaker, take, clip in zip(*clips, voices.spoken(), strict=True):
+        assert (speaker, digit, take) == clip[:3]
+        assert np.array_equal(wave, clip[3])
+
+
+def test_takes_and_speakers_are_kept_apart(tmp_path, monkeypatch):
+    voices.plant_digits(tmp_path)
+    voices.expect(monkeypatch, tmp_path)
+    assert tuple(map(len, tasks.parse("fsdd").load())) == (200, 100, 100)
+    train, control, test = tasks.parse("fsdd(holdout='george')").load()
+    assert (len(train), len(control), len(test)) == (150, 50, 200)
+    clips = recordings.digits()
+    hers = [clip.tobytes() for clip in recordings.windows(clips.waves, 8000)[clips.speakers == "george"]]
+    assert [clip.tobytes() for clip in test.inputs[0]] == hers
+    assert "fsdd: no speaker 'anna'; there are: george" in refused("fsdd(holdout='anna')")
+
+
+def test_a_window_is_the_middle_of_a_long_clip_and_centres_a_short_one():
+    held = recordings.windows([np.arange(10, dtype=np.int16), np.array([7, 8], np.int16)], 4)
+    assert held.tolist() == [[3, 4, 5, 6], [0, 7, 8, 0]]
+
+
+def another(content):
+    return voices.encoded(np.zeros((100, 2), np.int16))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (lambda content: content[: len(content) // 2], "row 0 of test"),
+        (lambda content: b"nothing", "row 0 of test: holds no whole recording"),
+        (another, "row 0 of test: is a recording of 8000 Hz, 2 channels, PCM_16"),
+        (lambda content: voices.encoded(voices.tone(1, 1), 16_000), "is a recording of 16000 Hz"),
+    ],
+    ids=["cut short", "no sound", "stereo", "another rate"],
+)
+def test_a_recording_that_is_not_what_it_should_be_is_refused(tmp_path, monkeypatch, spoil, reason):
+    voices.plant_digits(tmp_path, spoil=spoil)
+    voices.expect(monkeypatch, tmp_path)
+    assert reason in refused("fsdd")
+
+
+def test_takes_that_are_missing_or_misnamed_are_refused(tmp_path, monkeypatch):
+    voices.plant_wavs(tmp_path)
+    voices.expect(monkeypatch, tmp_path)
+    first = tmp_path / "fsdd" / "recordings" / "0_george_0.wav"
+    twin = first.rename(first.with_name("0_george_20.wav"))
+    assert "are not 20 takes of each digit 0 .. 9 by each of its speakers" in refused("fsdd")
+    twin = twin.rename(twin.with_name("zero_george_0.wav"))
+    assert "is not named DIGIT_SPEAKER_TAKE.wav" in refused("fsdd")
+    twin.unlink()
+    assert "are 399, not 400" in refused("fsdd")
+
+
+def test_other_samples_than_those_published_are_refused(tmp_path, monkeypatch):
+    voices.plant_wavs(tmp_path)
+    voices.expect(monkeypatch, tmp_path, sums={"samples": "0" * 64})
+    assert "its samples: its SHA256 is" in refused("digits_ctc")
+
+
+@pytest.mark.parametrize("name", ["fsdd", "digits_ctc", "speech_commands", "speech_commands_v002_testset12"])
+def test_absent_recordings_are_one_line_that_says_how_to_get_them(tmp_path, monkeypatch, name):
+    voices.expect(monkeypatch, tmp_path)
+    assert "no data: put " in refused(name)
+    monkeypatch.delenv(DATA)
+    assert "give --data DIR or set GLIDESLOPE_DATA" in refused(name)
+
+
+# -------------------------------------------------------------------------------------------------- commands
+
+
+def test_the_hubs_layout_of_speech_commands_reads_back(tmp_path, monkeypatch):
+    voices.plant_hub(tmp_path)
+    voices.expect(monkeypatch, tmp_path)
+    train, control, test = tasks.parse("speech_commands").load()
+    # In train 4 of each command, as many of the 4 x 2 unknown ones, and two recordings of 3 and 2 seconds.
+    assert np.bincount(train.target[0]).tolist() == [4] * 10 + [5, 4]
+    assert np.bincount(control.target[0]).tolist() == [2] * 10 + [5, 2]
+    assert np.bincount(test.target[0]).tolist() == [2] * 10 + [2, 4]
+    assert train.inputs[0].shape == (49, 16_000)
+
+
+def test_the_hub_is_asked_for_the_revision_that_has_tables(monkeypatch):
+    asked = []
+
+    def fetch(name, config=None, split=None, revision=None):
+        asked.append((name, config, split, revision))
+        raise ConnectionError("no network")
+
+    monkeypatch.setattr(datasets, "load_dataset", fetch)
+    monkeypatch.setenv(DATA, "hub")
+    assert "the hub does not give train of google/speech_commands: no network" in refused("speech_commands")
+    assert asked == [("google/speech_commands", "v0.02", "train", "refs/convert/parquet")]
+
+
+def test_commands_with_other_labels_are_refused(tmp_path, monkeypatch):
+    voices.plant_commands(tmp_path, names=[str(i) for i in range(12)])
+    voices.expect(monkeypatch, tmp_path)
+    assert "its labels are 0, 1, 2" in refused("speech_commands_v002_testset12")
+
+
+# --------------------------------------------------------------------------------------------------- strings
+
+
+def test_strings_are_made_of_whole_clips_of_one_speaker_in_their_order(tmp_path, monkeypatch):
+    voices.plant_digits(tmp_path)
+    voices.expect(monkeypatch, tmp_path)
+    clips = recordings.digits()
+    split = strings.strings(clips.takes < 5, 40, seed=1)
+    own = {wave.tobytes(): (digit, who) for wave, digit, who, take in zip(*clips, strict=True) if take < 5}
+    for held, words in zip(split.inputs[0], split.target[0], strict=True):
+        said = [word - 1 for word in words if word]
+        assert 3 <= len(said) <= 5
+        assert (words[len(said) :] == 0).all()
+        found, start = [], 0
+        while (sound := np.flatnonzero(held[start:])).size:
+            start += sound[0]
+            size = next(n for n in range(1000, 1201, 50) if held[start : start + n].tobytes() in own)
+            found.append(own[held[start : start + size].tobytes()])
+            start += size
+        assert [digit for digit, _ in found] == said
+        assert len({who for _, who in found}) == 1
+
+
+# ----------------------------------------------------------------------------------------- pretrained models
+
+
+def ast(folder):
+    small = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    ASTForAudioClassification(ASTConfig(max_length=100, num_mel_bins=32, **small)).save_pretrained(folder)
+    ASTFeatureExtractor(max_length=100, num_mel_bins=32).save_pretrained(folder)
+
+
+def wav2vec2(folder):
+    small = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    front = {"conv_dim": (8, 8), "conv_kernel": (10, 8), "conv_stride": (40, 8), "num_feat_extract_layers": 2}
+    config = Wav2Vec2Config(**small, **front, num_conv_pos_embeddings=16, num_conv_pos_embedding_groups=2)
+    Wav2Vec2ForSequenceClassification(config).save_pretrained(folder)
+    Wav2Vec2FeatureExtractor().save_pretrained(folder)
+
+
+@pytest.mark.parametrize("make", [ast, wav2vec2])
+def test_a_classifier_of_transformers_is_fine_tuned_from_its_folder(tmp_path, monkeypatch, make, one_thread):
+    make(tmp_path / "model")
+    voices.plant_digits(tmp_path)
+    voices.expect(monkeypatch, tmp_path)
+    task = tasks.parse(f"fsdd(model={str(tmp_path / 'model')!r})")
+    assert tasks.parse(task.name).name == task.name
+    feed = Feed(task, seed=0)
+    model, twin = initial(feed), initial(feed)
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), twin.parameters(), strict=True))
+    inputs, target = feed.batch(0)
+    torch.manual_seed(0)
+    first = task.loss(model(*inputs), target)
+    torch.manual_seed(0)
+    assert torch.equal(task.loss(twin(*inputs), target), first), "something is drawn from another generator"
+    stepper = optim.parse(task.optimizer).build(model, task.weight_decay, lr=3e-3)
+    for step in range(20):
+        inputs, target = feed.batch(step)
+        loss = task.loss(model(*inputs), target)
+        stepper.zero_grad()
+        loss.backward()
+        stepper.step()
+    assert loss < first
+
+
+def test_what_is_no_checkpoint_of_an_audio_classifier_is_refused_in_a_line(tmp_path, monkeypatch):
+    monkeypatch.delenv(DATA, raising=False)
+    assert "unknown model for speech, besides a checkpoint's folder or OWNER/NAME, 'resnet9'" in refused(
+        "fsdd(model='resnet9')"
+    )
+    (tmp_path / "empty").mkdir()
+    assert "no checkpoint of transformers is here" in refused(f"fsdd(model={str(tmp_path / 'empty')!r})")
+    (tmp_path / "bert").mkdir()
+    (tmp_path / "bert" / "config.json").write_text('{"model_type": "bert"}')
+    assert "is a bert, not a classifier of audio" in refused(f"fsdd(model={str(tmp_path / 'bert')!r})")
+
+
+@real
+def test_the_packs_are_what_they_were(monkeypatch):
+    monkeypatch.setenv(DATA, str(SHARED))
+    digits, three = tasks.parse("fsdd").load(), tasks.parse("digits_ctc").load()
+    assert (tuple(map(len, digits)), digits.digest()) == ((2400, 300, 300), "026a6975fc3a")
+    assert (tuple(map(len, three)), three.digest()) == ((1600, 200, 200), "abe923a7e75c")
