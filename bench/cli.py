@@ -1,4 +1,4 @@
-"""`glideslope plan|run|report|publish|submit|status|list|conform`. Heavy imports wait until a command needs them."""
+"""The command line of `glideslope`. Heavy imports wait until a command needs them."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 from bench.assignment import Assigned
 from bench.cluster import command
 from bench.contract import InputError
+from bench.evidence import command as evidence
 from bench.mirror import command as wandb
 from bench.record import disk
 
@@ -128,24 +129,6 @@ def plan(args: argparse.Namespace) -> int:
     return outlook.show(order(args), Console())
 
 
-def report(args: argparse.Namespace) -> int:
-    """`glideslope report`."""
-    from rich.console import Console
-
-    from bench.evidence import report as page
-    from bench.evidence.study import KINDS
-    from bench.record import ledger
-
-    console, notes = Console(), list[str]()
-    rows = ledger.read(args.directory, notes, KINDS)
-    path = page.write(args.directory, rows)
-    page.show(rows, console)
-    for note in notes:
-        console.print(f"note: {note}", highlight=False, markup=False)
-    console.print(f"Report: {path}", highlight=False, soft_wrap=True)
-    return 0
-
-
 def submit(args: argparse.Namespace) -> int:
     """`glideslope submit`."""
     from rich.console import Console
@@ -199,9 +182,7 @@ def parser() -> Parser:
     it = commands.add_parser("plan", help="print what would run, what sharing saves, and what it costs")
     run_arguments(it)
     it.set_defaults(do=plan)
-    it = commands.add_parser("report", help="rebuild tables, figures and page from a ledger alone")
-    it.add_argument("directory", type=Path, metavar="DIR")
-    it.set_defaults(do=report)
+    evidence.add(commands)
     it = commands.add_parser("submit", help="run a suite as a SLURM array job", usage=command.USAGE)
     order_arguments(it)
     command.arguments(it)

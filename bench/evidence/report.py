@@ -63,7 +63,7 @@ def show(rows: Rows, console: Console) -> None:
         put(table, console)
     signs = tables.legend(row for table in shown for row in table.rows)
     answers = [findings.answer(it, task) for task in it.study.tasks]
-    shared = [f"Sharing, {name}: {text}." for name, text in provenance.sharing(it)]
+    shared = [f"Sharing, {name}: {text}." for name, text in provenance.sharing(it) if not it.study.published]
     for line in (*signs, "", *answers, "", *findings.summary(it, reference.tests(it)), "", *shared):
         console.print(line, highlight=False, markup=False)
 

@@ -92,7 +92,13 @@ class Study:
     @property
     def declared(self) -> bool:
         """Whether the plan's row names the reference, so that it stood before the first result."""
-        return "reference" in self.plan
+        return "reference" in self.plan and not self.published
+
+    @property
+    def published(self) -> Payload:
+        """Source, citation and licence of other people's runs; empty where these are our own."""
+        about: Payload = self.plan.get("published", {})
+        return about
 
     @property
     def missing(self) -> int:

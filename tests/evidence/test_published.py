@@ -1,12 +1,13 @@
 """Published logs as a ledger: what they say arrives, what they don't say is not made up."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 import schedules
 from bench.contract import InputError
-from bench.evidence import formats, published
+from bench.evidence import findings, formats, markup, published
 from bench.evidence.compare import Comparison
 from bench.evidence.study import Study
 from bench.record import ledger
@@ -112,3 +113,14 @@ def test_the_llama_logs_flip_their_ranks_with_the_peak_lr(tmp_path):
     assert at[SQRT, 2e-3] - at[COSINE, 2e-3] == pytest.approx(0.0113, abs=5e-5)
     assert it.best(task) == "cooldown(warmup(constant, epochs=0.3), fraction=0.6)"
     assert {v.word for v in it.full(task).values()} == {"best", "not judged"}
+
+
+def test_a_report_of_one_seed_calls_nothing_significant_or_clear_and_names_the_source(tmp_path):
+    text = markup.markdown(findings.document(Comparison(Study.of(imported(tmp_path))), {}))
+    assert "No difference between strategies is called significant or clear here" in text
+    assert "one seed, so the others are not judged" in text
+    assert not re.search(r"[Ss]ignificantly|, clear\b|clearly worse", text)
+    assert "Published runs (logs of github.com/fabian-sp/lr-scheduling" in text
+    assert "called there: cooldown" in text
+    assert "How sharing paid" not in text
+    assert "50 thousand updates" in text
