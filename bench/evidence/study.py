@@ -53,8 +53,10 @@ class Study:
     failures: tuple[Payload, ...] = ()  # of cohorts that are not done: the last one of each
 
     @classmethod
-    def of(cls, rows: Iterable[Mapping[str, Any]]) -> Study:
+    def of(cls, rows: Iterable[Mapping[str, Any]], beside: Sequence[Payload] = ()) -> Study:
         """Arrange rows. Their order does not matter: the same rows in any order give the same study.
+
+        Names of strategies tell apart what was run here, and in the cells of another study that this stands `beside`.
 
         Raises:
             InputError: no `plan` row, so nothing says what the numbers mean.
@@ -67,7 +69,7 @@ class Study:
         extended = {plan.get("extends") for plan in kinds["plan"]}
         plan = next(plan for plan in kinds["plan"] if plan["plan"] not in extended)
         cells = [c for c in kinds.get("cell", []) if c["task"] in plan["tasks"]]
-        name = namer(cells)
+        name = namer([*cells, *beside])
         tries = [_try(c, name(c), plan["tasks"][c["task"]], plan.get("reference", REFERENCE)) for c in cells]
         task, strategy = _places(plan["tasks"]), _order(plan)
         tries.sort(key=lambda t: (task[t.task], strategy(t.strategy), t.budget, t.peak_lr, t.seed))
