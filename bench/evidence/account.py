@@ -30,6 +30,7 @@ def show(it: Changes, console: Console) -> None:
         report.put(table(it, moved), console)
         if len(moved) > LINES:
             console.print(f"{len(moved) - LINES:,} more lines are left out, of smaller changes.", highlight=False)
+        console.print("“Clearly”: the 95 % interval over seeds excludes 0; no line is adjusted for the others.")
 
 
 def verdict(it: Changes) -> str:
@@ -85,7 +86,9 @@ def details(it: Changes) -> Iterator[str]:
 def _whose(side: Side, other: Side) -> str:
     """Which whole tasks or strategies the other lacks."""
     more = [t for t in side.it.study.tasks if t not in other.it.study.tasks]
-    new = [s for s in side.it.study.strategies if s not in other.it.study.strategies]
+    there = {t.strategy for t in other.it.study.tries}
+    mine = (t.strategy for t in side.it.study.tries if t.task in other.it.study.tasks)
+    new = [s for s in dict.fromkeys(mine) if s not in there]
     parts = [f"tasks {listed(more)}"] * bool(more) + [f"strategies {listed(new)}"] * bool(new)
     return f", with {' and '.join(parts)}" if parts else ""
 

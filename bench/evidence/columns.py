@@ -39,7 +39,7 @@ def table_csv(it: Comparison) -> str:
             )
             line |= _over(verdict.score, against.score, it.direction(task)) if against and against != verdict else {}
             lines.append(line | _worth(worth[task].get((strategy, budget))))
-    return _csv(COLUMNS, lines)
+    return written(COLUMNS, lines)
 
 
 def _results(verdict: Verdict) -> dict[str, object]:
@@ -91,10 +91,11 @@ def tests_csv(tests: Iterable[Test]) -> str:
         tested = [it.strategy, flip.tasks, flip.blocks, flip.effect, flip.p, it.adjusted, it.significant]
         tested += [share.share, share.low, share.high, *it.tasks]
         lines.append(dict(zip(TESTED.split(), tested, strict=True)))
-    return _csv(TESTED, lines)
+    return written(TESTED, lines)
 
 
-def _csv(columns: str, lines: Iterable[Mapping[str, object]]) -> str:
+def written(columns: str, lines: Iterable[Mapping[str, object]]) -> str:
+    """Lines as CSV under these columns."""
     text = io.StringIO()
     table = csv.DictWriter(text, columns.split(), lineterminator="\n")
     table.writeheader()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from bench.evidence import provenance, ranking, reference, sheets, tables
+from bench.evidence import peaks, predicted, provenance, ranking, reference, sheets, tables
 from bench.evidence.columns import SHARES
 from bench.evidence.compare import Comparison, Verdict
 from bench.evidence.losses import losses
@@ -23,6 +23,7 @@ def document(it: Comparison, figures: Mapping[str, Figure]) -> list[Section]:
             f"Against {it.study.reference}", (sheets.primary(it, tests) if tests else sheets.conclusion(it, tests),)
         ),
         Section("Across tasks", (*_across(it, figures), *drawn)),
+        Section("Theory beside measurement", tuple(predicted.section(it))),
         *(_task(it, task, figures) for task in it.study.tasks),
         *([] if it.study.published else [Section("How sharing paid", (Facts(tuple(provenance.sharing(it))),))]),
         Section("Provenance", (Facts(tuple(provenance.sources(it))),)),
@@ -170,8 +171,10 @@ def _task(it: Comparison, task: str, figures: Mapping[str, Figure]) -> Section:
     worth = sheets.worth(it, task)
     more = [tables.readings(it, task), tables.sensitivity(it, task)] if it.full(task) else []
     more = [worth, *more] if worth else more
+    by_peak = peaks.table(it, task)
+    flips = [by_peak, *peaks.flips(it, task)] if by_peak else []
     about = Facts(tuple(provenance.grid(it, task)))
-    return Section(task, (tables.results(it, task), *_sentences(it, task), *drawn, *more, about))
+    return Section(task, (tables.results(it, task), *_sentences(it, task), *drawn, *more, *flips, about))
 
 
 def _sentences(it: Comparison, task: str) -> Iterator[str]:

@@ -20,9 +20,13 @@ from bench.record import ledger
 if TYPE_CHECKING:
     from rich.console import Console
 
-RESULTS = Path(__file__).resolve().parents[2] / "results"
+ROOT = Path(__file__).resolve().parents[2]
+RESULTS = Path("results") if Path.cwd() == ROOT else ROOT / "results"
 SEEDS, FACTOR = 3, 2.0
 """Fewest seeds, and furthest budget, that a recommendation rests on."""
+
+NAMES = 4
+"""Most strategies that are named in a sentence; the table has them all."""
 
 
 class Evidence(NamedTuple):
@@ -150,7 +154,8 @@ def answer(found: Sequence[Evidence], asked: str, epochs: float) -> Iterator[str
 def _advice(e: Evidence) -> str:
     (first, verdict), *others = e.ranked
     near = [s for s, v in others if v.word in ("within noise", "identical run")]
-    sure = f"not distinguishable from it: {listed(near)}" if near else "clearly better than all others"
+    more = [*near[:NAMES], *[f"{len(near) - NAMES} more"] * (len(near) > NAMES)]
+    sure = f"not distinguishable from it: {listed(more)}" if near else "clearly better than all others"
     return (
         f"{e.task}, {e.epochs:g} {e.unit}: {first} at peak LR {peaks(verdict.score)} ended best, "
         f"{value(verdict.score.final)} ({e.n} seeds, {e.directory}); {sure}."
@@ -182,12 +187,12 @@ def table(e: Evidence) -> Table:
     rows = []
     for s, v in e.ranked:
         behind = MISSING if v.word in ("best", "identical run") else value(v.behind)
-        fields = (f"{v.rank:.3g}", tables.outcome(v.score), behind, peaks(v.score), str(len(v.score.chosen)))
-        rows.append((Item(s), *map(Item, fields), Item(v.word, tables.LOOK.get(v.word, ""))))
+        fields = Item(tables.outcome(v.score)), Item(behind), Item(peaks(v.score))
+        rows.append((Item(s), *fields, Item(v.word, tables.LOOK.get(v.word, ""))))
     facts = e.it.study.tasks[e.task]
-    title = f"{e.directory}: {e.task}, {e.epochs:g} {e.unit}, final test {facts['metric']} ({facts['direction']})"
-    head = ("strategy", "rank", "final", "behind the best", "peak LR", "n", "verdict")
-    return Table(title, head, tuple(rows))
+    judged = f"final test {facts['metric']} ({facts['direction']})"
+    title = f"{e.directory}: {e.task}, {e.epochs:g} {e.unit}, n = {e.n}, {judged}"
+    return Table(title, ("strategy", "final", "behind the best", "peak LR", "verdict"), tuple(rows))
 
 
 def peaks(score: Score) -> str:

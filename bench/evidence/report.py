@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from bench.evidence import columns, findings, markup, provenance, reference, tables
+from bench.evidence import columns, findings, markup, peaks, predicted, provenance, reference, tables
 from bench.evidence.compare import Comparison
 from bench.evidence.study import Study
 from bench.record import disk
@@ -19,7 +19,7 @@ Rows = Iterable[Mapping[str, Any]]
 
 
 def write(directory: Path, rows: Rows) -> Path:
-    """Write `table.md`, `.csv` and `.tex`, `tests.csv`, `figures/` and `report.html`; the page's path.
+    """Write `table.md`, `.csv` and `.tex`, `tests.csv`, `peaks.csv`, `theory.csv`, `figures/`, and the page; its path.
 
     The same rows give the same bytes. Figures that an earlier report left, of tasks no longer there, are removed.
 
@@ -39,6 +39,8 @@ def write(directory: Path, rows: Rows) -> Path:
         "table.md": markup.markdown(document),
         "table.csv": columns.table_csv(it),
         "tests.csv": columns.tests_csv(reference.tests(it)),
+        "peaks.csv": peaks.peaks_csv(it),
+        "theory.csv": predicted.theory_csv(it),
         "table.tex": markup.latex(tables.results(it, task) for task in it.study.tasks),
         "report.html": page.html(document, folder),
     }
