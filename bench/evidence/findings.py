@@ -172,7 +172,7 @@ def _task(it: Comparison, task: str, figures: Mapping[str, Figure]) -> Section:
     more = [tables.readings(it, task), tables.sensitivity(it, task)] if it.full(task) else []
     more = [worth, *more] if worth else more
     by_peak = peaks.table(it, task)
-    flips = [by_peak, *peaks.flips(it, task)] if by_peak else []
+    flips: tuple[str | Table, ...] = (by_peak, *peaks.flips(it, task)) if by_peak else ()
     about = Facts(tuple(provenance.grid(it, task)))
     return Section(task, (tables.results(it, task), *_sentences(it, task), *drawn, *more, *flips, about))
 

@@ -67,8 +67,8 @@ def table(it: Comparison, task: str) -> Table | None:
         if s != it.reference(task) and any(mine):
             rows.append((Item(s), *(Item(_text(e), "best" if e and e.rank == 1 else "") for e in mine)))
     note = (
-        f"Above 0: better than {it.reference(task)} at the same peak LR, paired by seed, ± half of the 95 % interval. In "
-        "brackets: the rank at this peak LR, the reference's counted. Nothing is chosen, nothing adjusted for the rest."
+        f"Above 0: better than {it.reference(task)} at the same peak LR, paired by seed, ± half of the 95 % interval. "
+        "In brackets: the rank at this peak LR, the reference's counted. Nothing is chosen, nor adjusted for the rest."
     )
     title = f"{task}: LR by LR, over {it.reference(task)} at {percent(budget)}"
     return Table(title, ("strategy", *(f"{lr:g}" for lr in peaks)), tuple(rows), (note,))

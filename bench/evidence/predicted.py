@@ -26,7 +26,7 @@ def section(it: Comparison) -> Iterator[str | Table]:
     yield (
         "Predicted is the order of the last-iterate bound of (sub)gradient descent on a convex function (Schaipp et "
         "al. 2025, arXiv:2501.18965; Defazio et al. 2023, arXiv:2310.07831), each schedule at its own best peak LR, "
-        "with gradient norms taken as constant. It knows of a task only the number of updates, and nothing of momentum. "
+        "with gradient norms taken as constant. It knows of a task only the number of updates, nothing of momentum. "
         "Nothing is fitted: ranks need no scale, and peak LRs, predicted and chosen, are each divided by their "
         "geometric mean over the strategies of the same task and budget."
     )
