@@ -80,7 +80,8 @@ def at_hand(given: Sequence[Path], notes: list[str]) -> dict[Path, Comparison]:
             found[directory] = Comparison(Study.of(ledger.read(directory, notes, KINDS)))
         except InputError as error:
             if given:
-                raise InputError(f"{directory}: {str(error).removeprefix(f'{directory} ')}") from None
+                named = str(directory) in str(error)
+                raise InputError(str(error) if named else f"{directory}: {error}") from None
             notes.append(f"{directory} is left out: {error}")
     return found
 
