@@ -1,10 +1,12 @@
-"""What the command line says of evidence: `report` and `claims`."""
+"""What the command line says of evidence: `report`, `import`, `recommend`, `compare` and `claims`."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from bench.contract import InputError
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[Any]  # argparse has no public name for it
@@ -22,6 +24,22 @@ def add(commands: Commands) -> None:
     it.add_argument("--out", type=Path, required=True, metavar="FILE", help="the page, such as results/claims.md")
     it.add_argument("--costs", type=Path, metavar="FILE", help="what deciding the LR costs, by tests/schedules/cost.py")
     it.set_defaults(do=claims)
+    it = commands.add_parser("import", help="turn published logs into a ledger, for the same tables")
+    it.add_argument("file", type=Path, metavar="FILE")
+    it.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the ledger goes")
+    it.add_argument("--format", default="llama-csv", metavar="F", help="the kind of file (default: llama-csv)")
+    it.set_defaults(do=bring)
+    it = commands.add_parser("recommend", help="which decay to take for a task and a budget, from ledgers at hand")
+    what = it.add_mutually_exclusive_group(required=True)
+    what.add_argument("--task", metavar="T", help="a task, such as digits or \"digits(model='cnn')\"")
+    what.add_argument("--family", metavar="F", help="all tasks of a family, such as image")
+    it.add_argument("--epochs", type=float, required=True, metavar="E", help="the budget, in epochs")
+    it.add_argument("--ledger", type=Path, nargs="+", default=[], metavar="DIR", help="default: runs/ and our results")
+    it.set_defaults(do=recommend)
+    it = commands.add_parser("compare", help="what changed between two ledgers, and whether it is significant")
+    it.add_argument("first", type=Path, metavar="DIR1")
+    it.add_argument("second", type=Path, metavar="DIR2")
+    it.set_defaults(do=compare)
 
 
 def report(args: argparse.Namespace) -> int:
@@ -39,6 +57,46 @@ def report(args: argparse.Namespace) -> int:
     for note in notes:
         console.print(f"note: {note}", highlight=False, markup=False)
     console.print(f"Report: {path}", highlight=False, soft_wrap=True)
+    return 0
+
+
+def bring(args: argparse.Namespace) -> int:
+    """`glideslope import`."""
+    from bench.evidence import formats
+
+    rows = formats.bring(args.file, args.format, args.out)
+    cells = sum(row["kind"] == "cell" for row in rows)
+    print(f"{cells:,} published cells in {args.out}; their tables: glideslope report {args.out}")
+    return 0
+
+
+def recommend(args: argparse.Namespace) -> int:
+    """`glideslope recommend`."""
+    from rich.console import Console
+
+    from bench.evidence import recommend
+
+    if not 0 < args.epochs < float("inf"):
+        raise InputError(f"--epochs {args.epochs:g}: give a number above 0")
+    notes: list[str] = []
+    ledgers = recommend.at_hand(args.ledger, notes)
+    found = recommend.gather(ledgers, args.task, args.family, args.epochs)
+    recommend.show(found, args.task or f"family {args.family}", args.epochs, Console())
+    for note in notes:
+        print(f"note: {note}")
+    return 0
+
+
+def compare(args: argparse.Namespace) -> int:
+    """`glideslope compare`."""
+    from rich.console import Console
+
+    from bench.evidence import account, changes
+
+    notes: list[str] = []
+    account.show(changes.read(args.first, args.second, notes), Console())
+    for note in notes:
+        print(f"note: {note}")
     return 0
 
 

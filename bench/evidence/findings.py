@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from bench.evidence import provenance, ranking, reference, sheets, symptoms, tables
+from bench.evidence import peaks, predicted, provenance, ranking, reference, sheets, symptoms, tables
 from bench.evidence.columns import SHARES
 from bench.evidence.compare import Comparison, Verdict
 from bench.evidence.losses import losses
@@ -23,8 +23,9 @@ def document(it: Comparison, figures: Mapping[str, Figure]) -> list[Section]:
             f"Against {it.study.reference}", (sheets.primary(it, tests) if tests else sheets.conclusion(it, tests),)
         ),
         Section("Across tasks", (*_across(it, figures), *drawn)),
+        Section("Theory beside measurement", tuple(predicted.section(it))),
         *(_task(it, task, figures) for task in it.study.tasks),
-        Section("How sharing paid", (Facts(tuple(provenance.sharing(it))),)),
+        *([] if it.study.published else [Section("How sharing paid", (Facts(tuple(provenance.sharing(it))),))]),
         Section("Provenance", (Facts(tuple(provenance.sources(it))),)),
     ]
 
@@ -84,6 +85,9 @@ def _over(it: Comparison, task: str, other: str | None) -> Item:
 
 def summary(it: Comparison, tests: Sequence[reference.Test]) -> Iterator[str]:
     """The answer in a few sentences, and how far it goes."""
+    if it.study.published:
+        yield from _published(it)
+        return
     tasks = [t for t in it.study.tasks if it.best(t)]
     lost = ("worse", "diverged", "failed")
     beaten = [t for t in tasks if (v := it.full(t).get(it.reference(t) or "")) and v.word in lost]
@@ -106,6 +110,28 @@ def summary(it: Comparison, tests: Sequence[reference.Test]) -> Iterator[str]:
         "Intervals are Student's t over seeds (initial weights and batch order), conditional on these test sets: "
         "another test set is not in them, and what it would change is said per task where the metric is a share."
     )
+
+
+def _published(it: Comparison) -> Iterator[str]:
+    """The same of other people's runs."""
+    about, single = it.study.published, all(len(its["seeds"]) == 1 for its in it.study.tasks.values())
+    yield (
+        f"Published runs ({about['source']}, {about['licence']}), {len(it.study.tries):,} configurations; nobody here "
+        "ran them. One number, the final validation loss, is both what peak LRs are chosen by and what is reported, so "
+        "tuned values flatter themselves, the more so the more peak LRs were tried, which differs between strategies."
+    )
+    if single:
+        yield (
+            "Each configuration was run with one seed. No difference between strategies is called significant or clear "
+            "here: nothing says how much another seed would change it."
+        )
+    for task, its in it.study.tasks.items():
+        if repeats := its.get("repeats"):
+            yield (
+                f"{task}: {repeats['runs']} runs repeat configurations with the same seed, with a pooled standard "
+                f"deviation of {number(repeats['deviation'])}: a floor under the noise between seeds."
+            )
+    yield from losses(it.study)
 
 
 def baselines(it: Comparison) -> Iterator[str]:
@@ -147,8 +173,10 @@ def _task(it: Comparison, task: str, figures: Mapping[str, Figure]) -> Section:
         [tables.readings(it, task), tables.sensitivity(it, task), *symptoms.sheets(it, task)] if it.full(task) else []
     )
     more = [worth, *more] if worth else more
-    about = Facts(tuple(facts(it, task)))
-    return Section(task, (tables.results(it, task), *_sentences(it, task), *drawn, *more, about))
+    by_peak = peaks.table(it, task)
+    flips: tuple[str | Table, ...] = (by_peak, *peaks.flips(it, task)) if by_peak else ()
+    about = Facts(tuple(provenance.grid(it, task)))
+    return Section(task, (tables.results(it, task), *_sentences(it, task), *drawn, *more, *flips, about))
 
 
 def _sentences(it: Comparison, task: str) -> Iterator[str]:
@@ -156,11 +184,8 @@ def _sentences(it: Comparison, task: str) -> Iterator[str]:
         group = it.at(task, budget)
         best = next((s for s, v in group.items() if v.word == "best"), None)
         if best is not None:
-            near = [s for s, v in group.items() if v.word == "within noise"]
-            worse = sum(v.word == "worse" for v in group.values())
-            noise = f"within noise of it: {listed(near)}" if near else "none is within noise of it"
             first = _first(best, group[best])
-            yield f"{percent(budget)}: {first} ranks first; {noise}; clearly worse: {worse} of {len(group) - 1}."
+            yield f"{percent(budget)}: {first} ranks first; {_others(group)}."
         yield from _identical(percent(budget), {s: v.identical for s, v in group.items() if v.identical})
     yield from sheets.limits(it, task)
     yield from _spread_of_test_set(it, task)
@@ -169,6 +194,18 @@ def _sentences(it: Comparison, task: str) -> Iterator[str]:
         yield f"With {peaks} peak LRs every choice is at an edge of the grid, so edges are not marked."
     if not it.full(task):
         yield f"Nothing is recorded at {percent(it.study.budgets(task)[-1])} yet."
+
+
+def _others(group: Mapping[str, Verdict]) -> str:
+    """What is said of those that do not rank first."""
+    near = [s for s, v in group.items() if v.word == "within noise"]
+    worse = sum(v.word == "worse" for v in group.values())
+    if len(group) == 1:
+        return "no other is recorded"
+    if not near and not worse and any(v.word == "not judged" for v in group.values()):
+        return "one seed, so the others are not judged"
+    noise = f"within noise of it: {listed(near)}" if near else "none is within noise of it"
+    return f"{noise}; clearly worse: {worse} of {len(group) - 1}"
 
 
 def _identical(budget: str, same: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
@@ -187,31 +224,3 @@ def _spread_of_test_set(it: Comparison, task: str) -> Iterator[str]:
             f"Another test set of {n:,} examples would move the best value by ± {half:.2g} (binomial, 95 %); the "
             "intervals here are over seeds on this one. Differences move less, as strategies share the test set."
         )
-
-
-def facts(it: Comparison, task: str) -> Iterator[tuple[str, str]]:
-    """The grid, the data and the judge of a task."""
-    its = it.study.tasks[task]
-    tries = [t for t in it.study.tries if t.task == task]
-    baseline = its["baseline"]
-    grid = {"strategies": len(it.study.of_task(task)), "budgets": len(its["budgets"])}
-    grid |= {"peak LRs each": it.study.peak_lrs(task), "seeds": len(its["seeds"])}
-    yield "metric", f"{its['metric']} ({its['direction']}) on test; choices on control"
-    yield "grid", ", ".join(f"{count} {name}" for name, count in grid.items())
-    failed = sum(t.error is not None for t in tries)
-    lost = f"{sum(t.final is None for t in tries) - failed:,} diverged" + f" and {failed:,} failed" * bool(failed)
-    yield "cells recorded", f"{len(tries):,}, of which {lost}"
-    yield "budgets", ", ".join(percent(b) for b in it.study.budgets(task)) + f" of {its['epochs']:g} epochs"
-    yield "updates per epoch", f"{its['epoch_steps']:,} of {its['batch_size']:,} examples"
-    yield "peak LRs", ", ".join(f"{lr:g}" for lr in its["peak_lrs"])
-    yield "seeds", ", ".join(map(str, its["seeds"]))
-    yield "optimizer", f"{its['optimizer']}, weight decay {its['weight_decay']:g}"
-    if len(its.get("optimizers", ())) > 1:
-        yield "optimizers", "; ".join(its["optimizers"])
-    yield "splits", ", ".join(f"{name} {size:,}" for name, size in its["sizes"].items())
-    yield "trivial baseline", f"{baseline['name']}: {number(baseline['value'])}"
-    if its["chance"]:
-        yield "chance", its["chance"]
-    yield "source", its["source"]
-    yield "data digest", its["digest"]
-    yield "engine", its["engine"]

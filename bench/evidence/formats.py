@@ -83,6 +83,7 @@ FORMATS = {
             "Schaipp et al. 2025, The Surprising Agreement Between Convex Optimization Theory and Learning-Rate "
             "Scheduling for Large Model Training, arXiv:2501.18965",
             "MIT",
+            "warmup(cosine, epochs=0.3)",
         ),
         _llama,
     )

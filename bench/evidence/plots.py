@@ -148,7 +148,8 @@ def against_budget(axes: Axes, it: Comparison, task: str, looks: Mapping[str, An
         axes.errorbar([x for x, _ in seen], means, halves, label=s, elinewidth=0.8, **looks[s])
         drawn += means
     axes.set_xticks(range(len(grid)), [percent(b) for b in grid])
-    axes.set_xlabel(f"budget, of {it.study.tasks[task]['epochs']:g} epochs")
+    facts = it.study.tasks[task]
+    axes.set_xlabel(f"budget, of {facts['epochs']:g} {facts.get('unit', 'epochs')}")
     return drawn
 
 

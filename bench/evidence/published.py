@@ -28,6 +28,7 @@ class Source(NamedTuple):
     source: str
     citation: str
     licence: str
+    reference: str  # the strategy that the others are held against
 
 
 class Run(NamedTuple):
@@ -48,10 +49,12 @@ def rows(runs: Sequence[Run], about: Source, name: str) -> list[Row]:
     """The rows of a ledger: a plan, a cell for each configuration, a `repeat` for each further run of one."""
     first, repeats = _sorted_out(runs)
     full = {task: max(r.total for r in first if r.task == task) for task in dict.fromkeys(r.task for r in first)}
-    mark = {"published": about._asdict()}
+    said = about._asdict()
+    reference = said.pop("reference")
+    mark = {"published": said}
     cells = [_cell(run, full[run.task], i) | mark for i, run in enumerate(first)]
     again = [_cell(run, full[run.task], i) | mark for i, run in enumerate(repeats, len(first))]
-    plan = _plan(first, repeats, full, name) | mark
+    plan = _plan(first, repeats, full, name) | mark | {"reference": reference}
     made = [("plan", plan["plan"], plan)]
     made += [("cell", c["cell"], c) for c in cells]
     made += [("repeat", f"{c['cell']}/{c['segment']}", c) for c in again]

@@ -43,12 +43,12 @@ def differences(it: Comparison, task: str, budget: float, strategy: str) -> list
     group = it.at(task, budget)
     if against not in group:
         return []
-    lead = {s: _leads(v.score, group[against].score, sign) for s, v in group.items()}
+    lead = {s: leads(v.score, group[against].score, sign) for s, v in group.items()}
     most = max((abs(d) for line in lead.values() for d in line if math.isfinite(d)), default=0.0) or 1.0
     return [math.copysign(most, d) if math.isinf(d) else d for d in lead.get(strategy, [])]
 
 
-def _leads(mine: Score, theirs: Score, sign: float) -> list[float]:
+def leads(mine: Score, theirs: Score, sign: float) -> list[float]:
     """Differences over the seeds that both have; infinite where one of the two diverged."""
     mine_, theirs_ = (
         {t.seed: -math.inf if t.final is None else sign * t.final for t in x.chosen} for x in (mine, theirs)

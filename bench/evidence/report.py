@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from bench.evidence import columns, findings, markup, provenance, reference, symptoms, tables
+from bench.evidence import columns, findings, markup, peaks, predicted, provenance, reference, symptoms, tables
 from bench.evidence.compare import Comparison
 from bench.evidence.study import Study
 from bench.record import disk
@@ -19,7 +19,7 @@ Rows = Iterable[Mapping[str, Any]]
 
 
 def write(directory: Path, rows: Rows) -> Path:
-    """Write `table.md`, `.csv` and `.tex`, `tests.csv`, `diagnostics.csv`, `figures/` and `report.html`; its path.
+    """Write `table.md` and `.tex`, five tables as `.csv`, `figures/` and `report.html`; its path.
 
     The same rows give the same bytes. Figures that an earlier report left, of tasks no longer there, are removed.
 
@@ -40,6 +40,8 @@ def write(directory: Path, rows: Rows) -> Path:
         "table.csv": columns.table_csv(it),
         "tests.csv": columns.tests_csv(reference.tests(it)),
         "diagnostics.csv": symptoms.csv(it),
+        "peaks.csv": peaks.peaks_csv(it),
+        "theory.csv": predicted.theory_csv(it),
         "table.tex": markup.latex(tables.results(it, task) for task in it.study.tasks),
         "report.html": page.html(document, folder),
     }
@@ -64,7 +66,7 @@ def show(rows: Rows, console: Console) -> None:
         put(table, console)
     signs = tables.legend(row for table in shown for row in table.rows)
     answers = [findings.answer(it, task) for task in it.study.tasks]
-    shared = [f"Sharing, {name}: {text}." for name, text in provenance.sharing(it)]
+    shared = [f"Sharing, {name}: {text}." for name, text in provenance.sharing(it) if not it.study.published]
     for line in (*signs, "", *answers, "", *findings.summary(it, reference.tests(it)), "", *shared):
         console.print(line, highlight=False, markup=False)
 

@@ -15,6 +15,7 @@ from bench.evidence.significance import DRAWS
 from bench.evidence.worth import Worth
 
 UNDECLARED = "by default: the plan's row was written before references were declared in it"
+OTHERS = "our choice, made after these runs: other people declare none"
 
 
 # ------------------------------------------------------------------------------------------ the primary test
@@ -59,7 +60,8 @@ def probability(p: float) -> str:
 
 def conclusion(it: Comparison, tests: Sequence[Test]) -> str:
     """The primary test in one paragraph."""
-    against = f"{it.study.reference}, {'declared before the run' if it.study.declared else UNDECLARED}"
+    undeclared = OTHERS if it.study.published else UNDECLARED
+    against = f"{it.study.reference}, {'declared before the run' if it.study.declared else undeclared}"
     if not tests:
         return (
             f"Nothing is tested: no task has two seeds or more of both the reference ({against}) and another strategy "

@@ -55,8 +55,10 @@ class Study:
     evals: tuple[Payload, ...] = ()
 
     @classmethod
-    def of(cls, rows: Iterable[Mapping[str, Any]]) -> Study:
+    def of(cls, rows: Iterable[Mapping[str, Any]], beside: Sequence[Payload] = ()) -> Study:
         """Arrange rows. Their order does not matter: the same rows in any order give the same study.
+
+        Names of strategies tell apart what was run here, and in the cells of another study that this stands `beside`.
 
         Raises:
             InputError: no `plan` row, so nothing says what the numbers mean.
@@ -69,7 +71,7 @@ class Study:
         extended = {plan.get("extends") for plan in kinds["plan"]}
         plan = next(plan for plan in kinds["plan"] if plan["plan"] not in extended)
         cells = [c for c in kinds.get("cell", []) if c["task"] in plan["tasks"]]
-        name = namer(cells)
+        name = namer([*cells, *beside])
         tries = [_try(c, name(c), plan["tasks"][c["task"]], plan.get("reference", REFERENCE)) for c in cells]
         task, strategy = _places(plan["tasks"]), _order(plan)
         tries.sort(key=lambda t: (task[t.task], strategy(t.strategy), t.budget, t.peak_lr, t.seed))
@@ -95,7 +97,13 @@ class Study:
     @property
     def declared(self) -> bool:
         """Whether the plan's row names the reference, so that it stood before the first result."""
-        return "reference" in self.plan
+        return "reference" in self.plan and not self.published
+
+    @property
+    def published(self) -> Payload:
+        """Source, citation and licence of other people's runs; empty where these are our own."""
+        about: Payload = self.plan.get("published", {})
+        return about
 
     @property
     def missing(self) -> int:

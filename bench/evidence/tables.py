@@ -36,7 +36,8 @@ def results(it: Comparison, task: str) -> Table:
     """Final test metric, strategy x budget, with ranks: the headline of a task."""
     facts, budgets = it.study.tasks[task], it.study.budgets(task)
     rows = tuple((Item(s), *(_result(it, task, b, s) for b in budgets)) for s in it.standing(task))
-    head = (f"{percent(b)} ({facts['epochs'] * b:.4g} epochs)" for b in budgets)
+    unit = facts.get("unit", "epochs")
+    head = (f"{percent(b)} ({facts['epochs'] * b:.4g} {unit})" for b in budgets)
     title = f"{_about(it, task)}, mean ± half of the 95 % interval, and (rank)"
     return Table(title, ("strategy", *head), rows, legend(rows))
 

@@ -23,11 +23,13 @@ from typing import NamedTuple
 import numpy as np
 
 import schedules
-from bench.contract import Array, InputError
+from bench.contract import Array, Clock, InputError
 from bench.evidence.compare import Comparison, Verdict
 from bench.evidence.stats import Interval, interval, ranks
 from bench.evidence.study import SEPARATOR, schedule_of
-from schedules.schedule import factors
+
+POINTS = 10_000
+"""Updates of a schedule that are computed one by one."""
 
 
 class Bound(NamedTuple):
@@ -94,6 +96,7 @@ class Agreement(NamedTuple):
     lines: tuple[Line, ...]
     left_out: tuple[str, ...]  # strategies without a bound: closed loop, another optimizer, or not our schedule
     tau: Interval | None  # over seeds; None when there is no order to compare
+    rho: float | None  # Spearman's, of the predicted order and that of the means over seeds
     tau_peaks: float | None  # of predicted and chosen peak LRs, over strategies; None when either is all one
 
 
@@ -139,7 +142,8 @@ class Theory:
         taus = [kendall(omegas, costs) for costs in self._costs(names, verdicts, direction)]
         sound = [tau for tau in taus if tau is not None]
         rest = tuple(s for s in verdicts if s not in bounds)
-        return Agreement(tuple(lines), rest, interval(sound) if sound else None, kendall(gammas, peaks))
+        rho = spearman(omegas, ranks(finals, direction))
+        return Agreement(tuple(lines), rest, interval(sound) if sound else None, rho, kendall(gammas, peaks))
 
     def _costs(self, names: Sequence[str], verdicts: Mapping[str, Verdict], direction: str) -> list[list[float]]:
         """Ranks of the final values for each seed that all of the strategies have."""
@@ -158,15 +162,20 @@ class Theory:
 
 @cache
 def _of_text(text: str, total: int, epoch_steps: int, peak_lr: float) -> Bound | None:
-    """The bound of the schedule that `text` spells; None when it is closed loop, not known here, or all zero."""
+    """The bound of the schedule that `text` spells; None when it is closed loop, not known here, or all zero.
+
+    Beyond `POINTS` updates, factors are taken to be linear between so many of them: an open loop needs no others.
+    """
     try:
         it = schedules.parse(text)
     except InputError:
         return None
     if it.needs:
         return None
-    etas = [s.factor for s in factors(it, total, epoch_steps, peak_lr)]
-    return bound(etas) if max(etas) > 0 else None
+    at = np.unique(np.linspace(0, total - 1, min(total, POINTS)).round().astype(int))
+    seen = [it(it.init(), Clock(int(step), total, epoch_steps, peak_lr), None)[0].factor for step in at]
+    etas = np.interp(np.arange(total), at, seen)
+    return bound(etas) if etas.max() > 0 else None
 
 
 def _middle(values: Sequence[float]) -> float:
@@ -188,3 +197,14 @@ def kendall(a_K: Sequence[float], b_K: Sequence[float]) -> float | None:
     a, b = (np.sign(np.subtract.outer(x, x)) for x in (np.asarray(a_K, float), np.asarray(b_K, float)))
     scale = math.sqrt(float((a * a).sum()) * float((b * b).sum()))
     return float((a * b).sum()) / scale if scale else None
+
+
+def spearman(a_K: Sequence[float], b_K: Sequence[float]) -> float | None:
+    """Spearman's rho of two orders [K], the correlation of their ranks; None when one of them is all ties.
+
+    >>> spearman([1, 2, 3], [1, 3, 2])
+    0.5
+    """
+    a, b = (np.asarray(ranks(x, "min")) - (len(x) + 1) / 2 for x in (a_K, b_K))
+    scale = math.sqrt(float(a @ a) * float(b @ b))
+    return float(a @ b) / scale if scale else None

@@ -1,14 +1,16 @@
 """Published logs as a ledger: what they say arrives, what they don't say is not made up."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 import schedules
 from bench.contract import InputError
-from bench.evidence import formats, published
+from bench.evidence import findings, formats, markup, peaks, published
 from bench.evidence.compare import Comparison
 from bench.evidence.study import Study
+from bench.evidence.theory import Theory
 from bench.record import ledger
 from schedules.schedule import factors
 
@@ -112,3 +114,31 @@ def test_the_llama_logs_flip_their_ranks_with_the_peak_lr(tmp_path):
     assert at[SQRT, 2e-3] - at[COSINE, 2e-3] == pytest.approx(0.0113, abs=5e-5)
     assert it.best(task) == "cooldown(warmup(constant, epochs=0.3), fraction=0.6)"
     assert {v.word for v in it.full(task).values()} == {"best", "not judged"}
+
+
+def test_a_report_of_one_seed_calls_nothing_significant_or_clear_and_names_the_source(tmp_path):
+    text = markup.markdown(findings.document(Comparison(Study.of(imported(tmp_path))), {}))
+    assert "No difference between strategies is called significant or clear here" in text
+    assert "one seed, so the others are not judged" in text
+    assert not re.search(r"[Ss]ignificantly|, clear\b|clearly worse", text)
+    assert "Published runs (logs of github.com/fabian-sp/lr-scheduling" in text
+    assert "called there: cooldown" in text
+    assert "How sharing paid" not in text
+    assert "50 thousand updates" in text
+
+
+@pytest.mark.skipif(not LLAMA.is_file(), reason="the published logs are not beside this checkout")
+def test_the_flip_of_the_llama_logs_stands_in_the_table_of_the_report(tmp_path):
+    it = Comparison(Study.of(formats.bring(LLAMA, "llama-csv", tmp_path)))
+    task = "slimpajama(model='llama_norm', parameters=123587328)"
+    table = peaks.table(it, task)
+    (row,) = (row for row in table.rows if row[0].text == SQRT)
+    by_peak = dict(zip(table.head, (field.text for field in row), strict=True))
+    assert by_peak["0.0005"] == "+0.01297 (3)"
+    assert by_peak["0.002"] == "−0.01126 (7)"
+    assert any(f"{SQRT} (+0.0" in line for line in peaks.flips(it, task))
+    assert table.rows[0][0].text == "cooldown(warmup(constant, epochs=0.3), fraction=0.6)"  # first where each is tuned
+    found = Theory(it).agreements[task, 1.0]
+    assert len(found.lines) == 11
+    assert found.tau.mean == pytest.approx(0.709, abs=5e-4)  # 55 pairs of 11 strategies: (47 - 8) / 55
+    assert found.tau.half is None

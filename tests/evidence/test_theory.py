@@ -1,17 +1,20 @@
 """The convex last-iterate bound against its closed forms, the formula as written, and a ledger with a known order."""
 
+import csv
+import io
 import math
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import kendalltau
+from scipy.stats import kendalltau, spearmanr
 
 import schedules
+from bench.evidence import predicted
 from bench.evidence.compare import Comparison
 from bench.evidence.study import Study
-from bench.evidence.theory import Bound, Theory, bound, kendall
+from bench.evidence.theory import POINTS, Bound, Theory, _of_text, bound, kendall, spearman
 from schedules.schedule import factors
 from tests.evidence.rows import ledger, task
 
@@ -174,3 +177,46 @@ def test_a_bound_is_of_the_schedule_alone_under_the_usual_optimizer():
     found = Theory(Comparison(Study.of(rows))).agreements["digits", 1.0]
     assert found.left_out == ("constant with prodigy", "constant with sgd(momentum=0.9), ema(decay=0.99)")
     assert {line.strategy.partition(" with ")[0] for line in found.lines} == set(FOUR)
+
+
+def test_rho_is_that_of_scipy():
+    for a, b in (([1.0, 2.0, 3.0, 4.0], [2.0, 1.0, 4.0, 4.0]), ([3.0, 1.0, 1.0, 2.0, 5.0], [1.0, 2.0, 3.0, 4.0, 5.0])):
+        assert spearman(a, b) == pytest.approx(spearmanr(a, b).statistic, abs=1e-12)
+    assert spearman([1.0, 1.0], [1.0, 2.0]) is None
+
+
+@pytest.mark.parametrize("text", ["wsd(cooldown=0.2)", "warmup(cosine, fraction=0.1)", "step(every=7, gamma=0.5)"])
+def test_factors_of_a_long_schedule_are_drawn_densely_enough(text):
+    total = 3 * POINTS
+    assert _of_text(text, total, 1000, 0.1).best == pytest.approx(bound(factors_of(text, total, 1000)).best, rel=1e-3)
+
+
+def factors_of(text, total, epoch_steps):
+    return [s.factor for s in factors(schedules.parse(text), total, epoch_steps, 0.1)]
+
+
+def test_the_report_says_the_correlation_and_what_has_no_prediction(tmp_path):
+    def outcome(name, strategy, budget, peak_lr, seed):
+        place = FOUR.index(strategy) if strategy in FOUR else 9
+        return (v := 0.9 - 0.01 * place + 0.001 * seed), v, v
+
+    rows = ledger({name: task((*FOUR, "plateau(patience=2)"), (1.0,)) for name in "ab"}, outcome, tied=())
+    it = Comparison(Study.of(rows))
+    sentence, about, taus, *tables = predicted.section(it)
+    expected = Theory(it).over_tasks()
+    assert f"{expected.mean:.4g}".replace("-", "−") in sentence
+    assert "on average over 2 tasks" in sentence
+    assert "Nothing is fitted" in about
+    assert [row[0].text for row in taus.rows] == ["a", "b"]
+    assert len(tables) == 2
+    assert tables[0].notes == ("Without a bound: plateau(patience=2).",)
+    lines = list(csv.DictReader(io.StringIO(predicted.theory_csv(it))))
+    assert {(line["task"], line["strategy"]) for line in lines} == {(t, s) for t in "ab" for s in FOUR}
+    assert sorted(float(line["predicted_rank"]) for line in lines[:4]) == [1, 2, 3, 4]
+
+
+def test_too_few_strategies_have_no_order_and_the_report_says_so():
+    it = Comparison(Study.of(ledger({"digits": task(("constant", "cosine"), (1.0,))}, tied=())))
+    assert list(predicted.section(it)) == [
+        "No task has three strategies with a bound and a rank at one budget, so there is no order to compare."
+    ]
