@@ -9,11 +9,12 @@ import shutil
 import signal
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from netrc import NetrcParseError, netrc
 from pathlib import Path
+from threading import Lock
 from typing import Literal, TypeAlias
 from urllib.parse import urlsplit
 
@@ -112,6 +113,7 @@ class Ear:
 
     pipe: Connection
     word: str = ""
+    lock: Lock = field(default_factory=Lock)
 
     def listen(self, seconds: float = 0.0) -> str:
         """`end`: the ledger is complete, or the run is gone; `stop`: at once; else nothing."""
@@ -129,10 +131,11 @@ class Ear:
                 self.pipe.send(news)
 
     def stopped(self) -> bool:
-        """Asked before each run that is written, which is progress."""
-        self.listen()
-        self.tell("at work")
-        return self.word == "stop"
+        """Asked before each run that is written or read, by any thread, which is progress."""
+        with self.lock:
+            self.listen()
+            self.tell("at work")
+            return self.word == "stop"
 
 
 def follow(pipe: Connection, directory: Path, mode: Mode, cohorts: Collection[str]) -> None:

@@ -123,6 +123,7 @@ class Publisher:
 
     def _verdict(self, pair: tuple[Held, Run]) -> str | None:
         one, run = pair
+        self.halt()  # told of progress
         return one.differs(run, every_row=one.id in self._unread)
 
     def _mend(self, wrong: Sequence[Wrong]) -> dict[str, str]:
