@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from bench.evidence import plots, tables
-from bench.evidence.compare import Comparison, Score, Verdict
+from bench.evidence.compare import Comparison, Score
+from bench.evidence.course import Stretch
+from bench.evidence.diagnostics import Diagnostics
 from bench.evidence.markup import Figure
 from bench.evidence.notation import percent
 from bench.evidence.study import schedule_of
 
 Data = dict[str, Any]
 
-DIGITS = 5
-"""Significant digits of what is drawn; a screen shows three."""
+DIGITS, POINTS = 5, 60
+"""Significant digits of what is drawn, and points of a course: more than a panel shows."""
 
 
 def drawing(it: Comparison, figures: Mapping[str, Figure]) -> Data:
     """All charts of a comparison; `figures` by key, as `plots.draw` made them.
 
     `figures` says of each figure's name how the page draws it; `strategies` have their look, `tasks` their `lines`:
-    one a strategy, best first, with what it reached `at` each budget (or None). `curves` are (progress, factor).
+    one a strategy, best first, with what it reached `at` each budget (or None): `peaks` are (peak LR, mean), and a
+    `course` (epoch, LR, training loss, test value), means over seeds. `curves` are (progress, factor).
     """
+    found = Diagnostics(it)
     places = {f"task {task}": {"kind": "task", "task": i} for i, task in enumerate(it.study.tasks)}
     places |= {key: {"kind": key} for key in ("ranks", "curves")}
     number = {s: i for i, s in enumerate(it.study.strategies)}
@@ -30,9 +35,9 @@ def drawing(it: Comparison, figures: Mapping[str, Figure]) -> Data:
         "figures": {figure.name: places[key] for key, figure in figures.items() if key in places},
         "span": plots.SPAN,
         "strategies": [_strategy(s, i) for s, i in number.items()],
-        "tasks": [_task(it, task, number) for task in it.study.tasks],
+        "tasks": [_task(found, task, number) for task in it.study.tasks],
         "curves": [
-            {"name": name, "points": [*map(list, zip(_round(c["progress"]), _round(c["factor"]), strict=True))]}
+            {"name": name, "points": [*map(_short, zip(c["progress"], c["factor"], strict=True))]}
             for name, c in it.study.plan["curves"].items()
         ],
     }
@@ -50,7 +55,8 @@ def _strategy(name: str, i: int) -> Data:
     }
 
 
-def _task(it: Comparison, task: str, number: Mapping[str, int]) -> Data:
+def _task(found: Diagnostics, task: str, number: Mapping[str, int]) -> Data:
+    it = found.it
     facts, budgets = it.study.tasks[task], it.study.budgets(task)
     return {
         "name": task,
@@ -61,7 +67,11 @@ def _task(it: Comparison, task: str, number: Mapping[str, int]) -> Data:
         "budgets": budgets,
         "labels": [percent(b) for b in budgets],
         "lines": [
-            {"strategy": number[s], "optimizer": _optimizer(it, task, s), "at": [_at(it, task, b, s) for b in budgets]}
+            {
+                "strategy": number[s],
+                "optimizer": _optimizer(it, task, s),
+                "at": [_at(found, task, b, s) for b in budgets],
+            }
             for s in it.standing(task)
         ],
     }
@@ -72,31 +82,42 @@ def _optimizer(it: Comparison, task: str, strategy: str) -> str:
     return next(tries, str(it.study.tasks[task]["optimizer"]))
 
 
-def _at(it: Comparison, task: str, budget: float, strategy: str) -> Data | None:
-    verdict: Verdict | None = it.at(task, budget).get(strategy)
+def _at(found: Diagnostics, task: str, budget: float, strategy: str) -> Data | None:
+    verdict = found.it.at(task, budget).get(strategy)
     if verdict is None:
         return None
     score, final = verdict.score, verdict.score.final
+    mean, half = _short([final.mean, final.half]) if final else (None, None)
     return {
-        "mean": final and _short(final.mean),
-        "half": _short(final.half) if final and final.half is not None else None,
+        "mean": mean,
+        "half": half,
         "rank": verdict.rank,
         "word": verdict.word,
         "text": tables.outcome(score),
         "chosen": tables.chosen(score),
-        "peaks": [[lr, _peak(score, lr)] for lr in score.peak_lrs],
-        "course": [],
+        "peaks": [[lr, *_short([seen.mean if (seen := score.at_peak(lr)[0]) else None])] for lr in score.peak_lrs],
+        "course": _course(found, score, found.it.study.tasks[task]["epoch_steps"]),
     }
 
 
-def _peak(score: Score, peak_lr: float) -> float | None:
-    mean, _, _ = score.at_peak(peak_lr)
-    return mean and _short(mean.mean)
+def _course(found: Diagnostics, score: Score, epoch_steps: int) -> list[list[float | None]]:
+    """What the chosen runs went through; nothing of an average, which is only read beside a run."""
+    sound = [t for t in score.chosen if t.final is not None and t.ride[3] == "none"]
+    courses = [course for t in sound if (course := found.course(t))]
+    ends = {tuple(s.end for s in course) for course in courses}
+    if len(ends) != 1:  # none is told, or evaluations of two kinds
+        return []
+    points = [*zip(*courses, strict=True)]
+    every = math.ceil(len(points) / POINTS)
+    kept = [point for i, point in enumerate(points) if (len(points) - 1 - i) % every == 0]
+    return [_short([point[0].end / epoch_steps, *_means(point)]) for point in kept]
 
 
-def _round(values: Sequence[float]) -> list[float]:
-    return [*map(_short, values)]
+def _means(seeds: Sequence[Stretch]) -> list[float]:
+    columns = ([s.lr, s.train_loss, s.test] for s in seeds)
+    return [math.fsum(column) / len(seeds) for column in zip(*columns, strict=True)]
 
 
-def _short(value: float) -> float:
-    return float(f"{value:.{DIGITS}g}")
+def _short(values: Iterable[float | None]) -> list[float | None]:
+    """In few digits; what is not finite is not drawn."""
+    return [None if v is None or not math.isfinite(v) else float(f"{v:.{DIGITS}g}") for v in values]
