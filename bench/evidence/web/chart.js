@@ -85,7 +85,8 @@ function legend(task, lines, b) {
   });
   const best = lines.find((it) => it.at[b]?.mean != null) ?? lines[0];
   const readout = made("p", { class: "readout", role: "status" }, said(task, best, b));
-  return made("div", { class: "legend" }, made("div", { role: "group", "aria-label": "Strategies" }, ...buttons), readout);
+  const hint = made("p", { class: "note" }, "Point at a strategy to see it in every panel; press its name to keep it.");
+  return made("div", { class: "legend" }, hint, made("div", { role: "group", "aria-label": "Strategies" }, ...buttons), readout);
 }
 
 /** Let a strategy stand out while it is pointed at or focused, and for good once it is pressed. */

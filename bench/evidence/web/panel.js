@@ -44,7 +44,7 @@ function ticks(low, high, log) {
     const decades = Array.from({ length: Math.floor(Math.log10(high) - first + 1e-9) + 1 }, (_, i) => first + i);
     if (decades.length > 1) return decades.filter((_, i) => i % every === 0).map((d) => [10 ** d, plain(10 ** d)]);
   }
-  const rough = (high - low) / 4;
+  const rough = (high - low) / 6;
   const unit = 10 ** Math.floor(Math.log10(rough));
   const step = unit * [1, 2, 5, 10].find((n) => n * unit >= rough);
   const places = [];
