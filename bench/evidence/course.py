@@ -17,6 +17,7 @@ class Stretch(NamedTuple):
     train_loss: float
     grad_norm: float | None  # before clipping
     test_loss: float  # at its end
+    test: float  # of the headline metric, at its end
 
 
 class Courses:
@@ -54,7 +55,7 @@ def _stretches(seen: Mapping[int, Payload]) -> list[Stretch]:
 
 
 def _stretch(start: int, end: int, it: Payload) -> Stretch:
-    return Stretch(start, end, it["lr"], it["train_loss"], it.get("grad_norm"), it["test_loss"])
+    return Stretch(start, end, it["lr"], it["train_loss"], it.get("grad_norm"), it["test_loss"], it["test"])
 
 
 def decline(course: Sequence[Stretch]) -> float | None:

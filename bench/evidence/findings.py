@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from bench.evidence import peaks, predicted, provenance, ranking, reference, sheets, symptoms, tables
+from bench.evidence import judgement, peaks, predicted, provenance, ranking, reference, sheets, symptoms, tables
 from bench.evidence.columns import SHARES
 from bench.evidence.compare import Comparison, Verdict
+from bench.evidence.entry import entries
 from bench.evidence.losses import losses
 from bench.evidence.markup import Facts, Figure, Item, Section, Table
 from bench.evidence.notation import MISSING, listed, number, percent, value
@@ -22,9 +23,11 @@ def document(it: Comparison, figures: Mapping[str, Figure]) -> list[Section]:
         Section(
             f"Against {it.study.reference}", (sheets.primary(it, tests) if tests else sheets.conclusion(it, tests),)
         ),
+        Section("By task and budget", (tables.matrix(it),)),
         Section("Across tasks", (*_across(it, figures), *drawn)),
         Section("Theory beside measurement", tuple(predicted.section(it))),
         *(_task(it, task, figures) for task in it.study.tasks),
+        *_claims(it),
         *([] if it.study.published else [Section("How sharing paid", (Facts(tuple(provenance.sharing(it))),))]),
         Section("Provenance", (Facts(tuple(provenance.sources(it))),)),
     ]
@@ -161,6 +164,14 @@ def _across(it: Comparison, figures: Mapping[str, Figure]) -> Iterator[str | Tab
         yield sheets.friedman(panel)
         yield from [figures[key] for key in (f"distances {i}",) if key in figures]
         yield sheets.places(panel)
+
+
+def _claims(it: Comparison) -> Iterator[Section]:
+    """The textbook's claims, judged on this ledger alone, if it can tell of any."""
+    if entries({it.study.plan["suite"]: it}):
+        judged = judgement.document({it.study.plan["suite"]: it}, None)[0]
+        alone = "Of this ledger alone; `glideslope claims` judges several together."
+        yield Section(judged.title, (alone, *judged.blocks))
 
 
 # ------------------------------------------------------------------------------------------------ each task

@@ -80,8 +80,12 @@ def _md_table(table: Table) -> str:
     return "\n\n".join([f"**{_md(table.title)}**", "\n".join(lines), *map(_md, table.notes)])
 
 
+MARKDOWN = r"([\\`*_\[\]<>|#~$&!])"
+"""What Markdown asks a backslash for; the same expression in Python and on the page."""
+
+
 def _md(text: str) -> str:
-    return re.sub(r"([\\`*_\[\]<>|#~$&!])", r"\\\1", _line(text))
+    return re.sub(MARKDOWN, r"\\\1", _line(text))
 
 
 # --------------------------------------------------------------------------------------------------- LaTeX
@@ -115,9 +119,7 @@ def latex(tables: Iterable[Table]) -> str:
 
 
 def _tex_table(table: Table) -> str:
-    rows = [
-        [f"\\textbf{{{_tex(it.text)}}}" if it.mark == "best" else _tex(it.text) for it in row] for row in table.rows
-    ]
+    rows = [[_bold(it) for it in row] for row in table.rows]
     lines = [" & ".join(row) + r" \\" for row in ([_tex(h) for h in table.head], *rows)]
     lines.insert(1, r"\midrule")
     caption = ". ".join(_tex(text).rstrip(".") for text in (table.title, *table.notes)) + "."

@@ -23,6 +23,8 @@ TEN = ("#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6", "#a96b59", "#e7630
 COLOURS = (*TEN, "#117733", "#cc6677", "#44aa99")
 """Ten colours that people with colour-blindness tell apart (Petroff, arXiv:2107.02270), and three of Paul Tol's."""
 MARKERS, DASHES = "osD^v<>PXph*d", ("-", "--", ":", "-.")
+SPAN = 20
+"""A metric to be minimised is drawn on a logarithmic axis if its largest mean is more than this times the smallest."""
 INK = "#010203"
 """Text and axes. The page replaces it by the colour of its own text."""
 
@@ -67,7 +69,7 @@ def save(figure: Figure, folder: Path, name: str, caption: str) -> markup.Figure
 
 def _figures(it: Comparison) -> Iterator[tuple[str, str, str, Figure]]:
     """(key, file name, caption, figure) of each figure that there is something for."""
-    looks = {s: _look(i) for i, s in enumerate(it.study.strategies)}
+    looks = {s: look(i) for i, s in enumerate(it.study.strategies)}
     if it.study.plan["curves"]:
         yield "curves", "curves", _curves_caption(it), curves(it.study.plan["curves"], looks)
     if any(v.rank is not None for group in it.verdicts.values() for v in group.values()):
@@ -106,7 +108,8 @@ def _slug(task: str) -> str:
     return plain if plain == task else f"{plain}-{digest(task, 4)}"
 
 
-def _look(i: int) -> dict[str, Any]:
+def look(i: int) -> dict[str, Any]:
+    """How the i-th strategy is drawn, in matplotlib's words."""
     return {
         "color": COLOURS[i % len(COLOURS)],
         "marker": MARKERS[i % len(MARKERS)],
@@ -126,7 +129,7 @@ def panels(it: Comparison, task: str, looks: Mapping[str, Any]) -> Figure:
     figure, facts = Figure(figsize=(10, 3.8), layout="constrained"), it.study.tasks[task]
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=(1.5, 1))
     drawn = against_budget(left, it, task, looks) + against_peak(right, it, task, looks)
-    if facts["direction"] == "min" and min(drawn) > 0 and max(drawn) > 20 * min(drawn):
+    if facts["direction"] == "min" and min(drawn) > 0 and max(drawn) > SPAN * min(drawn):
         left.set_yscale("log", nonpositive="clip")
         left.yaxis.set_major_formatter(lambda height, _: f"{height:g}")
         left.yaxis.set_minor_formatter(lambda *_: "")
@@ -180,8 +183,8 @@ def curves(curves: Mapping[str, Mapping[str, Sequence[float]]], looks: Mapping[s
     for axes, (name, curve) in zip(panels, curves.items(), strict=True):
         for other in curves.values():
             axes.plot(other["progress"][::4], other["factor"][::4], color="#80808050", linewidth=0.6)
-        look = {**first.get(name, _look(0)), "marker": "", "linewidth": 1.8}
-        axes.plot(curve["progress"], curve["factor"], **look)
+        own = {**first.get(name, look(0)), "marker": "", "linewidth": 1.8}
+        axes.plot(curve["progress"], curve["factor"], **own)
         axes.set_title(name, fontsize=7 if len(name) < 28 else 5.5)
     figure.supxlabel("progress", fontsize=8)
     figure.supylabel("factor of peak LR", fontsize=8)

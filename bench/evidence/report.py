@@ -26,7 +26,7 @@ def write(directory: Path, rows: Rows) -> Path:
     Raises:
         InputError: the rows hold no plan.
     """
-    from bench.evidence import page, plots  # matplotlib takes a while to import
+    from bench.evidence import drawing, page, plots  # matplotlib takes a while to import
 
     it = Comparison(Study.of(rows))
     made, folder = directory / "report.html", directory / "figures"
@@ -34,7 +34,8 @@ def write(directory: Path, rows: Rows) -> Path:
     made.unlink(missing_ok=True)  # and written last: where it is, all of the report is
     for old in [*folder.glob("*.svg"), *folder.glob("*.pdf")]:
         old.unlink()
-    document = findings.document(it, plots.draw(it, folder))
+    figures = plots.draw(it, folder)
+    document = findings.document(it, figures)
     files = {
         "table.md": markup.markdown(document),
         "table.csv": columns.table_csv(it),
@@ -43,7 +44,7 @@ def write(directory: Path, rows: Rows) -> Path:
         "peaks.csv": peaks.peaks_csv(it),
         "theory.csv": predicted.theory_csv(it),
         "table.tex": markup.latex(tables.results(it, task) for task in it.study.tasks),
-        "report.html": page.html(document, folder),
+        "report.html": page.html(document, folder, drawing.drawing(it, figures)),
     }
     for name, text in files.items():
         disk.write(directory / name, partial(_put, text))

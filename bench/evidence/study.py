@@ -41,6 +41,7 @@ class Try(NamedTuple):
     recalibrated: float | None = None  # final test after BatchNorm statistics are computed anew
     reference: bool = False  # of the strategy that the others are tested against
     error: str | None = None  # of a cell whose schedule failed
+    optimizer: str = ""
 
 
 @dataclass(frozen=True)
@@ -186,7 +187,15 @@ def _try(cell: Payload, strategy: str, task: Payload, reference: str) -> Try:
     settings = (cell["budget"], cell["peak_lr"], cell["seed"], cell["total"], cell["epochs"])
     usual = (reference, task["optimizer"], task["weight_decay"], "none")
     is_reference = (cell["schedule"], cell["optimizer"], cell["weight_decay"], averaging) == usual
-    it = Try(cell["task"], strategy, *settings, ride, reference=is_reference, error=cell.get("error"))
+    it = Try(
+        cell["task"],
+        strategy,
+        *settings,
+        ride,
+        reference=is_reference,
+        error=cell.get("error"),
+        optimizer=cell["optimizer"],
+    )
     if cell["status"] != "done":
         return it
     anew, best = cell["recalibrated"], cell["best"] or {"test": None, "epoch": None}  # a published run has its end only

@@ -159,6 +159,28 @@ def cost_of_worst(score: Score) -> str:
 # -------------------------------------------------------------------------------------------- across tasks
 
 
+def matrix(it: Comparison) -> Table:
+    """The best of each task and budget, its value, and whether it is clearly better than the reference."""
+    budgets = sorted({b for task in it.study.tasks for b in it.study.budgets(task)})
+    rows = tuple((Item(task), *(_winner(it, task, b) for b in budgets)) for task in it.study.tasks)
+    against = it.study.reference
+    notes = (
+        f"Mean over seeds ± half of the 95 % interval. Bold: clearly better than {against}; shaded: within noise of "
+        "it. Strategies that are one run with the best are not named. The best of many looks better than it is.",
+    )
+    return Table("The best of each task and budget", ("task", *map(percent, budgets)), rows, notes)
+
+
+def _winner(it: Comparison, task: str, budget: float) -> Item:
+    group = it.at(task, budget)
+    best = next((s for s, v in group.items() if v.word == "best"), None)
+    if best is None:
+        return Item(MISSING)
+    against = group.get(it.reference(task) or "")
+    word = against.word if against else ""
+    return Item(f"{best}: {outcome(group[best].score)}", "best" if word == "worse" else LOOK.get(word, ""))
+
+
 def mean_ranks(panel: Panel) -> Table:
     """Mean rank of each strategy by budget, best first at the largest one."""
     budgets = sorted(panel.means)

@@ -66,7 +66,7 @@ def test_a_course_follows_forks_and_leaves_out_what_is_evaluated_for_others():
 def stretches(norms, lrs=None, length=10):
     lrs = lrs or [0.1] * len(norms)
     return [
-        Stretch(length * i, length * (i + 1), lr, 1.0, norm, 1.0)
+        Stretch(length * i, length * (i + 1), lr, 1.0, norm, 1.0, 0.9)
         for i, (norm, lr) in enumerate(zip(norms, lrs, strict=True))
     ]
 
@@ -75,7 +75,7 @@ def test_the_decline_of_norms_is_of_the_last_tenth_over_the_first():
     assert decline(stretches([8.0, *[99.0] * 8, 2.0])) == 0.25
     twenty = [6.0, 2.0, *[99.0] * 16, 1.0, 3.0]
     assert decline(stretches(twenty)) == 0.5
-    assert decline([*stretches([8.0] * 10), Stretch(100, 101, 0.1, 1.0, 30.0, 1.0)]) == pytest.approx(10 / 8)
+    assert decline([*stretches([8.0] * 10), Stretch(100, 101, 0.1, 1.0, 30.0, 1.0, 0.9)]) == pytest.approx(10 / 8)
 
 
 def test_the_first_tenth_begins_after_the_warmup():
