@@ -23,8 +23,8 @@ def document(it: Comparison, figures: Mapping[str, Figure]) -> list[Section]:
             f"Against {it.study.reference}", (sheets.primary(it, tests) if tests else sheets.conclusion(it, tests),)
         ),
         Section("Across tasks", (*_across(it, figures), *drawn)),
-        Section("Theory beside measurement", tuple(predicted.section(it))),
         *(_task(it, task, figures) for task in it.study.tasks),
+        Section("Theory beside measurement", tuple(predicted.section(it))),
         *([] if it.study.published else [Section("How sharing paid", (Facts(tuple(provenance.sharing(it))),))]),
         Section("Provenance", (Facts(tuple(provenance.sources(it))),)),
     ]
