@@ -13,7 +13,7 @@ from bench import engine
 from bench.contract import SEMANTICS, InputError, digest
 from bench.desk import GO, STOP, Desk
 from bench.engine.feed import Feed
-from bench.evidence import findings, plots, report
+from bench.evidence import plots, provenance, report
 from bench.evidence.compare import Comparison
 from bench.evidence.study import Study
 from bench.forecast import Forecast
@@ -165,7 +165,7 @@ def test_the_report_names_optimizers_and_averagings(several):
     assert "8 strategies x 2 budgets x 2 LRs" in text
     assert "splitting into cohorts loses 0" in text
     it = Comparison(Study.of(several))
-    facts = dict(findings.facts(it, "toy"))
+    facts = dict(provenance.grid(it, "toy"))
     assert facts["grid"] == "8 strategies, 2 budgets, 2 peak LRs each, 2 seeds"
     assert "prodigy, weight decay 0" in facts["optimizers"]
     plots.ranks(it).savefig(io.BytesIO(), format="svg")  # where long names leave no room, matplotlib warns

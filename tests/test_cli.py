@@ -86,7 +86,7 @@ def test_a_plan_trains_nothing_and_writes_nothing(tmp_path, capsys):
 def test_help_says_what_each_command_is_for():
     done = subprocess.run([sys.executable, "-m", "bench.cli", "--help"], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0
-    for command in ("run", "plan", "report", "submit", "status", "list", "conform"):
+    for command in ("run", "plan", "report", "import", "recommend", "compare", "submit", "status", "list", "conform"):
         assert command in done.stdout
 
 
@@ -101,6 +101,21 @@ def test_the_options_of_run_are_these():
     parser = cli.Parser(add_help=False)
     cli.run_arguments(parser)
     assert [(a.option_strings or [a.dest])[0] for a in parser._actions] == FROZEN.split()
+
+
+@pytest.mark.parametrize(
+    ("command", "options"),
+    [
+        ("report", "directory"),
+        ("import", "file --out --format"),
+        ("recommend", "--task --family --epochs --ledger"),
+        ("compare", "first second"),
+    ],
+)
+def test_the_options_of_the_commands_that_read_ledgers_are_these(command, options):
+    parser = next(a for a in cli.parser()._actions if a.dest == "command").choices[command]
+    names = [(a.option_strings or [a.dest])[0] for a in parser._actions]
+    assert names == ["-h", *options.split()]
 
 
 def test_accelerate_that_starts_one_process_of_several_is_told_of(tmp_path):

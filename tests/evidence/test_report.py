@@ -12,7 +12,9 @@ from bench.contract import InputError
 from bench.evidence import findings, markup, report
 from bench.evidence.compare import Comparison
 from bench.evidence.notation import number
-from bench.evidence.study import Study
+from bench.evidence.study import KINDS, Study
+from bench.record import ledger as records
+from bench.record.deposit import deposit
 from tests.evidence.rows import PEAKS, ledger, row, task
 
 FEW = ("constant", "step", "cosine")
@@ -57,10 +59,25 @@ def test_the_same_rows_in_any_order_give_the_same_bytes(small, tmp_path):
     assert files(tmp_path) == files(directory)
 
 
+def test_what_was_deleted_is_rebuilt_byte_for_byte_from_the_ledger_alone(tmp_path):
+    deposit(tmp_path, ledger({"digits": task(FEW, (0.5, 1.0))}))
+
+    def rebuilt():
+        report.write(tmp_path, records.read(tmp_path, None, KINDS))
+        return files(tmp_path)
+
+    before = rebuilt()
+    for name in before:
+        if name.parts[0] != "ledger":
+            (tmp_path / name).unlink()
+    assert [name.parts[0] for name in files(tmp_path)] == ["ledger"]
+    assert rebuilt() == before
+
+
 def test_every_file_that_is_promised_is_there(small):
     _, directory = small
     names = {str(name) for name in files(directory)}
-    assert {"table.md", "table.csv", "table.tex", "report.html"} <= names
+    assert {"table.md", "table.csv", "tests.csv", "peaks.csv", "theory.csv", "table.tex", "report.html"} <= names
     for figure in ("curves", "ranks", "task-digits", "task-quadratic"):
         assert {f"figures/{figure}.svg", f"figures/{figure}.pdf"} <= names
 
@@ -241,7 +258,8 @@ def test_names_from_users_are_text_in_markdown(nasty):
         bare = re.sub(r"\\[^a-z\s]", "", line)  # what is escaped is text
         assert not re.search(r"[`_~<>\[\]]", bare)
     columns = {len(re.sub(r"\\[^a-z\s]", "", line).split("|")) - 2 for line in rows}
-    assert columns == {6, 9, 5, 2, 3}  # headline; test and readings; places; LR sensitivity; results and mean ranks
+    # headline; test and readings; places; LR sensitivity; LR by LR; results and mean ranks
+    assert columns == {6, 9, 5, 2, 4, 3}
 
 
 def test_names_from_users_are_text_on_a_terminal(nasty):

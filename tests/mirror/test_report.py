@@ -109,7 +109,7 @@ def test_the_tables_stand_beside_the_panels_with_provenance_and_the_ledger(saved
     assert LEDGER.name in said
     headings = [text(block) for block in view.blocks if block["type"] == "heading" and block["level"] == 1]
     opening = ["Glideslope: synthetic", "Against constant", "Across tasks"]
-    assert headings == [*opening, DIGITS, RIVAL, "How sharing paid", "Provenance"]
+    assert headings == [*opening, DIGITS, RIVAL, "Theory beside measurement", "How sharing paid", "Provenance"]
     assert LEDGER.url in view.spec
 
 
