@@ -32,7 +32,8 @@ RULES = (
     f"{percent(claims.MOST)} of them, holds in part from {percent(claims.SOME)} on, and does not hold below that. One "
     "pair in twenty or more is seen by chance.",
     "Each task is judged from the one ledger that has most seeds of it. The wind tunnel's tasks, which are no "
-    "networks, take no part. These rules stood in the code before its first page was made.",
+    "networks, take no part. A family is as wide as its tasks, which are listed below: text is what the textbook says "
+    "of GLUE. These rules stood in the code before its first page was made.",
 )
 
 
@@ -91,9 +92,6 @@ def _verdicts(rows: Sequence[Row]) -> Table:
 
 # --------------------------------------------------------------------------- decays against constant LR
 
-NAMES = {"text": "text (GLUE)"}
-"""What a family is called in the claims, where it is not its own name."""
-
 GENERAL: dict[str, Measure] = {
     "Decay avoids overfitting": claims.overfitting,
     "Decay keeps gradients from vanishing": claims.gradients,
@@ -103,8 +101,7 @@ GENERAL: dict[str, Measure] = {
 def _tested(tasks: Sequence[Entry]) -> Iterator[tuple[tuple[str, str], tuple[Panel, list[Entry]]]]:
     for family in FAMILIES:
         here = [e for e in tasks if e.family == family]
-        key = "Higher quality for the same epochs, with decay", NAMES.get(family, family)
-        yield key, (claims.panel(here, claims.quality), here)
+        yield ("Higher quality for the same epochs, with decay", family), (claims.panel(here, claims.quality), here)
     for says, measure in GENERAL.items():
         yield (says, "all families"), (claims.panel(tasks, measure), list(tasks))
 

@@ -94,8 +94,9 @@ def put(part, kind, key, payload):
 def evaluation(cell, step):
     """What an `eval` row holds, as long as one is."""
     share = step / 9 + cell["peak_lr"]
-    numbers = ("epoch", "lr", "train_loss", "control", "test", "control_loss", "test_loss")
-    place = {"cohort": cell["cohort"], "segment": cell["segment"], "parent": None, "start": 0, "step": step}
+    numbers = ("epoch", "lr", "train_loss", "grad_norm", "control", "test", "control_loss", "test_loss")
+    place = {"cohort": cell["cohort"], "segment": cell["segment"], "parent": None, "start": 0}
+    place["step"] = cell["total"] * (step + 1) // 9
     return place | {name: share / (i + 3) for i, name in enumerate(numbers)}
 
 
