@@ -1,4 +1,4 @@
-"""What the page's script is given: the numbers of the comparison, the same at every run, and nothing ends its element."""
+"""What the page's script is given: numbers of the comparison, the same at every run; and nothing ends its element."""
 
 import json
 import math
