@@ -170,7 +170,7 @@ def _claims(it: Comparison) -> Iterator[Section]:
     """The textbook's claims, judged on this ledger alone, if it can tell of any."""
     if entries({it.study.plan["suite"]: it}):
         judged = judgement.document({it.study.plan["suite"]: it}, None)[0]
-        alone = "Of this ledger alone; `glideslope claims` judges several together."
+        alone = "Of this ledger alone; the command glideslope claims judges several together."
         yield Section(judged.title, (alone, *judged.blocks))
 
 

@@ -177,8 +177,10 @@ def _winner(it: Comparison, task: str, budget: float) -> Item:
     if best is None:
         return Item(MISSING)
     against = group.get(it.reference(task) or "")
-    word = against.word if against else ""
-    return Item(f"{best}: {outcome(group[best].score)}", "best" if word == "worse" else LOOK.get(word, ""))
+    mark: Mark = ""
+    if against and against.word not in ("best", "identical run", "not judged"):
+        mark = "noise" if against.word == "within noise" else "best"  # a reference that was lost is beaten
+    return Item(f"{best}: {outcome(group[best].score)}", mark)
 
 
 def mean_ranks(panel: Panel) -> Table:

@@ -3,7 +3,7 @@
 import pytest
 
 from bench.contract import InputError
-from bench.evidence import ranking
+from bench.evidence import ranking, tables
 from bench.evidence.compare import Comparison
 from bench.evidence.study import Study
 from tests.evidence.rows import PEAKS, ledger, reached, row, task
@@ -182,3 +182,21 @@ def test_the_synthetic_ledger_has_what_a_report_must_face():
     assert any(t.final is None for t in it.study.tries)
     assert any(v.identical for v in it.at("digits", 0.1).values())
     assert any(v.score.edges for v in it.full("digits").values())
+
+
+def test_the_matrix_marks_what_is_clearly_better_than_the_reference_and_nothing_else():
+    def outcome(name, strategy, budget, peak_lr, seed):
+        ahead = {("a", "cosine"): 0.05, ("b", "constant"): 0.05, ("c", "cosine"): 0.0001}.get((name, strategy), 0.0)
+        if (name, strategy) == ("d", "constant"):
+            return None
+        final = 0.9 + ahead + 0.001 * ((seed + 2 * len(strategy)) % 3)
+        return final, final, final
+
+    rows = ledger({name: task(("constant", "cosine"), (1.0,)) for name in "abcd"}, outcome=outcome, tied=())
+    table = tables.matrix(Comparison(Study.of(rows)))
+    assert [(row[1].text.partition(":")[0], row[1].mark) for row in table.rows] == [
+        ("cosine", "best"),
+        ("constant", ""),
+        ("cosine", "noise"),
+        ("cosine", "best"),  # the reference diverged
+    ]
