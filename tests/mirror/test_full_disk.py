@@ -9,10 +9,9 @@ from tests.runs import payloads
 pytestmark = [pytest.mark.faults, pytest.mark.usefixtures("patience")]
 
 
-@pytest.mark.parametrize("room", [4, 200])
-def test_a_full_disk_in_the_folder_of_offline_runs_costs_the_run_nothing(standin, suite, tmp_path, small, room):
+def test_a_full_disk_in_the_folder_of_offline_runs_costs_the_run_nothing(standin, suite, tmp_path, small):
     out = tmp_path / "out"
-    small(out / "wandb", room)
+    small(out / "wandb", 200)  # room for some of the runs
     done = offline(suite(1), out)  # exit code 0
     (line,) = [line for line in done.stdout.splitlines() if line.startswith("W&B")]
     assert "No space left on device" in line

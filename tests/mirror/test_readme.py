@@ -23,7 +23,7 @@ def test_five_commands_lead_from_nothing_to_a_published_report(standin, tmp_path
 
     monkeypatch.delenv("WANDB_API_KEY")  # from here on, what `wandb login` was told is all that is known
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    for command in (f"{login} {KEY}", run, publish):
+    for command in (f"{login} {KEY}", f"{run} --tasks linreg", publish):  # a task of seconds
         done = subprocess.run(
             command.split(),
             cwd=tmp_path,
