@@ -50,7 +50,7 @@ def fsdd(holdout: str = "", *, model: str = USUAL) -> Task:
         batch_size=32,
         epochs=10,
         load=partial(_digits, holdout),
-        chance="chance and the majority class: 0.10",
+        chance="chance and the majority class: 0.10; the nearest class mean: 0.57, with no speaker held out",
     )
 
 
