@@ -104,8 +104,8 @@ class FasterRCNN(Detector):
 
     Which proposals are learnt from is drawn at random: in training from the generator that keys dropout, and where the
     loss is read from a seed of its own. On a GPU, RoIAlign's own backward has no fixed order of additions; under
-    deterministic algorithms torchvision computes another one (`torchvision/ops/roi_align.py`), which it compiles, so
-    that no promise has to be given up there.
+    deterministic algorithms torchvision computes another one (`torchvision/ops/roi_align.py`), which it compiles. That
+    this keeps the promises there has not been seen: no GPU was at hand.
     """
 
     def losses(self, images: ImageList, features: dict[str, Tensor], truth_BR6: Tensor) -> dict[str, Tensor]:
