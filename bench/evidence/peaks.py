@@ -25,21 +25,31 @@ class Entry(NamedTuple):
 
     final: Interval | None  # None where a run diverged, or none is there
     lost: int  # runs that diverged or failed
-    rank: float | None  # among the strategies with a value at this peak LR
+    rank: float | None  # among the strategies of the reference's optimizer with a value at this peak LR
     over: Interval | None  # how much better than the reference at the same peak LR, paired by seed
+
+
+def alike(it: Comparison, task: str, budget: float) -> set[str]:
+    """The reference and the strategies of its optimizer: one LR is not the same thing to two optimizers."""
+    group, against = it.at(task, budget), it.reference(task)
+    if against is None or against not in group:
+        return set()
+    usual = group[against].score.tries[0].optimizer
+    return {s for s, v in group.items() if v.score.tries[0].optimizer == usual}
 
 
 def entries(it: Comparison, task: str, budget: float) -> dict[tuple[str, float], Entry]:
     """By (strategy, peak LR), for what was tried."""
     group, against = it.at(task, budget), it.reference(task)
     direction, found = it.direction(task), {}
+    beside = alike(it, task, budget)
     for lr in sorted({lr for v in group.values() for lr in v.score.peak_lrs}):
         seen = {s: v.score.at_peak(lr) for s, v in group.items() if lr in v.score.peak_lrs}
-        sound = {s: final for s, (final, *_) in seen.items() if final}
+        sound = {s: final for s, (final, *_) in seen.items() if final and s in beside}
         rank = dict(zip(sound, ranks([final.mean for final in sound.values()], direction), strict=True))
         for s, (final, lost, _) in seen.items():
             over = None
-            if against in group and s != against:
+            if against is not None and s in beside and s != against:
                 over = _over(group[s].score, group[against].score, lr, direction)
             found[s, lr] = Entry(final, lost, rank.get(s), over)
     return found
@@ -60,11 +70,12 @@ def table(it: Comparison, task: str) -> Table | None:
     found = entries(it, task, budget)
     if all(e.over is None for e in found.values()):
         return None
-    peaks = sorted({lr for _, lr in found})
+    beside = alike(it, task, budget)
+    peaks = sorted({lr for s, lr in found if s in beside})
     rows = []
     for s in it.standing(task):
         mine = [found.get((s, lr)) for lr in peaks]
-        if s != it.reference(task) and any(mine):
+        if s != it.reference(task) and s in beside:
             rows.append((Item(s), *(Item(_text(e), "best" if e and e.rank == 1 else "") for e in mine)))
     note = (
         f"Above 0: better than {it.reference(task)} at the same peak LR, paired by seed, ± half of the 95 % interval. "

@@ -28,7 +28,7 @@ NORMS = (
 def sheets(it: Comparison, task: str) -> Iterator[Table]:
     """The tables of a task, at its largest budget; none where nothing is told (a published run has its end only)."""
     found = Diagnostics(it).of(task, it.study.budgets(task)[-1])
-    if any(told is not None for diagnosis in found.values() for told in diagnosis):
+    if any(d.test_loss or d.anew for d in found.values()):
         yield _table(it, task, found)
     if rows := beside_averages(it, task):
         yield _averages(it, task, rows)
