@@ -116,7 +116,7 @@ def speech_commands_v002_testset12(model: str = USUAL) -> Task:
         batch_size=32,
         epochs=20,
         load=partial(_commands, "speech_commands_v002_testset12"),
-        chance="chance: 0.08; the majority class: 0.09",
+        chance="chance: 0.08; the majority class: 0.10; the nearest class mean: 0.33",
     )
 
 
