@@ -19,6 +19,7 @@ ROW_BYTES = {"eval": 420, "cell": 900, "move": 16}
 """Bytes of an eval row, a cell row, and a step of a member in a compressed trace, as seen on `core`."""
 
 MEMBERS = 8  # of the trial
+SLOW = 2.0  # seconds of a first look, from which the trial is of one member and one more look
 
 
 def show(order: Order, console: Console) -> int:
@@ -82,19 +83,21 @@ def trial(task: Task, cohort: Cohort, device: str) -> tuple[float, float]:
     feed = Feed(task, 0, device)
     cell = cohort.cells[0]
     crew = engine.create(cohort.engine, feed, cell.optimizer, cell.weight_decay, None, cohort.arithmetic)
-    members = min(MEMBERS, len(cohort.cells))
-    moves = [Move(cell.peak_lr)] * members
-    begun, steps = 0.0, 4
-    for step in range(steps):
-        crew.look(feed.batch(step), step)
-        if step == 0:
-            crew.take([0] * members)
-        crew.move(moves)
-        if step == 0:  # the first step warms up
-            crew.history()
-            begun = time.perf_counter()
+    begun = time.perf_counter()
+    crew.look(feed.batch(0), 0)  # the first step warms up
     crew.history()
-    spent = (time.perf_counter() - begun) / (steps - 1) / members
+    slow = time.perf_counter() - begun > SLOW
+    members, steps = (1, 1) if slow else (min(MEMBERS, len(cohort.cells)), 3)
+    crew.take([0] * members)
+    moves = [Move(cell.peak_lr)] * members
+    crew.move(moves)
+    crew.history()
+    begun = time.perf_counter()
+    for step in range(1, steps + 1):
+        crew.look(feed.batch(step), step)
+        crew.move(moves)
+    crew.history()
+    spent = (time.perf_counter() - begun) / steps / members
     return spent, _bytes(crew.state_dict()) / members * 2  # gradients and the copy of a fork come on top
 
 
