@@ -136,7 +136,7 @@ def _task(*, name: str, model: str, rate: int, classes: int, **more: Any) -> Tas
     return classification.task(
         name=render(name, (), said),
         family="speech",
-        layers="conv2d",  # pretrained ones begin with some, too, and their attention has no rule for vmap
+        layers="large" if hearing.is_checkpoint(model) else "conv2d",
         baseline=partial(nearest, rate),
         **more | chosen,
     )

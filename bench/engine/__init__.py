@@ -16,7 +16,14 @@ FEWEST = 4
 """Cells below which stacking does not pay."""
 
 PAYS = {"cpu": ("mlp", "conv1d", "transformer"), "cuda": ("mlp", "conv1d", "transformer")}
-"""Layers that train faster stacked: measured on a CPU, expected on a GPU. vmap has no rule for recurrent ones."""
+"""Layers that train faster stacked: measured on a CPU, expected on a GPU."""
+
+UNSTACKABLE = {
+    "detector": "detectors, where the number of boxes decides shapes",
+    "recurrent": "recurrent layers",
+    "large": "encoders of transformers, whose attention vmap has no rule for",
+}
+"""Layers that vmap has no rule for, in words."""
 
 RULE = (
     f"auto: stacked for {FEWEST} cells or more with an optimizer of {', '.join(sorted(optim.STACKABLE))}, "
@@ -38,8 +45,10 @@ def choose(
         return "modules"
     if wish == "stacked":
         require(name)
-        if task.layers == "detector":  # how many boxes there are decides shapes, which vmap has no rule for
-            raise InputError(f"the stacked engine has no detectors like those of {task.name}: use --engine modules")
+        if task.layers in UNSTACKABLE:
+            raise InputError(
+                f"the stacked engine has no {UNSTACKABLE[task.layers]} ({task.name}): use --engine modules"
+            )
         if not plain:
             raise InputError(f"the stacked engine has no {arithmetic.text}: use --engine modules")
         return "stacked"

@@ -35,6 +35,13 @@ def test_a_wish_goes_before_the_rule():
     assert engine.choose(toy(), "sgd(momentum=0.0)", 1, wish="stacked") == "stacked"
 
 
+@pytest.mark.parametrize("layers", engine.UNSTACKABLE)
+def test_what_vmap_has_no_rule_for_is_not_stacked(layers):
+    task = dataclasses.replace(toy(), layers=layers)
+    with pytest.raises(InputError, match=r"has no .* \(toy\): use --engine modules"):
+        engine.choose(task, "sgd", 8, wish="stacked")
+
+
 def test_wishes_that_cannot_be_met_are_refused():
     with pytest.raises(InputError, match="no nadam: use --engine modules, or one of adam, adamw, sgd"):
         engine.choose(toy(), "nadam", 8, wish="stacked")

@@ -405,7 +405,7 @@ def test_a_gpu_trains_to_the_same_bits_twice(small, name):
 
 def test_detectors_are_not_stacked(folder):
     assert engines.choose(task(), "sgd(momentum=0.9)", 8) == "modules"
-    with pytest.raises(InputError, match=r"no detectors like those of coco.*use --engine modules"):
+    with pytest.raises(InputError, match=r"no detectors, .*coco.*use --engine modules"):
         engines.choose(task(), "sgd(momentum=0.9)", 8, wish="stacked")
 
 
