@@ -13,7 +13,7 @@ import numpy as np
 
 from bench.call import choose, render
 from bench.contract import Array, Baseline, Batch, Data, InputError, Split, Task
-from tasks import classification, texts
+from tasks import checkpoint, classification, texts
 from tasks.correlation import pearson
 from tasks.packs import PACKS
 
@@ -131,7 +131,7 @@ def _model(task: str, model: str, scratch: bool, lora: int) -> nn.Module:
         length = train.inputs[0].shape[1]
         made: Encoder = encoder.small(texts.PIECES, length, outputs)
         return made
-    place, fetch = texts.checkpoint(model)
+    place, fetch = checkpoint.find(model)
     return encoder.named(place, outputs, scratch=scratch, lora=lora, fetch=fetch)
 
 

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.contract import InputError
-from tasks import logmel
-from tasks.pack import HUB, root
+from tasks import checkpoint, logmel
 
 if TYPE_CHECKING:
     import torch
@@ -26,8 +25,8 @@ TINY = 1.192092955078125e-07
 
 
 def is_checkpoint(name: str) -> bool:
-    """Whether it looks like a checkpoint: a folder, or OWNER/NAME."""
-    return "/" in name or Path(name).is_dir()
+    """Whether it looks like a checkpoint: a folder, one of `models/`, or OWNER/NAME."""
+    return "/" in name or Path(name).is_dir() or checkpoint.folder(name) is not None
 
 
 def prepare(name: str, rate: int) -> Prepare:
@@ -60,9 +59,10 @@ def model(name: str, classes: int) -> nn.Module:
     from transformers import AutoModelForAudioClassification
 
     off = {key: value for key, value in _OFF.items() if hasattr(_config(name), key)}
+    place, fetch = checkpoint.find(name)
     return _classifier(
         AutoModelForAudioClassification.from_pretrained(
-            name, num_labels=classes, ignore_mismatched_sizes=True, local_files_only=_offline(), **off
+            place, num_labels=classes, ignore_mismatched_sizes=True, local_files_only=not fetch, **off
         )
     )
 
@@ -114,22 +114,17 @@ def _upsampled(wave_BS: Tensor, times: int) -> Tensor:
     return finer_BS
 
 
-def _offline() -> bool:
-    """Nothing is fetched unless `--data hub` says so; what the hub's cache holds is found without it."""
-    return root() != HUB
-
-
 @cache
 def _config(name: str) -> Any:
     from transformers import AutoConfig, AutoModelForAudioClassification
     from transformers.utils import logging
 
     logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # that the head is new is meant
+    place, fetch = checkpoint.find(name)
     try:
-        config = AutoConfig.from_pretrained(name, local_files_only=_offline())
+        config = AutoConfig.from_pretrained(place, local_files_only=not fetch)
     except (OSError, ValueError):
-        hint = "" if Path(name).is_dir() else ", or give --data hub to fetch it"
-        raise InputError(f"{name}: no checkpoint of transformers is here; give a folder with one{hint}") from None
+        raise InputError(f"{name}: its {checkpoint.CONFIG} is none of transformers") from None
     if type(config) not in AutoModelForAudioClassification._model_mapping:
         raise InputError(f"{name} is a {config.model_type}, not a classifier of audio, such as {EXAMPLES}")
     return config
@@ -140,9 +135,10 @@ def _extractor(name: str) -> Any:
     from transformers import ASTFeatureExtractor, AutoFeatureExtractor, Wav2Vec2FeatureExtractor
 
     _config(name)
+    place, fetch = checkpoint.find(name)
     try:
         extractor = AutoFeatureExtractor.from_pretrained(  # type: ignore[no-untyped-call]  # transformers' own lack
-            name, local_files_only=_offline()
+            place, local_files_only=not fetch
         )
     except (OSError, ValueError):
         raise InputError(f"{name} has no preprocessor_config.json, which says what the model takes") from None

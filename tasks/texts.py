@@ -9,14 +9,14 @@ import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
 
 from bench.contract import Array, Data, InputError, Split
+from tasks import checkpoint
 from tasks.data import stratified
-from tasks.pack import HUB, Pack, root
+from tasks.pack import Pack, root
 from tasks.packs import PACKS
 
 if TYPE_CHECKING:
@@ -168,7 +168,7 @@ def _checkpoint_cut(model: str) -> Cut:
     """The tokenizer of a checkpoint."""
     from transformers import AutoTokenizer
 
-    place, fetch = checkpoint(model)
+    place, fetch = checkpoint.find(model)
     try:
         tokenizer = AutoTokenizer.from_pretrained(place, local_files_only=not fetch)
     except (OSError, ValueError) as error:
@@ -182,34 +182,3 @@ def _checkpoint_cut(model: str) -> Cut:
         return [(row, [1 + text for text in texts]) for row, texts in zip(ids, which, strict=True)]
 
     return cut
-
-
-def checkpoint(model: str) -> tuple[Path | str, bool]:
-    """(where a checkpoint lies, or its name on the hub; whether what is not in the hub's cache may be downloaded).
-
-    Raises:
-        InputError: it is no folder, nor in the cache, and nothing may be downloaded.
-    """
-    here = root()
-    folders = [Path(model), *([Path(here) / "models" / model] if here and here != HUB else [])]
-    found = next((folder for folder in folders if (folder / "config.json").is_file()), None)
-    if found is not None:
-        return found, False
-    if here == HUB:
-        return model, True
-    if not _cached(model):
-        raise InputError(
-            f"no model {model!r}: give a folder that holds its config.json, or put one into DIR/models/{model} "
-            f"(hf download {model} --local-dir DIR/models/{model}), or give --data {HUB}"
-        )
-    return model, False
-
-
-def _cached(model: str) -> bool:
-    """Whether a model of the hub was fetched here before."""
-    from huggingface_hub import try_to_load_from_cache
-
-    try:
-        return isinstance(try_to_load_from_cache(model, "config.json"), str)
-    except ValueError:  # no name that the hub could have
-        return False

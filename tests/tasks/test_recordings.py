@@ -216,7 +216,7 @@ def test_what_is_no_checkpoint_of_an_audio_classifier_is_refused_in_a_line(tmp_p
         "fsdd(model='resnet9')"
     )
     (tmp_path / "empty").mkdir()
-    assert "no checkpoint of transformers is here" in refused(f"fsdd(model={str(tmp_path / 'empty')!r})")
+    assert "give a folder that holds its config.json" in refused(f"fsdd(model={str(tmp_path / 'empty')!r})")
     (tmp_path / "bert").mkdir()
     (tmp_path / "bert" / "config.json").write_text('{"model_type": "bert"}')
     assert "is a bert, not a classifier of audio" in refused(f"fsdd(model={str(tmp_path / 'bert')!r})")

@@ -1,0 +1,42 @@
+"""Where a checkpoint of transformers lies: a folder, one in `models/` beside the data, or the hub's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bench.contract import InputError
+from tasks.pack import HUB, root
+
+CONFIG = "config.json"
+
+
+def folder(name: str) -> Path | None:
+    """The folder that a name means: itself, or DIR/models/NAME; None if neither holds a checkpoint."""
+    places = [Path(name)] + [Path(root()) / "models" / name] * (root() not in ("", HUB))
+    return next((place for place in places if (place / CONFIG).is_file()), None)
+
+
+def find(name: str) -> tuple[Path | str, bool]:
+    """(its folder, or its name on the hub; whether what is not in the hub's cache may be downloaded).
+
+    Raises:
+        InputError: it is no folder, nor in the cache, and nothing may be downloaded.
+    """
+    if (place := folder(name)) is not None:
+        return place, False
+    if root() != HUB and not _cached(name):
+        raise InputError(
+            f"no model {name!r}: give a folder that holds its {CONFIG}, or put one into DIR/models/{name} "
+            f"(hf download {name} --local-dir DIR/models/{name}), or give --data {HUB}"
+        )
+    return name, root() == HUB
+
+
+def _cached(name: str) -> bool:
+    """Whether a model of the hub was fetched here before."""
+    from huggingface_hub import try_to_load_from_cache
+
+    try:
+        return isinstance(try_to_load_from_cache(name, CONFIG), str)
+    except ValueError:  # no name that the hub could have
+        return False
