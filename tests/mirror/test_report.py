@@ -108,8 +108,9 @@ def test_the_tables_stand_beside_the_panels_with_provenance_and_the_ledger(saved
     assert "commit 0123456789abcdef" in said
     assert LEDGER.name in said
     headings = [text(block) for block in view.blocks if block["type"] == "heading" and block["level"] == 1]
-    opening = ["Glideslope: synthetic", "Against constant", "Across tasks"]
-    assert headings == [*opening, DIGITS, RIVAL, "Theory beside measurement", "How sharing paid", "Provenance"]
+    opening = ["Glideslope: synthetic", "Against constant", "By task and budget", "Across tasks"]
+    judged = ["Theory beside measurement", "What the textbook claims of learning-rate decay"]
+    assert headings == [*opening, DIGITS, RIVAL, *judged, "How sharing paid", "Provenance"]
     assert LEDGER.url in view.spec
 
 

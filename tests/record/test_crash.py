@@ -73,9 +73,9 @@ def run(directory, chance):
 
 
 def rows(directory):
-    """Every row but attempts, by kind and key."""
+    """Every row but those of attempts and resumes, by kind and key."""
     found = ledger.read(directory) if ledger.parts(directory) else []
-    return {(r["kind"], r["key"]): r["payload"] for r in found if r["kind"] != "attempt"}
+    return {(r["kind"], r["key"]): r["payload"] for r in found if r["kind"] not in ("attempt", "resume")}
 
 
 def columns(path):

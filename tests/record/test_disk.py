@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from bench import cli
-from bench.evidence import report
+from bench.evidence import command, report
 from bench.record import disk, snapshot, trace
 from tests.evidence.rows import ledger, task
 
@@ -89,7 +89,7 @@ def test_the_command_line_says_so_in_one_line_and_ends_with_code_1(error, monkey
     def fail(args):
         raise error
 
-    monkeypatch.setattr(cli, "report", fail)
+    monkeypatch.setattr(command, "report", fail)
     assert cli.main(["report", "somewhere"]) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("glideslope: no room on the disk (")
