@@ -1,6 +1,7 @@
 """One line a schedule that the contract suite is to try, with the steepest slope that it may show."""
 
 import atexit
+import os
 import random
 import shutil
 import tempfile
@@ -26,11 +27,15 @@ def recorded(path, runs, step=0):
     return path
 
 
-FOLDER = Path(tempfile.mkdtemp())
-atexit.register(shutil.rmtree, FOLDER)
+# Names of tests hold this path, so it is the same to all workers of one run of pytest.
+FOLDER = Path(tempfile.gettempdir()) / f"glideslope-{os.environ.get('PYTEST_XDIST_TESTRUNUID', os.getpid())}"
+FOLDER.mkdir(exist_ok=True)
+atexit.register(shutil.rmtree, FOLDER, ignore_errors=True)
 RUNS = ([2.0, 1.0, 1.0, 1.0, 1.0], [1.0] * 5)
+with tempfile.TemporaryDirectory(dir=FOLDER) as own:
+    recorded(Path(own) / "run.npz", RUNS).replace(FOLDER / "run.npz")
 REFINED, EVEN = (
-    schedules.parse(f"refined('{recorded(FOLDER / 'run.npz', RUNS)}', {settings})").text
+    schedules.parse(f"refined('{FOLDER / 'run.npz'}', {settings})").text
     for settings in ("tau=0.1", "rule='adam', segment=1")
 )
 
