@@ -27,7 +27,7 @@ def test_the_readme_opens_with_the_two_commands():
     main, tests = block("README.md", "command: main"), block("README.md", "command: tests")
     assert main.count("\n") == tests.count("\n") == 1
     assert "accelerate launch bench/run.py" in main
-    assert tests.rstrip().endswith("pytest")
+    assert "uv run pytest" in tests
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
