@@ -145,13 +145,13 @@ class Modules:
 
     def evaluate(self, split: str, rows: Sequence[int]) -> list[dict[str, float]]:
         """Scores of the named members, each computed once; nothing of a member changes."""
-        scores = {row: self._scored(self._read(self.members[row]), split) for row in distinct(rows)}
+        scores = self._scored({row: self._read(self.members[row]) for row in distinct(rows)}, split)
         return [scores[row] for row in rows]
 
     def averaged(self, splits: Sequence[str], rows: Sequence[int], recipe: Recipe) -> list[list[dict[str, float]]]:
         """Scores on each split of the named members' averages, BatchNorm statistics computed anew for them."""
         models = {row: self._renewed(self.members[row].mixed(recipe)) for row in distinct(rows)}
-        scores = [{row: self._scored(model, split) for row, model in models.items()} for split in splits]
+        scores = [self._scored(models, split) for split in splits]
         return [[seen[row] for row in rows] for seen in scores]
 
     def recalibrated(self, split: str, rows: Sequence[int]) -> list[dict[str, float]] | None:
@@ -159,7 +159,7 @@ class Modules:
         if not self._has_norms:
             return None
         models = {row: self._renewed(copy.deepcopy(self._read(self.members[row]))) for row in distinct(rows)}
-        scores = {row: self._scored(model, split) for row, model in models.items()}
+        scores = self._scored(models, split)
         return [scores[row] for row in rows]
 
     def _read(self, member: Member) -> nn.Module:
@@ -175,12 +175,18 @@ class Modules:
         return self._renewed(twin.model)
 
     @torch.no_grad()
-    def _scored(self, model: nn.Module, split: str) -> dict[str, float]:
+    def _scored(self, models: Mapping[int, nn.Module], split: str) -> dict[int, dict[str, float]]:
+        """Scores of models by row; a chunk is read and prepared once for all of them."""
         chunks, target = self.feed.split(split)
-        model.eval()
-        outputs = [self._pass.output(model, inputs) for inputs in chunks]
-        model.train()
-        return score(self.task, outputs, target)
+        outputs: dict[int, list[Any]] = {row: [] for row in models}
+        for model in models.values():
+            model.eval()
+        for inputs in chunks:
+            for row, model in models.items():
+                outputs[row].append(self._pass.output(model, inputs))
+        for model in models.values():
+            model.train()
+        return {row: score(self.task, outputs.pop(row), target) for row in models}
 
     @torch.no_grad()
     def _renewed(self, model: nn.Module) -> nn.Module:

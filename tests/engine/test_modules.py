@@ -97,3 +97,13 @@ def test_a_momentum_for_an_optimizer_without_one_is_refused():
     trained.look(feed.batch(0), 0)
     with pytest.raises(InputError, match="Adagrad has no momentum"):
         trained.move([Move(0.1, 0.9)])
+
+
+def test_a_split_is_read_once_for_all_members():
+    engine, feed = create("modules", toy(), "sgd", 0.0)
+    engine.take([0, 0, 0])
+    (chunks, target), read = feed.split("control"), []
+    feed.split = lambda name: ((read.append(name) or chunk for chunk in chunks), target)
+    scores = engine.evaluate("control", [0, 1, 2, 1])
+    assert len(read) == len(list(chunks))
+    assert scores[0] == scores[1] == scores[2] == scores[3]
