@@ -8,6 +8,7 @@ changes of entries may have reached the disk or not, in any mixture, and of byte
 import contextlib
 import io
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -132,7 +133,7 @@ class Disk:
                 disk_.step(lambda: io.FileIO.write(self, whole[: disk_.chance.randrange(len(whole) + 1)]))
                 return super().write(data)
 
-        self.steps = steps
+        self.steps, others = steps, set(threading.enumerate())
         with pytest.MonkeyPatch.context() as patch:
             for name, hook in {"open": open_, "write": write, "fsync": fsync, "ftruncate": ftruncate}.items():
                 patch.setattr(os, name, hook)
@@ -142,6 +143,8 @@ class Disk:
             try:
                 yield
             finally:
+                for thread in set(threading.enumerate()) - others:  # a process ends with its threads
+                    thread.join()
                 for file in self.open_files:
                     with contextlib.suppress(OSError):
                         os.close(file)
