@@ -12,9 +12,6 @@ from bench.evidence.reference import Test
 from bench.evidence.stats import binomial_half
 from bench.evidence.worth import Worth
 
-SHARES = ("accuracy",)
-"""Metrics that are a share of the test examples, so that their binomial half-width is known."""
-
 COLUMNS = """
     task strategy budget epochs total n mean low high half best_mean best_epoch recalibrated control chosen_peak_lrs
     rank identical_to behind behind_half verdict diverged tries edge metric direction
@@ -65,12 +62,11 @@ def _results(verdict: Verdict) -> dict[str, object]:
 
 
 def _about(it: Comparison, task: str, verdict: Verdict) -> dict[str, object]:
-    facts, final = it.study.tasks[task], verdict.score.final
-    share = final is not None and facts["metric"] in SHARES
+    final, examples = verdict.score.final, it.examples(task)
     return {
-        "metric": facts["metric"],
+        "metric": it.study.tasks[task]["metric"],
         "direction": it.direction(task),
-        "binomial_half": binomial_half(final.mean, facts["sizes"]["test"]) if final and share else None,
+        "binomial_half": binomial_half(final.mean, examples) if final and examples else None,
     }
 
 

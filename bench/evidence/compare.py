@@ -21,6 +21,13 @@ Fate = Literal["diverged", "failed"]
 Word = Literal["best", "identical run", "within noise", "worse", "not judged"] | Fate
 
 
+SHARES = ("accuracy",)
+"""Metrics that are a share of the test examples."""
+
+ON_TEST = ("final", "best", "recalibrated")
+"""Fields of a try that are values of the metric on the test split."""
+
+
 def fate(tries: Iterable[Try]) -> Fate:
     """What to call the loss of some of these tries: failed, if a schedule's error is among the reasons."""
     return "failed" if any(t.error for t in tries) else "diverged"
@@ -32,18 +39,19 @@ class Score:
 
     tries: tuple[Try, ...]
     chosen: tuple[Try, ...]  # one a seed, ascending; of seeds that have every peak LR only
+    grain: float = 0.0  # spacing of the values that the metric can have on the test split
 
     @classmethod
-    def of(cls, tries: Sequence[Try], direction: str) -> Score:
+    def of(cls, tries: Sequence[Try], direction: str, grain: float = 0.0) -> Score:
         """Choose; seeds that miss a peak LR (the run was cut short) wait."""
         at = {(t.peak_lr, t.seed): t for t in tries}
         peaks, seeds = sorted({p for p, _ in at}), sorted({s for _, s in at})
         whole = [s for s in seeds if all((p, s) in at for p in peaks)]
         if not whole:
-            return cls(tuple(tries), ())
+            return cls(tuple(tries), (), grain)
         control_LN = np.array([[_float(at[p, s].control) for s in whole] for p in peaks])
         rows = choose(control_LN, direction)
-        return cls(tuple(tries), tuple(at[peaks[row], s] for row, s in zip(rows, whole, strict=True)))
+        return cls(tuple(tries), tuple(at[peaks[row], s] for row, s in zip(rows, whole, strict=True)), grain)
 
     @property
     def peak_lrs(self) -> tuple[float, ...]:
@@ -64,7 +72,8 @@ class Score:
     def over_seeds(self, field: str) -> Interval | None:
         """Interval of a field of the chosen tries; None where one of them lacks it."""
         values = [getattr(t, field) for t in self.chosen]
-        return interval(values) if values and None not in values else None
+        grain = self.grain if field in ON_TEST else 0.0
+        return interval(values, grain) if values and None not in values else None
 
     @cached_property
     def final(self) -> Interval | None:
@@ -83,7 +92,8 @@ class Score:
         """(interval of the final values, diverged, tries) at one peak LR, over the seeds that have it."""
         values = [t.final for t in self.tries if t.peak_lr == peak_lr]
         sound = [v for v in values if v is not None]
-        return (interval(sound) if sound and len(sound) == len(values) else None), len(values) - len(sound), len(values)
+        whole = sound and len(sound) == len(values)
+        return (interval(sound, self.grain) if whole else None), len(values) - len(sound), len(values)
 
 
 class Verdict(NamedTuple):
@@ -133,12 +143,19 @@ class Comparison:
     def direction(self, task: str) -> str:
         return str(self.study.tasks[task]["direction"])
 
+    def examples(self, task: str) -> int | None:
+        """How many test examples the metric is a share of; None where it is no share."""
+        facts = self.study.tasks[task]
+        return int(facts["sizes"]["test"]) if facts["metric"] in SHARES else None
+
     @cached_property
     def verdicts(self) -> dict[tuple[str, float], dict[str, Verdict]]:
         """By (task, budget), then strategy; only what is recorded."""
         scores: dict[tuple[str, float], dict[str, Score]] = {}
         for (task, budget, strategy), tries in self.study.blocks.items():
-            scores.setdefault((task, budget), {})[strategy] = Score.of(tries, self.direction(task))
+            scores.setdefault((task, budget), {})[strategy] = Score.of(
+                tries, self.direction(task), 1 / m if (m := self.examples(task)) else 0.0
+            )
         return {key: judge(group, self.direction(key[0])) for key, group in scores.items()}
 
     def at(self, task: str, budget: float) -> dict[str, Verdict]:

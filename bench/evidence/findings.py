@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from bench.evidence import judgement, peaks, predicted, provenance, ranking, reference, sheets, symptoms, tables
-from bench.evidence.columns import SHARES
 from bench.evidence.compare import Comparison, Verdict
 from bench.evidence.entry import entries
 from bench.evidence.losses import losses
@@ -226,10 +225,9 @@ def _identical(budget: str, same: Mapping[str, tuple[str, ...]]) -> Iterator[str
 
 
 def _spread_of_test_set(it: Comparison, task: str) -> Iterator[str]:
-    facts, best = it.study.tasks[task], it.best(task)
+    n, best = it.examples(task), it.best(task)
     final: Interval | None = it.full(task)[best].score.final if best else None
-    if facts["metric"] in SHARES and final is not None:
-        n = facts["sizes"]["test"]
+    if n and final is not None:
         half = binomial_half(final.mean, n)
         yield (
             f"Another test set of {n:,} examples would move the best value by ± {half:.2g} (binomial, 95 %); the "

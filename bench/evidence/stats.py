@@ -50,8 +50,14 @@ def t_quantile(n: int) -> float:
     return float(stdtrit(n - 1, (1 + LEVEL) / 2))
 
 
-def interval(values_N: Sequence[float]) -> Interval:
-    """Mean of values [N] and its 95 % t interval: half = t(0.975, n - 1) s / sqrt(n), s with n - 1.
+def interval(values_N: Sequence[float], grain: float = 0.0) -> Interval:
+    """Mean of values [N] and its 95 % t interval: half = t(0.975, n - 1) sqrt((s² + grain² / 12) / n), s with n - 1.
+
+    Args:
+        values_N: At least one; with one there is no width.
+        grain: Spacing of the values that there can be: 1 / m for a share of m test examples. Few seeds often reach the
+            same one, and s is then 0 although their mean is not known to less than a grain: a value rounded to it is
+            off by a variance of grain² / 12.
 
     Raises:
         ValueError: no value.
@@ -63,7 +69,7 @@ def interval(values_N: Sequence[float]) -> Interval:
     if n == 1:
         return Interval(mean, None, 1)
     variance = math.fsum((v - mean) ** 2 for v in values_N) / (n - 1)
-    return Interval(mean, t_quantile(n) * math.sqrt(variance / n), n)
+    return Interval(mean, t_quantile(n) * math.sqrt((variance + grain**2 / 12) / n), n)
 
 
 def paired(a_N: Sequence[float], b_N: Sequence[float]) -> Interval:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import expit, logit
 
+from bench.evidence.compare import SHARES
 from bench.evidence.power import detectable
 from bench.evidence.reference import ALPHA
 from bench.evidence.significance import holm, sign_flip
@@ -46,6 +47,11 @@ class Model:
     common: np.ndarray  # [K * N, split, L, B], deviations of all strategies over their standard deviations
     alike: float  # share of their variance that is the seed's, for all strategies
 
+    @property
+    def grain(self):
+        """Spacing of the values that are drawn."""
+        return 1 / self.examples if self.metric in SHARES else 0.0
+
     @classmethod
     def of(cls, study, task):
         tries, facts = [t for t in study.tries if t.task == task], study.tasks[task]
@@ -71,8 +77,8 @@ class Model:
         weight = weight + np.sqrt(1 - self.alike) * draw.normal(size=(experiments, k, n, m))
         noise = np.tensordot(weight, self.common, 1) * self.spread[world][:, None, None]
         seen = SCALES[self.metric][1](self.mean[world][:, None, None] + noise)
-        if self.metric == "accuracy":
-            seen = np.round(seen * self.examples) / self.examples
+        if self.grain:
+            seen = np.round(seen / self.grain) * self.grain
         return (-seen if self.metric in ("mse", "excess") else seen), world
 
 
@@ -104,10 +110,10 @@ def chosen_one_by_one(seen):
     return found
 
 
-def half(values_N):
-    """Half of the 95 % t interval over the last axis."""
+def half(values_N, grain=0.0):
+    """Half of the 95 % t interval over the last axis, of values that have this spacing."""
     n = values_N.shape[-1]
-    return t_quantile(n) * values_N.std(-1, ddof=1) / np.sqrt(n)
+    return t_quantile(n) * np.sqrt((values_N.var(-1, ddof=1) + grain**2 / 12) / n)
 
 
 def models():
@@ -135,7 +141,7 @@ def _differences(by_task, drawn, e, strategy):
             yield values[model.strategies.index(strategy)] - values[model.strategies.index("constant")]
 
 
-def coverage(seen, world):
+def coverage(seen, world, grain):
     """Share of 95 % intervals [B] that hold the truth: of a strategy's mean, and of the difference of two (0).
 
     A mean is of the peak LRs that were chosen, so its truth is the mean of what those reach.
@@ -146,7 +152,7 @@ def coverage(seen, world):
     truth = finals(reach).mean(2)
     values = values.swapaxes(2, 3)  # [E, K, B, N]
     d = values[:, 1:] - values[:, :1]
-    held = np.abs(values.mean(-1) - truth) <= half(values), np.abs(d.mean(-1)) <= half(d)
+    held = np.abs(values.mean(-1) - truth) <= half(values, grain), np.abs(d.mean(-1)) <= half(d)
     return [h.mean((0, 1)) for h in held]
 
 
@@ -166,7 +172,7 @@ def report(experiments):
     rejected, single = family_wise(by_task, drawn)
     print(f"{experiments} experiments: significant after Holm in {rejected:.1%}, single tests {single:.1%}")
     for task, values in drawn.items():
-        means, differences = coverage(*seen[task])
+        means, differences = coverage(*seen[task], by_task[task].grain)
         power = found(values[:300, :, :, -1])
         print(
             f"{task}: alike {by_task[task].alike:.2f}, means {means.round(3)}, differences {differences.round(3)}, "

@@ -25,10 +25,12 @@ def test_nothing_is_significant_where_nothing_differs(experiments):
     assert rejected <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / 400)
 
 
-def test_intervals_cover_differences_as_often_as_they_claim(experiments):
-    shares = np.concatenate([simulate.coverage(*seen)[1] for seen in experiments[1].values()])
-    assert 0.93 <= shares.mean() <= 0.97
-    assert shares.min() > 0.90
+def test_intervals_cover_means_and_differences_as_often_as_they_claim(experiments):
+    by_task, seen, _ = experiments
+    of_tasks = [simulate.coverage(*seen[task], model.grain) for task, model in by_task.items()]
+    for shares in map(np.concatenate, zip(*of_tasks, strict=True)):
+        assert 0.93 <= shares.mean() <= 0.97
+        assert shares.min() > 0.90
 
 
 def test_a_planted_difference_of_the_printed_size_is_found(experiments):

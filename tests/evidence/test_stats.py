@@ -37,6 +37,14 @@ def test_intervals_cover_the_truth_as_often_as_they_claim(n):
     assert covered / len(draws) == pytest.approx(LEVEL, abs=0.012)  # 3.5 standard errors
 
 
+def test_equal_shares_of_few_test_examples_are_not_known_exactly():
+    grain, n = 1 / 400, 3
+    rounding = scipy.stats.uniform(0, grain).var()
+    assert interval([0.985] * n, grain).half == pytest.approx(scipy.stats.t.ppf(0.975, n - 1) * math.sqrt(rounding / n))
+    apart = [0.98, 0.985, 0.99]
+    assert interval(apart).half < interval(apart, grain).half < 1.1 * interval(apart).half
+
+
 def test_one_value_has_no_interval_and_decides_nothing():
     assert interval([0.5]) == Interval(0.5, None, 1)
     assert interval([0.5]).low is None
