@@ -194,7 +194,11 @@ class Comparison:
 
         It is the declared schedule with the task's first optimizer and weight decay, and without averaging.
         """
-        return next((t.strategy for t in self.study.tries if t.task == task and t.reference), None)
+        return self._references.get(task)
+
+    @cached_property
+    def _references(self) -> dict[str, str]:
+        return {t.task: t.strategy for t in self.study.tries if t.reference}
 
     def short_of_baseline(self, task: str) -> list[str]:
         """Strategies whose interval at the largest budget does not lie wholly beyond the trivial baseline."""

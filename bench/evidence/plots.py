@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +43,7 @@ SETTINGS: dict[Any, Any] = {
     "grid.color": "#80808040",
     "grid.linewidth": 0.6,
     "legend.frameon": False,
-    "savefig.transparent": True,
+    **dict.fromkeys(("figure.facecolor", "axes.facecolor"), "none"),
     "text.parse_math": False,  # names are users' text
 }
 
@@ -59,11 +60,19 @@ def draw(it: Comparison, folder: Path) -> dict[str, markup.Figure]:
 
 
 def save(figure: Figure, folder: Path, name: str, caption: str) -> markup.Figure:
-    """Write a figure as SVG and PDF: the same bytes whenever it is the same."""
+    """Write a figure as SVG and PDF: the same bytes whenever it is the same.
+
+    By the canvases themselves: `Figure.savefig` draws each figure once more, for sizes that are known here.
+    """
+    from matplotlib.backends.backend_pdf import FigureCanvasPdf
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+
+    canvas_svg: Any = FigureCanvasSVG  # matplotlib's are untyped
+    canvas_pdf: Any = FigureCanvasPdf
     svg, pdf = {"Date": None, "Creator": None}, {"CreationDate": None, "Creator": None, "Producer": None}
-    disk.write(folder / f"{name}.svg", lambda file: figure.savefig(file, format="svg", metadata=svg))
+    disk.write(folder / f"{name}.svg", lambda file: canvas_svg(figure).print_svg(file, metadata=svg))
     figure.set_layout_engine("none")  # laid out once, saved twice
-    disk.write(folder / f"{name}.pdf", lambda file: figure.savefig(file, format="pdf", metadata=pdf))
+    disk.write(folder / f"{name}.pdf", lambda file: canvas_pdf(figure).print_pdf(file, metadata=pdf))
     return markup.Figure(name, caption)
 
 
@@ -180,9 +189,11 @@ def curves(curves: Mapping[str, Mapping[str, Sequence[float]]], looks: Mapping[s
     """LR curves, small multiples: each strategy in its colour over all the others in grey."""
     figure, panels = multiples(len(curves), 4, (1.8, 1.35), shared=True)
     first = {schedule_of(s): looks[s] for s in reversed(list(looks))}
+    progress, factor = (  # of all curves, in one line with gaps
+        [*chain(*((*curve[axis][::4], math.nan) for curve in curves.values()))] for axis in ("progress", "factor")
+    )
     for axes, (name, curve) in zip(panels, curves.items(), strict=True):
-        for other in curves.values():
-            axes.plot(other["progress"][::4], other["factor"][::4], color="#80808050", linewidth=0.6)
+        axes.plot(progress, factor, color="#80808050", linewidth=0.6)
         own = {**first.get(name, look(0)), "marker": "", "linewidth": 1.8}
         axes.plot(curve["progress"], curve["factor"], **own)
         axes.set_title(name, fontsize=7 if len(name) < 28 else 5.5)
