@@ -20,12 +20,14 @@ class Split:
 
     inputs: Arrays  # positional arguments of the model
     target: Arrays  # what loss and score compare the output with
+    stamp: str = ""  # what else its digest covers
 
     def __len__(self) -> int:
         return len(self.target[0])
 
     def marks(self) -> Iterator[Any]:
-        """What its digest covers: every array's dtype, shape and bytes."""
+        """What its digest covers: the stamp, and every array's dtype, shape and bytes."""
+        yield self.stamp.encode()
         for a in (*self.inputs, *self.target):
             yield f"{a.dtype}{a.shape}".encode()
             yield a.tobytes()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+from dataclasses import replace
 from pathlib import Path
 
-from bench.contract import InputError
+from bench.contract import Data, InputError, Split
 from tasks.pack import HUB, root
 
 CONFIG = "config.json"
+WEIGHTS = "*.safetensors", "*.bin"
 
 
 def folder(name: str) -> Path | None:
@@ -30,6 +33,29 @@ def find(name: str) -> tuple[Path | str, bool]:
             f"(hf download {name} --local-dir DIR/models/{name}), or give --data {HUB}"
         )
     return name, root() == HUB
+
+
+def stamped(data: Data, name: str, *, weights: bool = True) -> Data:
+    """The data, whose digest covers the checkpoint, too: cells that begin at other weights are other cells.
+
+    Of a folder its configuration and weights count, or the configuration alone; of the hub's the revision.
+    """
+    assert isinstance(data.train, Split)
+    return data._replace(train=replace(data.train, stamp=_stamp(name, weights)))
+
+
+def _stamp(name: str, weights: bool) -> str:
+    place, fetch = find(name)
+    if isinstance(place, str):
+        from huggingface_hub import hf_hub_download
+
+        return Path(hf_hub_download(name, CONFIG, local_files_only=not fetch)).parent.name
+    h = hashlib.sha256()
+    for pattern in (CONFIG, *(WEIGHTS if weights else ())):
+        for file in sorted(place.glob(pattern)):
+            with file.open("rb") as content:
+                h.update(hashlib.file_digest(content, "sha256").digest())
+    return h.hexdigest()
 
 
 def _cached(name: str) -> bool:

@@ -96,7 +96,7 @@ def glue(task: str = "sst2", model: str = SMALL, *, scratch: bool = False, lora:
         weight_decay=0.01,
         peak_lrs=(2e-4, 5e-4, 1e-3) if lora else (2e-5, 5e-5, 1e-4) if tuned else (3e-4, 1e-3, 3e-3),
         layers="transformer" if model == SMALL else "large",
-        load=partial(_load, task, model),
+        load=partial(_load, task, model, tuned),
         model=partial(_model, task, model, scratch, lora),
         prepare=trimmed,
         loss=squared if kind.form.classes == 1 else classification.loss,
@@ -117,8 +117,10 @@ def _splits(kind: Kind) -> str:
 # ------------------------------------------------------------------------------------------- data and models
 
 
-def _load(task: str, model: str) -> Data:
-    return texts.load(task, KINDS[task].form, "" if model == SMALL else model)
+def _load(task: str, model: str, tuned: bool) -> Data:
+    if model == SMALL:
+        return texts.load(task, KINDS[task].form, "")
+    return checkpoint.stamped(texts.load(task, KINDS[task].form, model), model, weights=tuned)
 
 
 def _model(task: str, model: str, scratch: bool, lora: int) -> nn.Module:
@@ -126,7 +128,7 @@ def _model(task: str, model: str, scratch: bool, lora: int) -> nn.Module:
 
     outputs = KINDS[task].form.classes
     if model == SMALL:
-        train = _load(task, model).train
+        train = _load(task, model, tuned=False).train
         assert isinstance(train, Split)
         length = train.inputs[0].shape[1]
         made: Encoder = encoder.small(texts.PIECES, length, outputs)

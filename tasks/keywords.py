@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from bench.call import choose, render
 from bench.contract import Array, Baseline, Data, Split, Stream, Task
-from tasks import classification, hearing, logmel, recordings
+from tasks import checkpoint, classification, hearing, logmel, recordings
 from tasks.pack import root
 from tasks.packs import PACKS
 
@@ -132,13 +133,16 @@ def _commands_of(pack: str, _root: str) -> Data:
 
 def _task(*, name: str, model: str, rate: int, classes: int, **more: Any) -> Task:
     said = more.pop("settings", {}) | ({} if model == USUAL else {"model": model})
-    chosen = _pretrained(model, rate, classes) if hearing.is_checkpoint(model) else _residual(model, rate, classes)
+    if hearing.is_checkpoint(model):
+        more |= _pretrained(model, rate, classes, more["load"])
+    else:
+        more |= _residual(model, rate, classes)
     return classification.task(
         name=render(name, (), said),
         family="speech",
         layers="large" if hearing.is_checkpoint(model) else "conv2d",
         baseline=partial(nearest, rate),
-        **more | chosen,
+        **more,
     )
 
 
@@ -152,8 +156,9 @@ def _residual(model: str, rate: int, classes: int) -> dict[str, Any]:
     }
 
 
-def _pretrained(model: str, rate: int, classes: int) -> dict[str, Any]:
+def _pretrained(model: str, rate: int, classes: int, load: Callable[[], Data]) -> dict[str, Any]:
     return {
+        "load": lambda: checkpoint.stamped(load(), model),
         "optimizer": "adamw(decay='matrices')",
         "weight_decay": 0.01,
         "peak_lrs": (1e-5, 3e-5, 1e-4),

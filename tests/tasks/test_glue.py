@@ -1,6 +1,9 @@
 """GLUE: tables in the hub's layout, pieces, models and scores."""
 
 import importlib.util
+import json
+import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -192,6 +195,26 @@ def test_a_checkpoint_is_found_in_the_folder_of_the_data_and_its_weights_are_kep
     ids, kinds = loaded("sst2", model="minilm").train.inputs
     assert ids[0, 0] == 101  # [CLS] of its own vocabulary
     assert kinds.max() == 1
+
+
+def test_other_weights_are_other_cells_and_from_scratch_only_another_configuration_is(minilm, tmp_path):
+    def digests():
+        return loaded("sst2", model="minilm").digest(), loaded("sst2", model="minilm", scratch=True).digest()
+
+    before = digests()
+    assert before == digests()
+    assert before[0] != before[1]
+    copy = shutil.copytree(MINILM, tmp_path / "copy")
+    (minilm / "models" / "minilm").unlink()
+    (minilm / "models" / "minilm").symlink_to(copy)
+    assert digests() == before
+    with (copy / "model.safetensors").open("r+b") as file:
+        file.seek(-1, os.SEEK_END)
+        file.write(b"x")
+    assert [a == b for a, b in zip(digests(), before, strict=True)] == [False, True]
+    config = json.loads((copy / "config.json").read_text())
+    (copy / "config.json").write_text(json.dumps(config | {"layer_norm_eps": 1e-5}))
+    assert [a == b for a, b in zip(digests(), before, strict=True)] == [False, False]
 
 
 def test_low_rank_adapters_train_few_weights_and_begin_at_the_checkpoint(minilm):
