@@ -45,7 +45,12 @@ def value(it: Interval | None, *, signed: bool = False) -> str:
 
 def percent(share: float) -> str:
     """A share in per cent: 12.5 %."""
-    return f"{100 * share:.6g} %"
+    return f"{100 * share:.4g} %"
+
+
+def counted(amount: float, units: str) -> str:
+    """An amount of something that is named in the plural: 2.5 epochs, 1 epoch."""
+    return f"{amount:.4g} {units.removesuffix('s') if amount == 1 else units}"
 
 
 def listed(words: list[str], last: str = "and") -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from bench.contract import digest
 from bench.evidence import distances, markup, ranking
 from bench.evidence.compare import Comparison
-from bench.evidence.notation import percent
+from bench.evidence.notation import counted, percent
 from bench.evidence.study import schedule_of
 from bench.record import disk
 
@@ -161,7 +161,7 @@ def against_budget(axes: Axes, it: Comparison, task: str, looks: Mapping[str, An
         drawn += means
     axes.set_xticks(range(len(grid)), [percent(b) for b in grid])
     facts = it.study.tasks[task]
-    axes.set_xlabel(f"budget, of {facts['epochs']:g} {facts.get('unit', 'epochs')}")
+    axes.set_xlabel(f"budget, of {counted(facts['epochs'], facts.get('unit', 'epochs'))}")
     return drawn
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from bench.evidence.compare import Comparison
-from bench.evidence.notation import number, percent
+from bench.evidence.notation import counted, number, percent
 
 
 def sharing(it: Comparison) -> Iterator[tuple[str, str]]:
@@ -60,7 +60,8 @@ def grid(it: Comparison, task: str) -> Iterator[tuple[str, str]]:
     yield "cells recorded", f"{len(tries):,}, of which {lost}"
     yield (
         "budgets",
-        ", ".join(percent(b) for b in it.study.budgets(task)) + f" of {its['epochs']:g} {its.get('unit', 'epochs')}",
+        ", ".join(percent(b) for b in it.study.budgets(task))
+        + f" of {counted(its['epochs'], its.get('unit', 'epochs'))}",
     )
     if its["batch_size"]:
         yield "updates per epoch", f"{its['epoch_steps']:,} of {its['batch_size']:,} examples"

@@ -12,7 +12,7 @@ from bench.contract import InputError
 from bench.evidence import report, tables
 from bench.evidence.compare import Comparison, Score, Verdict
 from bench.evidence.markup import Item, Table
-from bench.evidence.notation import MISSING, listed, value
+from bench.evidence.notation import MISSING, counted, listed, value
 from bench.evidence.stats import ranks
 from bench.evidence.study import KINDS, Study
 from bench.record import ledger
@@ -62,7 +62,7 @@ class Evidence(NamedTuple):
         found = [f"n = {self.n} seed{'s' * (self.n != 1)}, {SEEDS} or more are needed"] * (self.n < SEEDS)
         off = self.off(epochs)
         if off > FACTOR * (1 + 1e-9):
-            found.append(f"the nearest budget is {self.epochs:g} {self.unit}, off by a factor of {off:.3g}")
+            found.append(f"the nearest budget is {counted(self.epochs, self.unit)}, off by a factor of {off:.3g}")
         return found + ["only one strategy was run"] * (len(self.ranked) < 2)
 
 
@@ -145,7 +145,7 @@ def answer(found: Sequence[Evidence], asked: str, epochs: float) -> Iterator[str
     sound = [e for e in reversed(best.values()) if not e.doubts(epochs)]
     for e in reversed(best.values()):
         if reasons := e.doubts(epochs):
-            yield f"Not enough data on {e.task} for {epochs:g} {e.unit} ({e.directory}): {'; '.join(reasons)}."
+            yield f"Not enough data on {e.task} for {counted(epochs, e.unit)} ({e.directory}): {'; '.join(reasons)}."
     for e in sound:
         yield _advice(e)
     if len(best) > 1:
@@ -158,7 +158,7 @@ def _advice(e: Evidence) -> str:
     more = [*near[:NAMES], *[f"{len(near) - NAMES} more"] * (len(near) > NAMES)]
     sure = f"not distinguishable from it: {listed(more)}" if near else "clearly better than all others"
     return (
-        f"{e.task}, {e.epochs:g} {e.unit}: {first} at peak LR {peaks(verdict.score)} ended best, "
+        f"{e.task}, {counted(e.epochs, e.unit)}: {first} at peak LR {peaks(verdict.score)} ended best, "
         f"{value(verdict.score.final)} ({e.n} seeds, {e.directory}); {sure}."
     )
 
@@ -192,7 +192,7 @@ def table(e: Evidence) -> Table:
         rows.append((Item(s), *fields, Item(v.word, tables.LOOK.get(v.word, ""))))
     facts = e.it.study.tasks[e.task]
     judged = f"final test {facts['metric']} ({facts['direction']})"
-    title = f"{e.directory}: {e.task}, {e.epochs:g} {e.unit}, n = {e.n}, {judged}"
+    title = f"{e.directory}: {e.task}, {counted(e.epochs, e.unit)}, n = {e.n}, {judged}"
     return Table(title, ("strategy", "final", "behind the best", "peak LR", "verdict"), tuple(rows))
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from bench.evidence import sheets
 from bench.evidence.compare import Comparison, Score, Verdict, fate
 from bench.evidence.markup import Item, Mark, Table
-from bench.evidence.notation import MISSING, percent, value
+from bench.evidence.notation import MISSING, counted, percent, value
 from bench.evidence.ranking import Panel
 
 SIGNS = {
@@ -37,7 +37,7 @@ def results(it: Comparison, task: str) -> Table:
     facts, budgets = it.study.tasks[task], it.study.budgets(task)
     rows = tuple((Item(s), *(_result(it, task, b, s) for b in budgets)) for s in it.standing(task))
     unit = facts.get("unit", "epochs")
-    head = (f"{percent(b)} ({facts['epochs'] * b:.4g} {unit})" for b in budgets)
+    head = (f"{percent(b)} ({counted(facts['epochs'] * b, unit)})" for b in budgets)
     title = f"{_about(it, task)}, mean ± half of the 95 % interval, and (rank)"
     return Table(title, ("strategy", *head), rows, legend(rows))
 
