@@ -49,8 +49,13 @@ def percent(share: float) -> str:
 
 
 def counted(amount: float, units: str) -> str:
-    """An amount of something that is named in the plural: 2.5 epochs, 1 epoch."""
-    return f"{amount:.4g} {units.removesuffix('s') if amount == 1 else units}"
+    """An amount of something that is named in the plural.
+
+    >>> counted(2.5, "epochs"), counted(1, "epochs"), counted(1, "strategies")
+    ('2.5 epochs', '1 epoch', '1 strategy')
+    """
+    one = f"{units[:-3]}y" if units.endswith("ies") else units.removesuffix("s")
+    return f"{amount:.4g} {one if amount == 1 else units}"
 
 
 def listed(words: list[str], last: str = "and") -> str:

@@ -63,7 +63,8 @@ def _about(it: Comparison, task: str) -> str:
     counts = [len(v.score.chosen) for b in it.study.budgets(task) for v in it.at(task, b).values()] or [0]
     n = f"{min(counts)} to " * (min(counts) < max(counts)) + str(max(counts))
     better = "higher" if facts["direction"] == "max" else "lower"
-    grid = f"{len(it.study.of_task(task))} strategies x {len(facts['budgets'])} budgets x {it.study.peak_lrs(task)} LRs"
+    sizes = {"strategies": len(it.study.of_task(task)), "budgets": len(facts["budgets"])}
+    grid = " x ".join(counted(size, name) for name, size in (sizes | {"LRs": it.study.peak_lrs(task)}).items())
     return f"{task}: final test {facts['metric']} ({better} is better; {grid}; n = {n} seed{'s' * (max(counts) != 1)})"
 
 
