@@ -220,7 +220,9 @@ def ranks(it: Comparison) -> Figure:
     rank_KC = np.array([[math.nan if rank is None else rank for rank in line] for line in found])
     share_KC = (rank_KC - 1) / np.maximum(1, np.isfinite(rank_KC).sum(0) - 1)  # 0 best, 1 last of its column
     label = max(2.6, 0.4 + 0.067 * max(map(len, names)))  # inches
-    figure = Figure(figsize=(label + max(1.5, 0.36 * len(columns)), 1.3 + 0.27 * len(names)), layout="constrained")
+    head = 0.068 * max(map(len, it.study.tasks))  # inches, of a name above its columns, which is slanted by 30°
+    size = label + max(1.5, 0.36 * len(columns), 0.36 + 0.87 * head), 1.1 + head / 2 + 0.27 * len(names)
+    figure = Figure(figsize=size, layout="constrained")
     axes = figure.add_subplot()
     axes.imshow(share_KC, cmap="cividis_r", aspect="auto", vmin=0, vmax=1)
     for (y, x), rank in np.ndenumerate(rank_KC):

@@ -1,5 +1,6 @@
 """What the page's script is given: the numbers of the comparison, the same each time, and nothing ends its element."""
 
+import io
 import json
 import math
 import random
@@ -7,7 +8,7 @@ import re
 
 import pytest
 
-from bench.evidence import drawing
+from bench.evidence import drawing, plots
 from bench.evidence.compare import Comparison
 from bench.evidence.study import Study
 from tests.evidence import pages
@@ -86,3 +87,9 @@ def test_the_same_rows_in_any_order_give_the_same_page():
     mixed = random.Random(1).sample(rows, len(rows))
     one, other = (pages.html(Comparison(Study.of(x))) for x in (rows, mixed))
     assert one == other
+
+
+def test_long_names_of_tasks_leave_room_for_the_ranks():
+    names = (f"glue('{it}', model='all-MiniLM-L6-v2', scratch=True)" for it in ("mrpc", "sst2"))
+    it = Comparison(Study.of(ledger({name: task(("linear",), (1.0,)) for name in names})))
+    plots.ranks(it).savefig(io.BytesIO(), format="svg")  # where they leave none, matplotlib warns
