@@ -92,12 +92,15 @@ def summary(it: Comparison, tests: Sequence[reference.Test]) -> Iterator[str]:
         return
     tasks = [t for t in it.study.tasks if it.best(t)]
     lost = ("worse", "diverged", "failed")
-    beaten = [t for t in tasks if (v := it.full(t).get(it.reference(t) or "")) and v.word in lost]
-    over_second = [t for t in tasks if (s := it.runner_up(t)) and it.full(t)[s].word == "worse"]
-    yield (
-        f"At the largest budget the best strategy clearly beats {it.study.reference} in {len(beaten)} of {len(tasks)} "
-        f"tasks, and its own runner-up in {len(over_second)} of {len(tasks)}."
-    )
+    held = {t: v for t in tasks if (v := it.full(t).get(it.reference(t) or ""))}
+    second = {t: it.full(t)[s] for t in tasks if (s := it.runner_up(t))}
+    if held and second:
+        beaten = sum(v.word in lost for v in held.values())
+        over_second = sum(v.word == "worse" for v in second.values())
+        yield (
+            f"At the largest budget the best strategy clearly beats {it.study.reference} in {beaten} of {len(held)} "
+            f"tasks, and its own runner-up in {over_second} of {len(second)}."
+        )
     yield sheets.conclusion(it, tests)
     yield from losses(it.study)
     yield from baselines(it)
