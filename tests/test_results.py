@@ -12,22 +12,29 @@ from tests.runs import ROOT
 CORE = ROOT / "results" / "core"
 
 
-@pytest.fixture(scope="module")
-def rows():
-    return ledger.read(CORE)
+RUNS = sorted(book.parent.name for book in (ROOT / "results").glob("*/ledger"))
 
 
-def test_core_is_the_suite_as_it_is_planned_now(rows):
-    plan = prepare(Order(suite="core")).plan
+@pytest.fixture(scope="module", params=RUNS)
+def run(request):
+    """(folder, its rows) of each published run."""
+    folder = ROOT / "results" / request.param
+    return folder, ledger.read(folder)
+
+
+def test_core_is_the_suite_as_it_is_planned_now():
+    plan, rows = prepare(Order(suite="core")).plan, ledger.read(CORE)
     assert {r["key"] for r in rows if r["kind"] == "plan"} == {plan.id}
     assert sorted(r["key"] for r in rows if r["kind"] == "cell") == sorted(c.id for c in plan.cells)
 
 
-def test_its_table_is_what_the_ledger_says(rows):
+def test_the_table_is_what_the_ledger_says(run):
+    folder, rows = run
     made = columns.table_csv(Comparison(Study.of(rows)))
-    assert made.splitlines() == (CORE / "table.csv").read_text(encoding="utf-8").splitlines()
+    assert made.splitlines() == (folder / "table.csv").read_text(encoding="utf-8").splitlines()
 
 
-def test_its_ledger_stays_small_and_was_made_from_a_clean_checkout(rows):
-    assert sum(part.stat().st_size for part in ledger.parts(CORE)) < 5e6
+def test_the_ledger_stays_small_and_was_made_from_a_clean_checkout(run):
+    folder, rows = run
+    assert sum(part.stat().st_size for part in ledger.parts(folder)) < 5e6
     assert not any(r["payload"]["dirty"] for r in rows if r["kind"] == "attempt")
