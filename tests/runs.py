@@ -24,7 +24,7 @@ def suite():
 """A suite of seconds: open and closed loop, forks, two budgets, two tasks."""
 
 
-def launch(*arguments, launcher=(sys.executable,), check=True, timeout=300, **environment):
+def launch(*arguments, launcher=(sys.executable,), check=True, timeout=900, **environment):
     """Run `python bench/run.py ARGS` (or another launcher) and return the finished process, its output captured."""
     command = [*launcher, "bench/run.py", *map(str, arguments)]
     settings = os.environ | {"ACCELERATE_USE_CPU": "true", "COLUMNS": "120"} | environment
