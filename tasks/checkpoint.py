@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 from bench.contract import Data, InputError, Split
@@ -50,11 +51,17 @@ def _stamp(name: str, weights: bool) -> str:
         from huggingface_hub import hf_hub_download
 
         return Path(hf_hub_download(name, CONFIG, local_files_only=not fetch)).parent.name
+    files = [file for pattern in (CONFIG, *(WEIGHTS if weights else ())) for file in sorted(place.glob(pattern))]
+    return _digest(tuple((file, it.st_size, it.st_mtime_ns) for file in files for it in (file.stat(),)))
+
+
+@cache
+def _digest(files: tuple[tuple[Path, int, int], ...]) -> str:
+    """Of what files hold; read once for as long as size and time of change stay, for data are loaded many times."""
     h = hashlib.sha256()
-    for pattern in (CONFIG, *(WEIGHTS if weights else ())):
-        for file in sorted(place.glob(pattern)):
-            with file.open("rb") as content:
-                h.update(hashlib.file_digest(content, "sha256").digest())
+    for file, *_ in files:
+        with file.open("rb") as content:
+            h.update(hashlib.file_digest(content, "sha256").digest())
     return h.hexdigest()
 
 

@@ -148,14 +148,18 @@ class Comparison:
         facts = self.study.tasks[task]
         return int(facts["sizes"]["test"]) if facts["metric"] in SHARES else None
 
+    def grain(self, task: str) -> float:
+        """Spacing of the values that the metric can have on the test split; 0 where it is no share."""
+        examples = self.examples(task)
+        return 1 / examples if examples else 0.0
+
     @cached_property
     def verdicts(self) -> dict[tuple[str, float], dict[str, Verdict]]:
         """By (task, budget), then strategy; only what is recorded."""
         scores: dict[tuple[str, float], dict[str, Score]] = {}
         for (task, budget, strategy), tries in self.study.blocks.items():
-            scores.setdefault((task, budget), {})[strategy] = Score.of(
-                tries, self.direction(task), 1 / m if (m := self.examples(task)) else 0.0
-            )
+            score = Score.of(tries, self.direction(task), self.grain(task))
+            scores.setdefault((task, budget), {})[strategy] = score
         return {key: judge(group, self.direction(key[0])) for key, group in scores.items()}
 
     def at(self, task: str, budget: float) -> dict[str, Verdict]:

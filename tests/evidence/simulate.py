@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import expit, logit
 
-from bench.evidence.compare import SHARES
+from bench.evidence.compare import Comparison
 from bench.evidence.power import detectable
 from bench.evidence.reference import ALPHA
 from bench.evidence.significance import holm, sign_flip
@@ -41,16 +41,11 @@ class Model:
 
     strategies: tuple[str, ...]
     metric: str
-    examples: int  # of the test split
+    grain: float  # spacing of the values that are drawn
     mean: np.ndarray  # [K, split, L, B], on the scale
     spread: np.ndarray  # [K, split, L, B], standard deviations over seeds
     common: np.ndarray  # [K * N, split, L, B], deviations of all strategies over their standard deviations
     alike: float  # share of their variance that is the seed's, for all strategies
-
-    @property
-    def grain(self):
-        """Spacing of the values that are drawn."""
-        return 1 / self.examples if self.metric in SHARES else 0.0
 
     @classmethod
     def of(cls, study, task):
@@ -67,7 +62,8 @@ class Model:
         mean, spread = seen.mean(1), seen.std(1, ddof=1)
         common = (seen - mean[:, None]) / np.where(spread, spread, 1)[:, None]
         common = common.reshape(-1, *mean.shape[1:]) / np.sqrt((common**2).sum((0, 1)))
-        return cls(names, metric, examples, mean, spread, common, _alike(finals(seen[None])[0, :, :, -1]))
+        grain, alike = Comparison(study).grain(task), _alike(finals(seen[None])[0, :, :, -1])
+        return cls(names, metric, grain, mean, spread, common, alike)
 
     def draw(self, experiments, draw):
         """(values, higher is better; the strategy [E] that all are in truth)."""
