@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 Batch: TypeAlias = "tuple[tuple[Tensor, ...], tuple[Tensor, ...]]"  # inputs and target, on the device
 Prepare: TypeAlias = "Callable[[tuple[Tensor, ...], tuple[Tensor, ...], torch.Generator | None], Batch]"
 Wandb: TypeAlias = Literal["off", "offline", "online"]
-Layers: TypeAlias = Literal["mlp", "conv1d", "conv2d", "recurrent", "transformer", "detector", "large"]
+Layers: TypeAlias = Literal["mlp", "conv1d", "conv2d", "residual", "recurrent", "transformer", "detector", "large"]
 Recipe: TypeAlias = "Sequence[tuple[str, float]]"  # how an average is mixed; see `bench/engine/averaging.py`
 
 SEMANTICS = 1

@@ -15,6 +15,7 @@ SECONDS = {
     "conv1d": 5e-4,
     "recurrent": 1e-3,
     "conv2d": 6e-3,
+    "residual": 0.2,
     "transformer": 3.5e-3,
     "detector": 0.6,
     "large": 1.0,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+import torch
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
@@ -79,25 +80,30 @@ def _totals(forecast: Forecast, seconds: float, console: Console) -> None:
 
 
 def trial(task: Task, cohort: Cohort, device: str) -> tuple[float, float]:
-    """(seconds per look of a member, bytes of a member), from a few steps of a small population."""
+    """(seconds per look of a member, bytes of a member), from a few steps of a small population.
+
+    On a CPU the seconds are of its time, so other work on the machine does not count.
+    """
+    torch.set_num_threads(cohort.threads)
+    clock = time.process_time if device == "cpu" else time.perf_counter
     feed = Feed(task, 0, device)
     cell = cohort.cells[0]
     crew = engine.create(cohort.engine, feed, cell.optimizer, cell.weight_decay, None, cohort.arithmetic)
-    begun = time.perf_counter()
+    begun = clock()
     crew.look(feed.batch(0), 0)  # the first step warms up
     crew.history()
-    slow = time.perf_counter() - begun > SLOW
+    slow = clock() - begun > SLOW
     members, steps = (1, 1) if slow else (min(MEMBERS, len(cohort.cells)), 3)
     crew.take([0] * members)
     moves = [Move(cell.peak_lr)] * members
     crew.move(moves)
     crew.history()
-    begun = time.perf_counter()
+    begun = clock()
     for step in range(1, steps + 1):
         crew.look(feed.batch(step), step)
         crew.move(moves)
     crew.history()
-    spent = (time.perf_counter() - begun) / steps / members
+    spent = (clock() - begun) / steps / members
     return spent, _bytes(crew.state_dict()) / members * 2  # gradients and the copy of a fork come on top
 
 

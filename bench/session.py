@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from bench import pool
+from bench.board import Board
 from bench.contract import Cohort
 from bench.desk import leftovers, tidy
 from bench.evidence import report, study
@@ -123,7 +124,7 @@ class Session:
         if not todo:
             return pool.Outcome()
         cost = {cohort.id: self.prepared.forecast.seconds(cohort) for cohort in todo}
-        board = pool.Board(self.console, cost, sum(len(c.cells) for c in todo), len(self.mine.cells))
+        board = Board(self.console, cost, sum(len(c.cells) for c in todo), len(self.mine.cells))
         workers = self.order.workers or (self.world.cores if self.site.device == "cpu" else 1)
         if workers == 1 or self.site.accelerator is not None:
             return pool.alone(todo, self.site, self.flag, board)

@@ -66,7 +66,7 @@ def _task(name: str, model: str, classes: int) -> Task:
         epochs=300,
         weight_decay=1e-4,
         peak_lrs=(0.03, 0.1, 0.3),
-        layers="conv2d",
+        layers="residual",
         load=partial(pixels.load, name, classes),
         model=_model(model, classes, name),
         prepare=from_bytes(MEANS[of], DEVIATIONS[of], crop_and_flip),

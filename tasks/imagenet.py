@@ -61,7 +61,7 @@ def imagenet(model: str = USUAL, *, classes: int = 1000) -> Task:
         epochs=90,
         weight_decay=1e-4,
         peak_lrs=(0.03, 0.1, 0.3),
-        layers="conv2d",
+        layers="residual",
         load=partial(load, classes),
         model=partial(_model, model, classes),
         prepare=from_bytes(MEAN, STD),

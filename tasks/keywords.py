@@ -140,7 +140,7 @@ def _task(*, name: str, model: str, rate: int, classes: int, **more: Any) -> Tas
     return classification.task(
         name=render(name, (), said),
         family="speech",
-        layers="large" if hearing.is_checkpoint(model) else "conv2d",
+        layers="large" if hearing.is_checkpoint(model) else "residual",
         baseline=partial(nearest, rate),
         **more,
     )

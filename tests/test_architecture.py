@@ -35,6 +35,7 @@ LEVELS = {
     "bench.extension": 3,
     "bench.order": 4,
     "bench.world": 1,
+    "bench.board": 1,
     "bench.cluster": 4,
     "bench.opening": 4,
     "bench.session": 4,

@@ -142,7 +142,8 @@ def text(it: Standing, loads: Mapping[str, Load], left: float | None) -> list[st
         f"cohorts; diverged {len(it.diverged):,} cells",
     ]
     if len(it.done) < plan["cohorts"]:
-        lines.append(f"  {_time(left, len(it.running))}")
+        alike = "" if len(loads) == plan["cohorts"] else ", were all cohorts alike"
+        lines.append(f"  {_time(left, len(it.running))}{alike if left is not None else ''}")
     for cohort, holder in list(it.running.items())[:NAMED]:
         name = f"{loads[cohort].task} seed {loads[cohort].seed}" if cohort in loads else f"cohort {cohort}"
         lines.append(f"running: {name}, by process {holder.process} on {holder.host}, heard of {holder.age:.0f} s ago")

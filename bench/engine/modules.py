@@ -33,7 +33,7 @@ def initial(feed: Feed) -> nn.Module:
     """
     torch.manual_seed(key(feed.seed, "init"))
     model = feed.task.model().to(device=feed.device, dtype=feed.dtype)
-    if feed.task.layers in ("conv2d", "detector") and feed.device.type == "cpu":
+    if feed.task.layers in ("conv2d", "residual", "detector") and feed.device.type == "cpu":
         model = model.to(memory_format=torch.channels_last)
     return model.train()
 

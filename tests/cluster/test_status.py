@@ -74,10 +74,16 @@ def test_a_standing_reads_as_it_should():
     assert status.text(it, loads, 240.0) == [
         "Suite toy: 2 of 6 cohorts done, 4 of 12 cells",
         "  running 1, waiting 2, failed 1, retried 0 cohorts; diverged 1 cells",
-        "  time left: about 4 min, with 1 at once",
+        "  time left: about 4 min, with 1 at once, were all cohorts alike",
         "running: vowels seed 4, by process 77 on n1, heard of 12 s ago",
         "failed: digits seed 3: ValueError: no",
     ]
+
+
+def test_the_time_left_is_said_without_reserve_where_all_costs_were_predicted():
+    it = status.of(ROWS, {"E": holder("E")})
+    loads = {name: Load(name, "digits", 0, 2, 10.0) for name in "ABCDEF"}
+    assert "  time left: about 4 min, with 1 at once" in status.text(it, loads, 240.0)
 
 
 def test_a_finished_run_has_no_time_left_and_names_nothing():
