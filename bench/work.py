@@ -97,7 +97,10 @@ def _trained(
         desk.begin = partial(_together, site.accelerator, site.directory)
     else:
         desk.claim = held[1]
-    return Training(cohort, task, known, engine, feed, desk).run()
+    try:
+        return Training(cohort, task, known, engine, feed, desk).run()
+    finally:
+        feed.close()
 
 
 def fail(ledger: Ledger, cohort: Cohort, error: str) -> None:

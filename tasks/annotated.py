@@ -31,7 +31,7 @@ CONTROL = 5_000
 """Images held out of the train part at most, or a tenth of it, where there is no third part."""
 
 PARTS = {"train": ("train2017", "train"), "val": ("val2017", "val"), "test": ("test",)}
-BEYOND = 1.0  # pixels by which a box may leave its image, for annotators round
+BEYOND = 0.01  # of a side by which a box may leave its image, or a pixel if that is more: annotators round
 
 
 @dataclass(frozen=True)
@@ -190,7 +190,8 @@ def _rows(
             raise pack.wrong(file, f"{which} is of category {it['category_id']}, which it does not list")
         left, top, width, height = map(float, it["bbox"])
         wide, high = images[it["image_id"]]["width"], images[it["image_id"]]["height"]
-        inside = min(left, top) >= -BEYOND and left + width <= wide + BEYOND and top + height <= high + BEYOND
+        aside, above = max(1.0, BEYOND * wide), max(1.0, BEYOND * high)
+        inside = -aside <= left and left + width <= wide + aside and -above <= top and top + height <= high + above
         if not (inside and math.isfinite(width + height) and min(width, height) >= 0):
             raise pack.wrong(file, f"{which} has the box {it['bbox']} in an image of {wide}x{high}")
         if drop_crowds and it.get("iscrowd", 0):

@@ -156,7 +156,7 @@ def score(map_NCGG: Tensor, target: Sequence[Tensor]) -> dict[str, float]:
 
 
 def precision(image: Array, found: Array, boxes: Array) -> dict[str, float]:
-    """mAP@[.5:.95] (`map`) and mAP@.5 (`map50`) by the COCO evaluator, over the classes that occur.
+    """mAP@[.5:.95] (`map`) and mAP@.5 (`map50`) by the COCO evaluator, over the classes that occur; 0 if none does.
 
     Args:
         image: [D] index of the image that each detection is in.
@@ -184,7 +184,13 @@ def precision(image: Array, found: Array, boxes: Array) -> dict[str, float]:
     judge.evaluate()
     judge.accumulate()
     by_threshold = judge.eval["precision"]
-    return {"map": float(by_threshold.mean()), "map50": float(by_threshold[0].mean())}
+    return {"map": _mean(by_threshold), "map50": _mean(by_threshold[0])}
+
+
+def _mean(precisions: Array) -> float:
+    """Over classes that have something to be found: the evaluator marks others, such as one of crowds alone, by -1."""
+    known = precisions[precisions > -1]
+    return float(known.mean()) if known.size else 0.0
 
 
 def _annotations(image: Array, found: Array) -> list[dict[str, Any]]:

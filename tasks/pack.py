@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bench.contract import InputError
 
@@ -91,9 +91,9 @@ class Pack:
         datasets.disable_progress_bars()
         if self.on_hub:
             try:
-                which = {"revision": self.revision} if self.revision else {}
-                return _raw(datasets.load_dataset(self.hub, config or None, split=part, **which))
-            except OSError as error:  # no network, no such part, or terms not accepted
+                return _raw(datasets.load_dataset(self.hub, split=part, **self._which(part, config)))
+            except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
+                # no network, no such part, terms not accepted, or not the columns that are declared
                 reason = str(error).split("\n")[0]
                 raise InputError(f"{self.name}: the hub does not give {part} of {self.hub}: {reason}") from None
         files = self.parquet(part, config)
@@ -105,6 +105,12 @@ class Pack:
             return _raw(datasets.load_dataset("parquet", data_files={part: [str(f) for f in files]}, split=part))
         except (datasets.exceptions.DatasetGenerationError, OSError, ValueError):
             raise self.wrong(files[0], "is no whole parquet file of such columns") from None
+
+    def _which(self, part: str, config: str) -> dict[str, Any]:
+        """Of a repository, what `load_dataset` is to take: a revision made of tables has no configurations."""
+        if not self.revision:
+            return {"name": config or None}
+        return {"revision": self.revision, "data_files": {part: f"{config}/{part}/*.parquet"}}
 
     def parquet(self, part: str, config: str = "") -> list[Path]:
         """PART.parquet, PART-00000-of-N.parquet or PART/*.parquet, in order; none if it is not there."""

@@ -166,6 +166,11 @@ class Feed:
 
         return Reader(self._data, self.device)
 
+    def close(self) -> None:
+        """End the workers that read a stream; what is asked for after this starts others."""
+        self._ahead = -1, iter(())
+        self._reader.cache_clear()
+
     # ------------------------------------------------------------------------------------------ evaluation
 
     def _split(self, name: str) -> tuple[Iterable[Tensors], Tensors]:

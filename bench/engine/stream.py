@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from bench.contract import Batch, Data, InputError
+from bench.contract import Batch, Data, InputError, Stream
 from bench.engine.feed import Request
 
 MOST = 16
@@ -31,15 +31,18 @@ def crew(device: torch.device) -> int:
 
 
 class Examples(Dataset[Any]):
-    """All splits as one data set, whose batches are asked for by requests."""
+    """The splits that are streamed as one data set, whose batches are asked for by requests.
+
+    It is copied to every worker, so it has nothing of splits that are held.
+    """
 
     def __init__(self, data: Data):
-        self._data = data
+        self._streams = {name: it for name, it in data._asdict().items() if isinstance(it, Stream)}
 
     def __getitems__(self, requests: Sequence[Request]) -> Batch | InputError:
         """The batch asked for; an InputError is handed over, for raised in a worker it would lose its one line."""
         try:
-            examples = [getattr(self._data, it.split).read(it.example, it.key) for it in requests]
+            examples = [self._streams[it.split].read(it.example, it.key) for it in requests]
         except InputError as error:
             return error
         inputs, target = (zip(*half, strict=True) for half in zip(*examples, strict=True))
@@ -50,8 +53,20 @@ def _stacked(arrays: Sequence[Any]) -> torch.Tensor:
     return torch.from_numpy(np.stack(arrays))
 
 
-class Reader(Sampler[list[Request]]):
-    """Reads batches in the order in which they are asked for, a few ahead.
+class Wanted(Sampler[list[Request]]):
+    """What is asked for, in this order."""
+
+    requests: Iterable[list[Request]] = ()
+
+    def __init__(self) -> None:
+        pass
+
+    def __iter__(self) -> Iterator[list[Request]]:
+        return iter(self.requests)
+
+
+class Reader:
+    """Reads batches in the order in which they are asked for, a few ahead; its workers end with it.
 
     Args:
         data: Splits that are streamed.
@@ -60,12 +75,11 @@ class Reader(Sampler[list[Request]]):
     """
 
     def __init__(self, data: Data, device: torch.device, workers: int | None = None):
-        self._requests: Iterable[list[Request]] = ()
-        self._device = device
+        self._wanted, self._device = Wanted(), device
         workers = crew(device) if workers is None else workers
         self._loader = DataLoader(
             Examples(data),
-            batch_sampler=self,
+            batch_sampler=self._wanted,
             num_workers=workers,
             collate_fn=_as_it_is,
             pin_memory=device.type == "cuda",
@@ -73,19 +87,16 @@ class Reader(Sampler[list[Request]]):
             persistent_workers=bool(workers),
         )
 
-    def __iter__(self) -> Iterator[list[Request]]:
-        return iter(self._requests)
-
     def read(self, requests: Iterable[list[Request]]) -> Iterator[Batch]:
         """The batches asked for, on the device. Ends what was read before.
 
         Raises:
             InputError: an example cannot be read.
         """
-        self._requests = requests
+        self._wanted.requests = requests
         for batch in self._loader:
             if isinstance(batch, InputError):
-                raise batch
+                raise InputError(str(batch))  # itself it would hold on to this frame, and so to the reader
             inputs, target = batch
             yield tuple(map(self._placed, inputs)), tuple(map(self._placed, target))
 

@@ -1,5 +1,7 @@
 """What is fed: augmentation and reading ahead are functions of (seed, step), on any number of processes."""
 
+import multiprocessing
+import threading
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -7,6 +9,7 @@ import pytest
 import torch
 
 from bench.contract import Data, InputError, Split, Stream
+from bench.engine import stream
 from bench.engine.feed import Feed, key
 from bench.engine.stream import Reader
 from tasks.augment import crop_and_flip, from_bytes, standardised
@@ -118,15 +121,29 @@ def test_an_example_that_cannot_be_read_is_one_line():
         list(chunks)
 
 
-def test_workers_read_what_the_process_itself_would(one_thread):
+@pytest.fixture
+def crew_of_two(monkeypatch):
+    """As beside a GPU, which there is none of here."""
+    monkeypatch.setattr(stream, "crew", lambda device: 2)
+
+
+def test_workers_read_what_the_process_itself_would(one_thread, crew_of_two):
     there, here = Feed(STREAM, 0), Feed(STREAM, 0)
-    reader = Reader(there._data, there.device, workers=2)
-    there._reader = lambda: reader
+    here._reader = lambda: Reader(here._data, here.device, workers=0)
     for step in (0, 1, 7, 8):
         assert equal(there.batch(step), here.batch(step))
     with pytest.raises(InputError, match=r"^example 13 holds no whole image$"):
         list(there.split("test")[0])
     assert equal(there.batch(9), here.batch(9)), "and goes on"
+    there.close()
+    assert not multiprocessing.active_children(), "its workers end with it"
+
+
+def test_workers_are_not_given_what_is_held(one_thread, crew_of_two):
+    """A lock can't be copied to another process, so it would not start."""
+    feed = Feed(replace(STREAM, load=lambda: streamed()._replace(control=Split((threading.Lock(),), ([0],)))), 0)
+    feed.batch(0)
+    feed.close()
 
 
 def test_the_digest_of_a_stream_covers_its_stamp_and_its_targets():

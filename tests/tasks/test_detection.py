@@ -58,6 +58,15 @@ def test_no_detection_scores_nothing():
     assert detection.empty(load_scenes()) == ("empty detections", 0.0)
 
 
+def test_a_class_of_crowds_alone_does_not_count():
+    boxes = np.array([[[0, 0, 10, 10, 3, 0], [20, 20, 30, 30, 5, 1]]], float)
+    exact = np.array([0]), np.array([[0, 0, 10, 10, 3, 0.9]])
+    assert detection.precision(*exact, boxes) == {"map": 1.0, "map50": 1.0}
+    assert detection.precision(*NOTHING, boxes) == {"map": 0.0, "map50": 0.0}
+    assert detection.precision(*NOTHING, boxes[:, 1:]) == {"map": 0.0, "map50": 0.0}
+    assert detection.precision(*NOTHING, np.full((1, 1, 6), -1.0)) == {"map": 0.0, "map50": 0.0}
+
+
 def test_average_precision_of_an_example_worked_by_hand():
     boxes = truth([Box(0, 0, 10, 10, 3)], [Box(20, 20, 30, 30, 3)])
     image = np.array([0, 0, 1])

@@ -59,14 +59,15 @@ def test_each_layout_reads_back(tmp_path, monkeypatch, name, plant, shape):
     assert data is pixels.load(name)
 
 
-def test_pickled_batches_read_back_and_are_held_against_their_digests(tmp_path, monkeypatch):
-    trees.plant_batches(tmp_path, monkeypatch)
+@pytest.mark.parametrize("classes", [10, 100])
+def test_pickled_batches_read_back_and_are_held_against_their_digests(tmp_path, monkeypatch, classes):
+    name = f"cifar{classes}"
+    batch = trees.plant_batches(tmp_path, monkeypatch, classes)
     trees.expect(monkeypatch, tmp_path)
-    assert whole(pixels.load("cifar10")) == expected((3, 32, 32))
-    batch = tmp_path / "cifar10" / "cifar-10-batches-py" / "data_batch_2"
+    assert whole(pixels.load(name, classes)) == expected((3, 32, 32), classes)
     batch.write_bytes(batch.read_bytes()[:-1])
     pixels._loaded.cache_clear()
-    assert "cut short or another than its MD5" in refused("cifar10")
+    assert "cut short or another than its MD5" in refused(name, classes)
 
 
 def test_the_fine_labels_of_cifar100_are_read(tmp_path, monkeypatch):
@@ -166,8 +167,8 @@ def test_a_truncated_table_is_refused(tmp_path, monkeypatch):
 def test_the_hub_is_asked_only_when_told_to(monkeypatch):
     asked = []
 
-    def fetch(name, config=None, split=None):
-        asked.append((name, split))
+    def fetch(path, name=None, split=None):
+        asked.append((path, split))
         return trees.table(*trees.examples(split, (32, 32, 3)))
 
     monkeypatch.setattr(datasets, "load_dataset", fetch)
@@ -179,8 +180,8 @@ def test_the_hub_is_asked_only_when_told_to(monkeypatch):
 
 
 def test_a_hub_that_cannot_be_reached_is_one_line(monkeypatch):
-    def fetch(name, config=None, split=None):
-        raise ConnectionError(f"Couldn't reach {name!r} on the Hub\nmore")
+    def fetch(path, name=None, split=None):
+        raise ConnectionError(f"Couldn't reach {path!r} on the Hub\nmore")
 
     monkeypatch.setattr(datasets, "load_dataset", fetch)
     trees.expect(monkeypatch, "hub")

@@ -1,5 +1,7 @@
 """Sets of recordings: each layout reads back, and what is absent, cut short or mislabelled is refused in a line."""
 
+import shutil
+
 import datasets
 import numpy as np
 import pytest
@@ -18,7 +20,7 @@ from bench.contract import InputError
 from bench.engine import optim
 from bench.engine.feed import Feed
 from bench.engine.modules import initial
-from tasks import recordings, strings
+from tasks import keywords, recordings, strings
 from tasks.pack import ROOT as DATA
 from tests.runs import ROOT
 from tests.tasks import voices
@@ -129,14 +131,27 @@ def test_the_hubs_layout_of_speech_commands_reads_back(tmp_path, monkeypatch):
 def test_the_hub_is_asked_for_the_revision_that_has_tables(monkeypatch):
     asked = []
 
-    def fetch(name, config=None, split=None, revision=None):
-        asked.append((name, config, split, revision))
+    def fetch(name, split, revision, data_files):
+        asked.append((name, split, revision, data_files))
         raise ConnectionError("no network")
 
     monkeypatch.setattr(datasets, "load_dataset", fetch)
     monkeypatch.setenv(DATA, "hub")
     assert "the hub does not give train of google/speech_commands: no network" in refused("speech_commands")
-    assert asked == [("google/speech_commands", "v0.02", "train", "refs/convert/parquet")]
+    tables = {"train": "v0.02/train/*.parquet"}
+    assert asked == [("google/speech_commands", "train", "refs/convert/parquet", tables)]
+
+
+def test_the_hubs_revision_of_tables_is_read_without_its_other_configurations(tmp_path, monkeypatch):
+    """By `datasets` itself: to it, a folder is a repository, too."""
+    voices.plant_hub(tmp_path)
+    shutil.copytree(tmp_path / "speech_commands" / "v0.02", tmp_path / "speech_commands" / "v0.01")
+    voices.expect(monkeypatch, "hub", hub=str(tmp_path / "speech_commands"))
+    train, control, test = tasks.parse("speech_commands").load()
+    assert (len(train), len(control), len(test)) == (49, 27, 26)
+    (tmp_path / "speech_commands" / "v0.02" / "test" / "0000.parquet").unlink()
+    keywords._commands_of.cache_clear()
+    assert "the hub does not give test of" in refused("speech_commands")
 
 
 def test_commands_with_other_labels_are_refused(tmp_path, monkeypatch):

@@ -77,25 +77,30 @@ def plant_table(root, folder, shape, classes=10, names=("img", "label"), kind="P
             whole.shard(shards, i, contiguous=True).to_parquet(root / folder / name)
 
 
-def plant_batches(root, monkeypatch):
-    """CIFAR-10's python batches, with torchvision told their MD5."""
+def plant_batches(root, monkeypatch, classes=10):
+    """The python batches of CIFAR-10 in three files, or of CIFAR-100 in one, with torchvision told their MD5.
+
+    Returns the last file of the train part.
+    """
+    known = getattr(torchvision.datasets, f"CIFAR{classes}")
+    fine = classes == 100
     lists = {"train": [], "test": []}
-    folder = root / "cifar10" / "cifar-10-batches-py"
+    folder = root / f"cifar{classes}" / known.base_folder
     folder.mkdir(parents=True)
     for part, found in lists.items():
-        images, labels = examples(part, (3, 32, 32))
-        for i in range(3 if part == "train" else 1):
-            name = f"data_batch_{i + 1}" if part == "train" else "test_batch"
-            own = slice(i * 100, (i + 1) * 100)
-            content = pickle.dumps({"data": images[own].reshape(-1, 3072), "labels": labels[own].tolist()})
+        images, labels = examples(part, (3, 32, 32), classes)
+        named = [part] if fine else [f"data_batch_{i + 1}" for i in range(3)] if part == "train" else ["test_batch"]
+        for name, own_pixels, own in zip(named, *(np.split(a, len(named)) for a in (images, labels)), strict=True):
+            said = {"fine_labels": own.tolist(), "coarse_labels": [0] * len(own)} if fine else {"labels": own.tolist()}
+            content = pickle.dumps({"data": own_pixels.reshape(-1, 3072)} | said)
             (folder / name).write_bytes(content)
             found.append([name, hashlib.md5(content).hexdigest()])
-    meta = pickle.dumps({"label_names": list("abcdefghij")})
-    (folder / "batches.meta").write_bytes(meta)
-    known = torchvision.datasets.CIFAR10
+    meta = pickle.dumps({known.meta["key"]: [str(k) for k in range(classes)]})
+    (folder / known.meta["filename"]).write_bytes(meta)
     monkeypatch.setattr(known, "train_list", lists["train"])
     monkeypatch.setattr(known, "test_list", lists["test"])
     monkeypatch.setattr(known, "meta", known.meta | {"md5": hashlib.md5(meta).hexdigest()})
+    return folder / lists["train"][-1][0]
 
 
 def plant_folders(root, classes=2, each=(30, 10)):
