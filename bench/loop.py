@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 from bench.contract import Cohort, Engine, Move, Schedule, Task
 from bench.decide import Decisions
-from bench.desk import GO, STOP, Desk, tidy
+from bench.desk import SAVE, STOP, Desk, tidy
 from bench.engine import averaging
 from bench.engine.feed import Feed
 from bench.record import rows as record
@@ -64,7 +64,7 @@ class Training:
             elif self.step % PATIENCE == 0:
                 self.trace.fold(self.engine.history())
             verdict = self.desk.verdict(self.step)
-            if verdict != GO and self.roster.riders:
+            if self.roster.riders and (verdict == STOP or (verdict == SAVE and self.writer.ready)):
                 self.save()
                 if verdict == STOP:
                     return False
@@ -191,7 +191,11 @@ class Training:
             return
         self.desk.flush()
         self.trace.spill(self.chunks, self.step)
-        state = {
+        self.writer.save(self.snapshot, self.state)
+
+    def state(self) -> dict[str, Any]:
+        """All of it, as copies."""
+        return {
             "step": self.step,
             "segments": self.segments,
             "retired": self.retired,
@@ -201,7 +205,6 @@ class Training:
             "trace": self.trace.state(),
             "engine": self.engine.state_dict(),
         }
-        self.writer.save(self.snapshot, state)
 
     def resume(self) -> None:
         """Continue from the snapshot, if there is one."""

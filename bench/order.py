@@ -132,7 +132,8 @@ def prepare(order: Order, world: World | None = None) -> Prepared:
     for task in named.tasks.values():
         engine.check_parts(task, arithmetic)
     limit = None if order.width or order.assigned else world.memory
-    fits = None if limit is None else partial(memory.fits, memory=limit)
+    parts = arithmetic.accumulate * arithmetic.processes
+    fits = None if limit is None else partial(memory.fits, memory=limit, parts=parts)
 
     def planned(recorded: Collection[str] = ()) -> Plan:
         width = order.width or WIDTH

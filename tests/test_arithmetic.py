@@ -1,6 +1,8 @@
 """Precision, micro-batches, compilation and width as ordered: where they come from, and what they are a part of."""
 
 import sys
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -90,7 +92,7 @@ def test_a_cohort_is_as_wide_as_memory_allows_and_the_plan_says_so():
     order = Order(**FEW | {"peak_lrs": (0.1, 0.3, 1.0)}, engine="modules")
     (whole,) = prepare(order).plan.cohorts
     task, cell = prepare(order).tasks["digits"], whole.cells[0]
-    three = 3.5 * memory.of_member(task, cell.optimizer) / memory.SHARE
+    three = (3.5 * memory.of_member(task, cell.optimizer) + memory.of_look(task)) / memory.SHARE
     small = prepare(order, World(memory=three)).plan
     assert max(len(c.cells) for c in small.cohorts) == 3
     assert [c.id for c in small.cells] == [c.id for c in whole.cells]
@@ -115,6 +117,22 @@ def test_the_memory_of_a_member_is_what_it_holds(model, optimizer):
     idle = 8 * 9 * (memory._slots(optimizer) + 1) if model is Net else 0  # a layer out of use has neither
     assert memory.of_member(task, optimizer) == pytest.approx(4 * (numbers + idle), rel=1e-6)
     assert memory.of_member(task, optimizer, "ema") > memory.of_member(task, optimizer)
+
+
+def test_the_memory_of_a_look_is_what_autograd_keeps():
+    task = replace(toy(Plain), batch_size=16)
+    inputs, logits, label = 6 * 4, 3 * 4, 8  # bytes of an example that a linear layer and cross-entropy keep
+    assert memory.of_look(task) == pytest.approx(16 * (inputs + logits + label), rel=0.1), "the weights are not in it"
+    assert memory.of_look(task, parts=4) == memory.of_look(task) / 4
+    assert memory.of_look(toy(Net)) > 8 * 2 * 8 * 4, "at least what BatchNorm and ReLU take, of 8 examples"
+
+
+def test_a_look_leaves_less_room_for_members():
+    task, cell = toy(Net), SimpleNamespace(optimizer="sgd", averaging="none")
+    room = (memory.of_look(task) + 4 * 8 + 2.5 * memory.of_member(task, "sgd")) / memory.SHARE  # 8 frozen weights
+    assert memory.fits(task, cell, room) == 2
+    assert memory.fits(task, cell, room + 0.6 * memory.of_member(task, "sgd") / memory.SHARE) == 3
+    assert memory.fits(task, cell, 0.0) == 1
 
 
 def test_accelerate_launch_with_bf16_trains_and_its_rows_say_so(tmp_path):

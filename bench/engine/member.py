@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from bench.contract import Recipe
 from bench.engine.averaging import PRESENT
-from bench.engine.copies import copied
+from bench.engine.copies import copied, twin
 from bench.engine.scaler import Scaler
 
 
@@ -28,7 +28,9 @@ class Member:
         self.averages: dict[str, list[Tensor]] = {}  # of the weights, by slot
 
     def tensors(self) -> dict[str, Tensor]:
-        return {name: t.detach() for name, t in chain(self.model.named_parameters(), self.model.named_buffers())}
+        """Weights that are trained, and buffers: all others are every member's alike."""
+        weights = ((name, p) for name, p in self.model.named_parameters() if p.requires_grad)
+        return {name: t.detach() for name, t in chain(weights, self.model.named_buffers())}
 
     def state(self, device: torch.device | None = None) -> dict[str, Any]:
         """Copies of all that the member is between a move and the next look, on `device` or where it lies."""
@@ -74,7 +76,7 @@ class Member:
     @torch.no_grad()
     def mixed(self, recipe: Recipe) -> nn.Module:
         """A copy of the model with the weights that a recipe mixes."""
-        model = copy.deepcopy(self.model)
+        model = twin(self.model)
         weights = [p for p in model.parameters() if p.requires_grad]
         for slot, share in recipe:
             for weight, part in zip(weights, self.weights if slot == PRESENT else self.averages[slot], strict=True):

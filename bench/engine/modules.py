@@ -6,7 +6,6 @@ trains beside it.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -16,7 +15,7 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from bench.arithmetic import USUAL, Arithmetic
 from bench.contract import Batch, InputError, Move, Recipe
-from bench.engine.copies import CPU
+from bench.engine.copies import CPU, twin
 from bench.engine.feed import Feed, key
 from bench.engine.member import Member
 from bench.engine.optim import adjust
@@ -122,12 +121,12 @@ class Modules:
         self.members = members
 
     def _fork(self, member: Member) -> Member:
-        twin = self._build(copy.deepcopy(member.model))
-        twin.load(member.state())
-        twin.loss = member.loss
-        for old, new in zip(member.weights, twin.weights, strict=True):
+        fork = self._build(twin(member.model))
+        fork.load(member.state())
+        fork.loss = member.loss
+        for old, new in zip(member.weights, fork.weights, strict=True):
             new.grad = None if old.grad is None else old.grad.clone()
-        return twin
+        return fork
 
     def move(self, moves: Sequence[Move]) -> None:
         """Each member's own optimizer step, at its LR and momentum; MoMo asks for the loss."""
@@ -158,7 +157,7 @@ class Modules:
         """Scores of copies whose BatchNorm statistics were averaged anew; see `readings.renew`."""
         if not self._has_norms:
             return None
-        models = {row: self._renewed(copy.deepcopy(self._read(self.members[row]))) for row in distinct(rows)}
+        models = {row: self._renewed(twin(self._read(self.members[row]))) for row in distinct(rows)}
         scores = self._scored(models, split)
         return [scores[row] for row in rows]
 
@@ -170,9 +169,9 @@ class Modules:
         """
         if not hasattr(member.optimizer, "eval"):
             return member.model
-        twin = self._fork(member)
-        twin.optimizer.eval()  # type: ignore[attr-defined]  # Schedule-Free has it
-        return self._renewed(twin.model)
+        fork = self._fork(member)
+        fork.optimizer.eval()  # type: ignore[attr-defined]  # Schedule-Free has it
+        return self._renewed(fork.model)
 
     @torch.no_grad()
     def _scored(self, models: Mapping[int, nn.Module], split: str) -> dict[int, dict[str, float]]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +19,29 @@ def save(path: Path, state: dict[str, Any]) -> None:
     disk.write(path, lambda file: torch.save(state, file))
 
 
-class Writer:
-    """Writes snapshots beside the training, never two at once; what went wrong is raised by the next call.
+REST = 20
+"""Times as long as training stood still for a snapshot, it goes on before the next: a twentieth of the time at most."""
 
-    A state is not to change once it is handed over.
-    """
+
+class Writer:
+    """Writes snapshots beside the training, never two at once; what went wrong is raised by the next call."""
 
     def __init__(self) -> None:
         self._thread: threading.Thread | None = None
         self._error: BaseException | None = None
+        self._rested = 0.0  # when the next may begin
 
-    def save(self, path: Path, state: dict[str, Any]) -> None:
-        """Begin to write a snapshot; waits only for the one before."""
+    @property
+    def ready(self) -> bool:
+        """Whether a snapshot would cost little now: none is being written, and training has gone on for a while."""
+        return not (self._thread and self._thread.is_alive()) and time.monotonic() >= self._rested
+
+    def save(self, path: Path, copied: Callable[[], dict[str, Any]]) -> None:
+        """Begin to write a snapshot of a state, which is not to change once it is given; waits for the one before."""
         self.wait()
+        begun = time.monotonic()
+        state = copied()
+        self._rested = (now := time.monotonic()) + REST * (now - begun)
         self._thread = threading.Thread(target=self._write, args=(path, state))  # not a daemon: an exit waits for it
         self._thread.start()
 

@@ -107,3 +107,21 @@ def test_a_split_is_read_once_for_all_members():
     scores = engine.evaluate("control", [0, 1, 2, 1])
     assert len(read) == len(list(chunks))
     assert scores[0] == scores[1] == scores[2] == scores[3]
+
+
+def test_weights_that_are_not_trained_lie_there_once_and_are_in_no_snapshot():
+    trained, feed = create("modules", toy(), "sgd")
+    trained.look(feed.batch(0), 0)
+    trained.take([0, 0])
+    trained.move([Move(0.1), Move(0.2)])
+    one, two = (member.model for member in trained.members)
+    assert one.frozen is two.frozen
+    assert one.outside.weight is not two.outside.weight
+    state = trained.state_dict()
+    assert not [name for member in state["members"] for name in member["tensors"] if "frozen" in name]
+    resumed, _ = create("modules", toy(), "sgd")
+    resumed.load_state_dict(state)
+    for engine in (trained, resumed):
+        engine.look(feed.batch(1), 1)
+        engine.move([Move(0.1), Move(0.2)])
+    assert same(trained.state_dict(), resumed.state_dict())

@@ -1,5 +1,7 @@
 """A small task that has all that is hard to stack, and a drive that forks, retires and reorders members."""
 
+from itertools import chain
+
 import numpy as np
 import torch
 from torch import nn
@@ -111,7 +113,8 @@ def drive(trained, feed, steps, lr, momenta=(None,), start=0, visit=lambda step:
 def tensors(trained):
     """Weights and buffers of each member of either engine, by name."""
     if hasattr(trained, "members"):
-        return [member.tensors() for member in trained.members]
+        models = (member.model for member in trained.members)
+        return [{n: t.detach() for n, t in chain(m.named_parameters(), m.named_buffers())} for m in models]
     rows = trained._weights | trained._buffers
     shared = {name: p.detach() for name, p in trained._model.named_parameters()} | trained._counts
     return [shared | {name: t[i].detach() for name, t in rows.items()} for i in range(trained._members)]

@@ -18,9 +18,9 @@ def test_training_goes_on_while_a_snapshot_is_written_and_the_next_waits_for_it(
 
     monkeypatch.setattr(snapshot, "save", slow)
     writer = snapshot.Writer()
-    writer.save(tmp_path / "a.pt", {"step": 1})
+    writer.save(tmp_path / "a.pt", lambda: {"step": 1})
     assert not written  # and yet we are here
-    second = threading.Thread(target=lambda: (writer.save(tmp_path / "a.pt", {"step": 2}), writer.wait()))
+    second = threading.Thread(target=lambda: (writer.save(tmp_path / "a.pt", lambda: {"step": 2}), writer.wait()))
     second.start()
     second.join(0.2)
     assert begun == [1]
@@ -32,7 +32,8 @@ def test_training_goes_on_while_a_snapshot_is_written_and_the_next_waits_for_it(
 def test_the_last_snapshot_is_there_after_waiting(tmp_path):
     writer = snapshot.Writer()
     for step in range(3):
-        writer.save(tmp_path / "a.pt", {"step": step, "weights": torch.full((1000,), float(step))})
+        state = {"step": step, "weights": torch.full((1000,), float(step))}
+        writer.save(tmp_path / "a.pt", lambda state=state: state)
     writer.wait()
     state = snapshot.load(tmp_path / "a.pt")
     assert state["step"] == 2
@@ -47,7 +48,32 @@ def test_what_stopped_a_snapshot_is_raised_once_by_the_next_call(tmp_path, monke
 
     monkeypatch.setattr(snapshot, "save", full)
     writer = snapshot.Writer()
-    writer.save(tmp_path / "a.pt", {})
+    writer.save(tmp_path / "a.pt", dict)
     with pytest.raises(OSError, match="No space left"):
-        writer.wait() if heard == "wait" else writer.save(tmp_path / "a.pt", {})
+        writer.wait() if heard == "wait" else writer.save(tmp_path / "a.pt", dict)
     writer.wait()
+
+
+def test_a_writer_is_ready_when_none_is_written_and_training_has_gone_on_for_a_while(tmp_path, monkeypatch):
+    now, gate = [100.0], threading.Event()
+    monkeypatch.setattr(snapshot.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(snapshot, "save", lambda path, state: gate.wait(30))
+
+    def copied():
+        now[0] += 3.0
+        return {}
+
+    writer = snapshot.Writer()
+    assert writer.ready
+    writer.save(tmp_path / "a.pt", copied)
+    now[0] += 3.0 * snapshot.REST + 1
+    assert not writer.ready, "one is being written"
+    gate.set()
+    writer.wait()
+    assert writer.ready
+    writer.save(tmp_path / "a.pt", copied)
+    writer.wait()
+    now[0] += 3.0 * snapshot.REST - 1
+    assert not writer.ready, "training stood still for three seconds, and has not gone on for a minute"
+    now[0] += 2.0
+    assert writer.ready
