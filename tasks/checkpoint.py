@@ -1,4 +1,4 @@
-"""Where a checkpoint of transformers lies: a folder, one in `models/` beside the data, or the hub's."""
+"""A checkpoint of transformers: a folder, one in `models/` beside the data, or the hub's; and its classifier."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from bench.contract import Data, InputError, Split
 from tasks.pack import HUB, root
@@ -34,6 +35,41 @@ def find(name: str) -> tuple[Path | str, bool]:
             f"(hf download {name} --local-dir DIR/models/{name}), or give --data {HUB}"
         )
     return name, root() == HUB
+
+
+def quiet() -> None:
+    """Keep transformers from telling that a head is new, for that is what is wanted."""
+    import transformers
+
+    logs: Any = transformers.utils.logging
+    logs.set_verbosity_error()
+    logs.disable_progress_bar()
+
+
+def classifier(auto: Any, place: Path | str, config: Any, *, fetch: bool) -> tuple[Any, set[str]]:
+    """What `auto` makes of a checkpoint, and the names of the weights that are not the checkpoint's.
+
+    These are the head, and what the files lack: drawn from torch's global generator, for the seed to decide them. A
+    head that is in the files, of whatever size, gives way to one that is new as a whole.
+
+    Raises:
+        InputError: the files are of another configuration.
+    """
+    how = {"local_files_only": not fetch, "ignore_mismatched_sizes": True, "output_loading_info": True}
+    model, told = auto.from_pretrained(place, config=config, **how)
+    within = f"{model.base_model_prefix}."
+    misfits = {name for name, *_ in told["mismatched_keys"]}
+    if wrong := sorted(name for name in misfits if name.startswith(within)):
+        raise InputError(f"{place}: its {wrong[0]} is not of the size that its {CONFIG} says")
+    new = misfits | set(told["missing_keys"])
+    head = {name for name, _ in model.named_parameters() if not name.startswith(within)}
+    if head - new:
+        other = auto.from_config(config)
+        parts = [*other.named_children(), *other.named_parameters(recurse=False)]
+        for name, part in parts:
+            if name != model.base_model_prefix:
+                setattr(model, name, part)
+    return model, new | head
 
 
 def stamped(data: Data, name: str, *, weights: bool = True) -> Data:

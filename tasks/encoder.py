@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor, nn
 
 from bench.contract import InputError
+from bench.source import blamed
+from tasks import checkpoint
 from tasks.bert import bert
 
 if TYPE_CHECKING:
@@ -50,22 +52,18 @@ def named(folder: Path | str, outputs: int, *, scratch: bool, lora: int, fetch: 
         fetch: Whether what is not in the hub's cache may be downloaded.
 
     Raises:
-        InputError: it is not there, is no text classifier, or peft is not installed.
+        InputError: it is not there, is no text classifier, or peft is not installed or cannot adapt it.
     """
-    import transformers
+    from transformers import AutoConfig, AutoModelForSequenceClassification
 
-    logs: Any = transformers.utils.logging
-    logs.set_verbosity_error()  # that the head is new is what is wanted
-    logs.disable_progress_bar()
-    auto: Any = transformers.AutoModelForSequenceClassification
-    try:
-        config = transformers.AutoConfig.from_pretrained(folder, num_labels=outputs, local_files_only=not fetch)
+    checkpoint.quiet()
+    auto: Any = AutoModelForSequenceClassification
+    with blamed(f"{folder}: no text classifier can be made of it"):
+        config = AutoConfig.from_pretrained(folder, num_labels=outputs, local_files_only=not fetch)
         if scratch:
             body = auto.from_config(config)
         else:
-            body = auto.from_pretrained(folder, config=config, local_files_only=not fetch)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{folder}: no text classifier can be made of it ({str(error).splitlines()[0]})") from None
+            body, _ = checkpoint.classifier(auto, folder, config, fetch=fetch)
     segments = getattr(config, "type_vocab_size", 0) > 1
     return Encoder(_adapted(body, lora) if lora else body, segments=segments)
 

@@ -1,0 +1,72 @@
+"""Encoders of transformers with a new head, on checkpoints of a few dozen units."""
+
+import pytest
+import torch
+
+from bench.contract import InputError
+from tasks import checkpoint, encoder
+from tests.tasks import tiny
+
+CLASSIFIER = "ForSequenceClassification"
+
+
+@pytest.fixture(autouse=True)
+def _quiet():
+    checkpoint.quiet()
+
+
+def made(folder, outputs=2, *, seed=0, scratch=False, lora=0):
+    torch.manual_seed(seed)
+    return encoder.named(folder, outputs, scratch=scratch, lora=lora, fetch=False)
+
+
+def refused(folder, **settings):
+    with pytest.raises(InputError) as caught:
+        made(folder, **settings)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+# -------------------------------------------------------------------------------------------------------- heads
+
+
+@pytest.mark.parametrize("labels", [2, 3])
+@pytest.mark.parametrize(
+    ("kind", "stem"),
+    [("Bert", "bert."), ("Roberta", "roberta."), ("DistilBert", "distilbert."), ("DebertaV2", "deberta.")],
+)
+def test_a_head_that_is_in_the_files_gives_way_to_one_of_the_seed(tmp_path, kind, stem, labels):
+    saved = tiny.plant(tmp_path, kind, CLASSIFIER, num_labels=labels)
+    first, again, other = (made(tmp_path, seed=seed).body.state_dict() for seed in (0, 0, 1))
+    assert first.keys() == saved.keys()
+    for name, weight in first.items():
+        assert torch.equal(weight, again[name])
+        if name.startswith(stem):
+            assert torch.equal(weight, saved[name])
+        elif not name.endswith(("bias", "LayerNorm.weight")):
+            assert not torch.equal(weight, other[name])
+            assert weight.shape != saved[name].shape or not torch.equal(weight, saved[name])
+
+
+def test_biases_of_a_trained_head_are_not_kept(tmp_path):
+    from transformers import RobertaForSequenceClassification
+
+    tiny.plant(tmp_path, "Roberta", CLASSIFIER, num_labels=3)
+    trained = RobertaForSequenceClassification.from_pretrained(tmp_path)
+    for weight in trained.classifier.parameters():
+        torch.nn.init.ones_(weight)
+    trained.save_pretrained(tmp_path)
+    head = made(tmp_path).body.classifier
+    assert head.out_proj.weight.shape == (2, 32)
+    assert not any((weight == 1).any() for weight in head.parameters())
+
+
+def test_the_head_that_a_checkpoint_lacks_is_the_one_that_transformers_draws(tmp_path):
+    from transformers import AutoModelForSequenceClassification
+
+    tiny.plant(tmp_path, "Bert")
+    torch.manual_seed(5)
+    plain = AutoModelForSequenceClassification.from_pretrained(tmp_path, num_labels=3).state_dict()
+    mine = made(tmp_path, 3, seed=5).body.state_dict()
+    assert plain.keys() == mine.keys()
+    assert all(torch.equal(plain[name], mine[name]) for name in plain)
