@@ -1,5 +1,7 @@
 """Encoders of transformers with a new head, on checkpoints of a few dozen units."""
 
+import json
+
 import pytest
 import torch
 
@@ -70,3 +72,33 @@ def test_the_head_that_a_checkpoint_lacks_is_the_one_that_transformers_draws(tmp
     mine = made(tmp_path, 3, seed=5).body.state_dict()
     assert plain.keys() == mine.keys()
     assert all(torch.equal(plain[name], mine[name]) for name in plain)
+
+
+# ----------------------------------------------------------------------------------------- what cannot be built
+
+
+def settings(folder, **changed):
+    file = folder / checkpoint.CONFIG
+    file.write_text(json.dumps(json.loads(file.read_text()) | changed))
+
+
+def tear(folder):
+    file = folder / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:-100])
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda folder: settings(folder, vocab_size=65), "word_embeddings.weight is not of the size that its config"),
+        (lambda folder: settings(folder, num_attention_heads=5), "no text classifier can be made of it: ValueError"),
+        (lambda folder: settings(folder, model_type="nobodys"), "no text classifier can be made of it: ValueError"),
+        (lambda folder: settings(folder, hidden_act="nobodys"), "no text classifier can be made of it: KeyError"),
+        (tear, "no text classifier can be made of it: SafetensorError"),
+        (lambda folder: (folder / "model.safetensors").unlink(), "no text classifier can be made of it: OSError"),
+    ],
+)
+def test_what_transformers_cannot_build_is_refused_in_one_line(tmp_path, spoil, said):
+    tiny.plant(tmp_path, "Bert")
+    spoil(tmp_path)
+    assert said in refused(tmp_path)

@@ -239,6 +239,18 @@ def test_what_is_no_checkpoint_of_an_audio_classifier_is_refused_in_a_line(tmp_p
     (tmp_path / "bert").mkdir()
     (tmp_path / "bert" / "config.json").write_text('{"model_type": "bert"}')
     assert "is a bert, not a classifier of audio" in refused(f"fsdd(model={str(tmp_path / 'bert')!r})")
+    (tmp_path / "bert" / "config.json").write_text("[]")
+    hearing._config.cache_clear()
+    assert "its config.json is none of transformers" in refused(f"fsdd(model={str(tmp_path / 'bert')!r})")
+
+
+def test_weights_that_cannot_be_read_are_refused_in_a_line(tmp_path):
+    wav2vec2(tmp_path)
+    file = tmp_path / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:-100])
+    with pytest.raises(InputError, match="no classifier of audio can be made of it: SafetensorError") as caught:
+        hearing.model(str(tmp_path), 10)
+    assert "\n" not in str(caught.value)
 
 
 @real
