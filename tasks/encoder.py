@@ -22,17 +22,22 @@ if TYPE_CHECKING:
 SMALL = {"hidden_size": 64, "intermediate_size": 128, "initializer_range": 0.1}
 """Of the small BERT, besides what `tasks.bert` says."""
 
+LAST = {"xlnet"}
+"""Types of models whose head reads the last place of a row, which is padding in all rows but the longest."""
+
 
 class Encoder(nn.Module):
     """Outputs [B, K] of piece ids [B, L] and of what each piece is, uint8 [B, L]: 0 padding, 1 first text, 2 second."""
 
-    def __init__(self, body: nn.Module, *, segments: bool):
+    def __init__(self, body: nn.Module, *, segments: bool, pad: int = 0):
         super().__init__()
-        self.body, self.segments = body, segments
+        self.body, self.segments, self.pad = body, segments, pad
 
     def forward(self, ids_BL: Tensor, kinds_BL: Tensor) -> Tensor:
         said = {"token_type_ids": (kinds_BL == 2).long()} if self.segments else {}
-        outputs_BK: Tensor = self.body(input_ids=ids_BL, attention_mask=kinds_BL > 0, **said).logits
+        if self.pad:  # rows are filled up with 0, which is a piece of its own here
+            ids_BL = ids_BL.masked_fill(kinds_BL == 0, self.pad)
+        outputs_BK: Tensor = self.body(input_ids=ids_BL, attention_mask=(kinds_BL > 0).long(), **said).logits
         return outputs_BK
 
 
@@ -60,12 +65,24 @@ def named(folder: Path | str, outputs: int, *, scratch: bool, lora: int, fetch: 
     auto: Any = AutoModelForSequenceClassification
     with blamed(f"{folder}: no text classifier can be made of it"):
         config = AutoConfig.from_pretrained(folder, num_labels=outputs, local_files_only=not fetch)
+        if config.model_type in LAST:
+            raise InputError(f"{folder} is an {config.model_type}, whose head reads the end of a row: padding")
         if scratch:
             body = auto.from_config(config)
         else:
             body, _ = checkpoint.classifier(auto, folder, config, fetch=fetch)
-    segments = getattr(config, "type_vocab_size", 0) > 1
-    return Encoder(_adapted(body, lora) if lora else body, segments=segments)
+    pad, segments = _padding(body.config), getattr(config, "type_vocab_size", 0) > 1
+    return Encoder(_adapted(body, lora) if lora else body, segments=segments, pad=pad)
+
+
+def _padding(config: Any) -> int:
+    """The piece that padding is. A decoder, whose head reads the piece before it, gets one here if it has none."""
+    said = config.get_text_config()
+    pad: int | None = getattr(said, "pad_token_id", None)
+    if pad is None or pad < 0:
+        ends = getattr(said, "eos_token_id", None) or 0  # the end of all text is in none
+        said.pad_token_id = pad = ends[0] if isinstance(ends, list) else ends
+    return pad
 
 
 def _adapted(body: PreTrainedModel, rank: int) -> Any:

@@ -1,6 +1,7 @@
 """Encoders of transformers with a new head, on checkpoints of a few dozen units."""
 
 import json
+import types
 
 import pytest
 import torch
@@ -102,3 +103,47 @@ def test_what_transformers_cannot_build_is_refused_in_one_line(tmp_path, spoil, 
     tiny.plant(tmp_path, "Bert")
     spoil(tmp_path)
     assert said in refused(tmp_path)
+
+
+# ------------------------------------------------------------------------------------------------------ padding
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings"),
+    [
+        ("Bert", {}),
+        ("DistilBert", {}),
+        ("ModernBert", {}),
+        ("Roberta", {}),
+        ("GPT2", {}),
+        ("GPT2", {"pad_token_id": 5}),
+        ("GPT2", {"pad_token_id": -1, "eos_token_id": [3, 4]}),
+    ],
+)
+def test_padding_changes_no_answer(tmp_path, kind, settings):
+    tiny.plant(tmp_path, kind, **settings)
+    model = made(tmp_path).double().eval()
+    ids = torch.randint(6, tiny.PIECES, (2, 12))
+    ids[1, 6], ids[1, 7:] = 0, 0  # of a decoder the piece 0 is one like others
+    kinds = torch.ones_like(ids, dtype=torch.uint8)
+    kinds[1, 7:] = 0
+    both, alone = model(ids, kinds), model(ids[1:, :7], kinds[1:, :7])
+    assert torch.allclose(both[1], alone[0], atol=1e-12)
+    ids[1, 6] = 9
+    assert not torch.allclose(model(ids, kinds)[1], alone[0], atol=1e-6)
+
+
+def test_a_head_that_reads_the_last_place_of_a_row_is_refused(tmp_path):
+    tiny.plant(tmp_path, "XLNet")
+    assert "is an xlnet, whose head reads the end of a row" in refused(tmp_path)
+    assert "is an xlnet" in refused(tmp_path, scratch=True)
+
+
+def test_the_mask_is_of_numbers_for_some_models_reckon_with_it():
+    class Body(torch.nn.Module):
+        def forward(self, input_ids, attention_mask):
+            return types.SimpleNamespace(logits=1.0 - attention_mask)
+
+    kinds = torch.tensor([[1, 2, 0]], dtype=torch.uint8)
+    model = encoder.Encoder(Body(), segments=False)
+    assert model(torch.tensor([[7, 8, 0]]), kinds).tolist() == [[0, 0, 1]]

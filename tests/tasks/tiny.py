@@ -31,7 +31,7 @@ PIECES = 64
 def plant(folder, kind, form="Model", **settings):
     """A checkpoint of `transformers.<kind><form>` and its weights."""
     words = {} if kind in ("AST", "Wav2Vec2") else {"vocab_size": PIECES}
-    config = getattr(transformers, f"{kind}Config")(**words, **KINDS[kind], **settings)
+    config = getattr(transformers, f"{kind}Config")(**words | KINDS[kind] | settings)
     torch.manual_seed(99)
     model = getattr(transformers, f"{kind}{form}")(config)
     model.save_pretrained(folder)
