@@ -61,8 +61,9 @@ def classifier(auto: Any, place: Path | str, config: Any, *, fetch: bool) -> tup
     misfits = {name for name, *_ in told["mismatched_keys"]}
     if wrong := sorted(name for name in misfits if name.startswith(within)):
         raise InputError(f"{place}: its {wrong[0]} is not of the size that its {CONFIG} says")
-    new = misfits | set(told["missing_keys"])
-    head = {name for name, _ in model.named_parameters() if not name.startswith(within)}
+    weights = {name for name, _ in model.named_parameters()}
+    new = weights & (misfits | set(told["missing_keys"]))
+    head = {name for name in weights if not name.startswith(within)}
     if head - new:
         other = auto.from_config(config)
         parts = [*other.named_children(), *other.named_parameters(recurse=False)]

@@ -6,6 +6,7 @@ B = batch, L = pieces of a row, K = outputs.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,11 +69,11 @@ def named(folder: Path | str, outputs: int, *, scratch: bool, lora: int, fetch: 
         if config.model_type in LAST:
             raise InputError(f"{folder} is an {config.model_type}, whose head reads the end of a row: padding")
         if scratch:
-            body = auto.from_config(config)
+            body, new = auto.from_config(config), set[str]()
         else:
-            body, _ = checkpoint.classifier(auto, folder, config, fetch=fetch)
+            body, new = checkpoint.classifier(auto, folder, config, fetch=fetch)
     pad, segments = _padding(body.config), getattr(config, "type_vocab_size", 0) > 1
-    return Encoder(_adapted(body, lora) if lora else body, segments=segments, pad=pad)
+    return Encoder(_adapted(body, lora, new) if lora else body, segments=segments, pad=pad)
 
 
 def _padding(config: Any) -> int:
@@ -85,12 +86,32 @@ def _padding(config: Any) -> int:
     return pad
 
 
-def _adapted(body: PreTrainedModel, rank: int) -> Any:
-    """Low-rank adapters (Hu et al., arXiv:2106.09685) on the attention; only they and the head are trained."""
+def _adapted(body: PreTrainedModel, rank: int, new: Iterable[str]) -> Any:
+    """Low-rank adapters (Hu et al., arXiv:2106.09685); only they and what holds the weights `new` are trained.
+
+    They are on the weights of attention that peft names for a type of model, or else on every linear layer.
+    """
     try:
         from peft import LoraConfig, TaskType, get_peft_model
+        from peft.utils import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING as KNOWN
     except ImportError:
         raise InputError("lora needs peft, which comes with the extra: pip install 'glideslope[lora]'") from None
-    with warnings.catch_warnings():
+    kind = body.config.model_type
+    config = LoraConfig(
+        task_type=TaskType.SEQ_CLS,
+        r=rank,
+        lora_alpha=2 * rank,
+        target_modules=None if kind in KNOWN else "all-linear",
+        modules_to_save=sorted(_parts(body, new)),
+    )
+    with warnings.catch_warnings(), blamed(f"lora: peft has no adapters for a {kind}"):
         warnings.filterwarnings("ignore", ".*is_gradient_checkpointing", FutureWarning)  # peft 0.21 asks for it
-        return get_peft_model(body, LoraConfig(task_type=TaskType.SEQ_CLS, r=rank, lora_alpha=2 * rank))
+        warnings.filterwarnings("ignore", "fan_in_fan_out is set to False")  # GPT-2's layers; peft sets it itself
+        return get_peft_model(body, config)
+
+
+def _parts(body: PreTrainedModel, new: Iterable[str]) -> set[str]:
+    """The modules that hold these weights: of the head its parts, of the body the innermost ones, such as a pooler."""
+    within = f"{body.base_model_prefix}."
+    parts = {name.rpartition(".")[0] if name.startswith(within) else name.partition(".")[0] for name in new}
+    return parts - {body.base_model_prefix}
