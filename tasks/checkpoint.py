@@ -37,6 +37,16 @@ def find(name: str) -> tuple[Path | str, bool]:
     return name, root() == HUB
 
 
+def directory(name: str) -> Path:
+    """The folder where its files lie: of the hub's, the one in the cache that is named by the revision."""
+    place, fetch = find(name)
+    if isinstance(place, Path):
+        return place
+    from huggingface_hub import hf_hub_download
+
+    return Path(hf_hub_download(name, CONFIG, local_files_only=not fetch)).parent
+
+
 def quiet() -> None:
     """Keep transformers from telling that a head is new, for that is what is wanted."""
     import transformers
@@ -83,11 +93,9 @@ def stamped(data: Data, name: str, *, weights: bool = True) -> Data:
 
 
 def _stamp(name: str, weights: bool) -> str:
-    place, fetch = find(name)
-    if isinstance(place, str):
-        from huggingface_hub import hf_hub_download
-
-        return Path(hf_hub_download(name, CONFIG, local_files_only=not fetch)).parent.name
+    place = directory(name)
+    if folder(name) is None:
+        return place.name
     files = [file for pattern in (CONFIG, *(WEIGHTS if weights else ())) for file in sorted(place.glob(pattern))]
     return _digest(tuple((file, it.st_size, it.st_mtime_ns) for file in files for it in (file.stat(),)))
 

@@ -72,7 +72,7 @@ def named(folder: Path | str, outputs: int, *, scratch: bool, lora: int, fetch: 
             body, new = auto.from_config(config), set[str]()
         else:
             body, new = checkpoint.classifier(auto, folder, config, fetch=fetch)
-    pad, segments = _padding(body.config), getattr(config, "type_vocab_size", 0) > 1
+    pad, segments = _padding(body.config), (getattr(config, "type_vocab_size", 0) or 0) > 1
     return Encoder(_adapted(body, lora, new) if lora else body, segments=segments, pad=pad)
 
 

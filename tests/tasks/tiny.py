@@ -1,5 +1,9 @@
 """Checkpoints of transformers with a few dozen units, at weights of their own, made where a test asks for them."""
 
+import io
+import json
+
+import sentencepiece
 import torch
 import transformers
 
@@ -36,3 +40,15 @@ def plant(folder, kind, form="Model", **settings):
     model = getattr(transformers, f"{kind}{form}")(config)
     model.save_pretrained(folder)
     return model.state_dict()
+
+
+def plant_pieces(folder, texts):
+    """A tokenizer of DeBERTa-v3's kind: a model of SentencePiece, of 48 pieces, and no more."""
+    held = io.BytesIO()
+    marks = {"pad_id": 0, "pad_piece": "[PAD]", "bos_id": 1, "bos_piece": "[CLS]"}
+    marks |= {"eos_id": 2, "eos_piece": "[SEP]", "unk_id": 3, "unk_piece": "[UNK]"}
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(texts), model_writer=held, vocab_size=48, minloglevel=2, **marks
+    )
+    (folder / "spm.model").write_bytes(held.getvalue())
+    (folder / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "DebertaV2Tokenizer"}))
