@@ -1,4 +1,4 @@
-"""Where a checkpoint of transformers lies: a folder, one in `models/` beside the data, or the hub's."""
+"""A checkpoint of transformers: a folder, one in `models/` beside the data, or the hub's; and its classifier."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from bench.contract import Data, InputError, Split
 from tasks.pack import HUB, root
@@ -36,6 +37,52 @@ def find(name: str) -> tuple[Path | str, bool]:
     return name, root() == HUB
 
 
+def directory(name: str) -> Path:
+    """The folder where its files lie: of the hub's, the one in the cache that is named by the revision."""
+    place, fetch = find(name)
+    if isinstance(place, Path):
+        return place
+    from huggingface_hub import hf_hub_download
+
+    return Path(hf_hub_download(name, CONFIG, local_files_only=not fetch)).parent
+
+
+def quiet() -> None:
+    """Keep transformers from telling that a head is new, for that is what is wanted."""
+    import transformers
+
+    logs: Any = transformers.utils.logging
+    logs.set_verbosity_error()
+    logs.disable_progress_bar()
+
+
+def classifier(auto: Any, place: Path | str, config: Any, *, fetch: bool) -> tuple[Any, set[str]]:
+    """What `auto` makes of a checkpoint, and the names of the weights that are not the checkpoint's.
+
+    These are the head, and what the files lack: drawn from torch's global generator, for the seed to decide them. A
+    head that is in the files, of whatever size, gives way to one that is new as a whole.
+
+    Raises:
+        InputError: the files are of another configuration.
+    """
+    how = {"local_files_only": not fetch, "ignore_mismatched_sizes": True, "output_loading_info": True}
+    model, told = auto.from_pretrained(place, config=config, **how)
+    within = f"{model.base_model_prefix}."
+    misfits = {name for name, *_ in told["mismatched_keys"]}
+    if wrong := sorted(name for name in misfits if name.startswith(within)):
+        raise InputError(f"{place}: its {wrong[0]} is not of the size that its {CONFIG} says")
+    weights = {name for name, _ in model.named_parameters()}
+    new = weights & (misfits | set(told["missing_keys"]))
+    head = {name for name in weights if not name.startswith(within)}
+    if head - new:
+        other = auto.from_config(config)
+        parts = [*other.named_children(), *other.named_parameters(recurse=False)]
+        for name, part in parts:
+            if name != model.base_model_prefix:
+                setattr(model, name, part)
+    return model, new | head
+
+
 def stamped(data: Data, name: str, *, weights: bool = True) -> Data:
     """The data, whose digest covers the checkpoint, too: cells that begin at other weights are other cells.
 
@@ -46,11 +93,9 @@ def stamped(data: Data, name: str, *, weights: bool = True) -> Data:
 
 
 def _stamp(name: str, weights: bool) -> str:
-    place, fetch = find(name)
-    if isinstance(place, str):
-        from huggingface_hub import hf_hub_download
-
-        return Path(hf_hub_download(name, CONFIG, local_files_only=not fetch)).parent.name
+    place = directory(name)
+    if folder(name) is None:
+        return place.name
     files = [file for pattern in (CONFIG, *(WEIGHTS if weights else ())) for file in sorted(place.glob(pattern))]
     return _digest(tuple((file, it.st_size, it.st_mtime_ns) for file in files for it in (file.stat(),)))
 

@@ -6,12 +6,15 @@ B = batch, L = pieces of a row, K = outputs.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
 from bench.contract import InputError
+from bench.source import blamed
+from tasks import checkpoint
 from tasks.bert import bert
 
 if TYPE_CHECKING:
@@ -20,17 +23,22 @@ if TYPE_CHECKING:
 SMALL = {"hidden_size": 64, "intermediate_size": 128, "initializer_range": 0.1}
 """Of the small BERT, besides what `tasks.bert` says."""
 
+LAST = {"xlnet"}
+"""Types of models whose head reads the last place of a row, which is padding in all rows but the longest."""
+
 
 class Encoder(nn.Module):
     """Outputs [B, K] of piece ids [B, L] and of what each piece is, uint8 [B, L]: 0 padding, 1 first text, 2 second."""
 
-    def __init__(self, body: nn.Module, *, segments: bool):
+    def __init__(self, body: nn.Module, *, segments: bool, pad: int = 0):
         super().__init__()
-        self.body, self.segments = body, segments
+        self.body, self.segments, self.pad = body, segments, pad
 
     def forward(self, ids_BL: Tensor, kinds_BL: Tensor) -> Tensor:
         said = {"token_type_ids": (kinds_BL == 2).long()} if self.segments else {}
-        outputs_BK: Tensor = self.body(input_ids=ids_BL, attention_mask=kinds_BL > 0, **said).logits
+        if self.pad:  # rows are filled up with 0, which is a piece of its own here
+            ids_BL = ids_BL.masked_fill(kinds_BL == 0, self.pad)
+        outputs_BK: Tensor = self.body(input_ids=ids_BL, attention_mask=(kinds_BL > 0).long(), **said).logits
         return outputs_BK
 
 
@@ -50,32 +58,60 @@ def named(folder: Path | str, outputs: int, *, scratch: bool, lora: int, fetch: 
         fetch: Whether what is not in the hub's cache may be downloaded.
 
     Raises:
-        InputError: it is not there, is no text classifier, or peft is not installed.
+        InputError: it is not there, is no text classifier, or peft is not installed or cannot adapt it.
     """
-    import transformers
+    from transformers import AutoConfig, AutoModelForSequenceClassification
 
-    logs: Any = transformers.utils.logging
-    logs.set_verbosity_error()  # that the head is new is what is wanted
-    logs.disable_progress_bar()
-    auto: Any = transformers.AutoModelForSequenceClassification
-    try:
-        config = transformers.AutoConfig.from_pretrained(folder, num_labels=outputs, local_files_only=not fetch)
+    checkpoint.quiet()
+    auto: Any = AutoModelForSequenceClassification
+    with blamed(f"{folder}: no text classifier can be made of it"):
+        config = AutoConfig.from_pretrained(folder, num_labels=outputs, local_files_only=not fetch)
+        if config.model_type in LAST:
+            raise InputError(f"{folder} is an {config.model_type}, whose head reads the end of a row: padding")
         if scratch:
-            body = auto.from_config(config)
+            body, new = auto.from_config(config), set[str]()
         else:
-            body = auto.from_pretrained(folder, config=config, local_files_only=not fetch)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{folder}: no text classifier can be made of it ({str(error).splitlines()[0]})") from None
-    segments = getattr(config, "type_vocab_size", 0) > 1
-    return Encoder(_adapted(body, lora) if lora else body, segments=segments)
+            body, new = checkpoint.classifier(auto, folder, config, fetch=fetch)
+    pad, segments = _padding(body.config), (getattr(config, "type_vocab_size", 0) or 0) > 1
+    return Encoder(_adapted(body, lora, new) if lora else body, segments=segments, pad=pad)
 
 
-def _adapted(body: PreTrainedModel, rank: int) -> Any:
-    """Low-rank adapters (Hu et al., arXiv:2106.09685) on the attention; only they and the head are trained."""
+def _padding(config: Any) -> int:
+    """The piece that padding is. A decoder, whose head reads the piece before it, gets one here if it has none."""
+    said = config.get_text_config()
+    pad: int | None = getattr(said, "pad_token_id", None)
+    if pad is None or pad < 0:
+        ends = getattr(said, "eos_token_id", None) or 0  # the end of all text is in none
+        said.pad_token_id = pad = ends[0] if isinstance(ends, list) else ends
+    return pad
+
+
+def _adapted(body: PreTrainedModel, rank: int, new: Iterable[str]) -> Any:
+    """Low-rank adapters (Hu et al., arXiv:2106.09685); only they and what holds the weights `new` are trained.
+
+    They are on the weights of attention that peft names for a type of model, or else on every linear layer.
+    """
     try:
         from peft import LoraConfig, TaskType, get_peft_model
+        from peft.utils import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING as KNOWN
     except ImportError:
         raise InputError("lora needs peft, which comes with the extra: pip install 'glideslope[lora]'") from None
-    with warnings.catch_warnings():
+    kind = body.config.model_type
+    config = LoraConfig(
+        task_type=TaskType.SEQ_CLS,
+        r=rank,
+        lora_alpha=2 * rank,
+        target_modules=None if kind in KNOWN else "all-linear",
+        modules_to_save=sorted(_parts(body, new)),
+    )
+    with warnings.catch_warnings(), blamed(f"lora: peft has no adapters for a {kind}"):
         warnings.filterwarnings("ignore", ".*is_gradient_checkpointing", FutureWarning)  # peft 0.21 asks for it
-        return get_peft_model(body, LoraConfig(task_type=TaskType.SEQ_CLS, r=rank, lora_alpha=2 * rank))
+        warnings.filterwarnings("ignore", "fan_in_fan_out is set to False")  # GPT-2's layers; peft sets it itself
+        return get_peft_model(body, config)
+
+
+def _parts(body: PreTrainedModel, new: Iterable[str]) -> set[str]:
+    """The modules that hold these weights: of the head its parts, of the body the innermost ones, such as a pooler."""
+    within = f"{body.base_model_prefix}."
+    parts = {name.rpartition(".")[0] if name.startswith(within) else name.partition(".")[0] for name in new}
+    return parts - {body.base_model_prefix}

@@ -67,9 +67,10 @@ def glue(task: str = "sst2", model: str = SMALL, *, scratch: bool = False, lora:
 
     Args:
         task: cola, sst2, mrpc, stsb, qqp, mnli, qnli, rte or wnli.
-        model: `small`, a folder, one of `models/` in the folder of the data, or a name on the hub.
+        model: `small`, a folder, one of `models/` in the folder of the data, or a name on the hub. A tokenizer that
+            is a model of SentencePiece alone needs the extra `sentencepiece`.
         scratch: Take only the configuration and the tokenizer of the checkpoint.
-        lora: Rank of low-rank adapters to train instead of all weights (the extra `lora`); 0: none.
+        lora: Rank of low-rank adapters to train, with the head, instead of all weights (the extra `lora`); 0: none.
 
     Raises:
         InputError: no such task, or settings that do not go together.

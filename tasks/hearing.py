@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.contract import InputError
+from bench.source import blamed
 from tasks import checkpoint, logmel
 
 if TYPE_CHECKING:
@@ -55,16 +56,18 @@ def model(name: str, classes: int) -> nn.Module:
     """The checkpoint with a new head for that many classes; input as `prepare` gives it, logits [B, classes].
 
     Masking of features, which draws from numpy's global generator, and the leaving out of layers are off.
+
+    Raises:
+        InputError: transformers cannot make it.
     """
-    from transformers import AutoModelForAudioClassification
+    from transformers import AutoConfig, AutoModelForAudioClassification
 
     off = {key: value for key, value in _OFF.items() if hasattr(_config(name), key)}
     place, fetch = checkpoint.find(name)
-    return _classifier(
-        AutoModelForAudioClassification.from_pretrained(
-            place, num_labels=classes, ignore_mismatched_sizes=True, local_files_only=not fetch, **off
-        )
-    )
+    with blamed(f"{name}: no classifier of audio can be made of it"):
+        config = AutoConfig.from_pretrained(place, num_labels=classes, local_files_only=not fetch, **off)
+        net, _ = checkpoint.classifier(AutoModelForAudioClassification, place, config, fetch=fetch)
+    return _classifier(net)
 
 
 _OFF = {"apply_spec_augment": False, "layerdrop": 0.0}
@@ -117,14 +120,11 @@ def _upsampled(wave_BS: Tensor, times: int) -> Tensor:
 @cache
 def _config(name: str) -> Any:
     from transformers import AutoConfig, AutoModelForAudioClassification
-    from transformers.utils import logging
 
-    logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # that the head is new is meant
+    checkpoint.quiet()
     place, fetch = checkpoint.find(name)
-    try:
+    with blamed(f"{name}: its {checkpoint.CONFIG} is none of transformers"):
         config = AutoConfig.from_pretrained(place, local_files_only=not fetch)
-    except (OSError, ValueError):
-        raise InputError(f"{name}: its {checkpoint.CONFIG} is none of transformers") from None
     if type(config) not in AutoModelForAudioClassification._model_mapping:
         raise InputError(f"{name} is a {config.model_type}, not a classifier of audio, such as {EXAMPLES}")
     return config
@@ -136,12 +136,10 @@ def _extractor(name: str) -> Any:
 
     _config(name)
     place, fetch = checkpoint.find(name)
-    try:
+    with blamed(f"{name} has no preprocessor_config.json that says what the model takes"):
         extractor = AutoFeatureExtractor.from_pretrained(  # type: ignore[no-untyped-call]  # transformers' own lack
             place, local_files_only=not fetch
         )
-    except (OSError, ValueError):
-        raise InputError(f"{name} has no preprocessor_config.json, which says what the model takes") from None
     if not isinstance(extractor, ASTFeatureExtractor | Wav2Vec2FeatureExtractor):
         kind = type(extractor).__name__
         raise InputError(f"{name} takes what a {kind} makes; there are ASTFeatureExtractor, Wav2Vec2FeatureExtractor")

@@ -9,11 +9,13 @@ import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import cache
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
 
 from bench.contract import Array, Data, InputError, Split
+from bench.source import blamed
 from tasks import checkpoint
 from tasks.data import stratified
 from tasks.pack import Pack, root
@@ -169,10 +171,17 @@ def _checkpoint_cut(model: str) -> Cut:
     from transformers import AutoTokenizer
 
     place, fetch = checkpoint.find(model)
+    checkpoint.quiet()
     try:
-        tokenizer = AutoTokenizer.from_pretrained(place, local_files_only=not fetch)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{model}: it has no tokenizer ({str(error).splitlines()[0]})") from None
+        with blamed(f"{model}: it has no tokenizer"):
+            tokenizer = AutoTokenizer.from_pretrained(place, local_files_only=not fetch)
+    except InputError:
+        if find_spec("sentencepiece") or not any(checkpoint.directory(model).glob("*.model")):
+            raise
+        how = "which comes with the extra: pip install 'glideslope[sentencepiece]'"
+        raise InputError(f"{model}: its tokenizer needs sentencepiece, {how}") from None
+    if len(tokenizer) <= len(tokenizer.all_special_ids):
+        raise InputError(f"{model}: its tokenizer knows no pieces of words: give the file that lists them")
 
     def cut(rows: Rows) -> Encoded:
         columns = [list(column) for column in zip(*rows, strict=True)]

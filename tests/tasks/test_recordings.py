@@ -6,24 +6,17 @@ import datasets
 import numpy as np
 import pytest
 import torch
-from transformers import (
-    ASTConfig,
-    ASTFeatureExtractor,
-    ASTForAudioClassification,
-    Wav2Vec2Config,
-    Wav2Vec2FeatureExtractor,
-    Wav2Vec2ForSequenceClassification,
-)
+from transformers import ASTFeatureExtractor, ASTForAudioClassification, Wav2Vec2FeatureExtractor
 
 import tasks
 from bench.contract import InputError
 from bench.engine import optim
 from bench.engine.feed import Feed
 from bench.engine.modules import initial
-from tasks import keywords, recordings, strings
+from tasks import hearing, keywords, recordings, strings
 from tasks.pack import ROOT as DATA
 from tests.runs import ROOT
-from tests.tasks import voices
+from tests.tasks import tiny, voices
 
 SHARED = ROOT.parent / "shared" / "data"
 real = pytest.mark.skipif(not (SHARED / "fsdd").is_dir(), reason="the packs of real data are not here")
@@ -186,18 +179,14 @@ def test_strings_are_made_of_whole_clips_of_one_speaker_in_their_order(tmp_path,
 # ----------------------------------------------------------------------------------------- pretrained models
 
 
-def ast(folder):
-    small = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
-    ASTForAudioClassification(ASTConfig(max_length=100, num_mel_bins=32, **small)).save_pretrained(folder)
+def ast(folder, form="ForAudioClassification", **settings):
     ASTFeatureExtractor(max_length=100, num_mel_bins=32).save_pretrained(folder)
+    return tiny.plant(folder, "AST", form, **settings)
 
 
-def wav2vec2(folder):
-    small = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
-    front = {"conv_dim": (8, 8), "conv_kernel": (10, 8), "conv_stride": (40, 8), "num_feat_extract_layers": 2}
-    config = Wav2Vec2Config(**small, **front, num_conv_pos_embeddings=16, num_conv_pos_embedding_groups=2)
-    Wav2Vec2ForSequenceClassification(config).save_pretrained(folder)
+def wav2vec2(folder, form="ForSequenceClassification", **settings):
     Wav2Vec2FeatureExtractor().save_pretrained(folder)
+    return tiny.plant(folder, "Wav2Vec2", form, **settings)
 
 
 @pytest.mark.parametrize("make", [ast, wav2vec2])
@@ -225,6 +214,36 @@ def test_a_classifier_of_transformers_is_fine_tuned_from_its_folder(tmp_path, mo
     assert loss < first
 
 
+@pytest.mark.parametrize("labels", [10, 4])
+@pytest.mark.parametrize("settings", [{}, {"use_weighted_layer_sum": True}])
+def test_a_head_that_is_in_the_files_gives_way_to_one_of_the_seed(tmp_path, settings, labels):
+    saved = wav2vec2(tmp_path, num_labels=labels, **settings)
+
+    def net(seed):
+        torch.manual_seed(seed)
+        return hearing.model(str(tmp_path), 10).net.state_dict()
+
+    first, again, other = net(0), net(0), net(1)
+    assert first.keys() == saved.keys()
+    for name, weight in first.items():
+        assert torch.equal(weight, again[name])
+        if name.startswith("wav2vec2."):
+            assert torch.equal(weight, saved[name])
+        elif name.endswith("weight"):  # of projector and classifier
+            assert not torch.equal(weight, other[name])
+            assert weight.shape != saved[name].shape or not torch.equal(weight, saved[name])
+
+
+def test_the_head_that_a_checkpoint_lacks_is_the_one_that_transformers_draws(tmp_path):
+    ast(tmp_path, "Model")
+    torch.manual_seed(5)
+    plain = ASTForAudioClassification.from_pretrained(tmp_path, num_labels=10).state_dict()
+    torch.manual_seed(5)
+    mine = hearing.model(str(tmp_path), 10).net.state_dict()
+    assert plain.keys() == mine.keys()
+    assert all(torch.equal(plain[name], mine[name]) for name in plain)
+
+
 def test_what_is_no_checkpoint_of_an_audio_classifier_is_refused_in_a_line(tmp_path, monkeypatch):
     monkeypatch.delenv(DATA, raising=False)
     assert "unknown model for speech, besides a checkpoint's folder or OWNER/NAME, 'resnet9'" in refused(
@@ -235,6 +254,18 @@ def test_what_is_no_checkpoint_of_an_audio_classifier_is_refused_in_a_line(tmp_p
     (tmp_path / "bert").mkdir()
     (tmp_path / "bert" / "config.json").write_text('{"model_type": "bert"}')
     assert "is a bert, not a classifier of audio" in refused(f"fsdd(model={str(tmp_path / 'bert')!r})")
+    (tmp_path / "bert" / "config.json").write_text("[]")
+    hearing._config.cache_clear()
+    assert "its config.json is none of transformers" in refused(f"fsdd(model={str(tmp_path / 'bert')!r})")
+
+
+def test_weights_that_cannot_be_read_are_refused_in_a_line(tmp_path):
+    wav2vec2(tmp_path)
+    file = tmp_path / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:-100])
+    with pytest.raises(InputError, match="no classifier of audio can be made of it: SafetensorError") as caught:
+        hearing.model(str(tmp_path), 10)
+    assert "\n" not in str(caught.value)
 
 
 @real
