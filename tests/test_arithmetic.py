@@ -52,6 +52,15 @@ class Rank:
     """Stands for an accelerator whose other process found a snapshot of another step, or of the same."""
 
     device = "cpu"
+def test_processes_that_have_made_different_plans_do_not_begin(monkeypatch):
+    World().agree("5e1f")
+    monkeypatch.setattr("accelerate.utils.gather_object", lambda own: own * 3)
+    World(size=3).agree("5e1f")
+    monkeypatch.setattr("accelerate.utils.gather_object", lambda own: [*own, "0c2d", "0c2d"])
+    with pytest.raises(InputError, match=r"^processes have made different plans \(5e1f, 0c2d\): suite, .*$"):
+        World(size=3).agree("5e1f")
+
+
 
     def __init__(self, ahead):
         self.ahead = ahead

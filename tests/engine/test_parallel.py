@@ -59,6 +59,10 @@ def test_a_process_reads_its_own_chunks_alone_and_what_cannot_be_read_ends_all(b
     assert first["said"] == second["said"] == "example 13 holds no whole image"
 
 
+def test_the_smallest_memory_plans_for_all(both):
+    assert [ended["memory"] for ended in both] == [1e9, 1e9]
+
+
 class Alone:
     """Stands for an accelerator whose other processes saw what this one did."""
 
