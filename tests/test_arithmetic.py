@@ -1,5 +1,6 @@
 """Precision, micro-batches, compilation and width as ordered: where they come from, and what they are a part of."""
 
+import dataclasses
 import sys
 
 import numpy as np
@@ -10,8 +11,11 @@ from bench import cli, work
 from bench.arithmetic import USUAL, Arithmetic
 from bench.contract import InputError, Move
 from bench.engine import memory
+from bench.opening import KINDS, opened
 from bench.order import Order, prepare
 from bench.record import ledger
+from bench.record.lines import Reader, row_of
+from bench.work import Site
 from bench.world import World
 from tests.engine.toys import Net, Plain, create, toy
 from tests.runs import launch
@@ -48,10 +52,6 @@ def test_accelerates_own_configuration_is_taken_unless_told_otherwise(monkeypatc
     assert World().arithmetic(False, **nothing) == USUAL
 
 
-class Rank:
-    """Stands for an accelerator whose other process found a snapshot of another step, or of the same."""
-
-    device = "cpu"
 def test_processes_that_have_made_different_plans_do_not_begin(monkeypatch):
     World().agree("5e1f")
     monkeypatch.setattr("accelerate.utils.gather_object", lambda own: own * 3)
@@ -61,6 +61,10 @@ def test_processes_that_have_made_different_plans_do_not_begin(monkeypatch):
         World(size=3).agree("5e1f")
 
 
+class Rank:
+    """Stands for an accelerator whose other process found a snapshot of another step, or of the same."""
+
+    device = "cpu"
 
     def __init__(self, ahead):
         self.ahead = ahead
@@ -95,11 +99,17 @@ def test_a_width_below_one_is_refused(capsys):
     assert capsys.readouterr().err == "glideslope: --width 0: give 1 or more\n"
 
 
+def three_members(order):
+    """Bytes that hold three of an order's members."""
+    made = prepare(order)
+    (cohort,) = made.plan.cohorts
+    return 3.5 * memory.of_member(made.tasks["digits"], cohort.cells[0].optimizer) / memory.SHARE
+
+
 def test_a_cohort_is_as_wide_as_memory_allows_and_the_plan_says_so():
     order = Order(**FEW | {"peak_lrs": (0.1, 0.3, 1.0)}, engine="modules")
     (whole,) = prepare(order).plan.cohorts
-    task, cell = prepare(order).tasks["digits"], whole.cells[0]
-    three = 3.5 * memory.of_member(task, cell.optimizer) / memory.SHARE
+    three = three_members(order)
     small = prepare(order, World(memory=three)).plan
     assert max(len(c.cells) for c in small.cohorts) == 3
     assert [c.id for c in small.cells] == [c.id for c in whole.cells]
@@ -107,6 +117,23 @@ def test_a_cohort_is_as_wide_as_memory_allows_and_the_plan_says_so():
     assert prepare(order, World(memory=1e12)).plan.cohorts == (whole,)
     wished = prepare(Order(**FEW, engine="modules", width=2), World(memory=three)).plan
     assert {len(c.cells) for c in wished.cohorts} == {2}
+
+
+def test_a_directory_begun_in_cohorts_of_another_width_says_which_continues_it(tmp_path):
+    order = Order(**FEW | {"peak_lrs": (0.1, 0.3, 1.0)}, out=tmp_path, engine="modules")
+    small = prepare(order, World(memory=three_members(order)))
+    opened(Reader(tmp_path, row_of(KINDS)), small, Site(tmp_path, small.plan.id))
+
+    def refused(**changes):
+        with pytest.raises(InputError, match="belongs to another plan") as caught:
+            opened(Reader(tmp_path, row_of(KINDS)), prepare(dataclasses.replace(order, **changes)), None)
+        assert "\n" not in str(caught.value)
+        return str(caught.value)
+
+    assert "in cohorts of another width, as memory decides if nobody does: --width 3 continues it" in refused()
+    opened(Reader(tmp_path, row_of(KINDS)), prepare(dataclasses.replace(order, width=3)), None)
+    assert "--width" not in refused(seeds=2)
+    assert "--width" not in refused(precision="bf16")
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw", "sgd(momentum=0.0)", "momo_adam"])
