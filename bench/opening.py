@@ -6,7 +6,6 @@ from pathlib import Path
 
 from bench.contract import InputError
 from bench.order import Prepared
-from bench.plan import Plan
 from bench.record.lines import Reader, Row
 from bench.work import Site
 
@@ -26,7 +25,7 @@ def opened(reader: Reader[Row], prepared: Prepared, site: Site | None) -> tuple[
         if row["kind"] == "cohort":
             done.add(row["key"])
         else:
-            check(plan, reader.directory, row)
+            check(prepared, reader.directory, row)
             begun = begun or row["key"] == plan.id
     reader.notes = None
     if site is not None and not begun:
@@ -37,18 +36,23 @@ def opened(reader: Reader[Row], prepared: Prepared, site: Site | None) -> tuple[
     return done, list(dict.fromkeys(notes))
 
 
-def check(plan: Plan, directory: Path, row: Row) -> None:
+def check(prepared: Prepared, directory: Path, row: Row) -> None:
     """Refuse a recorded plan that this one neither continues nor extends, or that declared another reference.
 
     Raises:
         InputError: saying which.
     """
-    there = row["payload"]
+    plan, there = prepared.plan, row["payload"]
     if row["key"] not in (plan.id, *plan.extends):
+        other = f"another plan (suite {there['suite']}, {row['key']}; this one is {plan.suite}, {plan.id})"
+        if width := prepared.width(row["key"]):
+            raise InputError(
+                f"{directory} belongs to {other}, which has the same cells in cohorts of another width, as memory "
+                f"decides if nobody does: --width {width} continues it"
+            )
         raise InputError(
-            f"{directory} belongs to another plan (suite {there['suite']}, {row['key']}; this one is {plan.suite}, "
-            f"{plan.id}): give another --out, the settings it was begun with, or --extend for a plan that holds all "
-            "its cells and more"
+            f"{directory} belongs to {other}: give another --out, the settings it was begun with, or --extend for a "
+            "plan that holds all its cells and more"
         )
     if there.get("reference", plan.reference) != plan.reference:
         raise InputError(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import sys
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -67,11 +68,18 @@ class Prepared:
     tasks: dict[str, Task]
     schedules: dict[str, Schedule[Any]]
     whole: Plan  # with the cells that were recorded before it, where the plan extends others
+    uncut: Callable[[], Plan]  # the whole in cohorts of any width
     past: tuple[extension.Past, ...] = ()
 
     @cached_property
     def forecast(self) -> Forecast:
         return Forecast(self.plan, self.tasks, self.schedules)
+
+    def width(self, plan: str) -> int | None:
+        """The least --width by which this order makes the plan of that id; None if by none."""
+        uncut = self.uncut()
+        widths = range(1, 1 + max(len(cohort.cells) for cohort in uncut.cohorts))
+        return next((width for width in widths if uncut.cut(width).id == plan), None)
 
     def payload(self) -> dict[str, Any]:
         """The `plan` row."""
@@ -139,9 +147,12 @@ def prepare(order: Order, world: World | None = None) -> Prepared:
         width = order.width or WIDTH
         return build(suite, named.tasks, chosen, width=width, fits=fits, recorded=recorded).under(arithmetic)
 
+    def uncut() -> Plan:
+        return build(suite, named.tasks, chosen, width=sys.maxsize).under(arithmetic)
+
     whole = planned()
     if not order.extend:
-        return Prepared(whole, named.tasks, named.schedules, whole)
+        return Prepared(whole, named.tasks, named.schedules, whole, uncut)
     read = ("plan", "attempt", "cell")
     past = extension.lineage(ledger.read(order.directory, kinds=read)) if lines.parts(order.directory) else []
-    return Prepared(extension.extend(whole, past, planned), named.tasks, named.schedules, whole, tuple(past))
+    return Prepared(extension.extend(whole, past, planned), named.tasks, named.schedules, whole, uncut, tuple(past))

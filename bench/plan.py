@@ -74,6 +74,11 @@ class Plan:
         """The same cohorts, computed so."""
         return replace(self, cohorts=tuple(replace(cohort, arithmetic=arithmetic) for cohort in self.cohorts))
 
+    def cut(self, width: int) -> Plan:
+        """Its cohorts split by peak LR into such as hold so many cells at most."""
+        parts = [replace(c, cells=tuple(part)) for c in self.cohorts for part in _split([*c.cells], width)]
+        return replace(self, cohorts=tuple(parts))
+
     def shard(self, i: int, n: int) -> Plan:
         """Every n-th cohort, from the i-th (0-based): shards are disjoint, and take whole cohorts."""
         if not 0 <= i < n:

@@ -91,7 +91,8 @@ class Session:
         self.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def check(self) -> None:
-        """Refuse a model that processes cannot share or that cannot be compiled, before anything is written."""
+        """Refuse plans that differ, or a model that cannot be shared or compiled, before anything is written."""
+        self.world.agree(self.prepared.plan.id)
         for cohort in {c.task: c for c in self.mine.cohorts}.values():
             if cohort.arithmetic.processes > 1 or cohort.arithmetic.backend:
                 crew(cohort, self.prepared.tasks[cohort.task], self.site)

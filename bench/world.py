@@ -51,7 +51,7 @@ class World:
     size: int = 1
     local_size: int = 1
     device: str = "cpu"
-    memory: float | None = None  # bytes that one worker may fill; None: not looked up
+    memory: float | None = None  # bytes that one worker may fill anywhere; None: not looked up
 
     @classmethod
     def here(cls) -> World:
@@ -68,7 +68,8 @@ class World:
         cpu = parse_flag_from_env("ACCELERATE_USE_CPU") or not torch.accelerator.is_available()
         state = PartialState(cpu=cpu)
         local = int(os.environ.get("LOCAL_WORLD_SIZE", state.num_processes))
-        return cls(state.process_index, state.num_processes, local, str(state.device), _memory(state.device))
+        memory = min(_gathered(state.num_processes, _memory(state.device)))  # of mixed GPUs the smallest plans for all
+        return cls(state.process_index, state.num_processes, local, str(state.device), memory)
 
     def arithmetic(self, data_parallel: bool, **wishes: Any) -> Arithmetic:
         """What was wished for; of None, what `accelerate config` or `accelerate launch` chose.
@@ -99,6 +100,19 @@ class World:
         allowed = len(os.sched_getaffinity(0))
         return max(1, min(allowed, int(os.environ.get("SLURM_CPUS_ON_NODE", allowed))) // self.local_size)
 
+    def agree(self, plan: str) -> None:
+        """Refuse to begin unless all processes have made the plan of this id: some would wait for what others never do.
+
+        Raises:
+            InputError: they have not, on each of them.
+        """
+        plans = _gathered(self.size, plan)
+        if len(set(plans)) > 1:
+            raise InputError(
+                f"processes have made different plans ({', '.join(dict.fromkeys(plans))}): suite, settings, data and "
+                "versions should be the same for all"
+            )
+
     def accelerator(self) -> Any:
         """What data parallelism needs; None in a world of one."""
         if self.size == 1:
@@ -106,6 +120,16 @@ class World:
         from accelerate import Accelerator
 
         return Accelerator(cpu=self.device == "cpu", mixed_precision="no")  # members have an autocast of their own
+
+
+def _gathered(size: int, own: Any) -> list[Any]:
+    """What each process has, by rank."""
+    if size == 1:
+        return [own]
+    from accelerate.utils import gather_object
+
+    parts: list[Any] = gather_object([own])
+    return parts
 
 
 def _memory(device: Any) -> float:

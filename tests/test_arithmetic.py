@@ -1,5 +1,6 @@
 """Precision, micro-batches, compilation and width as ordered: where they come from, and what they are a part of."""
 
+import dataclasses
 import sys
 from dataclasses import replace
 from types import SimpleNamespace
@@ -12,8 +13,11 @@ from bench import cli, work
 from bench.arithmetic import USUAL, Arithmetic
 from bench.contract import InputError, Move
 from bench.engine import memory
+from bench.opening import KINDS, opened
 from bench.order import Order, prepare
 from bench.record import ledger
+from bench.record.lines import Reader, row_of
+from bench.work import Site
 from bench.world import World
 from tests.engine.toys import Net, Plain, create, toy
 from tests.runs import launch
@@ -48,6 +52,15 @@ def test_accelerates_own_configuration_is_taken_unless_told_otherwise(monkeypatc
     for name, value in {"MIXED_PRECISION": "no", "GRADIENT_ACCUMULATION_STEPS": "1", "DYNAMO_BACKEND": "NO"}.items():
         monkeypatch.setenv(f"ACCELERATE_{name}", value)
     assert World().arithmetic(False, **nothing) == USUAL
+
+
+def test_processes_that_have_made_different_plans_do_not_begin(monkeypatch):
+    World().agree("5e1f")
+    monkeypatch.setattr("accelerate.utils.gather_object", lambda own: own * 3)
+    World(size=3).agree("5e1f")
+    monkeypatch.setattr("accelerate.utils.gather_object", lambda own: [*own, "0c2d", "0c2d"])
+    with pytest.raises(InputError, match=r"^processes have made different plans \(5e1f, 0c2d\): suite, .*$"):
+        World(size=3).agree("5e1f")
 
 
 class Rank:
@@ -88,11 +101,18 @@ def test_a_width_below_one_is_refused(capsys):
     assert capsys.readouterr().err == "glideslope: --width 0: give 1 or more\n"
 
 
+def three_members(order):
+    """Bytes that hold three of an order's members."""
+    made = prepare(order)
+    (cohort,) = made.plan.cohorts
+    task = made.tasks["digits"]
+    return (3.5 * memory.of_member(task, cohort.cells[0].optimizer) + memory.of_look(task)) / memory.SHARE
+
+
 def test_a_cohort_is_as_wide_as_memory_allows_and_the_plan_says_so():
     order = Order(**FEW | {"peak_lrs": (0.1, 0.3, 1.0)}, engine="modules")
     (whole,) = prepare(order).plan.cohorts
-    task, cell = prepare(order).tasks["digits"], whole.cells[0]
-    three = (3.5 * memory.of_member(task, cell.optimizer) + memory.of_look(task)) / memory.SHARE
+    three = three_members(order)
     small = prepare(order, World(memory=three)).plan
     assert max(len(c.cells) for c in small.cohorts) == 3
     assert [c.id for c in small.cells] == [c.id for c in whole.cells]
@@ -100,6 +120,23 @@ def test_a_cohort_is_as_wide_as_memory_allows_and_the_plan_says_so():
     assert prepare(order, World(memory=1e12)).plan.cohorts == (whole,)
     wished = prepare(Order(**FEW, engine="modules", width=2), World(memory=three)).plan
     assert {len(c.cells) for c in wished.cohorts} == {2}
+
+
+def test_a_directory_begun_in_cohorts_of_another_width_says_which_continues_it(tmp_path):
+    order = Order(**FEW | {"peak_lrs": (0.1, 0.3, 1.0)}, out=tmp_path, engine="modules")
+    small = prepare(order, World(memory=three_members(order)))
+    opened(Reader(tmp_path, row_of(KINDS)), small, Site(tmp_path, small.plan.id))
+
+    def refused(**changes):
+        with pytest.raises(InputError, match="belongs to another plan") as caught:
+            opened(Reader(tmp_path, row_of(KINDS)), prepare(dataclasses.replace(order, **changes)), None)
+        assert "\n" not in str(caught.value)
+        return str(caught.value)
+
+    assert "in cohorts of another width, as memory decides if nobody does: --width 3 continues it" in refused()
+    opened(Reader(tmp_path, row_of(KINDS)), prepare(dataclasses.replace(order, width=3)), None)
+    assert "--width" not in refused(seeds=2)
+    assert "--width" not in refused(precision="bf16")
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw", "sgd(momentum=0.0)", "momo_adam"])

@@ -68,8 +68,8 @@ class Feed:
         seed: Of the order of the examples, of augmentation, of dropout and of the initial weights.
         device: Where the tensors lie.
         dtype: Of floating inputs and targets, and of the weights; None is float32.
-        rank: Which slice of each batch this process takes,
-        world: of how many equal slices.
+        rank: Which slice of each batch this process takes, and which chunks of a split, in turn,
+        world: of how many.
 
     Raises:
         InputError: the train split does not fill a batch, or a batch cannot be cut into `world` equal slices.
@@ -174,7 +174,7 @@ class Feed:
     # ------------------------------------------------------------------------------------------ evaluation
 
     def _split(self, name: str) -> tuple[Iterable[Tensors], Tensors]:
-        """A whole split: chunks of inputs on the device, as the model takes them, and the target on the CPU."""
+        """A split: this rank's chunks of inputs on the device, as the model takes them, and all of the target."""
         import torch
 
         split = getattr(self._data, name)
@@ -184,14 +184,15 @@ class Feed:
             return Chunks(lambda: self._read(name, len(split), size)), target
         inputs, target = self._tensors(split)
         ended = tuple(a.cpu() for a in target)
-        chunks = [torch.split(a, size) for a in (*inputs, *target)]
+        chunks = [torch.split(a, size)[self.rank :: self.world] for a in (*inputs, *target)]
         parts = [(part[: len(inputs)], part[len(inputs) :]) for part in zip(*chunks, strict=True)]
         if self.task.prepare is None:
             return [part[0] for part in parts], ended
         return Chunks(lambda: (self._prepared(part)[0] for part in parts)), ended
 
     def _read(self, name: str, length: int, size: int) -> Iterator[Tensors]:
-        wanted = ([Request(name, i, None) for i in range(a, min(a + size, length))] for a in range(0, length, size))
+        starts = range(0, length, size)[self.rank :: self.world]
+        wanted = ([Request(name, i, None) for i in range(a, min(a + size, length))] for a in starts)
         self._ahead = -1, iter(())  # the reader goes one way at a time
         return (self._prepared(batch)[0] for batch in self._reader().read(wanted))
 

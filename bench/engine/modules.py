@@ -22,7 +22,7 @@ from bench.engine.optim import adjust
 from bench.engine.optimizer import Optimizer
 from bench.engine.parallel import averaged, several
 from bench.engine.passes import Pass
-from bench.engine.readings import Readings, batch_norms, distinct, renew, score
+from bench.engine.readings import Readings, answers, batch_norms, distinct, renew, score
 
 
 def initial(feed: Feed) -> nn.Module:
@@ -175,17 +175,16 @@ class Modules:
 
     @torch.no_grad()
     def _scored(self, models: Mapping[int, nn.Module], split: str) -> dict[int, dict[str, float]]:
-        """Scores of models by row; a chunk is read and prepared once for all of them."""
+        """Scores of models by row; a chunk is read and prepared once for all of them, and by one process."""
         chunks, target = self.feed.split(split)
-        outputs: dict[int, list[Any]] = {row: [] for row in models}
         for model in models.values():
             model.eval()
-        for inputs in chunks:
-            for row, model in models.items():
-                outputs[row].append(self._pass.output(model, inputs))
+        whole = answers(
+            chunks, lambda inputs: [self._pass.output(model, inputs) for model in models.values()], self._accelerator
+        )
         for model in models.values():
             model.train()
-        return {row: score(self.task, outputs.pop(row), target) for row in models}
+        return {row: score(self.task, own, target) for row, *own in zip(models, *whole, strict=True)}
 
     @torch.no_grad()
     def _renewed(self, model: nn.Module) -> nn.Module:
@@ -193,7 +192,7 @@ class Modules:
         for norm in batch_norms(model):
             norm.reset_running_stats()
         if self._has_norms:
-            renew(model, self.feed, lambda *inputs: self._pass.output(model, inputs))
+            renew(model, self.feed, lambda *inputs: self._pass.synced(model, inputs))
         return model
 
     def state_dict(self) -> dict[str, Any]:

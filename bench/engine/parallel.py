@@ -1,15 +1,17 @@
-"""Data parallelism: what processes that share a batch have to tell each other. C = channels."""
+"""Data parallelism: what processes that share batches and splits have to tell each other. C = channels."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
+
+from bench.contract import InputError
 
 
 def several(accelerator: Any) -> Any:
@@ -22,6 +24,35 @@ def averaged(accelerator: Any, tensors: Sequence[Tensor]) -> list[Tensor]:
     flat = accelerator.reduce(torch.cat([t.reshape(-1) for t in tensors]), reduction="mean")
     parts = flat.split([t.numel() for t in tensors])
     return [part.view(t.shape) for part, t in zip(parts, tensors, strict=True)]
+
+
+def gathered(accelerator: Any, own: Iterable[Any]) -> list[Any]:
+    """What processes made of the parts that they were dealt in turn: on each the whole list, in order.
+
+    One part of each process travels at a time, for NCCL takes them through the GPUs.
+
+    Raises:
+        InputError: that of a process whose part could not be made; the others raise it, too, or they would wait.
+    """
+    if accelerator is None:
+        return list(own)
+    from accelerate.utils import gather_object
+
+    parts: list[Any] = []
+    try:
+        parts.extend(own)
+    except InputError as error:
+        parts = [error]
+    whole: list[Any] = []
+    met: list[Any] = [None] * accelerator.num_processes
+    while len(met) == accelerator.num_processes:  # in the last round some have no part left, or all
+        met = gather_object(parts[:1])
+        del parts[:1]
+        for part in met:
+            if isinstance(part, InputError):
+                raise part
+        whole += met
+    return whole
 
 
 class Mean(torch.autograd.Function):

@@ -55,7 +55,11 @@ class Pass:
         return losses[0] if self.parts == 1 else torch.stack(losses).mean()
 
     def output(self, model: nn.Module, inputs: tuple[Tensor, ...]) -> Any:
-        """What a model answers where it is read: never compiled, for the shapes differ."""
+        """What a model answers where it is read: never compiled, for the shapes differ, and by this process alone."""
+        return self._widened(answer, model, inputs)
+
+    def synced(self, model: nn.Module, inputs: tuple[Tensor, ...]) -> Any:
+        """The same, by all processes together: what BatchNorm takes statistics of while they are computed anew."""
         return self._cast(answer, model, inputs)
 
     def _cast(self, forward: Callable[..., Any], model: nn.Module, inputs: tuple[Tensor, ...]) -> Any:

@@ -12,6 +12,7 @@ from torch.utils import _pytree as pytree
 
 from bench.contract import Array, Task
 from bench.engine.feed import Feed
+from bench.engine.parallel import gathered
 
 RECALIBRATION = 32
 """Training batches, the first of epoch 0, over which BatchNorm statistics are averaged anew."""
@@ -47,12 +48,20 @@ class Readings:
         return [(flat[0, a:b], flat[1, a:b]) for a, b in zip([0, *ends], ends, strict=False)]
 
 
+def answers(chunks: Iterable[Any], forward: Callable[[Any], Any], accelerator: Any = None) -> list[Any]:
+    """What `forward` answers to each chunk of a split, on the CPU: on a device, a split's may be more than its memory.
+
+    Processes that were dealt the chunks in turn all have the whole.
+    """
+    return gathered(accelerator, (pytree.tree_map(lambda a: a.cpu(), forward(inputs)) for inputs in chunks))
+
+
 def score(task: Task, outputs: Sequence[Any], target: Sequence[Tensor]) -> dict[str, float]:
     """Scores of a whole split from the outputs of its chunks, and `finite`: 1.0 if no output is NaN or infinite.
 
     Where an output is not finite, the headline is NaN and the task is not asked.
     """
-    output = pytree.tree_map(lambda *parts: torch.cat(parts).cpu(), *outputs)
+    output = pytree.tree_map(lambda *parts: torch.cat(parts), *outputs)
     leaves = [a for a in pytree.tree_leaves(output) if a.is_floating_point()]
     if not all(bool(a.isfinite().all()) for a in leaves):
         return {task.metric: float("nan"), "finite": 0.0}

@@ -26,7 +26,7 @@ from bench.engine.modules import initial
 from bench.engine.optimizer import Optimizer
 from bench.engine.parallel import averaged, several
 from bench.engine.passes import reseed
-from bench.engine.readings import Readings, batch_norms, distinct, renew, score
+from bench.engine.readings import Readings, answers, batch_norms, distinct, renew, score
 from bench.engine.rows import Named, cloned, layout, paired, picked, selected, twice
 
 Copies: TypeAlias = tuple[Named, Named, Named]  # weights, buffers and counts
@@ -204,7 +204,7 @@ class Stacked:
     def _scored(self, split: str, rows: Sequence[int], copies: Copies) -> list[dict[str, float]]:
         chunks, target = self.feed.split(split)
         self._model.eval()
-        outputs = [self._outputs(*copies, inputs) for inputs in chunks]
+        outputs = answers(chunks, lambda inputs: self._outputs(*copies, inputs), self._accelerator)
         self._model.train()
         scores = {}
         for i, row in enumerate(distinct(rows)):

@@ -66,6 +66,20 @@ def test_slices_of_ranks_make_up_the_batch_of_one_process(task):
     assert equal(joined, whole)
 
 
+@pytest.mark.parametrize("task", [HELD, replace(HELD, prepare=None), STREAM], ids=["prepared", "plain", "stream"])
+@pytest.mark.parametrize("world", [2, 4])
+def test_ranks_are_dealt_the_chunks_of_a_split_in_turn_and_some_may_get_none(monkeypatch, task, world):
+    monkeypatch.setattr("bench.engine.feed.CHUNK", 15)
+    chunks, target = Feed(task, 3).split("train")
+    whole = list(chunks)
+    assert len(whole) == 3
+    for rank in range(world):
+        own, same = Feed(task, 3, rank=rank, world=world).split("train")
+        for _ in range(2):
+            assert equal(list(own), whole[rank::world])
+        assert torch.equal(same[0], target[0])
+
+
 def test_evaluation_is_not_augmented_and_can_be_repeated():
     chunks, target = Feed(HELD, 0).split("test")
     split = pictures().test

@@ -9,7 +9,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR
 
 import tasks
 from bench.contract import InputError, Move
-from bench.engine import contenders, optim
+from bench.engine import contenders, optim, readings
 from bench.engine.feed import Feed, key
 from tests.engine.toys import create, same, toy
 
@@ -97,6 +97,32 @@ def test_a_momentum_for_an_optimizer_without_one_is_refused():
     trained.look(feed.batch(0), 0)
     with pytest.raises(InputError, match="Adagrad has no momentum"):
         trained.move([Move(0.1, 0.9)])
+
+
+class Held:
+    """Stands for an output on a GPU: counts those that are there."""
+
+    there = 0
+
+    def __init__(self):
+        Held.there += 1
+
+    def cpu(self):
+        Held.there -= 1
+        return torch.ones(2)
+
+
+def test_outputs_leave_the_device_chunk_by_chunk():
+    seen = []
+
+    def forward(inputs):
+        seen.append(Held.there)
+        return [{"boxes": [Held(), Held()], "loss": (Held(),)}]
+
+    (first, *_), *_ = outputs = readings.answers(range(3), forward)
+    assert seen == [0, 0, 0]
+    assert len(outputs) == 3
+    assert torch.equal(first["boxes"][1], torch.ones(2))
 
 
 def test_a_split_is_read_once_for_all_members():

@@ -1,9 +1,7 @@
-"""Two processes against one: equal to 1e-10 in float64, with dropout, clipping, forks and BatchNorm."""
+"""Two processes against one: equal to 1e-10 in float64, with dropout, clipping, forks and BatchNorm.
 
-import os
-import subprocess
-import sys
-from pathlib import Path
+What they evaluate they share out, and score bit for bit as one would.
+"""
 
 import pytest
 import torch
@@ -11,34 +9,58 @@ import torch
 from bench.engine.parallel import SyncedNorms
 from tests.engine import ranks
 from tests.engine.toys import apart, same
-from tests.runs import ROOT
-
-CLOSE = 1e-10
 
 
 @pytest.fixture(scope="module")
 def both(tmp_path_factory):
-    """What each of two processes ended at, by case."""
-    folder = tmp_path_factory.mktemp("ranks")
-    torchrun = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
-    command = [*torchrun, str(Path(ranks.__file__)), str(folder)]
-    settings = os.environ | {"ACCELERATE_USE_CPU": "true"}
-    done = subprocess.run(command, cwd=ROOT, env=settings, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(2)]
+    return ranks.both(tmp_path_factory.mktemp("ranks"), *ranks.CASES)
 
 
 @pytest.mark.parametrize("case", ranks.CASES)
 def test_two_processes_equal_one_with_the_same_micro_batches(both, case):
-    ours, theirs = both[0][case], ranks.train(case)
+    hold(both, case)
+
+
+def hold(both, case):
+    ours, theirs, close = both[0]["cases"][case], ranks.train(case), (ranks.CASES | ranks.SLOW)[case].close
     assert len(theirs["members"]) == 3
-    assert apart(ours["members"], theirs["members"]) <= CLOSE
-    assert torch.allclose(ours["history"], theirs["history"], rtol=CLOSE, atol=0)
-    assert ours["anew"] == [pytest.approx(scores, rel=CLOSE) for scores in theirs["anew"]]
+    assert apart(ours["members"], theirs["members"]) <= close
+    assert torch.allclose(ours["history"], theirs["history"], rtol=close, atol=0)
+    assert ours["anew"] == [pytest.approx(scores, rel=close) for scores in theirs["anew"]]
 
 
-def test_both_processes_hold_the_same_members_bit_for_bit(both):
-    assert same(both[0], both[1])
+def test_both_processes_hold_the_same_members_and_scores_bit_for_bit(both):
+    assert same(both[0]["cases"], both[1]["cases"])
+
+
+@pytest.fixture(scope="module")
+def slowly(tmp_path_factory):
+    return ranks.both(tmp_path_factory.mktemp("slowly"), *ranks.SLOW)
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("case", ranks.SLOW)
+def test_an_encoder_of_transformers_on_two_processes_equals_it_on_one(slowly, case):
+    hold(slowly, case)
+    assert same(slowly[0]["cases"][case], slowly[1]["cases"][case])
+    assert same(slowly[0]["cases"][case]["shared"], slowly[0]["cases"][case]["alone"])
+
+
+@pytest.mark.parametrize("case", ranks.CASES)
+def test_a_split_that_is_shared_out_scores_as_in_one_process_bit_for_bit(both, case):
+    ended = both[0]["cases"][case]
+    assert same(ended["shared"], ended["alone"])
+
+
+def test_a_process_reads_its_own_chunks_alone_and_what_cannot_be_read_ends_all(both):
+    first, second = (ended["spoilt"] for ended in both)
+    assert first["read"] == list(range(12))
+    assert second["read"] == [12, 13]
+    assert first["said"] == second["said"] == "example 13 holds no whole image"
+
+
+def test_the_smallest_memory_plans_for_all(both):
+    assert [ended["memory"] for ended in both] == [1e9, 1e9]
 
 
 class Alone:
