@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from bench.loop import GO, STOP, Desk, Training
+from bench.desk import GO, STOP, Desk
+from bench.loop import Training
 from bench.order import Order, prepare
 from bench.record import ledger, trace
 from bench.record.ledger import Ledger

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import io
 import os
@@ -34,12 +35,19 @@ class _File(io.FileIO):
 
 
 def folder(path: Path) -> None:
-    """Make a folder, with those above it, so that what is written into it can be found after a crash."""
-    if path.is_dir():
+    """Make a folder, with those above it, so that what is written into it can be found after a crash.
+
+    One that is there may have been made by a process that was killed before it brought that to the disk, so it and the
+    one above it are brought there again.
+    """
+    if not path.is_dir():
+        folder(path.parent)
+        path.mkdir(exist_ok=True)
+        settle(path.parent)
         return
-    folder(path.parent)
-    path.mkdir(exist_ok=True)
-    settle(path.parent)
+    for above in (path.parent, path.parent.parent):
+        with contextlib.suppress(PermissionError):  # what may not be read was not made by a run
+            settle(above)
 
 
 def settle(path: Path) -> None:
