@@ -144,7 +144,7 @@ def befall(seed, tmp_path, whole):
 @pytest.fixture
 def eager(monkeypatch):
     """Snapshots as often as they are asked for: what is tried out is what may befall them."""
-    monkeypatch.setattr(snapshot, "REST", 0)
+    monkeypatch.setattr(snapshot.Writer, "ready", True)
 
 
 def test_the_record_keeps_its_promise_in_200_random_fault_schedules(tmp_path, whole, one_thread, eager):
