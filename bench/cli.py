@@ -85,7 +85,7 @@ def order_arguments(parser: argparse.ArgumentParser) -> None:
     add("--accumulate", type=int, metavar="N", help="micro-batches that a process computes of each batch, in turn")
     add("--compile", action="store_true", help="compile models with torch.compile, once for all members")
     add("--width", type=int, metavar="N", help="cells in a cohort at most (default: as memory allows, 512 at most)")
-    add("--snapshot-seconds", type=float, default=30.0, metavar="S", help="time between snapshots (default: 30)")
+    add("--snapshot-seconds", type=float, default=30.0, metavar="S", help="least time between snapshots (default: 30)")
     add("--data", metavar="DIR", help="the folder of the real data sets, or `hub` (default: $GLIDESLOPE_DATA)")
     add("--extend", action="store_true", help="add to what --out holds a plan with all its cells and more")
     wandb.option(parser)
