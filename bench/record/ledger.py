@@ -11,7 +11,6 @@ from __future__ import annotations
 import fcntl
 import json
 import math
-import mmap
 import os
 import re
 import secrets
@@ -138,16 +137,15 @@ class Ledger:
             return part, file
 
     def _mend(self, file: int, part: Path) -> None:
-        if not (size := os.fstat(file).st_size):
-            return
-        with mmap.mmap(file, size, access=mmap.ACCESS_READ) as data:
-            tail = data[data.rfind(b"\n") + 1 :]
+        with part.open("rb") as data:
+            end = data.seek(lines.ended(data))
+            tail = data.read()
         if not tail:
             return
         if lines.row(tail) is not None:  # only the newline is missing: the row is whole, and stays
             os.write(file, b"\n")
         else:
-            os.ftruncate(file, size - len(tail))
+            os.ftruncate(file, end)
         self.notes.append(f"{part.name}: a last line cut off in the middle of a write was repaired")
 
     def refresh(self) -> None:

@@ -5,15 +5,19 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import sys
 from collections.abc import Callable, Collection, Iterator
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, BinaryIO, Generic, TypeVar
 
 from bench.contract import InputError
 
 VERSION = 1
 Row = dict[str, Any]
 T = TypeVar("T")
+
+BLOCK = 1 << 16  # bytes searched at a time
 
 HEAD = f'{{"v":{VERSION},"kind":"'
 """How each line begins, so that its kind is known without parsing it."""
@@ -59,6 +63,22 @@ def row_of(kinds: Collection[str]) -> Callable[[bytes], Row | None]:
     return parse
 
 
+def ended(data: BinaryIO, start: int = 0) -> int:
+    """Where the last line ends that a part has from `start` on.
+
+    Up to there a part only grows. What comes after is being written, or was cut off by a crash and is taken away by
+    the next writer, under a reader's eyes.
+    """
+    at = data.seek(0, os.SEEK_END)
+    while at > start:
+        block = max(start, at - BLOCK)
+        data.seek(block)
+        if (last := data.read(at - block).rfind(b"\n")) >= 0:
+            return block + last + 1
+        at = block
+    return start
+
+
 class Reader(Generic[T]):
     """Reads the parts of a ledger: at first all that is there, then only what was appended since.
 
@@ -95,10 +115,14 @@ class Reader(Generic[T]):
         if start and file.suffix == ".gz":  # made of a part that was complete
             return
         with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as data:
+            end = ended(data, start) if isinstance(data, BufferedReader) else sys.maxsize
             data.seek(start)
             for line in data:
+                whole = line.endswith(b"\n")
+                if whole and start >= end:  # the rest of a torn line, written since
+                    break
                 it = self.parse(line)
-                if line.endswith(b"\n"):
+                if whole:
                     start, number = start + len(line), number + 1
                     if it is None:
                         self._doubt(file, line, number)

@@ -46,6 +46,43 @@ def test_a_line_being_written_is_read_when_it_is_whole(ledger, tmp_path):
         assert keys(reader.new()) == ["b"]
 
 
+def test_a_line_that_its_writer_ends_while_it_is_read_is_no_two_lines(ledger, tmp_path):
+    (part,) = lines.parts(tmp_path)
+    text = lines.line("cell", "b", "it", '{"value":"ü"}').encode()
+    with part.open("ab", buffering=0) as file:
+        file.write(text[:30])
+
+        def parse(line):
+            if line == text[:30]:
+                file.write(text[30:])
+            return lines.row(line)
+
+        reader, notes = lines.Reader(tmp_path, parse), []
+        reader.notes = notes
+        assert keys(reader.new()) == ["a", "x/0/1"]
+        assert notes == [f"{part.name}: its last line was cut off in the middle of a write and is left out"]
+        assert keys(reader.new()) == ["b"]
+
+
+def test_a_torn_tail_that_is_mended_while_it_is_read_mixes_no_rows(ledger, tmp_path):
+    (part,) = lines.parts(tmp_path)
+    ledger.close()
+    torn = lines.line("cell", "torn", "it", lines.text({"value": "t" * 400_000})).encode()[:-1000]
+    with part.open("ab", buffering=0) as file:
+        file.write(torn)
+
+    def parse(line):
+        if b'"key":"x/0/1"' in line and part.read_bytes().endswith(torn):  # of the torn line, a buffer has been read
+            other = Ledger(tmp_path, HERE)
+            other.append("cell", "b", {"value": "b" * 500_000})
+            other.close()
+        return lines.row(line)
+
+    reader = lines.Reader(tmp_path, parse)
+    assert keys(reader.new()) == ["a", "x/0/1"]
+    assert keys(reader.new()) == ["b"]
+
+
 def test_rows_of_other_kinds_are_passed_over(ledger, tmp_path):
     assert [row["kind"] for row in read(tmp_path, kinds=("eval", "plan"))] == ["eval"]
     (part,) = lines.parts(tmp_path)
