@@ -39,7 +39,7 @@ def worth(reference_BN: np.ndarray, budgets: Sequence[float], values_N: Sequence
     """
     sign = 1.0 if direction == "max" else -1.0
     lead_BN = sign * (np.asarray(values_N, float) - reference_BN)
-    log_B = np.log(budgets)
+    log_B = np.array([math.log(budget) for budget in budgets])  # numpy's own differs between processors
     share = _first(lead_BN.mean(1), log_B)
     if lead_BN.shape[1] < 2:
         return Worth(share, None, None)
@@ -48,9 +48,9 @@ def worth(reference_BN: np.ndarray, budgets: Sequence[float], values_N: Sequence
     lead_GN = np.stack([np.interp(at_G, log_B, lead_N) for lead_N in lead_BN.T], axis=1)
     n = lead_GN.shape[1]
     slack_G = t_quantile(n) * lead_GN.std(1, ddof=1) / math.sqrt(n) - np.abs(lead_GN.mean(1))
-    inside_G = np.exp(at_G[slack_G >= 0])
-    low, high = min([share, *inside_G]), max([share, *inside_G])
-    return Worth(share, 0.0 if slack_G[0] > 0 else float(low), math.inf if slack_G[-1] > 0 else float(high))
+    inside_G = at_G[slack_G >= 0]
+    ends = [share, *map(math.exp, [*inside_G[:1], *inside_G[-1:]])]
+    return Worth(share, 0.0 if slack_G[0] > 0 else min(ends), math.inf if slack_G[-1] > 0 else max(ends))
 
 
 def _first(lead_B: np.ndarray, log_B: np.ndarray) -> float:
@@ -60,6 +60,6 @@ def _first(lead_B: np.ndarray, log_B: np.ndarray) -> float:
         return math.inf
     i = int(behind[0])
     if i == 0:
-        return 0.0 if lead_B[0] < 0 else float(np.exp(log_B[0]))
+        return 0.0 if lead_B[0] < 0 else math.exp(log_B[0])
     share = lead_B[i - 1] / (lead_B[i - 1] - lead_B[i])
-    return float(np.exp(log_B[i - 1] + share * (log_B[i] - log_B[i - 1])))
+    return math.exp(log_B[i - 1] + share * (log_B[i] - log_B[i - 1]))
