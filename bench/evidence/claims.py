@@ -150,7 +150,7 @@ def missing(tasks: Sequence[Entry]) -> tuple[Pairs, Pairs]:
             return None
         best = max(by.values(), key=lambda finals: entry.sign * math.fsum(finals.values()))
         chosen = {t.seed: t.final for t in score.chosen if t.final is not None}
-        return len(chosen) < len(score.chosen) or behind(best, chosen, entry.sign)
+        return len(chosen) < len(score.chosen) or behind(best, chosen, entry.sign, score.grain)
 
     def edge(entry: Entry, score: Score) -> bool | None:
         grid = score.peak_lrs
@@ -177,7 +177,8 @@ def untuned(ledgers: Iterable[Comparison]) -> Pairs:
                 best = {t.seed: t.final for t in entry.score(decays[0]).chosen if t.final is not None} if decays else {}
                 if len(best) > 1 and best.keys() <= tries.keys():
                     finals = {seed: final for seed, final in tries.items() if final is not None}
-                    found.append((task, not best.keys() <= finals.keys() or behind(best, finals, entry.sign)))
+                    lost = not best.keys() <= finals.keys()
+                    found.append((task, lost or behind(best, finals, entry.sign, it.grain(task))))
     return Pairs(sum(seen for _, seen in found), len(found), len({task for task, _ in found}))
 
 

@@ -18,7 +18,10 @@ from bench.evidence.stats import Interval, choose, interval, paired, ranks
 from bench.evidence.study import Study, Try
 
 Fate = Literal["diverged", "failed"]
-Word = Literal["best", "identical run", "within noise", "worse", "not judged"] | Fate
+Word = Literal["best", "tied best", "identical run", "within noise", "worse", "not judged"] | Fate
+
+FIRST = ("best", "tied best")
+"""Words for what ranks first: alone (with runs identical to it), or with different runs of an equal mean."""
 
 
 SHARES = ("accuracy",)
@@ -81,12 +84,7 @@ class Score:
 
     def behind(self, other: Score, direction: str) -> Interval | None:
         """How much worse this is than `other`: differences paired by seed, positive when worse."""
-        mine, theirs = ({t.seed: t.final for t in it.chosen} for it in (self, other))
-        pairs = [(mine[s], theirs[s]) for s in sorted(mine.keys() & theirs.keys())]
-        if not pairs or any(v is None for pair in pairs for v in pair):
-            return None
-        a, b = (list(map(_float, side)) for side in zip(*pairs, strict=True))
-        return paired(b, a) if direction == "max" else paired(a, b)
+        return lead(other.chosen, self.chosen, direction, self.grain)
 
     def at_peak(self, peak_lr: float) -> tuple[Interval | None, int, int]:
         """(interval of the final values, diverged, tries) at one peak LR, over the seeds that have it."""
@@ -94,6 +92,18 @@ class Score:
         sound = [v for v in values if v is not None]
         whole = sound and len(sound) == len(values)
         return (interval(sound, self.grain) if whole else None), len(values) - len(sound), len(values)
+
+
+def lead(one: Iterable[Try], other: Iterable[Try], direction: str, grain: float) -> Interval | None:
+    """How much better tries ended than others, paired by seed; None where no seed is shared, or a run diverged."""
+    tries, others = ({t.seed: t for t in side} for side in (one, other))
+    pairs = [(tries[s], others[s]) for s in sorted(tries.keys() & others.keys())]
+    if not pairs or any(t.final is None for pair in pairs for t in pair):
+        return None
+    if all(a.ride == b.ride for a, b in pairs):  # one run, so the difference is known to be 0
+        return Interval(0.0, 0.0 if len(pairs) > 1 else None, len(pairs))
+    a, b = ([_float(t.final) for t in side] for side in zip(*pairs, strict=True))
+    return paired(a, b, grain) if direction == "max" else paired(b, a, grain)
 
 
 class Verdict(NamedTuple):
@@ -112,8 +122,10 @@ def judge(scores: Mapping[str, Score], direction: str) -> dict[str, Verdict]:
     means = [it.mean if (it := scores[s].final) else math.nan for s in ready]
     rank = dict(zip(ready, ranks(means, direction), strict=True))
     sound = [s for s in ready if scores[s].final]
-    best = min(sound, key=lambda s: rank[s]) if sound else None
     rides = {s: tuple(t.ride for t in scores[s].chosen) for s in ready}
+    first = [s for s in sound if rank[s] == min(rank[o] for o in sound)]
+    best = first[0] if first else None
+    tied = len({rides[s] for s in first}) > 1
 
     def verdict(s: str) -> Verdict:
         same = tuple(o for o in ready if o != s and rides[o] == rides.get(s))
@@ -121,6 +133,8 @@ def judge(scores: Mapping[str, Score], direction: str) -> dict[str, Verdict]:
         return Verdict(scores[s], rank.get(s), same, behind, word(s, same, behind))
 
     def word(s: str, same: Sequence[str], behind: Interval | None) -> Word:
+        if tied and s in first:
+            return "tied best"
         if s == best:
             return "best"
         if best in same:
@@ -184,13 +198,13 @@ class Comparison:
         return sorted(self.study.of_task(task), key=place)
 
     def best(self, task: str) -> str | None:
-        """The best-ranked strategy at the largest budget."""
-        return next((s for s, v in self.full(task).items() if v.word == "best"), None)
+        """The best-ranked strategy at the largest budget; of several that tie, the first in the order of the plan."""
+        return next(iter(leaders(self.full(task))), None)
 
     def runner_up(self, task: str) -> str | None:
-        """The next one that is not the same run as the best."""
+        """The next one that neither is the same run as the best nor ties with it."""
         full = self.full(task)
-        rest = (s for s in self.standing(task) if s in full and full[s].word not in ("best", "identical run"))
+        rest = (s for s in self.standing(task) if s in full and full[s].word not in (*FIRST, "identical run"))
         return next((s for s in rest if full[s].behind), None)
 
     def reference(self, task: str) -> str | None:
@@ -221,6 +235,11 @@ class Comparison:
         """How many comparisons with a best-ranked strategy were made."""
         judged = ("within noise", "worse")
         return sum(v.word in judged for group in self.verdicts.values() for v in group.values())
+
+
+def leaders(group: Mapping[str, Verdict]) -> list[str]:
+    """Strategies of one task and budget that rank first: one, or all that tie for it. Identical runs count once."""
+    return [s for s, verdict in group.items() if verdict.word in FIRST]
 
 
 def _float(value: float | None) -> float:

@@ -104,7 +104,10 @@ def _anew(score: Score) -> Interval | None:
     """Recalibrated minus running statistics; None for an average, whose statistics are always computed anew."""
     pairs = [(t.recalibrated, t.final) for t in score.chosen if t.ride[3] == "none"]
     sound = [(a, b) for a, b in pairs if a is not None and b is not None]
-    return paired(*map(list, zip(*sound, strict=True))) if sound and len(sound) == len(pairs) else None
+    if not sound or len(sound) < len(pairs):
+        return None
+    recalibrated, running = map(list, zip(*sound, strict=True))
+    return paired(recalibrated, running, score.grain)
 
 
 # --------------------------------------------------------------------------------------------- sensitivity
@@ -118,7 +121,7 @@ def region(score: Score, direction: str) -> Region | None:
         return None
     sign = 1.0 if direction == "max" else -1.0
     best = max(sound, key=lambda lr: sign * math.fsum(finals[lr].values()))
-    good = [lr in finals and not behind(finals[best], finals[lr], sign) for lr in peaks]
+    good = [lr in finals and not behind(finals[best], finals[lr], sign, score.grain) for lr in peaks]
     low = high = peaks.index(best)
     while low > 0 and good[low - 1]:
         low -= 1
@@ -139,9 +142,9 @@ def finals_by_peak(score: Score) -> dict[float, Seeds]:
     return {lr: values for lr, values in by.items() if values.keys() == whole}
 
 
-def behind(best: Mapping[int, float], other: Mapping[int, float], sign: float) -> bool:
+def behind(best: Mapping[int, float], other: Mapping[int, float], sign: float, grain: float) -> bool:
     """Whether the other is clearly worse: `sign` (best - other), paired by seed, lies wholly above 0."""
-    lead = paired([sign * best[s] for s in sorted(best)], [sign * other[s] for s in sorted(best)])
+    lead = paired([sign * best[s] for s in sorted(best)], [sign * other[s] for s in sorted(best)], grain)
     return lead.excludes_zero and lead.mean > 0
 
 

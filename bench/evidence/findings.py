@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from bench.evidence import judgement, peaks, predicted, provenance, ranking, reference, sheets, symptoms, tables
-from bench.evidence.compare import Comparison, Verdict
+from bench.evidence.compare import FIRST, Comparison, Verdict, leaders
 from bench.evidence.entry import entries
 from bench.evidence.losses import losses
 from bench.evidence.markup import Facts, Figure, Item, Section, Table
@@ -48,16 +48,20 @@ def _headline(it: Comparison, task: str) -> tuple[Item, ...]:
     judged = Item(f"{facts['metric']} ({facts['direction']}), {percent(it.study.budgets(task)[-1])}")
     if best is None:
         return (Item(task), *[Item(MISSING)] * 4, judged)
-    verdict, second = it.full(task)[best], it.runner_up(task)
+    full, second = it.full(task), it.runner_up(task)
     runner = _over(it, task, second)
     runner = runner._replace(text=f"{runner.text} ({second})") if second else runner
-    final = Item(tables.outcome(verdict.score))
-    return (Item(task), Item(_first(best, verdict)), final, _over(it, task, it.reference(task)), runner, judged)
+    final = Item(tables.outcome(full[best].score))
+    return (Item(task), Item(_first(full)), final, _over(it, task, it.reference(task)), runner, judged)
 
 
-def _first(best: str, verdict: Verdict) -> str:
-    """The best-ranked strategy, with those that are the same run."""
-    return listed([best, *verdict.identical]) + " (one run)" * bool(verdict.identical)
+def _first(group: Mapping[str, Verdict]) -> str:
+    """What ranks first: one strategy, with those that are the same run, or those that tie."""
+    best, *tied = leaders(group)
+    if tied:
+        return f"none: {listed([best, *tied])} tie"
+    same = group[best].identical
+    return listed([best, *same]) + " (one run)" * bool(same)
 
 
 def answer(it: Comparison, task: str) -> str:
@@ -69,7 +73,7 @@ def answer(it: Comparison, task: str) -> str:
 SURE: dict[str, Item] = {
     "worse": Item("clear", "best"),
     "within noise": Item("within noise", "noise"),
-    "not judged": Item("one seed, not judged"),
+    "not judged": Item("not judged"),
 }
 """How sure it is that the best is better, by the verdict on the other one."""
 
@@ -79,9 +83,11 @@ def _over(it: Comparison, task: str, other: str | None) -> Item:
     verdict = it.full(task).get(other or "")  # a task's largest budget may be run by some of its strategies only
     if verdict is None:
         return Item(MISSING)
-    if verdict.word in ("best", "identical run"):
-        return Item("is the best" if verdict.word == "best" else verdict.word)
+    if verdict.word in (*FIRST, "identical run"):
+        return Item({"best": "is the best", "tied best": "ties"}.get(verdict.word, verdict.word))
     sure = SURE.get(verdict.word, Item(verdict.word, "bad"))
+    if verdict.behind and verdict.behind.n == 1:
+        sure = Item("one seed, not judged")
     return sure if verdict.behind is None else sure._replace(text=f"{value(verdict.behind, signed=True)}, {sure.text}")
 
 
@@ -195,10 +201,11 @@ def _task(it: Comparison, task: str, figures: Mapping[str, Figure]) -> Section:
 def _sentences(it: Comparison, task: str) -> Iterator[str]:
     for budget in reversed(it.study.budgets(task)):
         group = it.at(task, budget)
-        best = next((s for s, v in group.items() if v.word == "best"), None)
-        if best is not None:
-            first = _first(best, group[best])
-            yield f"{percent(budget)}: {first} ranks first; {_others(group)}."
+        first = leaders(group)
+        if len(first) == 1:
+            yield f"{percent(budget)}: {_first(group)} ranks first; {_others(group)}."
+        elif first:
+            yield f"{percent(budget)}: no best, for {listed(first)} tie; {_others(group)}."
         yield from _identical(percent(budget), {s: v.identical for s, v in group.items() if v.identical})
     yield from sheets.limits(it, task)
     yield from _spread_of_test_set(it, task)
@@ -213,12 +220,14 @@ def _others(group: Mapping[str, Verdict]) -> str:
     """What is said of those that do not rank first."""
     near = [s for s, v in group.items() if v.word == "within noise"]
     worse = sum(v.word == "worse" for v in group.values())
-    if len(group) == 1:
+    if all(v.word in FIRST for v in group.values()):
         return "no other is recorded"
     if not near and not worse and any(v.word == "not judged" for v in group.values()):
-        return "one seed, so the others are not judged"
+        single = all(v.score.final is None or v.score.final.n == 1 for v in group.values())
+        return "one seed, so the others are not judged" if single else "the others are not judged"
     noise = f"within noise of it: {listed(near)}" if near else "none is within noise of it"
-    return f"{noise}; clearly worse: {worse} of {len(group) - 1}"
+    rest = sum(v.word not in FIRST for v in group.values())
+    return f"{noise}; clearly worse: {worse} of {rest}"
 
 
 def _identical(budget: str, same: Mapping[str, tuple[str, ...]]) -> Iterator[str]:

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from bench.evidence.columns import written
-from bench.evidence.compare import Comparison, Score
+from bench.evidence.compare import Comparison, lead
 from bench.evidence.markup import Item, Table
 from bench.evidence.notation import MISSING, listed, number, percent, value
-from bench.evidence.stats import Interval, interval, ranks
+from bench.evidence.stats import Interval, ranks
 
 COLUMNS = "task budget peak_lr strategy n diverged mean low high half rank over_reference over_reference_half"
 
@@ -50,18 +50,10 @@ def entries(it: Comparison, task: str, budget: float) -> dict[tuple[str, float],
         for s, (final, lost, _) in seen.items():
             over = None
             if against is not None and s in beside and s != against:
-                over = _over(group[s].score, group[against].score, lr, direction)
+                mine, theirs = ([t for t in group[x].score.tries if t.peak_lr == lr] for x in (s, against))
+                over = lead(mine, theirs, direction, it.grain(task))
             found[s, lr] = Entry(final, lost, rank.get(s), over)
     return found
-
-
-def _over(mine: Score, theirs: Score, lr: float, direction: str) -> Interval | None:
-    """How much better, paired by seed; None where a run of either diverged or is not there."""
-    a, b = ({t.seed: t.final for t in score.tries if t.peak_lr == lr} for score in (mine, theirs))
-    sign = 1.0 if direction == "max" else -1.0
-    pairs = [(a[seed], b[seed]) for seed in sorted(a.keys() & b.keys())]
-    sound = [sign * (x - y) for x, y in pairs if x is not None and y is not None]
-    return interval(sound) if sound and len(sound) == len(pairs) else None
 
 
 def table(it: Comparison, task: str) -> Table | None:

@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from bench.evidence.columns import written
 from bench.evidence.compare import Comparison
 from bench.evidence.markup import Item, Table
-from bench.evidence.notation import MISSING, listed, number, percent, value
-from bench.evidence.theory import Agreement, Theory
+from bench.evidence.notation import MISSING, listed, number, percent
+from bench.evidence.stats import Interval
+from bench.evidence.theory import Agreement, Theory, reach
 
 COLUMNS = """
     task budget strategy bound_start bound_noise predicted_rank measured_rank predicted_peak_lr chosen_peak_lr
-    tau tau_half tau_n rho tau_peaks
+    tau tau_low tau_high tau_n rho tau_peaks
 """
 
 
@@ -41,11 +42,15 @@ def _conclusion(theory: Theory) -> str:
     over = theory.over_tasks()
     if over is None:
         return "No order of a task is other than all ties, so there is nothing to correlate."
-    clear = {True: "so order is predicted better than by chance", False: "so order is predicted worse than by chance"}
-    said = clear[over.mean > 0] if over.excludes_zero else "which does not exclude 0"
-    sure = f"its 95 % interval over tasks is {number(over.low or 0.0)} to {number(over.high or 0.0)}, {said}"
-    sure = f" on average over {over.n} tasks; {sure}" if over.half is not None else ", in one task, without an interval"
-    return f"Kendall's tau of the order that convex theory predicts with the measured one: {number(over.mean)}{sure}."
+    within, where = reach(over), f"on average over {over.n} tasks" if over.n > 1 else "in one task"
+    if within is None:
+        found = "without an interval"
+    elif within[0] <= 0 <= within[1]:
+        found = "so no agreement is shown"
+    else:
+        found = f"so order is predicted {'better' if over.mean > 0 else 'worse'} than by chance"
+    tau = f"Kendall's tau of the order that convex theory predicts with the measured one: {_correlation(over)}"
+    return f"{tau} {where}, {found}."
 
 
 def _taus(theory: Theory) -> Table:
@@ -56,17 +61,25 @@ def _taus(theory: Theory) -> Table:
         if not any(found):
             continue
         last = next(f for f in reversed(found) if f)
-        taus = [Item(value(f.tau) if f else MISSING) for f in found]
+        taus = [Item(_correlation(f.tau) if f and f.tau else MISSING) for f in found]
         rho = MISSING if last.rho is None else number(last.rho)
         peaks = MISSING if last.tau_peaks is None else number(last.tau_peaks)
         rows.append((Item(task), *taus, Item(rho), Item(peaks), Item(str(len(last.lines)))))
     notes = (
-        "Kendall's tau-b, mean over seeds ± half of its 95 % interval over seeds, for these strategies.",
+        "Kendall's tau-b for these strategies: mean over seeds, and its 95 % interval over seeds, cut to [−1, 1].",
         "At the largest budget: Spearman's rho of the order of the means; tau of the best peak LRs, predicted and "
         "chosen, which a coarse grid ties; and how many strategies have a bound.",
     )
     head = ("task", *map(percent, budgets), "rho", "tau of peak LRs", "strategies")
     return Table("Predicted order beside the measured one", head, tuple(rows), notes)
+
+
+def _correlation(tau: Interval) -> str:
+    """A correlation with its interval: 0.5 (−0.2 to 1)."""
+    within = reach(tau)
+    return f"{tau.mean:.2g}".replace("-", "−") + (f" ({within[0]:.2g} to {within[1]:.2g})" if within else "").replace(
+        "-", "−"
+    )
 
 
 def _lines(task: str, budget: str, found: Agreement) -> Table:
@@ -88,7 +101,8 @@ def theory_csv(it: Comparison) -> str:
     for (task, budget), found in Theory(it).agreements.items():
         tau = found.tau
         shared: dict[str, object] = {"task": task, "budget": budget, "rho": found.rho, "tau_peaks": found.tau_peaks}
-        shared |= {"tau": tau.mean, "tau_half": tau.half, "tau_n": tau.n} if tau else {}
+        shared |= {"tau": tau.mean, "tau_n": tau.n} if tau else {}
+        shared |= dict(zip(("tau_low", "tau_high"), (tau and reach(tau)) or (), strict=False))
         for x in found.lines:
             ranked = {"predicted_rank": x.predicted, "measured_rank": x.measured}
             peaks = {"predicted_peak_lr": x.peak_lr, "chosen_peak_lr": x.chosen}

@@ -11,6 +11,7 @@ import numpy as np
 from bench.evidence.compare import Comparison, Score
 from bench.evidence.power import detectable
 from bench.evidence.significance import Flip, Share, holm, improvement, sign_flip
+from bench.evidence.stats import TIE, difference
 from bench.evidence.worth import Worth, worth
 
 ALPHA = 0.04
@@ -54,7 +55,7 @@ def leads(mine: Score, theirs: Score, sign: float) -> list[float]:
         {t.seed: -math.inf if t.final is None else sign * t.final for t in x.chosen} for x in (mine, theirs)
     )
     pairs = [(mine_[s], theirs_[s]) for s in sorted(mine_.keys() & theirs_.keys())]
-    return [0.0 if a == b else a - b for a, b in pairs]
+    return [difference(a, b) for a, b in pairs]
 
 
 def tests(it: Comparison) -> list[Test]:
@@ -81,8 +82,9 @@ def tests(it: Comparison) -> list[Test]:
 
 
 def _signs(strata: Sequence[Sequence[float]]) -> tuple[int, int, int]:
-    means = [math.fsum(d_N) for d_N in strata]
-    return sum(m > 0 for m in means), sum(m < 0 for m in means), sum(m == 0 for m in means)
+    sums = [(math.fsum(d_N), TIE * math.fsum(map(abs, d_N))) for d_N in strata]  # +0.01 and −0.01 leave a last bit
+    better, worse = sum(m > least for m, least in sums), sum(m < -least for m, least in sums)
+    return better, worse, len(sums) - better - worse
 
 
 def worths(it: Comparison, task: str) -> dict[tuple[str, float], Worth]:

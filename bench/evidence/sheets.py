@@ -74,7 +74,7 @@ def conclusion(it: Comparison, tests: Sequence[Test]) -> str:
         "test over independent blocks, one a task and seed, at each task's largest budget, with Holm's correction over "
         f"the {len(tests)} strategies, at {percent(ALPHA)}. Significantly "
         + ("; significantly ".join(found) if found else "different from it: none")
-        + ". Nothing else in this report is called significant."
+        + ". No other difference between two strategies is called significant in this report."
     )
 
 
@@ -88,8 +88,9 @@ def limits(it: Comparison, task: str) -> Iterator[str]:
         floor = 2.0 ** (1 - n)
         alone = f"; a sign-flip test within this task alone could not go below p = {floor:g}" if floor > ALPHA else ""
         yield (
-            f"With {n} seeds this table cannot see less than {number(seen)} between two typical "
-            f"strategies at {percent(budget)} (80 % power by the rule of comparison){alone}."
+            f"With {n} seeds, a true difference of {number(seen)} between two typical strategies at {percent(budget)} "
+            "would be called clear in 80 % of repetitions, a smaller one less often; pairs whose seeds agree more "
+            f"closely are told apart at less{alone}."
         )
 
 
@@ -162,9 +163,10 @@ def friedman(panel: Panel) -> str:
             f"strategies, and {t} task{'s have' if t != 1 else ' has'} a rank for each at the largest budget."
         )
     it = panel.test
-    found = "Ranks differ" if it.p <= ALPHA else "No difference in ranks is shown"
+    outcome = "some strategies rank differently" if it.p <= ALPHA else "no difference in ranks is shown"
     return (
-        f"{found} at the largest budgets: Friedman's test over {t} tasks, in Iman and Davenport's form, F = "
-        f"{it.statistic:.3g}, p = {probability(it.p)}. By Nemenyi's test two mean ranks differ if they lie at least "
-        f"{it.distance:.2f} apart. Tasks that share data are not independent, which this takes for granted."
+        f"Friedman's test asks whether ranks differ at all, not which: over {t} tasks at the largest budgets {outcome} "
+        f"(Iman and Davenport's form, F = {it.statistic:.3g}, p = {probability(it.p)}). By Nemenyi's criterion two "
+        f"mean ranks less than {it.distance:.2f} apart are not told apart. Tasks that share data are not independent, "
+        "which this takes for granted."
     )

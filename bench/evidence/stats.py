@@ -16,9 +16,12 @@ import numpy as np
 LEVEL = 0.95
 """Coverage that every interval aims at."""
 
+TIE = 1e-9
+"""Relative difference up to which two values are equal: means of the same counts differ in their last bits alone."""
+
 
 class Interval(NamedTuple):
-    """A mean over n seeds, with half the width of its t interval; `half` is None when n < 2."""
+    """A mean over n seeds, with half the width of its t interval; `half` is None where the seeds tell of no width."""
 
     mean: float
     half: float | None
@@ -36,6 +39,15 @@ class Interval(NamedTuple):
     def excludes_zero(self) -> bool:
         """The rule of comparison, for an interval of paired differences: |mean| > half. Never true with one seed."""
         return self.half is not None and abs(self.mean) > self.half
+
+
+def difference(a: float, b: float) -> float:
+    """A - b; 0.0 where they are equal up to `TIE`.
+
+    >>> difference((0.1 + 0.4) / 2, (0.2 + 0.3) / 2), difference((0.7 + 0.2 + 0.1) / 3, (0.1 + 0.2 + 0.7) / 3)
+    (0.0, 0.0)
+    """
+    return 0.0 if math.isclose(a, b, rel_tol=TIE) else a - b
 
 
 @cache
@@ -72,13 +84,26 @@ def interval(values_N: Sequence[float], grain: float = 0.0) -> Interval:
     return Interval(mean, t_quantile(n) * math.sqrt((variance + grain**2 / 12) / n), n)
 
 
-def paired(a_N: Sequence[float], b_N: Sequence[float]) -> Interval:
+def paired(a_N: Sequence[float], b_N: Sequence[float], grain: float = 0.0) -> Interval:
     """Interval of the differences a - b [N], paired by seed: same initial weights, same batches.
+
+    Where every seed gives the same difference, no variance is seen, although the mean is not known exactly: a
+    difference of two values rounded to `grain` is off by a variance of grain² / 6, which is taken instead. Without a
+    grain nothing is known of the width then, and there is none.
+
+    Args:
+        a_N: Values [N] of different runs than `b_N`.
+        b_N: Values [N], by the same seeds.
+        grain: Spacing of the values that there can be, as in `interval`.
 
     Raises:
         ValueError: lengths differ, or no pair.
     """
-    return interval([a - b for a, b in zip(a_N, b_N, strict=True)])
+    differences_N = [difference(a, b) for a, b in zip(a_N, b_N, strict=True)]
+    seen = interval(differences_N)
+    if seen.n == 1 or any(difference(d, differences_N[0]) for d in differences_N):
+        return seen
+    return seen._replace(half=t_quantile(seen.n) * grain / math.sqrt(6 * seen.n) if grain else None)
 
 
 def binomial_half(share: float, n: int) -> float:
@@ -90,24 +115,24 @@ def binomial_half(share: float, n: int) -> float:
 
 
 def ranks(values_K: Sequence[float], direction: str) -> list[float]:
-    """Ranks [K], 1 = best; equal values share their average rank; NaN (diverged) ranks last, tied.
+    """Ranks [K], 1 = best; values that are equal up to `TIE` share their average rank; NaN (diverged) ranks last, tied.
 
     >>> ranks([0.9, 0.8, 0.9, float("nan")], "max")
     [1.5, 3.0, 1.5, 4.0]
     """
     cost = np.asarray(values_K, dtype=float) * (-1 if direction == "max" else 1)
     cost = np.where(np.isnan(cost), np.inf, cost)
-    better = (cost[None, :] < cost[:, None]).sum(1)
-    equal = (cost[None, :] == cost[:, None]).sum(1)
-    return [float(r) for r in 1 + better + (equal - 1) / 2]
+    equal = np.isclose(cost[None, :], cost[:, None], rtol=TIE, atol=0)
+    better = (cost[None, :] < cost[:, None]) & ~equal
+    return [float(r) for r in 1 + better.sum(1) + (equal.sum(1) - 1) / 2]
 
 
 def choose(control_LN: np.ndarray, direction: str) -> tuple[int, ...]:
     """Row (peak LR, ascending) chosen for each seed by the control values [L, N] of the *other* seeds.
 
-    Fewest diverged tries (NaN) first, then the best mean control value, then the lower LR. The value of a seed itself
-    takes no part in its choice, so the choice does not flatter the seed; with one seed there is no other, and its own
-    control value (never its test value) decides.
+    Fewest diverged tries (NaN) first, then the best mean control value (up to `TIE`), then the lower LR. The value of a
+    seed itself takes no part in its choice, so the choice does not flatter the seed; with one seed there is no other,
+    and its own control value (never its test value) decides.
 
     >>> choose(np.array([[0.90, 0.50, 0.50], [0.60, 0.60, 0.90]]), "max")
     (1, 1, 0)
@@ -115,13 +140,15 @@ def choose(control_LN: np.ndarray, direction: str) -> tuple[int, ...]:
     seeds = range(control_LN.shape[1])
     sign = -1.0 if direction == "max" else 1.0
 
-    def cost(row: int, others: list[int]) -> tuple[int, float, int]:
+    def cost(row: int, others: list[int]) -> tuple[int, float]:
         sound = [v for v in control_LN[row, others].tolist() if not math.isnan(v)]
         mean = sign * math.fsum(sound) / len(sound) if sound else 0.0
-        return len(others) - len(sound), mean, row
+        return len(others) - len(sound), mean
 
     def pick(seed: int) -> int:
         others = [s for s in seeds if s != seed] or [seed]
-        return min(range(control_LN.shape[0]), key=lambda row: cost(row, others))
+        costs = [cost(row, others) for row in range(control_LN.shape[0])]
+        lost, mean = min(costs)
+        return next(row for row, (n, value) in enumerate(costs) if n == lost and not difference(value, mean))
 
     return tuple(map(pick, seeds))

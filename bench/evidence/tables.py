@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from bench.evidence import sheets
-from bench.evidence.compare import Comparison, Score, Verdict, fate
+from bench.evidence.compare import FIRST, Comparison, Score, Verdict, fate, leaders
 from bench.evidence.markup import Item, Mark, Table
 from bench.evidence.notation import MISSING, counted, percent, value
 from bench.evidence.ranking import Panel
@@ -22,6 +22,7 @@ SIGNS = {
 
 LOOK: dict[str, Mark] = {
     "best": "best",
+    "tied best": "best",
     "identical run": "best",
     "within noise": "noise",
     "diverged": "bad",
@@ -117,7 +118,7 @@ def readings(it: Comparison, task: str) -> Table:
 
 
 def _behind(verdict: Verdict) -> str:
-    return MISSING if verdict.word in ("best", "identical run") else value(verdict.behind)
+    return MISSING if verdict.word in (*FIRST, "identical run") else value(verdict.behind)
 
 
 def chosen(score: Score) -> str:
@@ -174,14 +175,15 @@ def matrix(it: Comparison) -> Table:
 
 def _winner(it: Comparison, task: str, budget: float) -> Item:
     group = it.at(task, budget)
-    best = next((s for s, v in group.items() if v.word == "best"), None)
-    if best is None:
+    first = leaders(group)
+    if not first:
         return Item(MISSING)
     against = group.get(it.reference(task) or "")
     mark: Mark = ""
-    if against and against.word not in ("best", "identical run", "not judged"):
+    if against and against.word not in (*FIRST, "identical run", "not judged"):
         mark = "noise" if against.word == "within noise" else "best"  # a reference that was lost is beaten
-    return Item(f"{best}: {outcome(group[best].score)}", mark)
+    names = first[0] if len(first) == 1 else f"{len(first)} tie"
+    return Item(f"{names}: {outcome(group[first[0]].score)}", mark)
 
 
 def mean_ranks(panel: Panel) -> Table:

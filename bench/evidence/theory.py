@@ -90,6 +90,19 @@ class Line(NamedTuple):
     chosen: float  # geometric mean of the peak LRs chosen, over that of these strategies
 
 
+def reach(tau: Interval) -> tuple[float, float] | None:
+    """95 % interval of a mean correlation, which lies in [-1, 1]; None without a width, or where all values are one.
+
+    It is the t interval cut to what there can be, which loses no coverage: what is cut off is never true.
+
+    >>> reach(Interval(0.5, 0.7, 3)), reach(Interval(0.0, 3.0, 2)), reach(Interval(0.2, None, 1))
+    ((-0.2, 1.0), (-1.0, 1.0), None)
+    """
+    if not tau.half or tau.low is None or tau.high is None:
+        return None
+    return round(max(-1.0, tau.low), 12), round(min(1.0, tau.high), 12)
+
+
 class Agreement(NamedTuple):
     """Lines of one task and budget, best predicted first, and Kendall's tau-b of predicted and measured order."""
 
@@ -194,7 +207,7 @@ def kendall(a_K: Sequence[float], b_K: Sequence[float]) -> float | None:
     >>> kendall([1, 2, 3], [1, 3, 2]), kendall([1, 1], [1, 2])
     (0.3333333333333333, None)
     """
-    a, b = (np.sign(np.subtract.outer(x, x)) for x in (np.asarray(a_K, float), np.asarray(b_K, float)))
+    a, b = (np.sign(np.subtract.outer(x, x)) for x in (np.asarray(ranks(x, "min")) for x in (a_K, b_K)))
     scale = math.sqrt(float((a * a).sum()) * float((b * b).sum()))
     return float((a * b).sum()) / scale if scale else None
 

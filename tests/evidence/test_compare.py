@@ -3,8 +3,9 @@
 import pytest
 
 from bench.contract import InputError
-from bench.evidence import ranking, tables
+from bench.evidence import findings, ranking, reference, tables
 from bench.evidence.compare import Comparison
+from bench.evidence.stats import t_quantile
 from bench.evidence.study import Study
 from tests.evidence.rows import PEAKS, ledger, reached, row, task
 
@@ -85,7 +86,42 @@ def test_equal_values_of_different_members_tie_but_are_not_identical():
     it = compare(lambda name, strategy, *cell: known(name, "cosine", *cell))
     assert {v.rank for v in it.full("digits").values()} == {2.0}
     assert not any(v.identical for v in it.full("digits").values())
-    assert words(it) == {"constant": "best", "linear": "within noise", "cosine": "within noise"}
+    assert words(it) == dict.fromkeys(("constant", "linear", "cosine"), "tied best")
+    answer = findings.answer(it, "digits")
+    assert ": none: constant, linear and cosine tie 0.9" in answer
+    assert "over constant: ties; over the runner-up: –." in answer
+    assert "3 tie: " in tables.matrix(it).rows[0][-1].text
+    assert "no best, for constant, linear and cosine tie" in " ".join(findings._sentences(it, "digits"))
+
+
+def test_means_that_differ_by_rounding_alone_tie():
+    """0.97, 0.98 and 0.99 in any order are one mean, whatever their sum's last bit says."""
+    thirds = {"constant": (0.7, 0.2, 0.1), "linear": (0.1, 0.2, 0.7), "cosine": (0.2, 0.1, 0.7)}
+
+    def counts(name, strategy, budget, peak_lr, seed):
+        return (v := thirds[strategy][seed] + seed * 1e-17 + (1e-16 if strategy == "linear" else 0.0)), v, v
+
+    it = compare(counts)
+    assert {v.rank for v in it.full("digits").values()} == {2.0}
+    assert set(words(it).values()) == {"tied best"}
+    (test, *_) = reference.tests(it)
+    assert test.tasks == (0, 0, 1)
+
+
+def test_different_runs_with_one_difference_in_each_seed_have_a_width():
+    """Two accuracies of 100 examples are each known to a hundredth, so their difference is not known exactly."""
+
+    def apart(name, strategy, budget, peak_lr, seed):
+        return (v := 0.9 + 0.01 * seed + (0.02 if strategy == "cosine" else 0.0)), v, v
+
+    sizes = {"train": 1000, "control": 100, "test": 100}
+    behind = compare(apart, sizes=sizes).full("digits")["constant"].behind
+    assert behind.mean == pytest.approx(0.02)
+    assert behind.half == pytest.approx(t_quantile(3) * 0.01 / (6 * 3) ** 0.5)
+    others = compare(apart, sizes=sizes, metric="mAP@.5").full("digits")["constant"]
+    assert (others.behind.half, others.word) == (None, "not judged")  # its spacing is not known
+    one = compare(apart, sizes=sizes, tied=(("constant", "linear"),)).full("digits")
+    assert one["linear"].score.behind(one["constant"].score, "max") == (0.0, 0.0, 3)  # one run, known to be equal
 
 
 def test_a_diverged_seed_costs_the_strategy_its_mean_and_puts_it_last():

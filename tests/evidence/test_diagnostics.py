@@ -105,7 +105,8 @@ def test_gaps_and_norms_are_those_planted():
     found = Diagnostics(it).of("digits", 1.0)
     assert found["constant"].gap.mean == pytest.approx(0.61)
     assert found["constant"].gap_over is None
-    assert (found["linear"].gap_over.mean, found["linear"].gap_over.half) == pytest.approx((-0.3, 0), abs=1e-12)
+    assert found["linear"].gap_over.mean == pytest.approx(-0.3)
+    assert found["linear"].gap_over.half is None  # the same in every seed, which says nothing of its width
     assert found["constant"].decline.mean == pytest.approx(-1.01)
     assert found["linear"].decline_over.mean == pytest.approx(-2.0)
     assert (found["linear"].train_loss.mean, found["linear"].test_loss.mean) == pytest.approx((0.2, 0.51))

@@ -14,7 +14,7 @@ import schedules
 from bench.evidence import predicted
 from bench.evidence.compare import Comparison
 from bench.evidence.study import Study
-from bench.evidence.theory import POINTS, Bound, Theory, _of_text, bound, kendall, spearman
+from bench.evidence.theory import POINTS, Bound, Theory, _of_text, bound, kendall, reach, spearman
 from schedules.schedule import factors
 from tests.evidence.rows import ledger, task
 
@@ -204,8 +204,8 @@ def test_the_report_says_the_correlation_and_what_has_no_prediction(tmp_path):
     it = Comparison(Study.of(rows))
     sentence, about, taus, *tables = predicted.section(it)
     expected = Theory(it).over_tasks()
-    assert f"{expected.mean:.4g}".replace("-", "−") in sentence
-    assert "on average over 2 tasks" in sentence
+    assert expected.half == 0  # both tasks have one tau, which says nothing of its width
+    assert f"{expected.mean:.2g} on average over 2 tasks, without an interval".replace("-", "−") in sentence
     assert "Nothing is fitted" in about
     assert [row[0].text for row in taus.rows] == ["a", "b"]
     assert len(tables) == 2
@@ -213,6 +213,23 @@ def test_the_report_says_the_correlation_and_what_has_no_prediction(tmp_path):
     lines = list(csv.DictReader(io.StringIO(predicted.theory_csv(it))))
     assert {(line["task"], line["strategy"]) for line in lines} == {(t, s) for t in "ab" for s in FOUR}
     assert sorted(float(line["predicted_rank"]) for line in lines[:4]) == [1, 2, 3, 4]
+
+
+def test_an_interval_of_a_correlation_lies_within_its_range(tmp_path):
+    """Two seeds with opposite orders: the t interval is 0 ± 13, which no correlation can be."""
+
+    def outcome(name, strategy, budget, peak_lr, seed):
+        place = FOUR.index(strategy) * (1 if seed else -1)
+        return (v := 0.9 - 0.01 * place), v, v
+
+    it = Comparison(Study.of(ledger({"a": task(FOUR, (1.0,), seeds=2)}, outcome, tied=())))
+    (tau,) = (found.tau for found in Theory(it).agreements.values())
+    assert tau.half > 1
+    assert reach(tau) == (-1.0, 1.0)
+    _, _, taus, *_ = predicted.section(it)
+    assert taus.rows[0][1].text.endswith("(−1 to 1)")
+    line = next(csv.DictReader(io.StringIO(predicted.theory_csv(it))))
+    assert (float(line["tau_low"]), float(line["tau_high"])) == (-1.0, 1.0)
 
 
 def test_too_few_strategies_have_no_order_and_the_report_says_so():
