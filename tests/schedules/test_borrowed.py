@@ -1,4 +1,4 @@
-"""What of other libraries is refused, and why; and that each scheduler is stepped once an update however many there are."""
+"""What of other libraries is refused, and why; and each scheduler is stepped once an update, however many there are."""
 
 import pytest
 import torch
@@ -6,13 +6,15 @@ import torch
 import schedules
 from bench import cli
 from bench.contract import Clock, InputError
+from schedules import borrowed
+from schedules.replay import Replays
 from schedules.schedule import factors
 
 AMOUNTS = {
     "torch('MultiStepLR', milestones=['0.5 * total', '0.75 * total'])": [1.0] * 10 + [0.1] * 5 + [0.01] * 5,
     "torch('MultiStepLR', milestones=('.5*total', 15))": [1.0] * 10 + [0.1] * 5 + [0.01] * 5,
     "torch('MultiStepLR', milestones=['2 * epoch_steps', ' 3 * epoch_steps'])": [1.0] * 10 + [0.1] * 5 + [0.01] * 5,
-    "timm('MultiStepLRScheduler', decay_t=['0.5 * epochs'], decay_rate=0.5)": [1.0] * 10 + [0.5] * 10,
+    "timm('MultiStepLRScheduler', decay_t=['0.5 * epochs'], decay_rate=0.5)": [1.0] * 5 + [0.5] * 15,  # as timm counts
     "torch('StepLR', step_size='5e-1 * total', gamma=0.5)": [1.0] * 10 + [0.5] * 10,
 }
 
@@ -70,7 +72,7 @@ def test_what_trains_nothing_or_is_not_read_is_refused(text):
     [
         "torch('CyclicLR', base_lr='0.1 * peak_lr', max_lr='peak_lr', step_size_up=5, mode='triangular2')",
         "torch('OneCycleLR', max_lr='peak_lr', total_steps='total', anneal_strategy='linear')",
-        "timm('WSDLRScheduler', t_initial='epochs', decay_t='0.2 * epochs', decay_fn='linear')",
+        "timm('WSDLRScheduler', t_initial='epochs', decay_t='0.5 * epochs', decay_fn='linear')",
         "transformers('get_wsd_schedule', num_warmup_steps=0, num_decay_steps=5, num_training_steps='total', "
         "decay_type='linear')",
     ],
@@ -84,7 +86,7 @@ def test_texts_stay_where_the_scheduler_takes_texts(text):
     [
         ("torch('MultiStepLR', milestones=[100000])", None),
         ("torch('PolynomialLR', total_iters=2)", "leaves an LR of 0 from update 2 of"),
-        ("torch('StepLR', step_size=1000)", "never moves: it would at update 1000 first, and the longest budget has"),
+        ("torch('StepLR', step_size=200)", "never moves: it would at update 200 first, and the longest budget has"),
     ],
 )
 def test_at_the_budgets_of_a_plan(text, words, capsys):
@@ -96,6 +98,7 @@ def test_at_the_budgets_of_a_plan(text, words, capsys):
 
 def steps_taken(monkeypatch, cells, total, step=lambda it, at: it(None, at, None)):
     """Calls of StepLR.get_lr while so many cells train together."""
+    monkeypatch.setattr(borrowed, "REPLAYS", Replays())
     text = "torch('StepLR', step_size=7)"
     machine, calls = schedules.parse(text), []
     plain = torch.optim.lr_scheduler.StepLR.get_lr
