@@ -6,8 +6,10 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any
 
-from bench.contract import Cell, Cohort, Schedule, Setting, Task
+from bench.contract import Cell, Clock, Cohort, Schedule, Setting, Task
 from bench.plan import Plan, optimum, together
+from schedules.borrowed import Borrowed
+from schedules.refusals import check_moves
 from schedules.schedule import drawn, factors
 
 SECONDS = {
@@ -38,6 +40,17 @@ class Forecast:
     def _factors(self, schedule: str, total: int, epoch_steps: int, peak_lr: float) -> list[Setting]:
         it = self.schedules[schedule]
         return [Setting(1.0)] * total if it.needs else factors(it, total, epoch_steps, peak_lr)
+
+    def check_moves(self) -> None:
+        """Refuse borrowed schedules that never move in any cell, or leave one at an LR of 0.
+
+        Raises:
+            InputError: one line that says which, and when it would have moved.
+        """
+        for text, it in self.schedules.items():
+            lines = {(c.total, self.epoch_steps[c.task], c.peak_lr) for c in self.plan.cells if c.schedule == text}
+            if lines and isinstance(machine := getattr(it, "machine", None), Borrowed):
+                check_moves(text, machine, [(Clock(0, *line), self._trace(text, *line)) for line in sorted(lines)])
 
     def _optimum(self, lines: tuple[tuple[str, int, int, float], ...]) -> int:
         return optimum((self._trace(*line) for line in lines), (line[3] for line in lines))

@@ -73,7 +73,9 @@ class Prepared:
 
     @cached_property
     def forecast(self) -> Forecast:
-        return Forecast(self.plan, self.tasks, self.schedules)
+        whole = Forecast(self.whole, self.tasks, self.schedules)
+        whole.check_moves()  # a share of the plan may hold the short budgets only
+        return whole if self.plan is self.whole else Forecast(self.plan, self.tasks, self.schedules)
 
     def width(self, plan: str) -> int | None:
         """The least --width by which this order makes the plan of that id; None if by none."""

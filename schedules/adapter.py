@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from typing import Any
 
+from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 import schedules
 from bench.contract import Clock, InputError, Schedule, Signals
-from schedules.schedule import pack, steer, unpack
+from schedules.groups import copied, fill, set_momentum
+from schedules.schedule import pack, unpack
 
 
 class Scheduler(LRScheduler):
@@ -29,64 +32,156 @@ class Scheduler(LRScheduler):
     After `total` updates the LR stays as it is. `state_dict` holds all that there is, and loading it sets the LR, so
     resuming is exact in whatever order things are made and loaded.
 
+    As with torch's own schedulers, whatever else multiplies a group's LR meanwhile (a `ChainedScheduler`, a
+    `ReduceLROnPlateau`, one's own hand) goes on counting; a group added later joins where the first one stands, with
+    the LR it has as its peak; and a stage of a `SequentialLR` begins at the group's `initial_lr`.
+
     Args:
         optimizer: Any of torch.
         schedule: A schedule, or its text.
         total: The budget in updates.
         epoch_steps: Updates per epoch.
+        last_epoch: The last update that was taken before, from which an open-loop schedule continues towards the
+            groups' `initial_lr`; -1 begins anew.
 
     Raises:
         InputError: a text that spells no schedule, or a budget below one update.
     """
 
-    def __init__(self, optimizer: Optimizer, schedule: str | Schedule[Any], *, total: int, epoch_steps: int):
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        schedule: str | Schedule[Any],
+        *,
+        total: int,
+        epoch_steps: int,
+        last_epoch: int = -1,
+    ):
         if min(total, epoch_steps) < 1:
             raise InputError(f"total {total}, epoch_steps {epoch_steps}: give 1 or more")
         self.schedule = schedules.parse(schedule) if isinstance(schedule, str) else schedule
+        if self.schedule.needs and last_epoch != -1:
+            raise InputError(f"schedule {self.schedule.text} is closed loop: it continues by load_state_dict only")
         self.total, self.epoch_steps = total, epoch_steps
-        self.states = [self.schedule.init() for _ in optimizer.param_groups]
-        self.momenta: list[float | None] = [None for _ in optimizer.param_groups]
-        super().__init__(optimizer)
+        self.states: list[Any] = []
+        self.momenta: list[float | None] = []
+        self.factors: list[float] = []  # as they stand
+        self.scales: list[float] = []  # what others have multiplied the LR by meanwhile
+        super().__init__(optimizer, last_epoch)
 
     def _initial_step(self) -> None:
-        """Called once by torch: an open-loop schedule sets out, a closed-loop one waits to be told of update 0."""
-        self._last_lr = [float(group["lr"]) for group in self.optimizer.param_groups]
+        """Called by torch, and again by `SequentialLR`: an open-loop schedule sets out, a closed-loop one waits."""
+        self._step_count = 0
+        if self.last_epoch >= 0:  # continues
+            self._step_count = 1
+            self._update_lr(self.last_epoch + 1)
+            return
+        self._begin([float(group["lr"]) or float(group["initial_lr"]) for group in self.optimizer.param_groups])
+        self._last_lr = [copied(group["lr"]) for group in self.optimizer.param_groups]
         if not self.schedule.needs:
-            self.step()
+            self._step_count = 1
+            self._update_lr()
 
-    def step(self, epoch: int | None = None, **seen: float) -> None:
-        """Go on to the next update; `epoch` is there for torch's sake and is not looked at.
+    def _begin(self, peak_lrs: list[float]) -> None:
+        self.last_epoch = -1
+        self.base_lrs: list[Any] = peak_lrs
+        self.states = [self.schedule.init() for _ in peak_lrs]
+        self.momenta = [None for _ in peak_lrs]
+        self.factors, self.scales = [1.0 for _ in peak_lrs], [1.0 for _ in peak_lrs]
+
+    def step(self, epoch: int | None = None, **seen: Any) -> None:
+        """Go on to the next update, or to the one at `epoch`, which torch deprecates.
 
         A closed-loop schedule is told the signals (`bench.contract.Signals`) that it needs.
 
         Raises:
-            InputError: a signal is missing.
+            InputError: a signal is missing, or Accelerate would step this more than once an update.
         """
+        _refuse_many_steps_an_update(self.schedule.text)
         if missing := self.schedule.needs - seen.keys():
             call = f"step({', '.join(f'{name}=...' for name in sorted(missing))})"
             raise InputError(f"schedule {self.schedule.text} is closed loop: call {call} before optimizer.step()")
-        told = {name: seen.get(name, 0.0) for name in ("loss", "grad_norm")} | seen
-        signals = Signals(**told) if self.schedule.needs else None  # type: ignore[arg-type]  # all are numbers
-        self.last_epoch += 1
-        if self.last_epoch >= self.total:
+        if unknown := seen.keys() - set(Signals._fields):
+            raise InputError(f"step() was told {', '.join(sorted(unknown))}: signals are {', '.join(Signals._fields)}")
+        if not self.schedule.needs:
+            super().step(epoch)
             return
-        for i, peak_lr in enumerate(map(float, self.base_lrs)):
-            clock = Clock(self.last_epoch, self.total, self.epoch_steps, peak_lr)
-            (factor, self.momenta[i]), self.states[i] = self.schedule(self.states[i], clock, signals)
-            self._last_lr[i] = peak_lr * factor
-        self._steer()
+        self._step_count += 1
+        numbers = {name: value.item() if isinstance(value, Tensor) else value for name, value in seen.items()}
+        self._advance(Signals(**({"loss": 0.0, "grad_norm": 0.0} | numbers)))
+
+    def _update_lr(self, epoch: int | None = None) -> None:
+        """Torch's own hook: `SequentialLR` calls it with 0 where the stage of this one begins."""
+        if epoch is None:
+            self._advance(None)
+            return
+        if self.schedule.needs:
+            raise InputError(f"schedule {self.schedule.text} is closed loop, and can't be told of update {epoch} only")
+        self._begin([float(group["initial_lr"]) for group in self.optimizer.param_groups])
+        for at in range(min(epoch, self.total)):
+            for i, peak_lr in enumerate(self.base_lrs):
+                self.states[i] = self.schedule(self.states[i], self._clock(at, peak_lr), None)[1]
+        self.last_epoch = epoch - 1
+        self._advance(None, absolute=True)
+
+    def _clock(self, step: int, peak_lr: float) -> Clock:
+        return Clock(step, self.total, self.epoch_steps, peak_lr)
+
+    def _advance(self, signals: Signals | None, *, absolute: bool = False) -> None:
+        self._join()
+        if not absolute:
+            self._rescale()
+        self.last_epoch += 1
+        if self.last_epoch < self.total:
+            for i, peak_lr in enumerate(map(float, self.base_lrs)):
+                clock = self._clock(self.last_epoch, peak_lr)
+                (self.factors[i], self.momenta[i]), self.states[i] = self.schedule(self.states[i], clock, signals)
+            self._steer()
+        self._last_lr = [copied(group["lr"]) for group in self.optimizer.param_groups]
+
+    def _join(self) -> None:
+        """Groups that were added since join where the first one stands."""
+        for group in self.optimizer.param_groups[len(self.base_lrs) :]:
+            group.setdefault("initial_lr", copied(group["lr"]))
+            self.base_lrs.append(float(group["lr"]))
+            self._last_lr.append(copied(group["lr"]))
+            self.states.append(self.states[0])
+            self.momenta.append(self.momenta[0])
+            self.factors.append(1.0)
+            self.scales.append(1.0)
+
+    def _rescale(self) -> None:
+        """What something else has set a group's LR to since becomes a scale."""
+        for i, group in enumerate(self.optimizer.param_groups):
+            now, own = float(group["lr"]), float(self.base_lrs[i]) * self.factors[i]
+            if now != float(self._last_lr[i]) and own:
+                self.scales[i] = now / own
 
     def _steer(self) -> None:
-        for group, lr, momentum in zip(self.optimizer.param_groups, self._last_lr, self.momenta, strict=True):
-            steer(self.optimizer, group, float(lr), momentum)
+        for i, group in enumerate(self.optimizer.param_groups):
+            lr = float(self.base_lrs[i]) * self.factors[i]
+            fill(group, "lr", lr if self.scales[i] == 1 else lr * self.scales[i])
+            set_momentum(self.optimizer, group, self.momenta[i])
+
+    def get_lr(self) -> list[float | Tensor]:
+        """The LRs as they stand; `get_last_lr` is the way to ask."""
+        return self.get_last_lr()
+
+    def get_last_lr(self) -> list[float | Tensor]:
+        """The LR of each group as this left it, copied."""
+        return [copied(lr) for lr in self._last_lr]
 
     def state_dict(self) -> dict[str, Any]:
         """All that resuming needs, as numbers, texts and lists."""
+        self._join()
         return {
             "schedule": [self.schedule.text, self.total, self.epoch_steps],
             "last_epoch": self.last_epoch,
+            "step_count": self._step_count,
             "base_lrs": [float(lr) for lr in self.base_lrs],
             "lrs": [float(lr) for lr in self._last_lr],
+            "factors": list(self.factors),
+            "scales": list(self.scales),
             "momenta": list(self.momenta),
             "states": [pack(state) for state in self.states],
         }
@@ -95,12 +190,42 @@ class Scheduler(LRScheduler):
         """Continue from a `state_dict`, and set the optimizer's LR as it stood.
 
         Raises:
-            InputError: it is that of another schedule or budget.
+            InputError: it is that of another schedule or budget, or of more groups than there are.
         """
-        mine = self.state_dict()["schedule"]
+        mine = [self.schedule.text, self.total, self.epoch_steps]
         if list(state_dict["schedule"]) != mine:
             raise InputError(f"this scheduler is {mine} and cannot go on from the state of {state_dict['schedule']}")
+        groups, count = self.optimizer.param_groups, len(state_dict["base_lrs"])
+        if count > len(groups):
+            raise InputError(f"the optimizer has {len(groups)} groups, and the state is that of {count}")
         self.last_epoch, self.base_lrs = state_dict["last_epoch"], list(state_dict["base_lrs"])
-        self._last_lr, self.momenta = list(state_dict["lrs"]), list(state_dict["momenta"])
+        self._step_count = state_dict.get("step_count", self.last_epoch + 1)
+        self.momenta, self.scales = list(state_dict["momenta"]), list(state_dict.get("scales", [1.0] * count))
+        usual = [lr / peak_lr if peak_lr else 1.0 for lr, peak_lr in zip(state_dict["lrs"], self.base_lrs, strict=True)]
+        self.factors = list(state_dict.get("factors", usual))  # which older states lack
         self.states = [unpack(self.schedule.init(), packed) for packed in state_dict["states"]]
-        self._steer()
+        for group, lr, momentum in zip(groups, state_dict["lrs"], self.momenta, strict=False):
+            fill(group, "lr", lr)
+            set_momentum(self.optimizer, group, momentum)
+        self._last_lr = [copied(group["lr"]) for group in groups[:count]]
+        self._join()
+
+
+def _refuse_many_steps_an_update(text: str) -> None:
+    """Accelerate steps what it has prepared once for each process, for schedules counted in batches of one process.
+
+    Raises:
+        InputError: that is so here, with more than one process.
+    """
+    frame = sys._getframe(2)
+    while frame.f_back and frame.f_globals.get("__name__") in (__name__, LRScheduler.__module__):
+        frame = frame.f_back
+    if frame.f_globals.get("__name__") != "accelerate.scheduler":
+        return
+    around, world = frame.f_locals["self"], frame.f_globals["AcceleratorState"]().num_processes
+    if around.step_with_optimizer and not around.split_batches and world > 1:
+        raise InputError(
+            f"schedule {text}: Accelerate steps a prepared scheduler {world} times an update, once for each process; "
+            "keep it out of accelerator.prepare() and step it yourself where accelerator.sync_gradients is true, "
+            "or make Accelerator(step_scheduler_with_optimizer=False); its total is in updates"
+        )

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from importlib import import_module
 from typing import Any, Literal
 
@@ -14,6 +12,8 @@ from bench.call import choose, render
 from bench.contract import Clock, InputError, Setting
 from bench.source import blamed
 from schedules.arguments import fit
+from schedules.refusals import AMOUNT, amounts, check_texts, try_out
+from schedules.replay import REPLAYS
 from schedules.schedule import Built, formula
 
 Per = Literal["update", "epoch"]
@@ -28,8 +28,6 @@ TOLD = {
     "get_greedy_schedule": "greedy",
 }
 """Those that are told a loss, and the schedule that does the same here."""
-
-AMOUNT = re.compile(r"(?:(\d+(?:\.\d+)?) \* )?(total|epochs|epoch_steps|peak_lr)")
 
 
 def _lends(paper: str) -> Callable[[Any], Any]:
@@ -102,10 +100,15 @@ def _borrowed(library: str, name: str, per: Per, settings: dict[str, Any]) -> Bu
         inspect.signature(make).bind(None, **settings)
     except TypeError as error:
         raise InputError(f"schedule {library}: {name}: {error}") from None
+    signature = inspect.signature(make).parameters
+    for key, value in settings.items():
+        check_texts(f"schedule {library}: {name}: {key}", value, signature.get(key), depth=0)
     text = render(library, [name], ({} if per == "update" else {"per": per}) | settings)
-    amounts = {found[2] for v in settings.values() if isinstance(v, str) and (found := AMOUNT.fullmatch(v))}
-    horizon = "relative" if amounts & {"total", "epochs"} else "absolute"
-    return Built(text, Borrowed(text, library, name, per, tuple(settings.items())), frozenset(), horizon)
+    units = {spelled[2] for value in settings.values() for spelled in amounts(value)}
+    horizon = "relative" if units & {"total", "epochs"} else "absolute"
+    machine = Borrowed(text, library, name, per, tuple(settings.items()))
+    try_out(machine, relative=horizon == "relative")
+    return Built(text, machine, frozenset(), horizon)
 
 
 def _maker(library: str, name: str) -> Callable[..., Any]:
@@ -114,14 +117,20 @@ def _maker(library: str, name: str) -> Callable[..., Any]:
     Raises:
         InputError: naming those that there are.
     """
-    module = import_module(MODULES[library])
     makers = {
         key: thing
-        for key, thing in vars(module).items()
+        for key, thing in vars(import_module(MODULES[library])).items()
         if key[0] != "_" and callable(thing) and next(iter(_parameters(thing)), "") == "optimizer"
+        if not isinstance(thing, type) or key in TOLD or issubclass(thing, _kind(library))
     }
-    found: Callable[..., Any] = choose(name, makers, f"scheduler of {library}")
-    return found
+    maker: Callable[..., Any] = choose(name, makers, f"scheduler of {library}")
+    return maker
+
+
+def _kind(library: str) -> Any:
+    """What the schedulers of a library are."""
+    module, kind = ("timm.scheduler.scheduler", "Scheduler") if library == "timm" else (MODULES["torch"], "LRScheduler")
+    return getattr(import_module(module), kind)
 
 
 def _parameters(thing: Any) -> dict[str, Any]:
@@ -145,17 +154,18 @@ class Borrowed:
         return None
 
     def __call__(self, state: None, clock: Clock, seen: object) -> tuple[Setting, None]:
-        known, rest = _replay(self, clock._replace(step=0))
         with blamed(f"schedule {self.text}: {self.name}"):
-            while len(known) <= clock.step:
-                known.append(next(rest))
-        return known[clock.step], None
+            return REPLAYS.setting(self, clock), None
 
     def amount(self, value: Any, clock: Clock) -> Any:
         """A setting as the scheduler gets it."""
+        if isinstance(value, tuple | list):
+            return [self.amount(part, clock) for part in value]
+        if isinstance(value, dict):
+            return {key: self.amount(part, clock) for key, part in value.items()}
         spelled = AMOUNT.fullmatch(value) if isinstance(value, str) else None
         if spelled is None:
-            return list(value) if isinstance(value, tuple) else value
+            return value
         times = float(spelled[1] or 1)
         if spelled[2] == "peak_lr":
             return times * clock.peak_lr
@@ -170,7 +180,9 @@ class Borrowed:
         optimizer = optim.SGD([weight], lr=clock.peak_lr, momentum=0.9)
         group = optimizer.param_groups[0]
         settings = {key: self.amount(value, clock) for key, value in self.settings}
-        scheduler = _maker(self.library, self.name)(optimizer, **settings)
+        scheduler: Any = _maker(self.library, self.name)(optimizer, **settings)
+        if not isinstance(scheduler, _kind(self.library)) or "initial_lr" not in group:  # which all of them keep there
+            raise InputError(f"schedule {self.text}: {self.name} is no scheduler: it sets no LR of an optimizer")
         step = 0
         while True:
             momentum = group["momentum"] if "max_momentum" in group else None  # left there by those that cycle it
@@ -183,9 +195,3 @@ class Borrowed:
                     scheduler.step(epoch=step // clock.epoch_steps)
             elif self.per == "update" or step % clock.epoch_steps == 0:
                 scheduler.step()
-
-
-@lru_cache(maxsize=256)
-def _replay(machine: Borrowed, clock: Clock) -> tuple[list[Setting], Iterator[Setting]]:
-    """The settings known so far of a cell that begins so, and where more come from."""
-    return [], machine.settled(clock)

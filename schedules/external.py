@@ -18,13 +18,15 @@ from functools import cache
 from math import inf
 from numbers import Real
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import ModuleType
 from typing import Any
 
 from bench.call import REFERENCE
 from bench.contract import Clock, InputError, Setting, Signals, digest
+from bench.record import snapshot
 from bench.source import blamed, execute
-from schedules.schedule import SEES, Built, schedule
+from schedules.schedule import SEES, Built, pack, same, schedule, unpack
 
 GROUP = "glideslope.schedules"
 """The entry points by which installed packages offer schedules: `halving = "mypkg.mymod:halving"`."""
@@ -146,39 +148,95 @@ class Guest:
             raise InputError(
                 f"schedule {self.text}: it gave {factor} {where}: a factor is a finite number and not negative"
             )
-        return Setting(float(factor), momentum), state
+        if not (momentum is None or (isinstance(momentum, Real) and 0 <= momentum < 1)):
+            raise InputError(f"schedule {self.text}: it gave the momentum {momentum} {where}: it is in [0, 1) or None")
+        if state is not None:  # in training, too: what cannot be restored would make its cohort unresumable
+            self.check_state(state, where)
+        return Setting(float(factor), None if momentum is None else float(momentum)), state
+
+    def check_state(self, state: Any, where: str) -> None:
+        """Refuse a state that a snapshot would not give back as it is.
+
+        Raises:
+            InputError: what is wrong with it.
+        """
+        if reason := _unsound(state):
+            raise InputError(
+                f"schedule {self.text}: its state is {_short(state)}, and should be None or numbers in (named) tuples "
+                f"({where}: {reason})"
+            )
+        with blamed(f"schedule {self.text}: its state {where} cannot be restored"):
+            restored = unpack(self.init(), pack(state))
+        if not same(restored, state):
+            raise InputError(
+                f"schedule {self.text}: its state {where} is {_short(state)}, and a snapshot would give back "
+                f"{_short(restored)}: tuples have names only where those of init() have them"
+            )
 
 
 def probe(it: Built) -> None:
-    """Try a schedule out, update by update and then backwards, before it is believed.
+    """Try a schedule out, update by update and then backwards from saved states, before it is believed.
 
     Raises:
         InputError: one line that says which rule it breaks.
     """
+    guest: Guest = it.machine
+    guest.check_state(it.init(), "from init()")
+    if not same(it.init(), it.init()):
+        raise InputError(f"schedule {it.text}: it is not pure: init() gave two states")
     for total, epoch_steps in ((1, 1), (60, 7), (500, 50)):
-        state, asked = it.init(), []
+        state, asked, states = it.init(), [], []
         for step in range(total):
-            if not _plain(state):
-                raise InputError(
-                    f"schedule {it.text}: its state is {state!r}, and should be None or numbers in (named) tuples"
-                )
+            states.append(state)
             clock, seen = (
                 Clock(step, total, epoch_steps, 0.1),
                 Signals(2 - step / total, 1.0 + step % 3) if it.needs else None,
             )
-            setting, following = it(state, clock, seen)
-            asked.append((state, clock, seen, setting, following))
-            state = following
-        for state, clock, seen, setting, following in reversed(asked):
-            again = it(state, clock, seen)
-            if again != (setting, following):
+            setting, state = it(state, clock, seen)
+            asked.append((clock, seen, setting, state))
+        restored = _through_snapshot(it, [*states, state])
+        for before, state, (clock, seen, setting, following) in reversed([*zip(restored, states, asked, strict=False)]):
+            again = it(before, clock, seen)
+            if not (same(before, state) and again[0] == setting and same(again[1], following)):
                 raise InputError(
                     f"schedule {it.text}: it is not pure: asked twice at update {clock.step} of {total} it gave "
                     f"{setting.factor:.6g} and {again[0].factor:.6g}; a factor may depend on nothing but its arguments"
                 )
 
 
-def _plain(state: Any) -> bool:
+def _through_snapshot(it: Built, states: list[Any]) -> list[Any]:
+    """States as a cohort gets them back: the real file, written and read."""
+    if all(state is None for state in states):
+        return states
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "trial.pt"
+        with blamed(f"schedule {it.text}: its state cannot be saved"):
+            snapshot.save(path, {"states": [pack(state) for state in states]})
+            packed = (snapshot.load(path) or {})["states"]
+    return [unpack(it.init(), state) for state in packed]
+
+
+DEEPEST, LARGEST = 20, 2**63
+"""Tuples within tuples, and whole numbers, that every way of saving takes."""
+
+
+def _unsound(state: Any, depth: int = 0) -> str:
+    """Why a state cannot be saved; nothing if it can."""
     if isinstance(state, tuple):
-        return all(map(_plain, state))
-    return state is None or isinstance(state, bool | int | float)
+        if depth == DEEPEST:
+            return f"its tuples lie more than {DEEPEST} deep"
+        return next((reason for part in state if (reason := _unsound(part, depth + 1))), "")
+    if type(state) is int and not -LARGEST <= state < LARGEST:
+        return f"{_short(state)} has more than 64 bits"
+    if state is None or type(state) in (bool, int, float):
+        return ""
+    name = f"{type(state).__module__}.{type(state).__qualname__}".removeprefix("builtins.")
+    return f"{_short(state)} is of {name}" + (", make it a float(...)" if isinstance(state, Real) else "")
+
+
+def _short(thing: Any) -> str:
+    try:
+        text = repr(thing).replace("\n", " ")
+    except ValueError:  # a whole number of thousands of digits
+        return "a very large number"
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -6,7 +6,7 @@ import inspect
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import takewhile
+from itertools import takewhile, zip_longest
 from typing import Any, get_type_hints
 
 from bench.call import render
@@ -33,6 +33,13 @@ class Built:
     def __repr__(self) -> str:
         return self.text
 
+    def __deepcopy__(self, memo: Any) -> Built:
+        return self
+
+    def __reduce__(self) -> Any:
+        """Pickled by its text, from which it is built anew: its machine may hold what cannot be pickled."""
+        return _rebuilt, (self.text,)
+
     def init(self) -> Any:
         """State before update 0: None or a (nested) tuple of numbers."""
         return self.machine.init()
@@ -49,6 +56,12 @@ class Built:
         """
         clocks = [Clock(point, 1, 1, 1.0) for point in points]  # type: ignore[arg-type]  # either quotient is the point
         return tuple(self(None, clock)[0].factor for clock in clocks)
+
+
+def _rebuilt(text: str) -> Schedule[Any]:
+    import schedules  # which builds on this module
+
+    return schedules.parse(text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,8 +216,21 @@ def pack(state: Any) -> Any:
 
 
 def unpack(like: Any, packed: Any) -> Any:
-    """The state that was packed; `like` is the schedule's `init()`, which has its shape."""
-    if not isinstance(like, tuple):
+    """The state that was packed; `like` is the schedule's `init()`, which says where its tuples have names.
+
+    Tuples may have grown since, or stand where `init()` has none: without names, then.
+    """
+    if not isinstance(packed, list):
         return packed
-    parts = [unpack(*pair) for pair in zip(like, packed, strict=True)]
-    return type(like)(*parts) if hasattr(like, "_fields") else tuple(parts)
+    beginnings = like if isinstance(like, tuple) else ()
+    parts = [unpack(*pair) for pair in zip_longest(beginnings[: len(packed)], packed)]
+    return type(like)(*parts) if hasattr(like, "_fields") and len(like) == len(packed) else tuple(parts)
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two states are equal to the bit and of the same types; NaN is NaN."""
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, tuple):
+        return len(one) == len(other) and all(map(same, one, other))
+    return repr(one) == repr(other) if isinstance(one, float) else bool(one == other)

@@ -59,6 +59,7 @@ def test_out_resumes_exactly(text, cut, late):
     it = sgd()
     scheduler, seen = made(text, it), signals(TOTAL)
     for step in range(cut):
+        it.step()
         scheduler.step(**(told(scheduler.schedule, seen[step]) if scheduler.schedule.needs else {}))
     saved, theirs = json.loads(json.dumps(scheduler.state_dict())), it.state_dict()
     again = sgd()
@@ -75,6 +76,7 @@ def test_each_group_has_its_own_peak():
     it = sgd(0.1, 0.4)
     scheduler = made("linear", it)
     for _ in range(15):
+        it.step()
         scheduler.step()
     assert [group["lr"] for group in it.param_groups] == scheduler.get_last_lr() == [0.1 * 0.75, 0.4 * 0.75]
     it = sgd(1.0, 0.1)
@@ -87,6 +89,7 @@ def test_momentum_is_the_first_beta_of_adam():
     scheduler = made("stages([onecycle, constant], [0.5, 0.5])", it)
     assert it.param_groups[0]["betas"] == (0.95, 0.99)
     for _ in range(30):
+        it.step()
         scheduler.step()
     assert it.param_groups[0]["betas"] == (0.8, 0.99)
 
