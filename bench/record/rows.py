@@ -125,7 +125,7 @@ def standing(plans: Iterable[Mapping[str, Any]]) -> Mapping[str, Any]:
 
 def of_code(plan: Mapping[str, Any], cell: Mapping[str, Any]) -> bool:
     """Whether a cell, a cohort or a failure is of the task's code that a plan is of."""
-    return bool(cell.get("code", "") == plan.get("tasks", {}).get(cell["task"], {}).get("code", ""))
+    return bool(cell.get("code", "") == plan.get("tasks", {}).get(cell.get("task"), {}).get("code", ""))
 
 
 def failure(it: Cohort, error: str) -> dict[str, Any]:
