@@ -133,7 +133,7 @@ class File:
             for star in self._stars:
                 base = self._from(star)
                 if base.home is not None and (target := base.home.look(name)):
-                    return target
+                    return Target(*target)
             return None
         if len(by) == 1 and isinstance(by[0], ast.Import | ast.ImportFrom):
             return self.imported(by[0], name)
@@ -168,7 +168,7 @@ def attribute(base: Target, name: str) -> Target:
     if base.home is None:
         return Target(None, f"{base.name}.{name}")
     if (target := base.home.look(name)) is not None:
-        return target
+        return Target(*target)
     path: Path = base.home.path
     inner = _module(path.parent / name) if path.name == "__init__.py" else None
     return Target(base.home, ALL) if inner is None else Target(file(inner), "")

@@ -15,8 +15,10 @@ from typing import Any
 from bench.contract import digest
 
 CONTENDERS = ("schedulefree", "prodigyopt", "dadaptation", "momo-opt")
-DECIDING = ("torch", "torchvision", "timm", "transformers", "accelerate", "peft", "numpy", "scipy", *CONTENDERS)
-DECIDING = (*DECIDING, "scikit-learn", "faster-coco-eval", "pillow", "soundfile", "tokenizers", "sentencepiece")
+DECIDING = (
+    *("torch", "torchvision", "timm", "transformers", "accelerate", "peft", "numpy", "scipy", "scikit-learn"),
+    *("faster-coco-eval", "pillow", "soundfile", "tokenizers", "sentencepiece", *CONTENDERS),
+)
 """Packages that data, models, updates or scores come from, so that another version may give other bits."""
 
 SWITCHES = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "MKL_ENABLE_INSTRUCTIONS", "NVIDIA_TF32_OVERRIDE")
@@ -58,7 +60,7 @@ def _gpu(device: str) -> dict[str, str] | None:
         return backend
     it = torch.cuda.get_device_properties(device)
     shape = {"capability": f"{it.major}.{it.minor}", "multiprocessors": str(it.multi_processor_count)}
-    return {"name": it.name, **shape, **backend, "cudnn": str(torch.backends.cudnn.version())}
+    return {"name": it.name, **shape, **backend, "cudnn": str(torch.backends.cudnn.version())}  # type: ignore[no-untyped-call]
 
 
 def _version(package: str) -> str | None:
