@@ -138,6 +138,7 @@ class Task:
     clip: float | None = None  # gradients are clipped to this norm
     eval_epochs: int = 1  # the epoch grid: evaluations every so many epochs, and at the end of a budget
     chance: str = ""  # chance and simple predictors, in words, with the figures measured
+    code: str = ""  # digest of what its code does, which whoever builds it by its name fills in
 
 
 @dataclass(frozen=True)
@@ -154,12 +155,16 @@ class Cell:
     seed: int
     data: str  # digest of the task's data
     averaging: str = "none"  # how the weights are read
+    code: str = ""  # digest of what the task's code does; empty in ledgers from before it was told
 
     @cached_property
     def id(self) -> str:
-        """Digest of the cell's canonical text, its data and the version of the semantics."""
-        said = [SEMANTICS, *(getattr(self, f.name) for f in fields(self))]
-        return digest(json.dumps(said[:-1] if self.averaging == "none" else said))  # as before there were averagings
+        """Digest of the cell's canonical text, its data, its task's code and the version of the semantics."""
+        *settings, averaging, code = (getattr(self, f.name) for f in fields(self))
+        more = [averaging] * (averaging != "none") + [f"code {code}"] * bool(
+            code
+        )  # ids stay as before there were these
+        return digest(json.dumps([SEMANTICS, *settings, *more]))
 
 
 @dataclass(frozen=True)

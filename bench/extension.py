@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from bench.contract import InputError
 from bench.plan import Plan
+from bench.record.rows import of_code
 
 Row = Mapping[str, Any]
 
@@ -28,14 +29,21 @@ def lineage(rows: Iterable[Row]) -> list[Past]:
     """The plans of a ledger, each the extension of the one before."""
     plans, under, cells = dict[str, Any](), dict[str, str](), dict[str, set[str]]()
     rows = list(rows)
+    replaced = {key for row in rows if row["kind"] == "plan" for key in row["payload"].get("replaces", ())}
     for row in rows:
         if row["kind"] == "plan":
-            plans[row["key"]] = row["payload"]
+            if row["key"] not in replaced:
+                plans[row["payload"]["plan"]] = row["payload"]
         elif row["kind"] == "attempt":
             under[row["key"]] = row["payload"]["plan"]
+    ours = next((payload for payload in plans.values() if "extends" not in payload), None)
     for row in rows:
         if row["kind"] == "cell":
-            cells.setdefault(under[row["attempt"]], set()).add(row["key"])
+            plan = under[row["attempt"]]
+            if plan in plans:
+                cells.setdefault(plan, set()).add(row["key"])
+            elif ours is not None and of_code(ours, row["payload"]):  # of a task whose code has not changed since
+                cells.setdefault(ours["plan"], set()).add(row["key"])
     after = {payload.get("extends"): key for key, payload in plans.items()}
     found, key = list[Past](), after.get(None)
     while key is not None:
@@ -57,6 +65,14 @@ def extend(whole: Plan, past: list[Past], without: Callable[[frozenset[str]], Pl
     """
     if not past or (len(past) == 1 and past[0].key == whole.id):
         return whole
+    codes = {task: facts.get("code", "") for task, facts in past[-1].payload["tasks"].items()}
+    if changed := {c.task for c in whole.cells if codes.get(c.task, c.code) != c.code}:
+        if len(past) == 1 and past[0].key == whole.coded(codes).id:
+            return whole
+        raise InputError(
+            f"--extend: cells of {', '.join(sorted(changed))} are recorded under other task code, and are not what "
+            "would be trained now: give another --out"
+        )
     recorded = frozenset[str]().union(*(it.cells for it in past))
     if lacking := recorded - {c.id for c in whole.cells}:
         raise InputError(

@@ -106,6 +106,7 @@ class Forecast:
             "source": task.source,
             "chance": task.chance,
             "digest": cells[0].data,
+            **({"code": cells[0].code} if cells[0].code else {}),
             "sizes": {split: len(getattr(data, split)) for split in data._fields},
             "layers": task.layers,
             "engine": ", ".join(dict.fromkeys(self.engine(c) for c in self.plan.cohorts if c.task == name)),

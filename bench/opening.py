@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import count
 from pathlib import Path
 
 from bench.contract import InputError
 from bench.order import Prepared
+from bench.plan import Plan
 from bench.record.lines import Reader, Row
+from bench.record.rows import standing
 from bench.work import Site
 
 KINDS = ("plan", "cohort")
@@ -19,21 +23,47 @@ def opened(reader: Reader[Row], prepared: Prepared, site: Site | None) -> tuple[
     Raises:
         InputError: the directory is of another plan, or cannot be written.
     """
-    plan, done, notes, begun = prepared.plan, set[str](), list[str](), False
+    plan, notes = prepared.plan, list[str]()
     reader.notes = notes
-    for row in reader.new():
-        if row["kind"] == "cohort":
-            done.add(row["key"])
-        else:
-            check(prepared, reader.directory, row)
-            begun = begun or row["key"] == plan.id
+    rows = list(reader.new())
     reader.notes = None
+    done = {row["key"] for row in rows if row["kind"] == "cohort"}
+    plans = {row["key"]: row for row in rows if row["kind"] == "plan"}
+    last = standing(plans.values()) if plans else None
+    key, replaced, begun = plan.id, {}, last is not None and last["payload"]["plan"] == plan.id
+    if last is not None and not begun and renews(plan, last["payload"]):
+        replaced = {"replaces": sorted(plans)}
+        key = next(name for n in count(1) if (name := plan.id + f"/{n}" * (n > 1)) not in plans)
+        notes += [uncounted(plan, rows)]
+    elif last is not None:
+        for row in plans.values():
+            if row["key"] not in last["payload"].get("replaces", ()):
+                check(prepared, reader.directory, row)
     if site is not None and not begun:
         book = site.ledger()
-        book.append("plan", plan.id, prepared.payload())
+        book.append("plan", key, prepared.payload() | replaced)
         book.close()
         notes += book.notes
     return done, list(dict.fromkeys(notes))
+
+
+def renews(plan: Plan, recorded: Row) -> bool:
+    """Whether a plan is the recorded one but for what its tasks' code does."""
+    return plan.coded({task: facts.get("code", "") for task, facts in recorded["tasks"].items()}).id == recorded["plan"]
+
+
+def uncounted(plan: Plan, rows: Iterable[Row]) -> str:
+    """Why recorded cells don't count, in a line."""
+    codes, cells = {cell.task: cell.code for cell in plan.cells}, dict[str, int]()
+    for row in rows:
+        it = row["payload"]
+        if row["kind"] == "cohort" and it["task"] in codes and it.get("code", "") != codes[it["task"]]:
+            cells[it["task"]] = cells.get(it["task"], 0) + it["cells"]
+    each = ", ".join(f"{n:,} cells of {task}" for task, n in cells.items()) or "no cell"
+    return (
+        f"the code of a task has changed since this directory was begun: {each} recorded under other code, which stay "
+        "in the ledger and don't count; this run trains and shows cells of the code as it is now"
+    )
 
 
 def check(prepared: Prepared, directory: Path, row: Row) -> None:
@@ -43,7 +73,7 @@ def check(prepared: Prepared, directory: Path, row: Row) -> None:
         InputError: saying which.
     """
     plan, there = prepared.plan, row["payload"]
-    if row["key"] not in (plan.id, *plan.extends):
+    if there["plan"] not in (plan.id, *plan.extends):
         other = f"another plan (suite {there['suite']}, {row['key']}; this one is {plan.suite}, {plan.id})"
         if width := prepared.width(row["key"]):
             raise InputError(

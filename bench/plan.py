@@ -74,6 +74,14 @@ class Plan:
         """The same cohorts, computed so."""
         return replace(self, cohorts=tuple(replace(cohort, arithmetic=arithmetic) for cohort in self.cohorts))
 
+    def coded(self, codes: Mapping[str, str]) -> Plan:
+        """The same cohorts, of tasks with other code: its digest by the task's text, none where it is not there."""
+
+        def cell(it: Cell) -> Cell:
+            return replace(it, code=codes.get(it.task, ""))
+
+        return replace(self, cohorts=tuple(replace(c, cells=tuple(map(cell, c.cells))) for c in self.cohorts))
+
     def cut(self, width: int) -> Plan:
         """Its cohorts split by peak LR into such as hold so many cells at most."""
         parts = [replace(c, cells=tuple(part)) for c in self.cohorts for part in _split([*c.cells], width)]
@@ -167,6 +175,7 @@ def _cells(grid: Grid, task: Task, notes: list[str]) -> Iterable[Cell]:
                         seed=seed,
                         data=mark,
                         averaging=averaging,
+                        code=task.code,
                     )
 
 

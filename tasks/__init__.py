@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
-from bench import call
+from bench import call, definitions
 from bench.contract import Task
 from tasks.cifar import cifar10, cifar10_jpeg_q75, cifar100
 from tasks.coco import bccd, coco
@@ -63,4 +64,4 @@ def parse_list(text: str) -> list[Task]:
 
 def _built(named: call.Call) -> Task:
     task: Task = call.build(named, CATALOGUE, "task")
-    return task
+    return replace(task, code=definitions.of(CATALOGUE[named.name]))

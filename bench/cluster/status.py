@@ -19,6 +19,7 @@ from bench.cluster import queue
 from bench.contract import InputError
 from bench.record import claims
 from bench.record.lines import Reader, Row, parts, row_of
+from bench.record.rows import of_code, standing
 
 KINDS = ("plan", "attempt", "cohort", "cell", "failure", "resume")
 """Rows that a standing is made of."""
@@ -65,12 +66,14 @@ def of(rows: Iterable[Row], holders: Mapping[str, claims.Holder]) -> Standing:
     Raises:
         InputError: the rows hold no plan.
     """
-    it = Standing({})
+    rows = list(rows)
+    plans = [row for row in rows if row["kind"] == "plan"]
+    it = Standing(standing(plans)["payload"] if plans else {})
     for row in rows:
         kind, key, payload, attempt = row["kind"], row["key"], row["payload"], row.get("attempt", "")
-        if kind == "plan":
-            it.plan = payload
-        elif kind == "attempt":
+        if kind == "plan" or (kind in ("cohort", "cell", "failure") and not of_code(it.plan, payload)):
+            continue
+        if kind == "attempt":
             it.begun[key] = calendar.timegm(time.strptime(payload["time"], "%Y-%m-%dT%H:%M:%SZ"))
         elif kind == "failure":
             it.errors[payload["cohort"]][key] = f"{payload['task']} seed {payload['seed']}: {payload['error']}"

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from bench.contract import InputError
 from bench.evidence.course import Courses
+from bench.record.rows import of_code, standing
 
 Payload = Mapping[str, Any]
 
@@ -65,20 +66,21 @@ class Study:
             InputError: no `plan` row, so nothing says what the numbers mean.
         """
         kinds: dict[str, list[Payload]] = {}
-        for row in sorted(rows, key=lambda r: (r["kind"], r["key"])):
+        ordered = sorted(rows, key=lambda r: (r["kind"], r["key"]))
+        for row in ordered:
             kinds.setdefault(row["kind"], []).append(row["payload"])
         if "plan" not in kinds:
             raise InputError("the ledger holds no plan row, so metric and grid are unknown: run its command again")
-        extended = {plan.get("extends") for plan in kinds["plan"]}
-        plan = next(plan for plan in kinds["plan"] if plan["plan"] not in extended)
+        plan = standing(row for row in ordered if row["kind"] == "plan")["payload"]
         cells = [c for c in kinds.get("cell", []) if c["task"] in plan["tasks"]]
+        cells = [c for c in cells if of_code(plan, c)]  # others are of code that the task no longer has
         name = namer([*cells, *beside])
         tries = [_try(c, name(c), plan["tasks"][c["task"]], plan.get("reference", REFERENCE)) for c in cells]
         task, strategy = _places(plan["tasks"]), _order(plan)
         tries.sort(key=lambda t: (task[t.task], strategy(t.strategy), t.budget, t.peak_lr, t.seed))
         attempts = sorted(kinds.get("attempt", []), key=lambda a: str(a.get("time")))
-        cohorts = kinds.get("cohort", [])
-        failures = {it["cohort"]: it for it in kinds.get("failure", [])}
+        cohorts = [it for it in kinds.get("cohort", []) if of_code(plan, it)]
+        failures = {it["cohort"]: it for it in kinds.get("failure", []) if of_code(plan, it)}
         for cohort in cohorts:
             failures.pop(cohort["cohort"], None)
         evals = kinds.get("eval", [])

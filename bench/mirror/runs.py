@@ -14,6 +14,7 @@ from bench.contract import digest
 from bench.engine import averaging
 from bench.evidence import study
 from bench.record import ledger, lines, trace
+from bench.record.rows import of_code, standing
 
 Payload: TypeAlias = Mapping[str, Any]
 
@@ -64,9 +65,9 @@ class Book:
     def __init__(self, directory: Path, rows: Sequence[lines.Row]):
         self.directory = directory
         of = {kind: [r for r in rows if r["kind"] == kind] for kind in ("plan", "attempt", "cohort", "cell", "eval")}
-        self.plan: Payload = of["plan"][-1]["payload"] if of["plan"] else {"tasks": {}}
+        self.plan: Payload = standing(of["plan"])["payload"] if of["plan"] else {"tasks": {}}
         self.attempts = {row["key"]: row["payload"] for row in of["attempt"]}
-        self.finished = [row["key"] for row in of["cohort"]]
+        self.finished = [row["key"] for row in of["cohort"] if of_code(self.plan, row["payload"])]
         self._cells, self._evals = _by_cohort(of["cell"]), _by_cohort(of["eval"])
         self._strategy = study.namer(list(self._planned()))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import os
 import platform
 import socket
@@ -14,19 +15,23 @@ from typing import Any
 from bench.contract import digest
 
 CONTENDERS = ("schedulefree", "prodigyopt", "dadaptation", "momo-opt")
-PACKAGES = ("torch", "torchvision", "timm", "transformers", "accelerate", "numpy", "scipy", *CONTENDERS, "glideslope")
+DECIDING = (
+    *("torch", "torchvision", "timm", "transformers", "accelerate", "peft", "numpy", "scipy", "scikit-learn"),
+    *("faster-coco-eval", "pillow", "soundfile", "tokenizers", "sentencepiece", *CONTENDERS),
+)
+"""Packages that data, models, updates or scores come from, so that another version may give other bits."""
+
+SWITCHES = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "MKL_ENABLE_INSTRUCTIONS", "NVIDIA_TF32_OVERRIDE")
+"""Variables by which a library is told to compute as on another processor."""
 
 
 def describe(plan: str, device: str, threads: int) -> dict[str, Any]:
     """Provenance of this process. Equal fingerprints promise equal payloads, bit for bit."""
-    versions = {name: _version(name) for name in PACKAGES}
-    processor = _processor()
-    environment = (
-        *(versions[name] for name in ("torch", "numpy", "transformers", *CONTENDERS)),
-        device,
-        threads,
-        processor,
-    )
+    versions = {name: _version(name) for name in (*DECIDING, "glideslope")}
+    processor, gpu = _processor(), _gpu(device)
+    kind = device.partition(":")[0]  # which of several alike it is decides nothing
+    switches = {name: os.environ[name] for name in SWITCHES if name in os.environ}
+    decisive = [{name: versions[name] for name in DECIDING}, kind, gpu, threads, processor, switches]
     commit, dirty = _commit()
     return {
         "plan": plan,
@@ -39,8 +44,23 @@ def describe(plan: str, device: str, threads: int) -> dict[str, Any]:
         "device": device,
         "processor": processor,
         "threads": threads,
-        "fingerprint": digest("\n".join(map(str, environment))),
+        **({"gpu": gpu} if gpu else {}),
+        "fingerprint": digest(json.dumps(decisive, sort_keys=True)),
     }
+
+
+def _gpu(device: str) -> dict[str, str] | None:
+    """What of a GPU, and of the libraries that torch drives it by, decides bits; None where there is none."""
+    if device.partition(":")[0] == "cpu":
+        return None
+    import torch
+
+    backend = {"cuda": str(torch.version.cuda), "hip": str(torch.version.hip)}
+    if device.partition(":")[0] != "cuda":
+        return backend
+    it = torch.cuda.get_device_properties(device)
+    shape = {"capability": f"{it.major}.{it.minor}", "multiprocessors": str(it.multi_processor_count)}
+    return {"name": it.name, **shape, **backend, "cudnn": str(torch.backends.cudnn.version())}  # type: ignore[no-untyped-call]
 
 
 def _version(package: str) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from bench.contract import Cell, Cohort, Task
@@ -108,12 +109,28 @@ def cohort(it: Cohort, looks: int, moves: int, segments: int) -> dict[str, Any]:
 
 def _unusual(cohort: Cohort) -> dict[str, str]:
     """Only what is not as ever is said, so earlier ledgers replay to the same rows."""
-    return {"arithmetic": cohort.arithmetic.text} if cohort.arithmetic.text else {}
+    return ({"arithmetic": cohort.arithmetic.text} if cohort.arithmetic.text else {}) | _code(cohort)
+
+
+def _code(cohort: Cohort) -> dict[str, str]:
+    return {"code": cohort.cells[0].code} if cohort.cells[0].code else {}
+
+
+def standing(plans: Iterable[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """The row, of the `plan` rows of a ledger (one or more), that says what its tables are of: the last one."""
+    plans = list(plans)
+    past = {key for row in plans for key in (row["payload"].get("extends"), *row["payload"].get("replaces", ()))}
+    return next(row for row in plans if row["key"] not in past)
+
+
+def of_code(plan: Mapping[str, Any], cell: Mapping[str, Any]) -> bool:
+    """Whether a cell, a cohort or a failure is of the task's code that a plan is of."""
+    return bool(cell.get("code", "") == plan.get("tasks", {}).get(cell.get("task"), {}).get("code", ""))
 
 
 def failure(it: Cohort, error: str) -> dict[str, Any]:
     """The row that says that a cohort could not be trained to its end; its cells are missing."""
-    return {"cohort": it.id, "task": it.task, "seed": it.seed, "error": error, "cells": len(it.cells)}
+    return {"cohort": it.id, "task": it.task, "seed": it.seed, "error": error, "cells": len(it.cells)} | _code(it)
 
 
 def explain(error: BaseException) -> str:
