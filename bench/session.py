@@ -191,7 +191,7 @@ class Session:
 
     def say_missing(self, outcome: pool.Outcome) -> None:
         """What other runs have in hand; their rows join this ledger."""
-        left = [cohort for cohort in self.left(self.plan) if cohort.id in outcome.elsewhere]
+        left = [cohort for cohort in self.left(self.plan) if cohort.id in {*outcome.elsewhere} - {*outcome.failures}]
         if left:
             hosts = {it.host for it in claims.standing(self.directory).values() if it.cohort in {c.id for c in left}}
             self.say(

@@ -183,10 +183,10 @@ def test_ranks_train_all_but_what_fails_and_the_first_tells(tmp_path, monkeypatc
 
     def failing(cohort, site, book, flag, told):
         def broken(*news):
+            tried.append(cohort.id)
             if cohort.id == bad:
                 raise MemoryError("no room")
 
-        tried.append(cohort.id)
         return real(cohort, site, book, flag, broken)
 
     monkeypatch.setattr(session.pool, "train", failing)
@@ -198,9 +198,10 @@ def test_ranks_train_all_but_what_fails_and_the_first_tells(tmp_path, monkeypatc
         return session.Session(order, prepare(order), here, preempt.Flag(), Console(quiet=bool(rank))).run()
 
     assert run(1, "first") == 0
-    assert len(tried) == 3
+    assert len(set(tried)) == 3
+    before = tried.count(bad)
     assert run(0, "first") == 1
-    assert tried.count(bad) == 1
+    assert tried.count(bad) == before
     assert f"failed: linreg seed {prepare(order).plan.cohorts[1].seed}: MemoryError: no room" in capsys.readouterr().out
     tried.clear()
     monkeypatch.setattr(session.pool, "train", lambda c, *more: tried.append(c.id) or real(c, *more))
@@ -241,8 +242,7 @@ def test_the_main_process_does_not_watch_its_shell(cohort, tmp_path, monkeypatch
     assert trained(cohort, tmp_path, preempt.Flag()) == "done"
 
 
-def stay(ready):
-    ready.set()
+def stay():
     flag = preempt.Flag().install()
     while not flag:
         time.sleep(0.01)
@@ -250,7 +250,7 @@ def stay(ready):
 
 def test_a_signal_that_comes_before_a_worker_listens_is_heard_then():
     context = multiprocessing.get_context("spawn")
-    process = context.Process(target=stay, args=(context.Event(),))
+    process = context.Process(target=stay)
     with preempt.held():
         process.start()
     os.kill(process.pid, signal.SIGINT)
