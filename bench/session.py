@@ -17,7 +17,7 @@ from bench.mirror.follower import Mirror
 from bench.opening import KINDS, opened
 from bench.order import Order, Prepared, prepare
 from bench.plan import Plan
-from bench.record import claims, ledger
+from bench.record import claims, ledger, surrender
 from bench.record.lines import Reader, row_of
 from bench.record.preempt import DONE, FAILED, PREEMPTED, Flag
 from bench.work import Site, crew
@@ -144,7 +144,7 @@ class Session:
         """Train what is free by now: its holder stopped or was killed. Wait for processes of this run alone."""
         watch, pause = claims.Watch(self.directory), 0.5
         while not (self.site.accelerator or self.flag or outcome.stopped):
-            standing, given_up = watch.standing(), claims.given_up(self.directory, self.site.run)
+            standing, given_up = watch.standing(), surrender.given_up(self.directory, self.site.run)
             left = [cohort for cohort in self.left(self.plan) if cohort.id not in given_up]
             free = [cohort for cohort in left if cohort.id not in standing]
             if not left or (self.world.size == 1 and not free):
@@ -157,7 +157,7 @@ class Session:
         if not outcome.stopped and self.flag and self.left(self.plan):
             outcome.stopped = True
         if not self.site.accelerator:
-            given_up, left = claims.given_up(self.directory, self.site.run), self.left(self.plan)
+            given_up, left = surrender.given_up(self.directory, self.site.run), self.left(self.plan)
             outcome.failures = {c.id: given_up[c.id] for c in left if c.id in given_up} | outcome.failures
 
     def rest(self, seconds: float) -> None:

@@ -19,7 +19,7 @@ import tasks
 from bench.contract import Cohort, Engine, InputError, Task
 from bench.desk import GO, SAVE, STOP, Desk
 from bench.loop import Training
-from bench.record import attempt, claims, disk, rows
+from bench.record import attempt, claims, disk, rows, surrender
 from bench.record.ledger import Ledger
 from bench.record.preempt import Flag, end_at_once
 from bench.record.rows import explain
@@ -63,7 +63,7 @@ def train(cohort: Cohort, site: Site, ledger: Ledger | None, flag: Flag, told: C
     try:
         if not _trained(cohort, site, ledger, (flag, claim), told):
             return "stopped"
-        claims.forget(site.directory, cohort.id)
+        surrender.forget(site.directory, cohort.id)
         return "done"
     except Exception as error:
         if claim is not None and not claim.held:  # who took the cohort over may have tidied what this one counted on
@@ -79,7 +79,7 @@ def train(cohort: Cohort, site: Site, ledger: Ledger | None, flag: Flag, told: C
 def _claimed(cohort: Cohort, site: Site, ledger: Ledger | None) -> tuple[bool, claims.Claim | None]:
     """Whether this process, with those beside it, may train a cohort: nobody else has it, nor had it."""
     claim = None
-    if ledger is not None and cohort.id in claims.given_up(site.directory, site.run):
+    if ledger is not None and cohort.id in surrender.given_up(site.directory, site.run):
         return False, None
     if ledger is not None and (claim := claims.take(site.directory, cohort.id, site.lease)) is not None:
         ledger.refresh()
@@ -116,7 +116,7 @@ def _trained(
 
 def fail(site: Site, ledger: Ledger, cohort: Cohort, error: str) -> None:
     """Record that a cohort failed. The cohort's own row, if it comes to that, supersedes this one."""
-    claims.give_up(site.directory, cohort.id, site.run, f"{cohort.task} seed {cohort.seed}: {error}")
+    surrender.give_up(site.directory, cohort.id, site.run, f"{cohort.task} seed {cohort.seed}: {error}")
     ledger.append_another("failure", cohort.id, rows.failure(cohort, error))
     ledger.flush()
 
