@@ -50,6 +50,10 @@ class Board:
 
     def end(self, cohort: Cohort, how: str) -> None:
         self.bar.remove_task(self.lines.pop(cohort.id))
+        if how == "elsewhere":  # what others do takes no time here, and is summed up at the end
+            del self.cost[cohort.id]
+            self.share.pop(cohort.id, None)
+            return
         if how == "done":
             self.news_of_end(cohort)
         if not self.console.is_terminal or how != "done":

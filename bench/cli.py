@@ -15,7 +15,7 @@ from bench.cluster import command
 from bench.contract import InputError
 from bench.evidence import command as evidence
 from bench.mirror import command as wandb
-from bench.record import disk
+from bench.record import disk, preempt
 
 if TYPE_CHECKING:
     from bench.order import Order
@@ -111,6 +111,7 @@ def order(args: argparse.Namespace) -> Order:
 
 def run(args: argparse.Namespace) -> int:
     """`glideslope run`."""
+    preempt.quiet_start()
     from rich.console import Console
 
     from bench import session
@@ -220,6 +221,9 @@ def guarded(args: argparse.Namespace) -> int:
         if os.environ.get("RANK", "0") == "0":  # all processes find the same
             print(f"glideslope: {error}", file=sys.stderr)
         return BAD_INPUT
+    except KeyboardInterrupt:
+        print("glideslope: interrupted", file=sys.stderr)
+        return preempt.PREEMPTED
     except (OSError, disk.FullError) as error:
         if not disk.full(error):
             raise

@@ -14,6 +14,10 @@ from bench.record.ledger import Ledger
 GO, SAVE, STOP = range(3)
 
 
+class StopError(Exception):
+    """Told to stop in the middle of an evaluation, before it has changed anything."""
+
+
 def tidy(directory: Path, cohort: str) -> None:
     """Remove what only a resume of this cohort would need: its row says that it is done."""
     snapshot, chunks = directory / "snapshots" / f"{cohort}.pt", directory / "traces" / cohort
@@ -39,6 +43,7 @@ class Desk:
     verdict: Callable[[int], int] = lambda step: GO  # asked after every update
     progress: Callable[[int, int], None] = lambda cell_steps, cells: None  # told at evaluations: both so far
     claim: Claim | None = None  # on the cohort
+    heartbeat: Callable[[], bool] = lambda: False  # at every batch and chunk of an evaluation: whether to stop there
     begin: Callable[[int], None] = lambda step: None  # told the step that training begins at
 
     def write(self, kind: str, key: str, payload: dict[str, Any]) -> None:

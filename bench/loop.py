@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 from bench.contract import Cohort, Engine, Move, Schedule, Task
 from bench.decide import Decisions
-from bench.desk import SAVE, STOP, Desk, tidy
+from bench.desk import SAVE, STOP, Desk, StopError, tidy
 from bench.engine import averaging
 from bench.engine.feed import Feed
 from bench.record import rows as record
@@ -31,7 +31,7 @@ class Training:
         self.engine, self.feed, self.desk = engine, feed, desk
         self.decisions = Decisions(self.cells, schedules, feed.epoch_steps)
         engine.recall = any("grad_dot" in s.needs for s in self.decisions.schedules)
-        self.step, self.segments, self.retired = 0, 1, 0
+        self.step, self.segments, self.retired, self.due = 0, 1, 0, False  # due: an evaluation, at this step
         self.roster, self.members = Roster.together(len(self.cells)), [Member(0)]
         self.averagings = averaging.Averagings(self.cells, feed.epoch_steps)
         self.trace = trace.Trace()
@@ -50,19 +50,12 @@ class Training:
     def train(self) -> bool:
         self.resume()
         self.desk.begin(self.step)
+        self.feed.heartbeat = self.beat
         while self.roster.riders:
-            self.engine.look(self.feed.batch(self.step), self.step)
-            seats = zip(self.members, self.roster.riders, strict=True)
-            self.roster, rows, moves = self.roster.seat(self.decisions.moves(self.step, seats, self.engine.signals))
-            self.take(rows, moves)
-            self.engine.move(moves)
-            self.step += 1
-            for (slot, share), members in self.averagings.blends(self.roster.riders, self.step).items():
-                self.engine.blend(slot, members, share)
-            if self.step % self.grid == 0 or self.step in self.ends:
-                self.evaluate()
-            elif self.step % PATIENCE == 0:
-                self.trace.fold(self.engine.history())
+            if not self.due:
+                self.update()
+            if self.due and not self.evaluated():
+                return False
             verdict = self.desk.verdict(self.step)
             if self.roster.riders and (verdict == STOP or (verdict == SAVE and self.writer.ready)):
                 self.save()
@@ -70,6 +63,23 @@ class Training:
                     return False
         self.finish()
         return True
+
+    def update(self) -> None:
+        self.engine.look(self.feed.batch(self.step), self.step)
+        seats = zip(self.members, self.roster.riders, strict=True)
+        self.roster, rows, moves = self.roster.seat(self.decisions.moves(self.step, seats, self.engine.signals))
+        self.take(rows, moves)
+        self.engine.move(moves)
+        self.step += 1
+        for (slot, share), members in self.averagings.blends(self.roster.riders, self.step).items():
+            self.engine.blend(slot, members, share)
+        self.due = self.step % self.grid == 0 or self.step in self.ends
+        if self.step % PATIENCE == 0:
+            self.trace.fold(self.engine.history())
+
+    def beat(self) -> None:  # at every batch and chunk: an evaluation stops here, an update is finished
+        if self.desk.heartbeat() and self.due:
+            raise StopError
 
     def take(self, rows: Sequence[int], moves: Sequence[Move]) -> None:
         """Fork as seated: the first child of a member goes on under its segment, each other child opens a new one."""
@@ -87,6 +97,16 @@ class Training:
         self.members = [m if m.lr == lr else m._replace(lr=lr) for m, lr in zip(self.members, lrs, strict=True)]
 
     # ------------------------------------------------------------------------------------------ evaluate
+
+    def evaluated(self) -> bool:
+        """Evaluate; False if told to stop meanwhile, with a snapshot that has the evaluation before it."""
+        try:
+            self.evaluate()
+        except StopError:
+            self.save()
+        else:
+            self.due = False
+        return not self.due
 
     def evaluate(self) -> None:
         """At the end of an epoch or of a budget: record members, and let those go whose budget is spent."""
@@ -196,9 +216,7 @@ class Training:
     def state(self) -> dict[str, Any]:
         """All of it, as copies."""
         return {
-            "step": self.step,
-            "segments": self.segments,
-            "retired": self.retired,
+            **{name: getattr(self, name) for name in ("step", "segments", "retired", "due")},
             "riders": [list(riders) for riders in self.roster.riders],
             "members": [[*m[:-1], {track: list(b) for track, b in m.bests.items()}] for m in self.members],
             "decisions": self.decisions.state(),
@@ -212,6 +230,7 @@ class Training:
         if state is None:
             return
         self.step, self.segments, self.retired = state["step"], state["segments"], state["retired"]
+        self.due = state.get("due", False)  # snapshots of the first version stand behind their evaluations
         self.roster = Roster(tuple(map(tuple, state["riders"])))
         self.members = [Member(*m)._replace(bests={k: Best(*b) for k, b in m[-1].items()}) for m in state["members"]]
         self.decisions.load(state["decisions"])

@@ -25,7 +25,7 @@ SLOW = 2.0  # seconds of a first look, from which the trial is of one member and
 
 def show(order: Order, console: Console) -> int:
     """Print the plan of an order; nothing is written."""
-    world = World.here()
+    world = World.here(order.data_parallel)
     prepared = prepare(order, world)
     forecast, plan = prepared.forecast, prepared.plan
     table, seconds = _table(), 0.0

@@ -15,7 +15,7 @@ from bench.board import Board
 from bench.contract import Cohort, InputError
 from bench.record import disk
 from bench.record.ledger import Ledger
-from bench.record.preempt import Flag
+from bench.record.preempt import Flag, held
 from bench.record.rows import explain
 from bench.work import Site, fail, train, worker
 
@@ -45,7 +45,7 @@ def alone(cohorts: Sequence[Cohort], site: Site, flag: Flag, board: Board) -> Ou
     outcome = Outcome()
     ledger: Ledger | None = site.ledger() if site.writes else None
     with board.bar if site.writes else contextlib.nullcontext():
-        for cohort in cohorts:
+        for cohort in _costliest_first(cohorts, board):
             board.start(cohort)
             how = _one(cohort, site, ledger, flag, board, outcome)
             board.end(cohort, how)
@@ -74,11 +74,16 @@ def _one(cohort: Cohort, site: Site, ledger: Ledger | None, flag: Flag, board: B
     return how
 
 
+def _costliest_first(cohorts: Sequence[Cohort], board: Board) -> list[Cohort]:
+    """So that processes which take what is free end at about the same time."""
+    return sorted(cohorts, key=lambda c: -board.cost[c.id])
+
+
 class Pool:
     """Worker processes, each with a pipe; a cohort is given to whichever is free, the costliest first."""
 
     def __init__(self, cohorts: Sequence[Cohort], site: Site, workers: int, flag: Flag, board: Board):
-        self.waiting = deque(sorted(cohorts, key=lambda c: -board.cost[c.id]))
+        self.waiting = deque(_costliest_first(cohorts, board))
         self.site, self.flag, self.board = site, flag, board
         self.busy: dict[Connection, tuple[BaseProcess, Cohort | None]] = {}
         self.workers = workers
@@ -108,7 +113,8 @@ class Pool:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
         process = context.Process(target=worker, args=(theirs, self.site), daemon=True)
-        process.start()
+        with held():  # until the worker has imported what it needs
+            process.start()
         theirs.close()
         self.busy[ours] = (process, None)
         self._give(ours)
@@ -163,7 +169,7 @@ class Pool:
         error = f"its worker ended with code {process.exitcode}"
         self.outcome.failures[cohort.id] = f"{cohort.task} seed {cohort.seed}: {error}; run again to continue"
         ledger = self.site.ledger()
-        fail(ledger, cohort, error)
+        fail(self.site, ledger, cohort, error)
         ledger.close()
         if self.waiting and not self.outcome.stopped:
             self._hire()

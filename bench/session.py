@@ -17,7 +17,7 @@ from bench.mirror.follower import Mirror
 from bench.opening import KINDS, opened
 from bench.order import Order, Prepared, prepare
 from bench.plan import Plan
-from bench.record import claims, ledger
+from bench.record import claims, ledger, surrender
 from bench.record.lines import Reader, row_of
 from bench.record.preempt import DONE, FAILED, PREEMPTED, Flag
 from bench.work import Site, crew
@@ -36,9 +36,9 @@ def run(order: Order, console: Console) -> int:
         InputError: one line that says what is wrong; exit code 2.
     """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what deterministic algorithms ask for on a GPU
-    world = World.here()
+    world = World.here(order.data_parallel)
     prepared = prepare(order, world)
-    flag = Flag().install()  # until here there was nothing to lose, and a signal ends at once
+    flag = Flag(speaks=world.rank == 0).install()  # until here there was nothing to lose, and a signal ends at once
     return Session(order, prepared, world, flag, console if world.rank == 0 else Console(quiet=True)).run()
 
 
@@ -49,9 +49,15 @@ class Session:
         self.order, self.prepared, self.world, self.flag, self.console = order, prepared, world, flag, console
         self.directory = order.directory
         self.plan = order.part(prepared.plan)
-        self.mine = self.plan if order.data_parallel else self.plan.shard(world.rank, world.size)
         accelerator = world.accelerator() if order.data_parallel else None
-        self.site = Site(self.directory, prepared.plan.id, world.device, cadence=order.cadence, accelerator=accelerator)
+        self.site = Site(
+            self.directory,
+            prepared.plan.id,
+            world.device,
+            cadence=order.cadence,
+            run=world.run,
+            accelerator=accelerator,
+        )
         self.main = world.rank == 0
         self.reader = Reader(self.directory, row_of(KINDS), settled=True)  # what is done may be tidied
         self.done: set[str] = set()  # ids of cohorts
@@ -59,9 +65,11 @@ class Session:
     def run(self) -> int:
         self.check()
         self.open()
-        todo = self.left(self.mine)
+        todo = self.left(self.plan)
         if not self.main:
-            return self.code(self.work(todo))
+            outcome = self.work(todo)
+            self.see_through(outcome)
+            return self.code(outcome)
         self.announce(todo)
         mirror = self.mirror()
         try:
@@ -74,7 +82,8 @@ class Session:
         return self.code(outcome)
 
     def code(self, outcome: pool.Outcome) -> int:
-        return PREEMPTED if outcome.stopped else FAILED if outcome.failures else DONE
+        """The first process tells of failures, once all is done: a launcher stops all when one ends with an error."""
+        return PREEMPTED if outcome.stopped else FAILED if outcome.failures and self.main else DONE
 
     def mirror(self) -> Mirror | None:
         """One for all processes of this run, of this run's cohorts only: others may run beside it."""
@@ -93,7 +102,7 @@ class Session:
     def check(self) -> None:
         """Refuse plans that differ, or a model that cannot be shared or compiled, before anything is written."""
         self.world.agree(self.prepared.plan.id)
-        for cohort in {c.task: c for c in self.mine.cohorts}.values():
+        for cohort in {c.task: c for c in self.plan.cohorts}.values():
             if cohort.arithmetic.processes > 1 or cohort.arithmetic.backend:
                 crew(cohort, self.prepared.tasks[cohort.task], self.site)
 
@@ -125,7 +134,7 @@ class Session:
         if not todo:
             return pool.Outcome()
         cost = {cohort.id: self.prepared.forecast.seconds(cohort) for cohort in todo}
-        board = Board(self.console, cost, sum(len(c.cells) for c in todo), len(self.mine.cells))
+        board = Board(self.console, cost, sum(len(c.cells) for c in todo), len(self.plan.cells))
         workers = self.order.workers or (self.world.cores if self.site.device == "cpu" else 1)
         if workers == 1 or self.site.accelerator is not None:
             return pool.alone(todo, self.site, self.flag, board)
@@ -133,16 +142,29 @@ class Session:
 
     def see_through(self, outcome: pool.Outcome) -> None:
         """Train what is free by now: its holder stopped or was killed. Wait for processes of this run alone."""
-        scope = self.plan if self.world.size > 1 else self.mine
-        while not (self.site.accelerator or self.flag or outcome.stopped or outcome.failures):
-            left = self.left(scope)
-            held = claims.standing(self.directory) if left else {}
-            if free := [cohort for cohort in left if cohort.id not in held]:
-                outcome.add(self.work(free))
-            elif not left or self.world.size == 1:
-                return
-            else:
-                time.sleep(0.5)
+        watch, pause = claims.Watch(self.directory), 0.5
+        while not (self.site.accelerator or self.flag or outcome.stopped):
+            standing, given_up = watch.standing(), surrender.given_up(self.directory, self.site.run)
+            left = [cohort for cohort in self.left(self.plan) if cohort.id not in given_up]
+            free = [cohort for cohort in left if cohort.id not in standing]
+            if not left or (self.world.size == 1 and not free):
+                break
+            more = self.work(free)
+            outcome.add(more)
+            if len(more.elsewhere) == len(free):  # nothing was to be done
+                self.rest(pause)
+                pause = min(5.0, 1.5 * pause)
+        if not outcome.stopped and self.flag and self.left(self.plan):
+            outcome.stopped = True
+        if not self.site.accelerator:
+            given_up, left = surrender.given_up(self.directory, self.site.run), self.left(self.plan)
+            outcome.failures = {c.id: given_up[c.id] for c in left if c.id in given_up} | outcome.failures
+
+    def rest(self, seconds: float) -> None:
+        """Sleep, unless a signal comes."""
+        ends = time.monotonic() + seconds
+        while not self.flag and (left := ends - time.monotonic()) > 0:
+            time.sleep(min(0.2, left))
 
     def close(self, outcome: pool.Outcome, changed: bool) -> None:
         """Report what is there, and say what went wrong."""
@@ -169,7 +191,7 @@ class Session:
 
     def say_missing(self, outcome: pool.Outcome) -> None:
         """What other runs have in hand; their rows join this ledger."""
-        left = [cohort for cohort in self.left(self.mine) if cohort.id in outcome.elsewhere]
+        left = [cohort for cohort in self.left(self.plan) if cohort.id in {*outcome.elsewhere} - {*outcome.failures}]
         if left:
             hosts = {it.host for it in claims.standing(self.directory).values() if it.cohort in {c.id for c in left}}
             self.say(

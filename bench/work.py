@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-import os
+import contextlib
+import multiprocessing
+import signal
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 import schedules
 import tasks
 from bench.contract import Cohort, Engine, InputError, Task
 from bench.desk import GO, SAVE, STOP, Desk
 from bench.loop import Training
-from bench.record import attempt, claims, disk, rows
+from bench.record import attempt, claims, disk, rows, surrender
 from bench.record.ledger import Ledger
-from bench.record.preempt import Flag
+from bench.record.preempt import Flag, end_at_once
 from bench.record.rows import explain
 
 if TYPE_CHECKING:
@@ -37,6 +40,7 @@ class Site:
     threads: int = 1
     cadence: float = 30.0  # seconds between snapshots
     lease: float = claims.LEASE  # seconds
+    run: str = ""  # what the processes of this run, and no others, call it
     accelerator: Any = None  # given under --data-parallel: every rank trains every cohort
 
     @property
@@ -57,12 +61,15 @@ def train(cohort: Cohort, site: Site, ledger: Ledger | None, flag: Flag, told: C
     if not ours:
         return "elsewhere"
     try:
-        return "done" if _trained(cohort, site, ledger, (flag, claim), told) else "stopped"
+        if not _trained(cohort, site, ledger, (flag, claim), told):
+            return "stopped"
+        surrender.forget(site.directory, cohort.id)
+        return "done"
     except Exception as error:
         if claim is not None and not claim.held:  # who took the cohort over may have tidied what this one counted on
             return "elsewhere"
         if ledger is not None and not disk.full(error):
-            fail(ledger, cohort, explain(error))
+            fail(site, ledger, cohort, explain(error))
         raise
     finally:
         if claim is not None:
@@ -72,6 +79,8 @@ def train(cohort: Cohort, site: Site, ledger: Ledger | None, flag: Flag, told: C
 def _claimed(cohort: Cohort, site: Site, ledger: Ledger | None) -> tuple[bool, claims.Claim | None]:
     """Whether this process, with those beside it, may train a cohort: nobody else has it, nor had it."""
     claim = None
+    if ledger is not None and cohort.id in surrender.given_up(site.directory, site.run):
+        return False, None
     if ledger is not None and (claim := claims.take(site.directory, cohort.id, site.lease)) is not None:
         ledger.refresh()
         if ("cohort", cohort.id) in ledger:
@@ -95,16 +104,19 @@ def _trained(
     if feed.world > 1:
         desk.verdict = _agreed(site.accelerator, desk.verdict)
         desk.begin = partial(_together, site.accelerator, site.directory)
+        desk.heartbeat = partial(_renewed, held[1])
     else:
         desk.claim = held[1]
+        desk.heartbeat = partial(_heard, *held)
     try:
         return Training(cohort, task, known, engine, feed, desk).run()
     finally:
         feed.close()
 
 
-def fail(ledger: Ledger, cohort: Cohort, error: str) -> None:
+def fail(site: Site, ledger: Ledger, cohort: Cohort, error: str) -> None:
     """Record that a cohort failed. The cohort's own row, if it comes to that, supersedes this one."""
+    surrender.give_up(site.directory, cohort.id, site.run, f"{cohort.task} seed {cohort.seed}: {error}")
     ledger.append_another("failure", cohort.id, rows.failure(cohort, error))
     ledger.flush()
 
@@ -130,13 +142,11 @@ def crew(cohort: Cohort, task: Task, site: Site) -> tuple[Feed, Engine]:
 
 
 def _alone(flag: Flag, claim: claims.Claim | None, cadence: float) -> Callable[[int], int]:
-    saved, parent = time.monotonic(), os.getppid()
+    saved = time.monotonic()
 
     def verdict(step: int) -> int:
         nonlocal saved
-        if claim is not None:
-            claim.renew()
-        if flag or os.getppid() != parent:  # an orphan has no one left to report to
+        if _heard(flag, claim):
             return STOP
         if time.monotonic() - saved < cadence:
             return GO
@@ -144,6 +154,24 @@ def _alone(flag: Flag, claim: claims.Claim | None, cadence: float) -> Callable[[
         return SAVE
 
     return verdict
+
+
+def _heard(flag: Flag, claim: claims.Claim | None) -> bool:
+    """Whether a signal came; the lease is renewed on the way.
+
+    Raises:
+        LostError: another process has the cohort.
+    """
+    if claim is not None:
+        claim.renew()
+    return bool(flag)
+
+
+def _renewed(claim: claims.Claim | None) -> bool:
+    """Processes that share a batch stop, and lose a cohort, at a verdict alone, together."""
+    with contextlib.suppress(claims.LostError):
+        _heard(Flag(), claim)
+    return False
 
 
 def _agreed(accelerator: Any, mine: Callable[[int], int], every: int = 16) -> Callable[[int], int]:
@@ -186,16 +214,37 @@ def worker(pipe: Connection, site: Site) -> None:
     Tells ("progress", cell-steps, cells), ("done",), ("stopped",), ("elsewhere",), ("failed", reason), or
     ("full", reason) and ends: no other cohort would find room on the disk.
     """
-    flag = Flag().install()
+    flag = Flag()
+    threading.Thread(target=_follow, args=(flag,), daemon=True).start()
+    flag.install()
     ledger = site.ledger()
-    while (cohort := pipe.recv()) is not None:
+
+    def tell(*news: object) -> None:
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # of its end `_follow` hears
+            pipe.send(news)
+
+    while (cohort := _next(pipe)) is not None:
         try:
-            pipe.send((train(cohort, site, ledger, flag, lambda *news: pipe.send(("progress", *news))),))
-        except (BrokenPipeError, EOFError):
-            return
+            tell(train(cohort, site, ledger, flag, partial(tell, "progress")))
         except Exception as error:  # one cohort's failure is recorded and told, and stays its own
-            pipe.send(("full" if disk.full(error) else "failed", explain(error)))
+            tell("full" if disk.full(error) else "failed", explain(error))
             if disk.full(error):
                 return
     ledger.close()
-    pipe.send(("notes", ledger.notes))
+    tell("notes", ledger.notes)
+
+
+def _next(pipe: Connection) -> Cohort | None:
+    """The next cohort; None if there is none, or nobody to give one."""
+    with contextlib.suppress(EOFError, ConnectionResetError):
+        return cast("Cohort | None", pipe.recv())
+    return None
+
+
+def _follow(flag: Flag) -> None:
+    """Stop when the run's first process has ended: with a snapshot, or at once if this one was stopping anyway."""
+    if run := multiprocessing.parent_process():  # there is one, for multiprocessing starts workers
+        run.join()  # by a pipe: no shell's end is taken for it
+    if flag:
+        end_at_once()
+    flag.signal = signal.SIGTERM

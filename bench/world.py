@@ -3,16 +3,38 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from bench import meeting
 from bench.arithmetic import Arithmetic, Precision
 from bench.contract import InputError
 
 PRECISIONS: dict[Any, Precision] = {"no": "fp32", "fp32": "fp32", "bf16": "bf16", "fp16": "fp16"}
 """Of members, by Accelerate's names for them."""
+
+UNFOLLOWED = {
+    "ACCELERATE_USE_DEEPSPEED": "DeepSpeed",
+    "ACCELERATE_USE_FSDP": "FSDP",
+    "ACCELERATE_USE_MEGATRON_LM": "Megatron-LM",
+    "ACCELERATE_USE_PARALLELISM_CONFIG": "a parallelism config",
+    "ACCELERATE_USE_SAGEMAKER": "SageMaker",
+    "ACCELERATE_DYNAMO_MODE": "a mode of Dynamo",
+    "ACCELERATE_DYNAMO_USE_FULLGRAPH": "Dynamo's fullgraph",
+    "ACCELERATE_DYNAMO_USE_DYNAMIC": "Dynamo's dynamic shapes",
+    "ACCELERATE_DYNAMO_USE_REGIONAL_COMPILATION": "Dynamo's regional compilation",
+    "ACCELERATE_DOWNCAST_BF16": "bf16 on a TPU",
+    "XLA_USE_BF16": "bf16 on a TPU",
+    "XLA_DOWNCAST_BF16": "bf16 on a TPU",
+}
+"""What `accelerate config` or `accelerate launch` may ask for by a variable, and is not done here."""
+
+UNASKED = ("", "0", "false", "no", "n", "f", "off", "none", "default")
+"""Values of those variables that ask for nothing."""
 
 PORTS = range(20_000, 30_000)
 """Where the processes of a SLURM step meet, below the ports that systems give out by themselves (32,768 on Linux)."""
@@ -52,24 +74,42 @@ class World:
     local_size: int = 1
     device: str = "cpu"
     memory: float | None = None  # bytes that one worker may fill anywhere; None: not looked up
+    run: str = ""  # what the processes of this run, and no others, call it
+    meet: Callable[[str, Any], list[Any]] = field(default=lambda name, own: [own], compare=False)  # all have, by rank
 
     @classmethod
-    def here(cls) -> World:
+    def here(cls, data_parallel: bool = False) -> World:
         """What the launcher says.
 
         On several machines it is torchrun's or Accelerate's own variables (RANK, WORLD_SIZE, MASTER_ADDR ...) that do.
+        Only processes that share each batch form a group of torch.distributed. Others tell each other a few words at
+        the beginning, through the store that such a group would be formed by, and share the run's directory then.
+
+        Raises:
+            InputError: a configuration of Accelerate that is not followed, or processes that do not find each other.
         """
         import torch
         from accelerate import PartialState
-        from accelerate.utils import parse_flag_from_env
+        from accelerate.utils import get_cpu_distributed_information, parse_flag_from_env, set_numa_affinity
 
+        refuse(os.environ)
         os.environ.update(of_slurm(os.environ))
         # Unless told that it is on CPUs, Accelerate takes each process for the only one there.
         cpu = parse_flag_from_env("ACCELERATE_USE_CPU") or not torch.accelerator.is_available()
-        state = PartialState(cpu=cpu)
-        local = int(os.environ.get("LOCAL_WORLD_SIZE", state.num_processes))
-        memory = min(_gathered(state.num_processes, _memory(state.device)))  # of mixed GPUs the smallest plans for all
-        return cls(state.process_index, state.num_processes, local, str(state.device), memory)
+        place = get_cpu_distributed_information()
+        if data_parallel or place.world_size == 1 or not (cpu or "LOCAL_RANK" in os.environ):
+            state = PartialState(cpu=cpu)
+            rank, size, device = state.process_index, state.num_processes, state.device
+            meet = partial(_gathered, size)
+        else:
+            rank, size, device = place.rank, place.world_size, _device(place.local_rank, cpu)
+            if parse_flag_from_env("ACCELERATE_CPU_AFFINITY"):
+                set_numa_affinity(place.local_rank)
+            meet = partial(meeting.told, meeting.store(rank, size), rank, size)
+        local = int(os.environ.get("LOCAL_WORLD_SIZE", size))
+        met = meet("begin", [_memory(device), secrets.token_hex(4)])
+        memory = min(memory for memory, _ in met)  # of mixed GPUs the smallest plans for all
+        return cls(rank, size, local, str(device), memory, met[0][1], meet)
 
     def arithmetic(self, data_parallel: bool, **wishes: Any) -> Arithmetic:
         """What was wished for; of None, what `accelerate config` or `accelerate launch` chose.
@@ -106,7 +146,7 @@ class World:
         Raises:
             InputError: they have not, on each of them.
         """
-        plans = _gathered(self.size, plan)
+        plans = self.meet("plan", plan)
         if len(set(plans)) > 1:
             raise InputError(
                 f"processes have made different plans ({', '.join(dict.fromkeys(plans))}): suite, settings, data and "
@@ -122,8 +162,36 @@ class World:
         return Accelerator(cpu=self.device == "cpu", mixed_precision="no")  # members have an autocast of their own
 
 
-def _gathered(size: int, own: Any) -> list[Any]:
-    """What each process has, by rank."""
+def refuse(environment: Mapping[str, str]) -> None:
+    """Refuse what Accelerate is configured to do and would be left undone.
+
+    Raises:
+        InputError: naming it and its variable.
+    """
+    for name, what in UNFOLLOWED.items():
+        if environment.get(name, "").strip().lower() not in UNASKED:
+            raise InputError(
+                f"accelerate is configured for {what} ({name}={environment[name]}), which is not done here: leave it "
+                "out of `accelerate config` or `accelerate launch`; its precision, accumulation and Dynamo backend are "
+                "followed"
+            )
+
+
+def _device(local_rank: int, cpu: bool) -> Any:
+    """The accelerator of one of this machine's processes, in turn where there are fewer; made the current one."""
+    import torch
+
+    if cpu:
+        return torch.device("cpu")
+    found = torch.accelerator.current_accelerator()
+    assert found is not None, "there is one unless `cpu`"
+    index = local_rank % torch.accelerator.device_count()
+    torch.accelerator.set_device_index(index)
+    return torch.device(found.type, index)
+
+
+def _gathered(size: int, name: str, own: Any) -> list[Any]:
+    """What each process of a group has, by rank."""
     if size == 1:
         return [own]
     from accelerate.utils import gather_object

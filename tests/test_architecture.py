@@ -37,6 +37,7 @@ LEVELS = {
     "bench.suites": 4,
     "bench.extension": 3,
     "bench.order": 4,
+    "bench.meeting": 1,
     "bench.world": 1,
     "bench.board": 1,
     "bench.cluster": 4,

@@ -97,12 +97,14 @@ class Feed:
         self._ahead: tuple[int, Iterator[Batch]] = (-1, iter(()))  # the step that a stream's reader gives next
         self._order = lru_cache(maxsize=2)(self._shuffled)
         self._reader = lru_cache(maxsize=1)(self._opened)
-        self.split = lru_cache(maxsize=None)(self._split)
+        self._splits = lru_cache(maxsize=None)(self._split)
+        self.heartbeat: Callable[[], None] = lambda: None  # called at every batch and every chunk of a split
 
     # ------------------------------------------------------------------------------------------- batches
 
     def batch(self, step: int) -> Batch:
         """(inputs, target) of update `step`; a rank sees its own slice."""
+        self.heartbeat()
         if self._held is None:
             return self._streamed(step)
         if self.task.prepare is None:
@@ -173,8 +175,17 @@ class Feed:
 
     # ------------------------------------------------------------------------------------------ evaluation
 
-    def _split(self, name: str) -> tuple[Iterable[Tensors], Tensors]:
+    def split(self, name: str) -> tuple[Iterable[Tensors], Tensors]:
         """A split: this rank's chunks of inputs on the device, as the model takes them, and all of the target."""
+        chunks, target = self._splits(name)
+        return Chunks(lambda: self._beating(chunks)), target
+
+    def _beating(self, chunks: Iterable[Tensors]) -> Iterator[Tensors]:
+        for chunk in chunks:
+            self.heartbeat()
+            yield chunk
+
+    def _split(self, name: str) -> tuple[Iterable[Tensors], Tensors]:
         import torch
 
         split = getattr(self._data, name)

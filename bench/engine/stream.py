@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from bench.contract import Batch, Data, InputError, Stream
 from bench.engine.feed import Request
+from bench.record.preempt import SIGNALS, held
 
 MOST = 16
 """Worker processes of a reader at most."""
@@ -85,6 +87,7 @@ class Reader:
             pin_memory=device.type == "cuda",
             multiprocessing_context="spawn" if workers else None,
             persistent_workers=bool(workers),
+            worker_init_fn=_left_to_us if workers else None,
         )
 
     def read(self, requests: Iterable[list[Request]]) -> Iterator[Batch]:
@@ -94,7 +97,9 @@ class Reader:
             InputError: an example cannot be read.
         """
         self._wanted.requests = requests
-        for batch in self._loader:
+        with held():
+            batches = iter(self._loader)
+        for batch in batches:
             if isinstance(batch, InputError):
                 raise InputError(str(batch))  # itself it would hold on to this frame, and so to the reader
             inputs, target = batch
@@ -102,6 +107,12 @@ class Reader:
 
     def _placed(self, tensor: torch.Tensor) -> torch.Tensor:
         return tensor.to(self._device, non_blocking=True)
+
+
+def _left_to_us(worker: int) -> None:
+    """A worker's answer to Ctrl-C, which the terminal sends it, too: none, for its reader ends it in time."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
 
 
 def _as_it_is(batch: Any) -> Any:

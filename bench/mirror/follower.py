@@ -24,6 +24,7 @@ from bench.mirror.runs import Book, Run
 from bench.mirror.server import Server
 from bench.mirror.wandb import Writer
 from bench.record import lines
+from bench.record.preempt import SIGNALS, held
 
 Mode: TypeAlias = Literal["offline", "online"]
 Bring: TypeAlias = Callable[[Book, str], dict[str, str]]
@@ -53,7 +54,8 @@ class Mirror:
         context = get_context("spawn")
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(target=follow, args=(theirs, directory, mode, frozenset(cohorts)), daemon=True)
-        self.process.start()
+        with held():
+            self.process.start()
         theirs.close()
         if mode == "online" and not key_in_sight() and self.pipe.poll(START):  # only a missing key is worth a wait
             with contextlib.suppress(EOFError):
@@ -142,6 +144,8 @@ def follow(pipe: Connection, directory: Path, mode: Mode, cohorts: Collection[st
     """Mirror the cohorts of a run as they are finished, until the run has ended and all is there."""
     with contextlib.suppress(OSError):
         os.setsid()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # one that came before the session was of the run's group
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
     os.nice(10)  # training comes first
     ear, left, why = Ear(pipe), None, "nothing was read"
     try:

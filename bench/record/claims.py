@@ -6,8 +6,10 @@ time, and left behind it is waited for until its lease expires.
 
 A claim is a file `claims/COHORT.N`, and the highest N counts. To take over an expired claim is to create N + 1, which
 one of several takers can. The holder touches its file; one who finds it gone, or a higher one beside it, has lost the
-cohort and writes nothing more for it. Of a holder on this machine it is known at once whether its process has ended; so
-it is of one of an earlier run of this SLURM job, for a job that was requeued runs once at a time.
+cohort and writes nothing more for it. The lease that follows an expired one is twice as long, so that two processes
+with more to do between two renewals than a lease allows don't take a cohort from each other for ever. Of a holder on
+this machine it is known at once whether its process has ended; so it is of one of an earlier run of this SLURM job, for
+a job that was requeued runs once at a time.
 
 Assumed of the file system (NFS from version 3 on keeps it, whatever its lock service does):
 
@@ -33,7 +35,11 @@ from typing import Any
 from bench.record.machine import machine, started
 
 LEASE = 300.0
-"""Seconds after which a claim that nobody renewed is free; its holder renews it five times as often."""
+"""Seconds after which a claim that nobody renewed is free; its holder renews it five times as often.
+
+It is renewed between batches and chunks of an evaluation, by the thread that trains: who makes no progress for that
+long has hung, and shall lose the cohort.
+"""
 
 
 class LostError(RuntimeError):
@@ -84,7 +90,7 @@ class Claim:
         if not self.held:
             cohort = self.path.name.rpartition(".")[0]
             raise LostError(f"cohort {cohort} was not renewed for {self.seconds:g} s, and another process took it over")
-        os.utime(self.path)
+        _touch(self.path)
 
     @property
     def held(self) -> bool:
@@ -111,8 +117,10 @@ def take(directory: Path, cohort: str, seconds: float = LEASE) -> Claim | None:
     folder = directory / "claims"
     folder.mkdir(parents=True, exist_ok=True)
     numbers = [number for name, number in _files(folder) if name == cohort]
-    if any(it.standing for it in _holders(folder, cohort)):
+    holders = _holders(folder, cohort)
+    if any(it.standing for it in holders):
         return None
+    seconds = max([seconds, *(2 * it.seconds for it in holders if not it.ended)])
     path = folder / f"{cohort}.{max(numbers, default=-1) + 1}"
     try:
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
@@ -121,7 +129,7 @@ def take(directory: Path, cohort: str, seconds: float = LEASE) -> Claim | None:
     said = json.dumps(_this_process() | {"seconds": seconds, "mark": secrets.token_hex(4)}).encode()
     try:
         os.write(file, said)
-        os.utime(path)  # an exclusive creation may leave any time on NFS
+        _touch(path)  # an exclusive creation may leave any time on NFS
     except OSError:
         path.unlink(missing_ok=True)
         raise
@@ -135,6 +143,32 @@ def take(directory: Path, cohort: str, seconds: float = LEASE) -> Claim | None:
 def standing(directory: Path) -> dict[str, Holder]:
     """The claims of a run that stand now, by cohort."""
     return {it.cohort: it for it in _holders(directory / "claims") if it.standing}
+
+
+class Watch:
+    """The claims of a run as one who waits sees them: by reading alone, however often.
+
+    A claim's age is how long its time has stood still under our eyes, by our own clock, so that no file is written to
+    learn the server's. It may be younger than the claim is: a taker asks the server.
+    """
+
+    def __init__(self, directory: Path):
+        self._folder = directory / "claims"
+        self._seen: dict[tuple[str, int], tuple[float, float]] = {}  # when a claim was renewed, and when we saw that
+
+    def standing(self) -> set[str]:
+        """Cohorts with a claim that stands."""
+        now, known, self._seen = time.monotonic(), self._seen, {}
+        holders = [it for name, number in _files(self._folder) if (it := _holder(self._folder, name, number, 0.0))]
+        for it in holders:
+            renewed, since = known.get((it.cohort, it.number), (None, now))
+            self._seen[it.cohort, it.number] = -it.age, since if renewed == -it.age else now
+        return {it.cohort for it in holders if not it.ended and now - self._seen[it.cohort, it.number][1] < it.seconds}
+
+
+def _touch(path: Path) -> None:
+    """Have the server stamp a file with its time."""
+    os.utime(path)
 
 
 def _files(folder: Path) -> list[tuple[str, int]]:

@@ -146,7 +146,7 @@ def both(folder, *cases):
 def main(folder, *cases):
     torch.set_num_threads(1)
     with mock.patch.object(world, "_memory", memory):
-        here = world.World.here()
+        here = world.World.here(data_parallel=True)
     accelerator = here.accelerator()
     ended = {case: train(case, accelerator) for case in cases}
     told = {"cases": ended, "memory": here.memory, "spoilt": spoilt(accelerator)}
