@@ -16,11 +16,15 @@ class Decisions:
     """The schedules of a cohort's cells, and where they stand.
 
     Attributes:
-        failed: Riding cells whose schedule raised an error or gave no factor: at which update, and what it was.
+        failed: Riding cells whose schedule raised an error, or gave no valid factor or momentum: at which update,
+            and what it was.
     """
 
-    def __init__(self, cells: Sequence[Cell], schedules: Mapping[str, Schedule[Any]], epoch_steps: int):
+    def __init__(
+        self, cells: Sequence[Cell], schedules: Mapping[str, Schedule[Any]], epoch_steps: int, unsteered: str = ""
+    ):
         self.cells, self.epoch_steps = cells, epoch_steps
+        self.unsteered = unsteered  # why the cells' optimizer has no momentum to set, if it has none
         self.schedules = [schedules[c.schedule] for c in cells]
         self.closed = {i for i, s in enumerate(self.schedules) if s.needs}
         self.states = [s.init() for s in self.schedules]
@@ -63,6 +67,10 @@ class Decisions:
             lr = cell.peak_lr * factor
             if not 0 <= lr < math.inf:
                 raise InputError(f"the factor {factor}: a factor is finite and not negative")
+            if momentum is not None and self.unsteered:
+                raise InputError(f"it sets the momentum, {self.unsteered}")
+            if momentum is not None and not 0 <= momentum < 1:
+                raise InputError(f"the momentum {momentum}: a momentum is a number from 0 to below 1")
         except Exception as error:  # whatever a schedule raises is the failure of its cell
             self.failed[i] = step, explain(error)
             return None

@@ -151,8 +151,24 @@ def prepare(order: Order, world: World | None = None) -> Prepared:
         return build(suite, named.tasks, chosen, width=sys.maxsize).under(arithmetic)
 
     whole = planned()
+    check_momentum(Forecast(whole, named.tasks, named.schedules))
     if not order.extend:
         return Prepared(whole, named.tasks, named.schedules, whole, uncut)
     read = ("plan", "attempt", "cell")
     past = extension.lineage(ledger.read(order.directory, kinds=read)) if lines.parts(order.directory) else []
     return Prepared(extension.extend(whole, past, planned), named.tasks, named.schedules, whole, uncut, tuple(past))
+
+
+def check_momentum(forecast: Forecast) -> None:
+    """Refuse schedules that set the momentum of optimizers that have none to set.
+
+    Raises:
+        InputError: naming every such pair.
+    """
+    unsteered = {c.optimizer: engine.optim.parse(c.optimizer).unsteered() for c in forecast.plan.cells}
+    pairs = {(c.schedule, c.optimizer): c for c in forecast.plan.cells if unsteered[c.optimizer]}
+    if wrong := [pair for pair, cell in pairs.items() if forecast.sets_momentum(cell)]:
+        told = "; ".join(f"{schedule} sets the momentum, {unsteered[optimizer]}" for schedule, optimizer in wrong)
+        raise InputError(
+            f"{told}: give it momentum=False, or cycle_momentum=False in torch's own, or take another optimizer"
+        )

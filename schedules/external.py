@@ -146,7 +146,11 @@ class Guest:
             raise InputError(
                 f"schedule {self.text}: it gave {factor} {where}: a factor is a finite number and not negative"
             )
-        return Setting(float(factor), momentum), state
+        if not (momentum is None or (isinstance(momentum, Real) and 0 <= momentum < 1)):
+            raise InputError(
+                f"schedule {self.text}: it gave the momentum {momentum} {where}: a number from 0 to below 1, or None"
+            )
+        return Setting(float(factor), None if momentum is None else float(momentum)), state
 
 
 def probe(it: Built) -> None:

@@ -47,6 +47,9 @@ class ScheduleFree(Contender):
     package = "schedulefree"
     averages = True
 
+    def unsteered(self) -> str:
+        return f"by which {self.name} reads its weights"
+
     def build(
         self, model: nn.Module, weight_decay: float, lr: float = 1.0, fused: bool = False
     ) -> torch.optim.Optimizer:
