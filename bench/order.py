@@ -139,7 +139,7 @@ def prepare(order: Order, world: World | None = None) -> Prepared:
     suite = replace(suite, grids=tuple(map(named.canonical, suite.grids)), reference=reference)
     for task in named.tasks.values():
         engine.check_parts(task, arithmetic)
-    limit = None if order.width or order.assigned else world.memory
+    limit = None if order.width or order.assigned or world.memory is None else world.memory / crowd(order, world)
     parts = arithmetic.accumulate * arithmetic.processes
     fits = None if limit is None else partial(memory.fits, memory=limit, parts=parts)
 
@@ -157,6 +157,13 @@ def prepare(order: Order, world: World | None = None) -> Prepared:
     read = ("plan", "attempt", "cell")
     past = extension.lineage(ledger.read(order.directory, kinds=read)) if lines.parts(order.directory) else []
     return Prepared(extension.extend(whole, past, planned), named.tasks, named.schedules, whole, uncut, tuple(past))
+
+
+def crowd(order: Order, world: World) -> float:
+    """Workers among whom a process's memory is divided: a GPU has one unless told, a CPU's is told for each core."""
+    if order.data_parallel or order.workers is None:
+        return 1.0
+    return max(1.0, order.workers / (1 if world.device.startswith("cuda") else world.cores))
 
 
 def check_momentum(forecast: Forecast) -> None:
