@@ -35,6 +35,10 @@ SEMANTICS = 1
 """Version of what a cell's settings mean. Raised when the same settings would train to other numbers."""
 
 
+SKIPPED = -1.0
+"""Stands for the gradient norm of an update that loss scaling skips: nobody knows it, and traces hold NaN."""
+
+
 class InputError(ValueError):
     """Something a user gave is wrong. Its message is one line: what was wrong, and what is allowed."""
 
@@ -62,7 +66,11 @@ class Clock(NamedTuple):
 
 
 class Signals(NamedTuple):
-    """All that a closed-loop schedule may see; never the test split."""
+    """All that a closed-loop schedule may see; never the test split.
+
+    At an update that loss scaling skips (fp16) there is no gradient: a schedule that needs one isn't asked, and for the
+    others its norm is NaN. One that needs the loss isn't asked either if that overflowed.
+    """
 
     loss: float  # training loss of this step's batch, before the update
     grad_norm: float  # Euclidean norm of this step's gradient, before clipping
@@ -210,7 +218,7 @@ class Engine(Protocol):
         """One forward and backward per member on the same batch; gradients, losses and norms are held."""
 
     def signals(self) -> list[tuple[float, float, float]]:
-        """(loss, gradient norm, grad_dot) of the last look, per member. Synchronises with the device."""
+        """(loss, gradient norm or SKIPPED, grad_dot) of the last look, per member. Synchronises with the device."""
 
     def take(self, rows: Sequence[int]) -> None:
         """Make member i a copy of old member rows[i], gradients included: a row named twice is forked."""
@@ -231,7 +239,7 @@ class Engine(Protocol):
         """Scores after BatchNorm statistics are computed anew on training batches; None without BatchNorm."""
 
     def history(self) -> list[tuple[Array, Array]]:
-        """(loss [M], gradient norm [M]) of each look since the last call. Synchronises; `look` doesn't."""
+        """(loss [M], gradient norm or SKIPPED [M]) of each look since the last call. Synchronises; `look` doesn't."""
 
     def state_dict(self) -> dict[str, Any]: ...
     def load_state_dict(self, state: Mapping[str, Any]) -> None: ...

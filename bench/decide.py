@@ -6,21 +6,30 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from bench.contract import Cell, Clock, InputError, Move, Schedule, Signals
+from bench.contract import SKIPPED, Cell, Clock, InputError, Move, Schedule, Signals
 from bench.record.rows import explain
 from bench.roster import Member
 from schedules.schedule import pack, unpack
+
+
+def overflowed(loss: float) -> frozenset[str]:
+    """What no schedule can be told at an update that loss scaling skips."""
+    return frozenset({"grad_norm", "grad_dot"} | (set() if math.isfinite(loss) else {"loss"}))
 
 
 class Decisions:
     """The schedules of a cohort's cells, and where they stand.
 
     Attributes:
-        failed: Riding cells whose schedule raised an error or gave no factor: at which update, and what it was.
+        failed: Riding cells whose schedule raised an error, or gave no valid factor or momentum: at which update,
+            and what it was.
     """
 
-    def __init__(self, cells: Sequence[Cell], schedules: Mapping[str, Schedule[Any]], epoch_steps: int):
+    def __init__(
+        self, cells: Sequence[Cell], schedules: Mapping[str, Schedule[Any]], epoch_steps: int, unsteered: str = ""
+    ):
         self.cells, self.epoch_steps = cells, epoch_steps
+        self.unsteered = unsteered  # why the cells' optimizer has no momentum to set, if it has none
         self.schedules = [schedules[c.schedule] for c in cells]
         self.closed = {i for i, s in enumerate(self.schedules) if s.needs}
         self.states = [s.init() for s in self.schedules]
@@ -38,15 +47,19 @@ class Decisions:
         seen_M = signals() if watching else None  # synchronises with the device, so only when needed
         moves: dict[int, Move] = {}
         for row, (member, riders) in enumerate(seats):
-            if seen_M is None:
-                seen = None
-            elif all(map(math.isfinite, seen_M[row][:2])):  # the third, grad_dot, is not every rider's concern
-                loss, norm, dot = seen_M[row]
-                seen = Signals(loss, norm, member.control, member.evaluations, dot)
-            else:  # diverged: carried along, together, until the next evaluation records it
-                moves |= dict.fromkeys(riders, Move(0.0))
-                continue
-            sound = {i: move for i in riders if (move := self.ask(i, step, seen))}
+            seen, unknown = None, frozenset[str]()
+            if seen_M is not None:
+                loss, norm, dot = seen_M[row]  # grad_dot is not every rider's concern, and may be infinite
+                skipped = norm == SKIPPED
+                if not (skipped or (math.isfinite(loss) and math.isfinite(norm))):
+                    # Diverged: carried along, together, until the next evaluation records it.
+                    moves |= dict.fromkeys(riders, Move(0.0))
+                    continue
+                unknown = overflowed(loss) if skipped else unknown
+                seen = Signals(loss, math.nan if skipped else norm, member.control, member.evaluations, dot)
+            resting = {i: Move(member.lr) for i in riders if unknown & self.schedules[i].needs}  # as at the last update
+            asked = {i: move for i in riders if i not in resting and (move := self.ask(i, step, seen))}
+            sound = resting | asked
             follow = next(iter(sound.values()), Move(0.0))  # a failed cell goes along until the next evaluation, too
             moves |= dict.fromkeys(riders, follow) | sound
         return moves
@@ -63,6 +76,10 @@ class Decisions:
             lr = cell.peak_lr * factor
             if not 0 <= lr < math.inf:
                 raise InputError(f"the factor {factor}: a factor is finite and not negative")
+            if momentum is not None and self.unsteered:
+                raise InputError(f"it sets the momentum, {self.unsteered}")
+            if momentum is not None and not 0 <= momentum < 1:
+                raise InputError(f"the momentum {momentum}: a momentum is a number from 0 to below 1")
         except Exception as error:  # whatever a schedule raises is the failure of its cell
             self.failed[i] = step, explain(error)
             return None

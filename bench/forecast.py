@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any
 
-from bench.contract import Cell, Clock, Cohort, Schedule, Setting, Task
+from bench.contract import Cell, Clock, Cohort, Schedule, Setting, Signals, Task
 from bench.plan import Plan, optimum, together
 from schedules.borrowed import Borrowed
 from schedules.refusals import check_moves
@@ -23,6 +23,8 @@ SECONDS = {
     "large": 1.0,
 }
 """Rough seconds per member-step on one CPU thread: they order the work, and time left is corrected as it runs."""
+
+TRIED = 500  # updates of a closed-loop schedule, to see whether it sets the momentum
 
 
 class Forecast:
@@ -58,6 +60,19 @@ class Forecast:
     def looks(self, cells: Iterable[Cell]) -> int:
         """Looks that these cells (of one task, optimizer, weight decay and seed) need at least."""
         return self._looks(tuple((c.schedule, c.total, self.epoch_steps[c.task], c.peak_lr) for c in cells))
+
+    def sets_momentum(self, cell: Cell) -> bool:
+        """Whether a cell's schedule sets the momentum; a closed-loop one as far as a short trial shows."""
+        it, steps = self.schedules[cell.schedule], self.epoch_steps[cell.task]
+        if not it.needs:
+            return any(s.momentum is not None for s in self._trace(cell.schedule, cell.total, steps, cell.peak_lr))
+        state = it.init()
+        for step in range(min(cell.total, TRIED)):
+            seen = Signals(2 - step / cell.total, 1.0 + step % 3)
+            setting, state = it(state, Clock(step, cell.total, steps, cell.peak_lr), seen)
+            if setting.momentum is not None:
+                return True
+        return False
 
     def seconds(self, cohort: Cohort) -> float:
         """Rough cost on one thread."""

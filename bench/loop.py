@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 from bench.contract import Cohort, Engine, Move, Schedule, Task
 from bench.decide import Decisions
 from bench.desk import SAVE, STOP, Desk, StopError, tidy
-from bench.engine import averaging
+from bench.engine import averaging, optim
 from bench.engine.feed import Feed
 from bench.record import rows as record
 from bench.record import snapshot, trace
@@ -29,7 +29,8 @@ class Training:
     ):
         self.cohort, self.cells, self.task = cohort, cohort.cells, task
         self.engine, self.feed, self.desk = engine, feed, desk
-        self.decisions = Decisions(self.cells, schedules, feed.epoch_steps)
+        unsteered = optim.parse(self.cells[0].optimizer).unsteered()
+        self.decisions = Decisions(self.cells, schedules, feed.epoch_steps, unsteered)
         engine.recall = any("grad_dot" in s.needs for s in self.decisions.schedules)
         self.step, self.segments, self.retired, self.due = 0, 1, 0, False  # due: an evaluation, at this step
         self.roster, self.members = Roster.together(len(self.cells)), [Member(0)]

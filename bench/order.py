@@ -141,7 +141,7 @@ def prepare(order: Order, world: World | None = None) -> Prepared:
     suite = replace(suite, grids=tuple(map(named.canonical, suite.grids)), reference=reference)
     for task in named.tasks.values():
         engine.check_parts(task, arithmetic)
-    limit = None if order.width or order.assigned else world.memory
+    limit = None if order.width or order.assigned or world.memory is None else world.memory / crowd(order, world)
     parts = arithmetic.accumulate * arithmetic.processes
     fits = None if limit is None else partial(memory.fits, memory=limit, parts=parts)
 
@@ -153,8 +153,31 @@ def prepare(order: Order, world: World | None = None) -> Prepared:
         return build(suite, named.tasks, chosen, width=sys.maxsize).under(arithmetic)
 
     whole = planned()
+    check_momentum(Forecast(whole, named.tasks, named.schedules))
     if not order.extend:
         return Prepared(whole, named.tasks, named.schedules, whole, uncut)
     read = ("plan", "attempt", "cell")
     past = extension.lineage(ledger.read(order.directory, kinds=read)) if lines.parts(order.directory) else []
     return Prepared(extension.extend(whole, past, planned), named.tasks, named.schedules, whole, uncut, tuple(past))
+
+
+def crowd(order: Order, world: World) -> float:
+    """Workers among whom a process's memory is divided: a GPU has one unless told, a CPU's is told for each core."""
+    if order.data_parallel or order.workers is None:
+        return 1.0
+    return max(1.0, order.workers / (1 if world.device.startswith("cuda") else world.cores))
+
+
+def check_momentum(forecast: Forecast) -> None:
+    """Refuse schedules that set the momentum of optimizers that have none to set.
+
+    Raises:
+        InputError: naming every such pair.
+    """
+    unsteered = {c.optimizer: engine.optim.parse(c.optimizer).unsteered() for c in forecast.plan.cells}
+    pairs = {(c.schedule, c.optimizer): c for c in forecast.plan.cells if unsteered[c.optimizer]}
+    if wrong := [pair for pair, cell in pairs.items() if forecast.sets_momentum(cell)]:
+        told = "; ".join(f"{schedule} sets the momentum, {unsteered[optimizer]}" for schedule, optimizer in wrong)
+        raise InputError(
+            f"{told}: give it momentum=False, or cycle_momentum=False in torch's own, or take another optimizer"
+        )

@@ -149,7 +149,9 @@ class Guest:
                 f"schedule {self.text}: it gave {factor} {where}: a factor is a finite number and not negative"
             )
         if not (momentum is None or (isinstance(momentum, Real) and 0 <= momentum < 1)):
-            raise InputError(f"schedule {self.text}: it gave the momentum {momentum} {where}: it is in [0, 1) or None")
+            raise InputError(
+                f"schedule {self.text}: it gave the momentum {momentum} {where}: a number from 0 to below 1, or None"
+            )
         if state is not None:  # in training, too: what cannot be restored would make its cohort unresumable
             self.check_state(state, where)
         return Setting(float(factor), None if momentum is None else float(momentum)), state

@@ -78,6 +78,9 @@ def read(trace: str, segment: int) -> tuple[float, ...]:
     if not norms or steps != list(range(len(steps))):
         begun = sorted({int(s) for s, step in zip(it["segment"], it["step"], strict=True) if step == 0})
         raise InputError(f"schedule refined: segment {segment} of {trace} is no run from update 0; these are: {begun}")
+    for i in reversed(range(len(norms) - 1)):
+        if norms[i] != norms[i]:  # loss scaling skipped this update; the next gradient stands for it
+            norms[i] = norms[i + 1]
     if not all(0 < norm < float("inf") for norm in norms):
         raise InputError(f"schedule refined: {trace} holds a gradient norm that is 0 or not finite")
     return tuple(norms)

@@ -47,6 +47,9 @@ class ScheduleFree(Contender):
     package = "schedulefree"
     averages = True
 
+    def unsteered(self) -> str:
+        return f"by which {self.name} reads its weights"
+
     def build(
         self, model: nn.Module, weight_decay: float, lr: float = 1.0, fused: bool = False
     ) -> torch.optim.Optimizer:
@@ -204,9 +207,6 @@ def _kept(family: Any) -> Any:
             for name, value in group.get("kept", {}).items():
                 setattr(self, name, value)
             group["params"] = [p for p in group["params"] if p.grad is not None]
-            for p in group["params"]:
-                if "grad_dot_w" in self.state[p]:  # a number, which a snapshot brings back on the CPU
-                    self.state[p]["grad_dot_w"] = self.state[p]["grad_dot_w"].to(p.device)
             super().step(closure)
             group["kept"] = {name: getattr(self, name) for name in KEPT}
 

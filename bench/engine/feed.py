@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
+from weakref import WeakMethod
 
 from bench.contract import Array, Batch, InputError, Split, Stream, Task
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from bench.engine.stream import Reader
 
 Tensors: TypeAlias = "tuple[Tensor, ...]"
+
+T = TypeVar("T")
 
 CHUNK = 256
 """Examples evaluated at once, or a batch if that is larger."""
@@ -48,6 +51,18 @@ def epoch_steps(task: Task) -> int:
 def key(*parts: object) -> int:
     """A seed for torch, 63 bits, that depends on every part: `key(seed, epoch, "order")`."""
     return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:8], "big") >> 1
+
+
+def weakly(method: Callable[..., T]) -> Callable[..., T]:
+    """A method that may be kept by its own object: that would lie in a cycle, and outlive its cohort, otherwise."""
+    kept = WeakMethod(method)
+
+    def called(*args: Any) -> T:
+        alive = kept()
+        assert alive is not None, "its object is gone"
+        return alive(*args)
+
+    return called
 
 
 class Chunks:
@@ -95,9 +110,9 @@ class Feed:
         train = self._data.train
         self._held = self._tensors(train) if isinstance(train, Split) else None
         self._ahead: tuple[int, Iterator[Batch]] = (-1, iter(()))  # the step that a stream's reader gives next
-        self._order = lru_cache(maxsize=2)(self._shuffled)
-        self._reader = lru_cache(maxsize=1)(self._opened)
-        self._splits = lru_cache(maxsize=None)(self._split)
+        self._order = lru_cache(maxsize=2)(weakly(self._shuffled))
+        self._reader = lru_cache(maxsize=1)(weakly(self._opened))
+        self._splits: dict[str, tuple[Iterable[Tensors], Tensors]] = {}
         self.heartbeat: Callable[[], None] = lambda: None  # called at every batch and every chunk of a split
 
     # ------------------------------------------------------------------------------------------- batches
@@ -169,15 +184,18 @@ class Feed:
         return Reader(self._data, self.device)
 
     def close(self) -> None:
-        """End the workers that read a stream; what is asked for after this starts others."""
+        """End the workers that read a stream, and forget splits; what is asked for after this starts anew."""
         self._ahead = -1, iter(())
         self._reader.cache_clear()
+        self._splits.clear()  # their chunks know the feed
 
     # ------------------------------------------------------------------------------------------ evaluation
 
     def split(self, name: str) -> tuple[Iterable[Tensors], Tensors]:
         """A split: this rank's chunks of inputs on the device, as the model takes them, and all of the target."""
-        chunks, target = self._splits(name)
+        if name not in self._splits:
+            self._splits[name] = self._split(name)
+        chunks, target = self._splits[name]
         return Chunks(lambda: self._beating(chunks)), target
 
     def _beating(self, chunks: Iterable[Tensors]) -> Iterator[Tensors]:

@@ -15,6 +15,9 @@ from bench.engine.averaging import PRESENT
 from bench.engine.copies import copied, twin
 from bench.engine.scaler import Scaler
 
+HOST = ("step", "mu_product")
+"""Slots without axes that torch.optim keeps on the CPU, unless its kernel is fused."""
+
 
 class Member:
     """One model in training, and its optimizer."""
@@ -47,9 +50,9 @@ class Member:
         for name, saved in state["tensors"].items():
             own[name].copy_(saved)
         for weight, slots in zip(self.weights, state["slots"], strict=True):
-            self.optimizer.state[weight] = {k: _placed(v, weight, self.optimizer) for k, v in slots.items()}
+            self.optimizer.state[weight] = {k: _placed(k, v, weight, self.optimizer) for k, v in slots.items()}
         for group, saved in zip(self.optimizer.param_groups, state["groups"], strict=True):
-            group.update(copy.deepcopy(saved))
+            group.update(copied(saved, self.weights[0].device))
         self.averages = {
             slot: [t.to(w.device, copy=True) for w, t in zip(self.weights, kept, strict=True)]
             for slot, kept in state["averages"].items()
@@ -58,12 +61,32 @@ class Member:
         if self.scaler is not None:
             self.scaler.load(state["scaler"])
 
+    def statistics(self) -> list[tuple[Tensor, Tensor]]:
+        """Buffers that a forward may change, each with a copy."""
+        return [(b, b.clone()) for b in self.model.buffers() if b.is_floating_point()]
+
+    @torch.no_grad()
+    def spare(self, statistics: list[tuple[Tensor, Tensor]]) -> None:
+        """Undo what an overflow did to BatchNorm's statistics, which would be infinite ever after."""
+        assert self.scaler is not None
+        for buffer, before in statistics:
+            buffer.copy_(self.scaler.chosen(torch.where(buffer.isfinite(), buffer, before), buffer))
+
+    def recalled(self, grads: list[Tensor]) -> Tensor:
+        """Inner product of this look's gradient with the last one's, whose place it takes; 0 if there is neither."""
+        now = torch.cat([grad.reshape(-1) for grad in grads])
+        last = torch.zeros_like(now) if self.last is None else self.last
+        self.last = now if self.scaler is None else self.scaler.chosen(last, now)
+        dot: Tensor = torch.linalg.vecdot(now, last)
+        return dot
+
     def update(self) -> None:
-        """The optimizer's step; some optimizers ask for the loss."""
+        """The optimizer's step, after which gradients give way; some optimizers ask for the loss."""
         if self.scaler is None:
             self.optimizer.step(lambda: self.loss)
         else:
             self.scaler.step(self.optimizer, lambda: self.loss)
+        self.model.zero_grad()
 
     @torch.no_grad()
     def blend(self, slot: str, share: float) -> None:
@@ -84,8 +107,9 @@ class Member:
         return model
 
 
-def _placed(value: Any, weight: Tensor, optimizer: torch.optim.Optimizer) -> Any:
-    if isinstance(value, Tensor):  # torch.optim keeps step counts, which have no axes, on the CPU, unless it is fused
-        stays = value.ndim == 0 and not optimizer.defaults.get("fused")
+def _placed(name: str, value: Any, weight: Tensor, optimizer: torch.optim.Optimizer) -> Any:
+    """A slot of an optimizer where it lies in training: beside its weight, unless it is one of HOST."""
+    if isinstance(value, Tensor):
+        stays = name in HOST and not optimizer.defaults.get("fused")
         return value.clone() if stays else value.to(weight.device, copy=True)
     return copy.deepcopy(value)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from bench.arithmetic import USUAL, Arithmetic
-from bench.contract import Batch, InputError, Move, Recipe
+from bench.contract import SKIPPED, Batch, InputError, Move, Recipe
 from bench.engine.copies import CPU, twin
 from bench.engine.feed import Feed, key
 from bench.engine.member import Member
@@ -92,24 +92,23 @@ class Modules:
         self._readings.hold(*(torch.stack(column) for column in zip(*readings, strict=True)))
 
     def _looked(self, member: Member, batch: Batch, step: int) -> tuple[Tensor, ...]:
-        member.model.zero_grad()
-        loss = self._pass.backward(member.model, batch, step, member.scaler.scale if member.scaler else None)
+        scaler, statistics = member.scaler, member.statistics() if member.scaler else []
+        loss = self._pass.backward(member.model, batch, step, scaler.scale if scaler else None)
         held = [p for p in member.weights if p.grad is not None]
         if self._accelerator is not None:
             *means, loss = averaged(self._accelerator, [*(p.grad for p in held if p.grad is not None), loss])
             for weight, mean in zip(held, means, strict=True):
                 weight.grad = mean
-        if member.scaler is not None:
-            member.scaler.unscale([p.grad for p in held if p.grad is not None])
+        grads = [p.grad for p in held if p.grad is not None]
+        if scaler is not None:
+            scaler.unscale(grads, loss)
+            member.spare(statistics)
         member.loss = loss
-        norm = get_total_norm([p.grad for p in held if p.grad is not None])
-        if self.recall:
-            now = torch.cat([p.grad.reshape(-1) for p in held if p.grad is not None])
-            dot = torch.linalg.vecdot(now, torch.zeros_like(now) if member.last is None else member.last)
-            member.last = now
+        norm = get_total_norm(grads)
+        dots = (member.recalled(grads),) if self.recall else ()
         if self.task.clip is not None:
             clip_grads_with_norm_(held, self.task.clip, norm)
-        return (loss, norm, dot) if self.recall else (loss, norm)
+        return (loss, norm if scaler is None else scaler.chosen(SKIPPED, norm), *dots)
 
     def take(self, rows: Sequence[int]) -> None:
         """Member i becomes old member rows[i]: itself at its first mention, a copy with gradients after that."""
@@ -175,7 +174,10 @@ class Modules:
 
     @torch.no_grad()
     def _scored(self, models: Mapping[int, nn.Module], split: str) -> dict[int, dict[str, float]]:
-        """Scores of models by row; a chunk is read and prepared once for all of them, and by one process."""
+        """Scores of models by row; a chunk is read and prepared once for all of them, and by one process.
+
+        What overflows in fp16 is computed anew in float32: only an answer that is not finite there is lost.
+        """
         chunks, target = self.feed.split(split)
         for model in models.values():
             model.eval()
@@ -184,15 +186,24 @@ class Modules:
         )
         for model in models.values():
             model.train()
-        return {row: score(self.task, own, target) for row, *own in zip(models, *whole, strict=True)}
+        scores = {row: score(self.task, own, target) for row, *own in zip(models, *whole, strict=True)}
+        lost = {row: models[row] for row, own in scores.items() if not own["finite"]}
+        if lost and self._pass.overflows:
+            with self._pass.in_float32():
+                scores |= self._scored(lost, split)
+        return scores
 
     @torch.no_grad()
     def _renewed(self, model: nn.Module) -> nn.Module:
         """The model itself, its BatchNorm statistics computed anew; without BatchNorm, as it was."""
-        for norm in batch_norms(model):
+        norms = batch_norms(model)
+        for norm in norms:
             norm.reset_running_stats()
-        if self._has_norms:
+        if norms:
             renew(model, self.feed, lambda *inputs: self._pass.synced(model, inputs))
+        if self._pass.overflows and not all(t.isfinite().all() for norm in norms for t in norm.buffers()):
+            with self._pass.in_float32():
+                return self._renewed(model)
         return model
 
     def state_dict(self) -> dict[str, Any]:
@@ -201,7 +212,7 @@ class Modules:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Become the members of `state`, however many they are; go on bit for bit."""
-        saved = state["members"]
-        self.members = [self._build(initial(self.feed)) for _ in saved]
-        for member, one in zip(self.members, saved, strict=True):
-            member.load(one)
+        model = self.members[0].model  # no more than its structure, and what is not trained
+        self.members = [self._build(twin(model)) for _ in state["members"]]
+        for member, saved in zip(self.members, state["members"], strict=True):
+            member.load(saved)

@@ -17,6 +17,7 @@ from schedules.schedule import steer
 
 if TYPE_CHECKING:
     import torch
+    from torch import nn
 
 
 def parse(text: str) -> Optimizer:
@@ -111,6 +112,23 @@ class rmsprop(Optimizer):
     centered: bool = False
     decay: Decay = "all"
     family = "RMSprop"
+
+    def build(
+        self, model: nn.Module, weight_decay: float, lr: float = 1.0, fused: bool = False
+    ) -> torch.optim.Optimizer:
+        built = super().build(model, weight_decay, lr, fused)
+        built.register_step_pre_hook(_with_buffers)
+        return built
+
+
+def _with_buffers(optimizer: torch.optim.Optimizer, *_: object) -> None:
+    """Buffers for a momentum that a schedule sets later: RMSprop makes them at a weight's first update or never."""
+    import torch
+
+    for group in optimizer.param_groups:
+        for state in (optimizer.state.get(p, {}) for p in group["params"] if group["momentum"] > 0):
+            if state and "momentum_buffer" not in state:
+                state["momentum_buffer"] = torch.zeros_like(state["square_avg"])
 
 
 @dataclass(frozen=True)

@@ -49,6 +49,11 @@ class Optimizer(Named):
     def decays(self, weight: Tensor) -> bool:
         return self.decay == "all" or weight.ndim > 1
 
+    def unsteered(self) -> str:
+        """Why no schedule can set its momentum, after "sets the momentum, "; empty if one can."""
+        able = {"momentum", "beta1"} & {f.name for f in fields(self)}  # type: ignore[arg-type]
+        return "" if able else f"which {self.name} does not have"
+
     def load(self) -> Any:
         """The class that steps."""
         import torch

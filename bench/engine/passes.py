@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -53,6 +54,20 @@ class Pass:
             (share if scale is None else share * scale).backward()  # type: ignore[no-untyped-call]
             losses.append(loss.detach())
         return losses[0] if self.parts == 1 else torch.stack(losses).mean()
+
+    @contextmanager
+    def in_float32(self) -> Iterator[None]:
+        """While it is entered, forwards compute in float32."""
+        dtype, self._dtype = self._dtype, None
+        try:
+            yield
+        finally:
+            self._dtype = dtype
+
+    @property
+    def overflows(self) -> bool:
+        """Whether numbers that float32 holds overflow in a forward."""
+        return self._dtype == torch.float16
 
     def output(self, model: nn.Module, inputs: tuple[Tensor, ...]) -> Any:
         """What a model answers where it is read: never compiled, for the shapes differ, and by this process alone."""

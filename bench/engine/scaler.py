@@ -17,13 +17,13 @@ class Scaler:
 
     Adam and AdamW learn of it on the device; for the others each update waits for the device to say.
 
-    A gradient that is not finite at a scale of 1 or less is the member's own: it is left as it is, and told as
-    diverged. `torch.amp.GradScaler` would skip for ever.
+    A loss that overflows is skipped, too. What is not finite at a scale of 1 or less is the member's own: it is left as
+    it is, and told as diverged. `torch.amp.GradScaler` would skip for ever.
 
     Attributes:
         scale: Of the next loss.
         streak: Updates in a row that were not skipped.
-        skips: 1 if the gradient held has overflowed, which is then 0.
+        skips: 1 if the loss or the gradient held has overflowed, which is then 0.
     """
 
     def __init__(self, device: torch.device):
@@ -31,15 +31,17 @@ class Scaler:
         self.streak = torch.zeros((), dtype=torch.int32, device=device)
         self.skips = torch.zeros((), device=device)
 
-    def unscale(self, grads: list[Tensor]) -> None:
-        """Divide gradients by the scale in place."""
-        if not grads:
-            return
+    def unscale(self, grads: list[Tensor], loss: Tensor) -> None:
+        """Divide gradients by the scale in place, and see whether they or the loss have overflowed."""
         torch._foreach_mul_(grads, self.scale.double().reciprocal().float())
         norm = torch.nn.utils.get_total_norm(grads, norm_type=float("inf"))
-        self.skips = (~norm.isfinite() & (self.scale > 1)).float()
+        self.skips = (~(norm.isfinite() & loss.isfinite()) & (self.scale > 1)).float()
         for grad in grads:
             grad.masked_fill_(self.skips.bool(), 0.0)
+
+    def chosen(self, skipped: Tensor | float, usual: Tensor) -> Tensor:
+        """The one if the update is to be skipped, the other if not; never waits for the device."""
+        return torch.where(self.skips.bool(), skipped, usual)
 
     def step(self, optimizer: torch.optim.Optimizer, closure: Callable[[], Any]) -> None:
         """The optimizer's update, unless it is to be skipped; then the scale for the next."""

@@ -21,7 +21,7 @@ from bench.engine import rules
 from bench.engine.averaging import AS_IS
 from bench.engine.bank import Bank
 from bench.engine.copies import CPU, copied
-from bench.engine.feed import Feed
+from bench.engine.feed import Feed, weakly
 from bench.engine.modules import initial
 from bench.engine.optimizer import Optimizer
 from bench.engine.parallel import averaged, several
@@ -54,8 +54,8 @@ class Stacked:
         self._accelerator = several(accelerator)
         if self._accelerator is not None and batch_norms(self._model):
             raise InputError(f"{feed.task.name} has BatchNorm, which --data-parallel trains with --engine modules only")
-        self._losses = vmap(self._loss, in_dims=(0, 0, None, None, None), randomness="same")
-        self._outputs = vmap(self._output, in_dims=(0, 0, None, None), randomness="same")
+        self._losses = vmap(weakly(self._loss), in_dims=(0, 0, None, None, None), randomness="same")
+        self._outputs = vmap(weakly(self._output), in_dims=(0, 0, None, None), randomness="same")
         buffers = {name: b.clone() for name, b in self._model.named_buffers()}
         self._counts = {name: b for name, b in buffers.items() if not b.is_floating_point()}
         self._buffers = {name: twice(b) for name, b in buffers.items() if b.is_floating_point()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -55,7 +56,12 @@ def _stretches(seen: Mapping[int, Payload]) -> list[Stretch]:
 
 
 def _stretch(start: int, end: int, it: Payload) -> Stretch:
-    return Stretch(start, end, it["lr"], it["train_loss"], it.get("grad_norm"), it["test_loss"], it["test"])
+    return Stretch(start, end, it["lr"], _loss(it["train_loss"]), it.get("grad_norm"), it["test_loss"], it["test"])
+
+
+def _loss(mean: float | None) -> float:
+    """A mean training loss; NaN where every loss overflowed."""
+    return math.nan if mean is None else mean
 
 
 def decline(course: Sequence[Stretch]) -> float | None:

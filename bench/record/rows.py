@@ -10,7 +10,7 @@ from bench.contract import Cell, Cohort, Task
 from bench.roster import Best, Member
 
 Scores = dict[str, float]
-Means = tuple[float, float]  # of the training loss and of the gradient norm, before clipping
+Means = tuple[float | None, float | None]  # of the training loss and of the gradient norm, before clipping
 
 
 def evaluation(

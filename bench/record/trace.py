@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.contract import Array
+from bench.contract import SKIPPED, Array
 from bench.record import disk
 
 COLUMNS = {"segment": np.int32, "step": np.int32, "lr": np.float64, "loss": np.float32, "grad_norm": np.float32}
@@ -24,16 +24,17 @@ class Trace:
     """Folds the engine's history into columns, and into what the loop asks of it, per member row.
 
     Attributes:
-        bad_M: First step whose loss or gradient norm was not finite, -1 while there is none.
+        bad_M: First step whose loss or gradient norm was not finite, -1 while there is none; updates that loss scaling
+            skips are none.
         looks: Looks done, the tails of diverged members left out.
-        moves: Optimizer steps done, likewise.
+        moves: Optimizer steps done or skipped, likewise.
     """
 
     def __init__(self, members: int = 1) -> None:
         self.bad_M = np.full(members, -1, np.int64)
         self.looks = self.moves = 0
         self._sums_2M = np.zeros((2, members))  # of training losses and gradient norms since the last evaluation
-        self._count = 0
+        self._counts_2M = np.zeros((2, members), np.int64)  # of what is in these sums
         self._seats: list[tuple[int, Sequence[int], Sequence[int], Sequence[float]]] = []
         self._columns: list[tuple[Array, ...]] = []
         self._chunks: list[str] = []  # on the disk already
@@ -47,35 +48,41 @@ class Trace:
         """Take in the (loss [M], gradient norm [M]) of every look seated since the last fold."""
         for (step, rows, segments, lrs), (loss_M, norm_M) in zip(self._seats, history, strict=True):
             self.looks += int((self.bad_M < 0).sum())
-            broken_M = ~(np.isfinite(loss_M) & np.isfinite(norm_M)) & (self.bad_M < 0)
+            skipped_M = norm_M == SKIPPED
+            broken_M = ~(np.isfinite(loss_M) & np.isfinite(norm_M)) & ~skipped_M & (self.bad_M < 0)
             self.bad_M = np.where(broken_M, step, self.bad_M)[rows]
             self.moves += int((self.bad_M < 0).sum())
-            self._sums_2M = (self._sums_2M + np.stack([loss_M, norm_M]))[:, rows]
-            self._count += 1
+            norm_M = np.where(skipped_M, np.float32(np.nan), norm_M)
+            both_2M = np.stack([loss_M, norm_M])
+            known_2M = np.isfinite(both_2M) | ~skipped_M
+            self._sums_2M = (self._sums_2M + np.where(known_2M, both_2M, 0))[:, rows]
+            self._counts_2M = (self._counts_2M + known_2M)[:, rows]
             n = len(rows)
             self._columns.append((np.asarray(segments), np.full(n, step), np.asarray(lrs), loss_M[rows], norm_M[rows]))
         self._seats.clear()
 
     def keep(self, rows: Sequence[int]) -> None:
         """Only these rows train on."""
-        self.bad_M, self._sums_2M = self.bad_M[rows], self._sums_2M[:, rows]
+        self.bad_M, self._sums_2M, self._counts_2M = self.bad_M[rows], self._sums_2M[:, rows], self._counts_2M[:, rows]
 
-    def means(self) -> list[tuple[float, float]]:
-        """Mean (training loss, gradient norm) of each row since the last `restart`."""
-        loss_M, norm_M = (self._sums_2M / max(1, self._count)).tolist()
-        return list(zip(loss_M, norm_M, strict=True))
+    def means(self) -> list[tuple[float | None, float | None]]:
+        """Mean (training loss, gradient norm) of each row since the last `restart`; None if all of them overflowed."""
+        means_2M = self._sums_2M / np.maximum(1, self._counts_2M)
+        return [
+            (loss if n else None, norm if k else None)
+            for (loss, norm), (n, k) in zip(means_2M.T.tolist(), self._counts_2M.T.tolist(), strict=True)
+        ]
 
     def restart(self) -> None:
         """Begin a new mean: an epoch has been evaluated."""
-        self._sums_2M = np.zeros_like(self._sums_2M)
-        self._count = 0
+        self._sums_2M, self._counts_2M = np.zeros_like(self._sums_2M), np.zeros_like(self._counts_2M)
 
     def state(self) -> dict[str, Any]:
         """What a snapshot needs besides the columns already on disk."""
         return {
             "bad": self.bad_M.tolist(),
             "sums": self._sums_2M.tolist(),
-            "counts": [self.looks, self.moves, self._count],
+            "counts": [self.looks, self.moves, self._counts_2M.tolist()],
             "chunks": list(self._chunks),  # a copy: the snapshot is written beside the training, which goes on
         }
 
@@ -83,7 +90,8 @@ class Trace:
         """Continue from `state`."""
         self.bad_M = np.asarray(state["bad"], np.int64)
         self._sums_2M = np.asarray(state["sums"], np.float64)
-        self.looks, self.moves, self._count = state["counts"]
+        self.looks, self.moves, counts = state["counts"]
+        self._counts_2M = np.broadcast_to(counts, self._sums_2M.shape).astype(np.int64)  # in older ones, one
         self._chunks = list(state["chunks"])
 
     def spill(self, folder: Path, step: int) -> None:
