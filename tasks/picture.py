@@ -29,6 +29,7 @@ FAULTS = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, Type
 """What Pillow raises where a file is broken."""
 
 ORIENTATION = 0x0112
+TRANSPARENT = "has transparent pixels: put it on a background of one colour"
 
 
 def opened(source: Any, blame: Blame) -> Image:
@@ -87,11 +88,13 @@ def _rgb(image: Image) -> tuple[str, Image]:
     from PIL import Image
 
     if image.mode.startswith("I;16"):
+        if "transparency" in image.info and (np.asarray(image) == image.info["transparency"]).any():
+            return TRANSPARENT, image
         image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     if image.mode in ALPHA or "transparency" in image.info:
         alpha = np.asarray(image.convert("RGBA"))[..., 3]
         if alpha.min(initial=255) < 255:
-            return "has transparent pixels: put it on a background of one colour", image
+            return TRANSPARENT, image
     return "", image.convert("RGB")
 
 

@@ -162,7 +162,7 @@ REFUSED = {
     "no boxes": (edit("val", lambda said: said.pop("annotations")), r"is no whole file .* no list 'annotations'"),
     "classes": (
         edit("val", lambda said: said["categories"][0].update(name="flat")),
-        "the val part: has the classes 3 round, 7 flat, not those of train: 7 flat in val alone and 7 long in train alone",
+        "the val part: has the classes 3 round, 7 flat, not those of train: 7 flat in val alone",
     ),
     "twice": (edit("val", lambda said: said["images"].append(said["images"][0])), "lists 5 images with 4 ids"),
 }
