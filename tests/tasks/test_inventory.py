@@ -382,3 +382,37 @@ def test_boxes_are_of_the_image_as_it_is_shown(cells, annotated):
         edit(cells, "test", lambda c: c["images"][1].update(width=60, height=50))
         edit(cells, "test", lambda c: c.update(annotations=c["annotations"][1:]))
         refused(load_cells, "annotated as one of 60x50, which it is before its orientation tag is applied")
+
+
+def restore(cells, change):
+    """Save the first image of the test part, of one channel, in another way; what the loader makes of it then."""
+    content = json.loads((cells / "instances_test.json").read_text())
+    file = cells / "images" / content["images"][0]["file_name"]
+    with Image.open(file) as image:
+        grey = np.asarray(image.convert("L"))
+    change(file, grey)
+    loader._loaded.cache_clear()
+    return load_cells().test.inputs[0][0]
+
+
+def test_grey_of_sixteen_bits_is_the_image_that_it_is_in_eight(cells):
+    eight = restore(cells, lambda file, grey: Image.fromarray(grey).save(file))
+    sixteen = restore(cells, lambda file, grey: Image.fromarray(grey.astype(np.uint16) * 257).save(file))
+    assert eight.max() < 255
+    assert np.array_equal(sixteen, eight)
+
+
+def test_a_bomb_among_the_images_of_a_folder_is_one_line(cells, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1_000)
+    refused(load_cells, r"train_00\.png: has more than 2,000 pixels")
+
+
+def test_sums_with_a_mark_capitals_and_blank_lines_are_heeded(cells):
+    file = cells / "images" / "train_00.png"
+    good = hashlib.sha256(file.read_bytes()).hexdigest().upper()
+    sums = cells.parent / "SHA256SUMS"
+    sums.write_bytes(b"\xef\xbb\xbf" + f"{good} *cells/images/{file.name}\r\n\r\n".encode())
+    assert len(load_cells().train) == 20
+    loader._loaded.cache_clear()
+    sums.write_text(f"{'0' * 64}  cells/images/{file.name}\n\n")
+    refused(load_cells, r"train_00\.png: its SHA256 is .*, not 00000000")
