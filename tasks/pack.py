@@ -75,11 +75,13 @@ class Pack:
     def absent(self) -> InputError:
         """That it is not there, and how to get it."""
         here = self.folder
-        there = (
-            "" if here.is_dir() else f"no folder {self.name} in {here.parent}{inventory.near(self.name, here.parent)}; "
+        ways = f"put {' or '.join(self.layouts)} into {here} ({self.get})" + (
+            f", or give --data {HUB}" if self.hub else ""
         )
-        ways = f"{there}put {' or '.join(self.layouts)} into {here} ({self.get})"
-        return InputError(f"{self.name}: no data: {ways}" + (f", or give --data {HUB}" if self.hub else ""))
+        alike = "" if here.is_dir() else inventory.near(self.name, here.parent)
+        return InputError(
+            f"{self.name}: no data: {ways}" + (f"; there is no folder {self.name}{alike}" if alike else "")
+        )
 
     def wrong(self, path: object, what: str) -> InputError:
         """That a file of it is not what it should be."""

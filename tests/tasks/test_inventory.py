@@ -253,7 +253,7 @@ def test_what_lies_straight_in_the_folder_of_all_sets_is_of_no_set(folders):
     for part in ("train", "val"):
         (folders / part).rename(folders.parent / part)
     folders.rename(folders.parent / "imagenets")
-    refused(load_folders, r"imagenet: no data: no folder imagenet in .* \(did you mean imagenets\?\); put ")
+    refused(load_folders, r"imagenet: no data: put .*no folder imagenet \(did you mean imagenets\?\)")
 
 
 # ------------------------------------------------------------------------------------------------ COCO
@@ -287,7 +287,7 @@ def test_the_test_part_of_the_folder_above_is_not_taken(cells):
 def test_a_misspelt_folder_is_refused_with_the_nearest_one(cells):
     for path in [*cells.iterdir()]:
         (cells.parent / path.name).symlink_to(path)
-    refused(tasks.parse("coco('cels')").load, r"cels: no data: no folder cels in .* \(did you mean cells\?\)")
+    refused(tasks.parse("coco('cels')").load, r"cels: no data: put .*no folder cels \(did you mean cells\?\)")
 
 
 @pytest.mark.parametrize("folder", ["..", "../cells", "/cells"])
