@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -13,6 +13,7 @@ from torch.utils import _pytree as pytree
 from bench.arithmetic import Arithmetic
 from bench.contract import Batch, InputError
 from bench.engine.feed import Feed
+from bench.engine.narrow import WideConvolutions
 from bench.engine.parallel import SyncedNorms
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -87,7 +88,9 @@ class Pass:
     def _widened(self, forward: Callable[..., Any], model: nn.Module, inputs: tuple[Tensor, ...]) -> Any:
         if self._dtype is None:
             return forward(model, *inputs)
-        with torch.autocast(self.feed.device.type, self._dtype):
+        device = self.feed.device.type
+        small = WideConvolutions() if (device, self._dtype) == ("cpu", torch.bfloat16) else nullcontext()
+        with torch.autocast(device, self._dtype), small:
             output = forward(model, *inputs)
         return pytree.tree_map(lambda a: a.float() if getattr(a, "dtype", None) == self._dtype else a, output)
 
