@@ -56,6 +56,8 @@ def digits() -> Digits:
 def _digits(_root: str) -> Digits:
     pack = PACKS["fsdd"]
     folder = pack.find("recordings", "free-spoken-digit-dataset/recordings")
+    if folder is not None and not folder.is_dir():
+        raise pack.wrong(folder, "is no folder of recordings")
     clips = sorted(_files(pack, folder) if folder else _rows(pack), key=lambda clip: clip[:3])
     _complete(pack, folder or "its tables", [clip[:3] for clip in clips])
     speakers, digits, takes = (np.array(column) for column in list(zip(*clips, strict=True))[:3])
@@ -82,10 +84,11 @@ def _complete(pack: Pack, where: object, clips: Sequence[tuple[str, int, int]]) 
 def _files(pack: Pack, folder: Path) -> list[tuple[str, int, int, Array]]:
     """The repository's own layout, `recordings/DIGIT_SPEAKER_TAKE.wav`."""
     clips = []
-    for path in sorted(path for path in folder.iterdir() if path.suffix.lower() == ".wav"):
+    for path in sorted(path for path in folder.iterdir() if path.suffix.lower() == ".wav" and path.is_file()):
         name = re.fullmatch(rf"([0-9])_({'|'.join(SPEAKERS)})_(0|[1-9][0-9]*)", path.stem)
         if name is None:
             raise pack.wrong(path, f"is not named DIGIT_SPEAKER_TAKE.wav, of one of {', '.join(SPEAKERS)}")
+        pack.verify(path)
         clips.append((name[2], int(name[1]), int(name[3]), samples(pack, path, path.read_bytes(), RATE)))
     return clips
 
