@@ -199,12 +199,26 @@ def _checkpoint_cut(model: str) -> Cut:
     if len(tokenizer) <= len(tokenizer.all_special_ids):
         raise InputError(f"{model}: its tokenizer knows no pieces of words: give the file that lists them")
 
-    pieces, places = encoder.room(place, fetch=fetch)
+    def cut(rows: Rows) -> Encoded:
+        columns = [list(column) for column in zip(*rows, strict=True)]
+        held = tokenizer(*columns, truncation=True, max_length=LONGEST["checkpoint"])
+        ids = held["input_ids"]
+        which = held.get("token_type_ids") or [[0] * len(row) for row in ids]  # of models that tell no texts apart
+        return [(row, [1 + text for text in texts]) for row, texts in zip(ids, which, strict=True)]
+
     usual = set(tokenizer.get_vocab().values()) - set(tokenizer.all_special_ids)
-    if max(usual) >= pieces:
-        raise InputError(
-            f"{model}: its tokenizer has {max(usual) + 1:,} pieces, and its {checkpoint.CONFIG} {pieces:,}"
-        )
+    return _within(model, cut, max(usual), *encoder.room(place, fetch=fetch))
+
+
+def _within(model: str, encode: Cut, highest: int, pieces: int, places: float) -> Cut:
+    """The same, where all that comes of a tokenizer has a place in the model.
+
+    Raises:
+        InputError: it is of a model with more pieces.
+    """
+    if highest >= pieces:
+        what = f"its tokenizer has {highest + 1:,} pieces, and its {checkpoint.CONFIG} {pieces:,}"
+        raise InputError(f"{model}: {what}: the tokenizer is another model's")
 
     def cut(rows: Rows) -> Encoded:
         encoded = encode(rows)
@@ -212,15 +226,8 @@ def _checkpoint_cut(model: str) -> Cut:
             if len(ids) > places:
                 most = f"has places for {places:,} pieces of a row, and some rows have {len(ids):,}"
                 raise InputError(f"{model}: {most}; give a model that has {LONGEST['checkpoint']} of them")
-            if not 0 <= min(ids, default=0) <= max(ids, default=0) < pieces:
+            if max(ids, default=0) >= pieces:
                 raise InputError(f"{model}: its tokenizer makes piece {max(ids)} of {row[0]!r:.60}, of {pieces:,}")
         return encoded
-
-    def encode(rows: Rows) -> Encoded:
-        columns = [list(column) for column in zip(*rows, strict=True)]
-        held = tokenizer(*columns, truncation=True, max_length=LONGEST["checkpoint"])
-        ids = held["input_ids"]
-        which = held.get("token_type_ids") or [[0] * len(row) for row in ids]  # of models that tell no texts apart
-        return [(row, [1 + text for text in texts]) for row, texts in zip(ids, which, strict=True)]
 
     return cut

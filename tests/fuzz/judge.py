@@ -1,6 +1,7 @@
 """One case: a good tree, mutated, is read; what comes of it is right, or an `AssertionError` says how it is wrong."""
 
 import hashlib
+import os
 import shutil
 import sys
 from collections import Counter
@@ -25,7 +26,7 @@ def case(number, seed=0, layout=None, mutation=None):
         AssertionError: other values without a word, or a refusal that is no line or names nothing.
     """
     rng = np.random.default_rng([seed, number])
-    layout = LAYOUTS[layout or sorted(LAYOUTS)[number % len(LAYOUTS)]]
+    layout = LAYOUTS[layout or layout_of(number)]
     tree, sums = layout.tree, rng.integers(3) == 0 and layout.name not in ("log", "suite")
     if sums:
         lines = (f"{hashlib.sha256(content).hexdigest()}  {path}\n" for path, content in tree.items())
@@ -42,6 +43,10 @@ def case(number, seed=0, layout=None, mutation=None):
         error.add_note(f"case {number} of seed {seed}: {layout.name}, {name}{', with SHA256SUMS' * bool(sums)}")
         error.add_note(f"changed: {', '.join(change.touched[:3])}")
         raise
+
+
+def layout_of(number):
+    return sorted(LAYOUTS)[number % len(LAYOUTS)]
 
 
 def outcome(layout, change):
@@ -85,8 +90,6 @@ def plant(tree, root):
 
 def read(layout, root):
     """The values in a folder; nothing is kept of it."""
-    import os
-
     before = os.environ.get(ROOT)
     os.environ[ROOT] = str(root)
     datasets.config.HF_DATASETS_CACHE = root / ".cache"
@@ -102,7 +105,7 @@ def read(layout, root):
 
 def names(line, change, root):
     """Whether a line names a file that was changed, a folder or part that it lies in, or the value put in."""
-    told = {SUMS, *change.words}
+    told = {SUMS, *change.words, *(["sha256"] if SUMS in change.touched else [])}
     for path in map(PurePosixPath, change.touched):
         told |= {path.name, path.stem, *path.parts, path.stem.partition("-")[0]}
     told = {word.strip("[]. ").lower() for word in told if word.strip("[]. ")}

@@ -9,6 +9,7 @@ import csv
 import gzip
 import io
 import json
+import re
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
@@ -500,12 +501,6 @@ def boxes_as_shares(said, rng):
         row["bbox"] = [left / wide, top / high, width / wide, height / high]
 
 
-def boxes_as_corners(said, rng):
-    for row in said["annotations"]:
-        left, top, *_ = row["bbox"]
-        row["bbox"] = [left + 20, top + 20, left, top]
-
-
 def ids_as_text(said, rng):
     way = rng.integers(3)
     for image in said["images"]:
@@ -715,7 +710,7 @@ SPOILT = {
         "seeds=2, weight_decay=-1)",
         "seeds=2, averagings='none')", "seeds=2, averagings=('none',))", "seeds=2, averagings=('mean',))",
     ),
-    "from bench": ("from bench.", "import sys; sys.exit(3) #", "# A\nfrom bench", "1/0\nfrom bench", "import x\nfrom bench"),
+    "from bench": ("from bench.", "import sys; sys.exit(3) #", "# A\nfrom bench", "1/0\nfrom bench"),
 }  # fmt: skip
 """What in the suite file may become what."""
 
@@ -724,7 +719,7 @@ def spoil_suite(content, rng):
     text = content.decode()
     old = _pick(rng, [old for old in SPOILT if old in text])
     new = old and SPOILT[old][rng.integers(len(SPOILT[old]))]
-    return old and (text.replace(old, new, 1).encode(), {"words": tuple(new.replace("'", "").strip("(),").split())[:1]})
+    return old and (text.replace(old, new, 1).encode(), {"words": tuple(re.findall(r"[\w.-]+", new))})
 
 
 # ----------------------------------------------------------------------------------------------------- SHA256SUMS
@@ -755,8 +750,7 @@ def spoil_sums(content, rng):
         "",
     ]
     way = ways[rng.integers(len(ways))].encode()
-    way = [way, way, way, way.decode().encode("utf-16"), b"\xff\xfe\0"][rng.integers(5)]
-    return way, {"words": ("sha256",)}
+    return [way, way, way, way.decode().encode("utf-16"), b"\xff\xfe\0"][rng.integers(5)]
 
 
 # ---------------------------------------------------------------------------------------------------- catalogue
@@ -766,7 +760,7 @@ FILES += (a_folder_for_a_file, truncate, garbage, of_another_kind)
 TABLES = (drop_rows, no_rows, repeat_rows, reorder_rows, drop_column, rename_column, add_column, reorder_columns)
 TABLES += (retype_column, forget_types, null_a_value, a_label_out_of_range, labels_of_another_type)
 TABLES += (labels_in_another_order, labels_as_names)
-JSON = (drop_field, retype_field, retype_box, boxes_as_shares, boxes_as_corners, ids_as_text, sizes_as_text)
+JSON = (drop_field, retype_field, retype_box, boxes_as_shares, ids_as_text, sizes_as_text)
 JSON += (reorder_json, number_categories_anew, rename_category, repeat_json_row, lose_images, far_file_name, no_boxes)
 TEXT = (mark, crlf, utf16, latin1, blank_lines, nul)
 LOG = (drop_log_column, reorder_log_columns, repeat_log_column, rename_log_column, drop_log_rows, reorder_log_rows)
