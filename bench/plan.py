@@ -213,8 +213,8 @@ def _distinct(cohorts: list[Cohort]) -> tuple[Cohort, ...]:
     seen: set[str] = set()
     for cohort in cohorts:
         ids = {c.id for c in cohort.cells}
-        if twice := ids & seen or len(ids) < len(cohort.cells):
-            raise InputError(f"the suite names a cell of task {cohort.task} twice: each grid should differ ({twice})")
+        if ids & seen or len(ids) < len(cohort.cells):
+            raise InputError(f"the suite names a cell of task {cohort.task} twice: each of its grids should differ")
         seen |= ids
     return tuple(cohorts)
 

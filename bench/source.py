@@ -24,8 +24,9 @@ def blamed(what: str) -> Iterator[None]:
     except InputError:
         raise
     except SyntaxError as error:
-        raise InputError(f"{what}, line {error.lineno}: {error.msg}") from None
-    except Exception as error:  # whatever a user's code may raise
+        line = f", line {error.lineno}" if error.lineno else ""
+        raise InputError(f"{what}{line}: {error.msg}") from None
+    except (Exception, SystemExit) as error:  # whatever a user's code may raise
         reason = str(error).strip().split("\n")[0]
         raise InputError(f"{what}: {type(error).__name__}: {reason}") from None
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from bench import source
+from bench import suitefile
 from bench.call import choose
 from bench.contract import InputError
 from bench.plan import Grid, Suite
@@ -193,12 +193,6 @@ def load(name: str) -> Suite:
     if not name.endswith(".py"):
         suite: Suite = choose(name, SUITES, "suite")()
         return suite
-    path = Path(name)
-    if not path.is_file():
+    if not Path(name).is_file():
         raise InputError(f"suite file {name} is not there; built-in suites: {', '.join(SUITES)}")
-    module = source.execute(path, f"suite file {name}")
-    with source.blamed(f"suite file {name}"):
-        suite = module.suite()
-    if not isinstance(suite, Suite):
-        raise InputError(f"suite file {name}: suite() should return a bench.plan.Suite, not {type(suite).__name__}")
-    return suite
+    return suitefile.load(Path(name))

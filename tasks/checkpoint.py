@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import re
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -13,6 +15,10 @@ from tasks.pack import HUB, root
 
 CONFIG = "config.json"
 WEIGHTS = "*.safetensors", "*.bin"
+NEW = re.compile(r"pooler|masked_spec_embed")
+"""Weights of a body that many published checkpoints lack, because what they were pretrained on has no use for them."""
+NUMBERED = re.compile(r"(?P<list>\D+)\.\d+(?=\.)")
+"""A layer in the name of a weight: `encoder.layer.3` in `encoder.layer.3.output.dense.weight`."""
 
 
 def folder(name: str) -> Path | None:
@@ -71,6 +77,13 @@ def classifier(auto: Any, place: Path | str, config: Any, *, fetch: bool) -> tup
     misfits = {name for name, *_ in told["mismatched_keys"]}
     if wrong := sorted(name for name in misfits if name.startswith(within)):
         raise InputError(f"{place}: its {wrong[0]} is not of the size that its {CONFIG} says")
+    if absent := sorted(name for name in told["missing_keys"] if name.startswith(within) and not NEW.search(name)):
+        raise InputError(f"{place}: its files lack {absent[0]} ({len(absent)} in all), which its {CONFIG} says it has")
+    modules = {name for name, _ in model.named_modules()}
+    for name in sorted(told["unexpected_keys"]):
+        layer = NUMBERED.match(name.removeprefix(within))
+        if layer and layer["list"] and within + layer["list"] in modules and within + layer[0] not in modules:
+            raise InputError(f"{place}: its files hold {name}, a layer more than its {CONFIG} says")
     weights = {name for name, _ in model.named_parameters()}
     new = weights & (misfits | set(told["missing_keys"]))
     head = {name for name in weights if not name.startswith(within)}
@@ -96,8 +109,31 @@ def _stamp(name: str, weights: bool) -> str:
     place = directory(name)
     if folder(name) is None:
         return place.name
+    if weights:
+        _sound(place)
     files = [file for pattern in (CONFIG, *(WEIGHTS if weights else ())) for file in sorted(place.glob(pattern))]
     return _digest(tuple((file, it.st_size, it.st_mtime_ns) for file in files for it in (file.stat(),)))
+
+
+def _sound(place: Path) -> None:
+    """Refuse weights that are absent, cut short or of fewer files than their index names, without reading them."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        index = [
+            json.loads(file.read_bytes())["weight_map"].values() for file in place.glob("*.safetensors.index.json")
+        ]
+        lost = sorted({name for names in index for name in names if not (place / name).is_file()})
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise InputError(f"{place}: its index of weights cannot be read") from None
+    if lost or not any(file for pattern in WEIGHTS for file in place.glob(pattern)):
+        raise InputError(f"{place} has a {CONFIG}, but lacks {lost[0] if lost else 'weights'}: copy the whole folder")
+    for file in sorted(place.glob("*.safetensors")):
+        try:
+            with safe_open(file, framework="numpy"):
+                pass
+        except (SafetensorError, OSError):
+            raise InputError(f"{file} is no whole file of weights: it is cut short or another file") from None
 
 
 @cache

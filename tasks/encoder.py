@@ -5,6 +5,7 @@ B = batch, L = pieces of a row, K = outputs.
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
@@ -60,20 +61,51 @@ def named(folder: Path | str, outputs: int, *, scratch: bool, lora: int, fetch: 
     Raises:
         InputError: it is not there, is no text classifier, or peft is not installed or cannot adapt it.
     """
-    from transformers import AutoConfig, AutoModelForSequenceClassification
+    from transformers import AutoModelForSequenceClassification
 
     checkpoint.quiet()
     auto: Any = AutoModelForSequenceClassification
     with blamed(f"{folder}: no text classifier can be made of it"):
-        config = AutoConfig.from_pretrained(folder, num_labels=outputs, local_files_only=not fetch)
-        if config.model_type in LAST:
-            raise InputError(f"{folder} is an {config.model_type}, whose head reads the end of a row: padding")
+        config = _config(folder, outputs, fetch=fetch)
         if scratch:
             body, new = auto.from_config(config), set[str]()
         else:
             body, new = checkpoint.classifier(auto, folder, config, fetch=fetch)
     pad, segments = _padding(body.config), (getattr(config, "type_vocab_size", 0) or 0) > 1
     return Encoder(_adapted(body, lora, new) if lora else body, segments=segments, pad=pad)
+
+
+def room(folder: Path | str, *, fetch: bool) -> tuple[int, float]:
+    """How many pieces a checkpoint's configuration has embeddings for, and how many places of a row.
+
+    Raises:
+        InputError: it is not there, or no text classifier can be made of it.
+    """
+    import torch
+    from transformers import AutoModelForSequenceClassification
+
+    checkpoint.quiet()
+    auto: Any = AutoModelForSequenceClassification
+    with blamed(f"{folder}: no text classifier can be made of it"):
+        config = _config(folder, 2, fetch=fetch)
+        with torch.device("meta"):  # no weight takes memory or time
+            body = auto.from_config(config)
+    places = [math.inf]
+    for name, part in body.named_modules():
+        if isinstance(part, nn.Embedding) and ("position" in name or name.endswith("wpe")):
+            first = 0 if part.padding_idx is None else part.padding_idx + 1  # RoBERTa's kind counts from there
+            places += [part.num_embeddings - first, getattr(config, "max_position_embeddings", math.inf)]
+    pieces: int = body.get_input_embeddings().num_embeddings
+    return pieces, min(places)
+
+
+def _config(folder: Path | str, outputs: int, *, fetch: bool) -> Any:
+    from transformers import AutoConfig
+
+    config = AutoConfig.from_pretrained(folder, num_labels=outputs, local_files_only=not fetch)
+    if config.model_type in LAST:
+        raise InputError(f"{folder} is an {config.model_type}, whose head reads the end of a row: padding")
+    return config
 
 
 def _padding(config: Any) -> int:

@@ -36,24 +36,31 @@ class Kind(NamedTuple):
     chance: str
 
 
-def _two(classes: int, first: str = "sentence1", second: str = "sentence2") -> texts.Form:
-    return texts.Form(classes, (first, second))
+def _two(names: str, first: str = "sentence1", second: str = "sentence2") -> texts.Form:
+    return texts.Form(tuple(names.split()), (first, second))
 
 
-_ONE = texts.Form(2, ("sentence",))
-_MRPC = _two(2)._replace(test=("test",), control="validation")
-_MNLI = _two(3, "premise", "hypothesis")._replace(test=("validation_matched", "validation_mismatched"))
+def _one(names: str) -> texts.Form:
+    return texts.Form(tuple(names.split()), ("sentence",))
+
+
+_MRPC = _two("not_equivalent equivalent")._replace(test=("test",), control="validation")
+_MNLI = _two("entailment neutral contradiction", "premise", "hypothesis")
+_MNLI = _MNLI._replace(test=("validation_matched", "validation_mismatched"))
+_QQP = _two("not_duplicate duplicate", "question1", "question2")
+_QNLI = _two("entailment not_entailment", "question", "sentence")
+_RTE, _WNLI = _two("entailment not_entailment"), _two("not_entailment entailment")
 
 KINDS = {
-    "cola": Kind("acceptability", "matthews", _ONE, "chance and the majority class: 0"),
-    "sst2": Kind("sentiment", "accuracy", _ONE, "the majority class: 0.51"),
+    "cola": Kind("acceptability", "matthews", _one("unacceptable acceptable"), "chance and the majority class: 0"),
+    "sst2": Kind("sentiment", "accuracy", _one("negative positive"), "the majority class: 0.51"),
     "mrpc": Kind("paraphrase", "f1", _MRPC, "the majority class: 0.80 (accuracy 0.66)"),
-    "stsb": Kind("similarity from 0 to 5", "pearson", _two(1), "any constant: 0"),
-    "qqp": Kind("duplicate questions", "f1", _two(2, "question1", "question2"), "the majority class: 0"),
+    "stsb": Kind("similarity from 0 to 5", "pearson", _two(""), "any constant: 0"),
+    "qqp": Kind("duplicate questions", "f1", _QQP, "the majority class: 0"),
     "mnli": Kind("inference", "accuracy", _MNLI, "chance: 0.33"),
-    "qnli": Kind("question and answer", "accuracy", _two(2, "question", "sentence"), "chance: 0.50"),
-    "rte": Kind("entailment", "accuracy", _two(2), "the majority class: 0.53"),
-    "wnli": Kind("Winograd's pronouns", "accuracy", _two(2), "the majority class: 0.56"),
+    "qnli": Kind("question and answer", "accuracy", _QNLI, "chance: 0.50"),
+    "rte": Kind("entailment", "accuracy", _RTE, "the majority class: 0.53"),
+    "wnli": Kind("Winograd's pronouns", "accuracy", _WNLI, "the majority class: 0.56"),
 }
 
 

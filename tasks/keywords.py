@@ -133,14 +133,15 @@ def _commands_of(pack: str, _root: str) -> Data:
 
 def _task(*, name: str, model: str, rate: int, classes: int, **more: Any) -> Task:
     said = more.pop("settings", {}) | ({} if model == USUAL else {"model": model})
-    if hearing.is_checkpoint(model):
+    pretrained = model not in LAYERS and hearing.is_checkpoint(model)  # whatever lies in a folder of such a name
+    if pretrained:
         more |= _pretrained(model, rate, classes, more["load"])
     else:
         more |= _residual(model, rate, classes)
     return classification.task(
         name=render(name, (), said),
         family="speech",
-        layers="large" if hearing.is_checkpoint(model) else "residual",
+        layers="large" if pretrained else "residual",
         baseline=partial(nearest, rate),
         **more,
     )

@@ -16,7 +16,7 @@ import numpy as np
 
 from bench.contract import Array, Data, InputError, Split
 from bench.source import blamed
-from tasks import checkpoint
+from tasks import checkpoint, labels
 from tasks.data import stratified
 from tasks.pack import Pack, root
 from tasks.packs import PACKS
@@ -40,10 +40,15 @@ Rows: TypeAlias = "list[tuple[str, ...]]"  # the one or two texts of each exampl
 class Form(NamedTuple):
     """How the tables of a task are read."""
 
-    classes: int  # 1: a number is predicted
+    names: tuple[str, ...]  # of the labels, in the published order; none: a number is predicted
     columns: tuple[str, ...]
     test: tuple[str, ...] = ("validation",)  # official parts that make the test split
     control: str = ""  # official part that is the control split; else it is held out of train
+
+    @property
+    def classes(self) -> int:
+        """How many outputs a model has."""
+        return max(1, len(self.names))
 
 
 def load(task: str, form: Form, model: str) -> Data:
@@ -63,7 +68,7 @@ def _loaded(task: str, form: Form, model: str, _root: str) -> Data:
     if form.control:
         control, held = _part(task, form, form.control)
     else:
-        kept, out = _held_out(train, truth, form.classes)
+        kept, out = _held_out(task, train, truth, form.classes)
         control, held = [train[i] for i in out], truth[out]
         train, truth = [train[i] for i in kept], truth[kept]
     tests = [_part(task, form, part) for part in form.test]
@@ -71,8 +76,8 @@ def _loaded(task: str, form: Form, model: str, _root: str) -> Data:
     cut = _checkpoint_cut(model) if model else _word_cut(train)
     encoded = [cut(rows) for rows in (train, control, test)]
     width = max(len(ids) for rows in encoded for ids, _ in rows)
-    labels = truth, held, np.concatenate([these for _, these in tests])
-    splits = [Split(_padded(rows, width), (these,)) for rows, these in zip(encoded, labels, strict=True)]
+    targets = truth, held, np.concatenate([these for _, these in tests])
+    splits = [Split(_padded(rows, width), (these,)) for rows, these in zip(encoded, targets, strict=True)]
     if len(tests) > 1:
         which = np.repeat(np.arange(len(tests)), [len(these) for _, these in tests])
         parts = np.zeros(len(truth), np.int64), np.zeros(len(held), np.int64), which
@@ -80,12 +85,15 @@ def _loaded(task: str, form: Form, model: str, _root: str) -> Data:
     return Data(*splits)
 
 
-def _held_out(rows: Rows, labels: Array, classes: int) -> tuple[Array, Array]:
+def _held_out(task: str, rows: Rows, truth: Array, classes: int) -> tuple[Array, Array]:
     """(train, control): each label by its share; a text that is there twice stays in train."""
     times = Counter(rows)
-    alone = np.array([i for i, row in enumerate(rows) if times[row] == 1])
+    alone = np.array([i for i, row in enumerate(rows) if times[row] == 1], np.int64)
     size = min(MOST, len(rows) // SHARE)
-    kinds = labels[alone] if classes > 1 else np.zeros(len(alone), np.int64)
+    if not 0 < size <= len(alone):
+        what = f"has {len(alone):,} texts that are there once, of which {max(1, size):,} are to be control"
+        raise PACKS["glue"].wrong(f"{task}'s train part", what)
+    kinds = truth[alone] if classes > 1 else np.zeros(len(alone), np.int64)
     (chosen,) = stratified(kinds, (size,), seed=len(rows))
     out = alone[chosen]
     return np.setdiff1d(np.arange(len(rows)), out), out
@@ -101,29 +109,35 @@ def _part(task: str, form: Form, part: str) -> tuple[Rows, Array]:
     if missing := {*form.columns, "label"} - set(table.features):
         raise pack.wrong(name, f"has no column {', '.join(sorted(missing))}, but {', '.join(table.features)}")
     wanted = pack.rows.get(f"{task}/{part}")
-    if wanted is not None and len(table) != wanted:
-        raise pack.wrong(name, f"has {len(table):,} rows, not {wanted:,}")
-    return _texts(pack, table, form.columns, name), _labels(pack, table, form.classes, name)
+    if not len(table) or (wanted is not None and len(table) != wanted):
+        raise pack.wrong(name, f"has {len(table):,} rows, not {wanted:,}" if wanted else "has no rows")
+    texts = _texts(pack, table, form.columns, name)
+    if not form.names:
+        return texts, _scores(pack, table, name)
+    truth = labels.named(pack, name, table, "label", form.names)
+    if lost := [label for i, label in enumerate(form.names) if i not in truth]:
+        raise pack.wrong(name, f"has no row of the label {', '.join(lost)}")
+    return texts, truth
 
 
 def _texts(pack: Pack, table: Dataset, columns: Sequence[str], name: str) -> Rows:
-    held = table.with_format(None)[:]
-    rows = list(zip(*(held[column] for column in columns), strict=True))
+    values = table.with_format(None)[:]
+    rows = list(zip(*(values[column] for column in columns), strict=True))
     for i, row in enumerate(rows):
         if not all(isinstance(text, str) for text in row):
             raise pack.wrong(name, f"row {i} has no text")
     return rows
 
 
-def _labels(pack: Pack, table: Dataset, classes: int, name: str) -> Array:
-    found = np.asarray(table.with_format(None)[:]["label"], np.float64)
-    if classes == 1:
-        if not ((found >= 0) & (found <= 5)).all():
-            raise pack.wrong(name, "its labels are not scores from 0 to 5")
-        return found.astype(np.float32)
-    if set(np.unique(found)) != set(range(classes)):
-        raise pack.wrong(name, f"its labels are not 0 .. {classes - 1}, each at least once")
-    return found.astype(np.int64)
+def _scores(pack: Pack, table: Dataset, name: str) -> Array:
+    values = table.with_format(None)["label"][:]
+    try:
+        scores = np.asarray(values, np.float64)
+    except (TypeError, ValueError):
+        scores = np.full(len(values), np.nan)
+    if scores.ndim != 1 or not ((scores >= 0) & (scores <= 5)).all():
+        raise pack.wrong(name, "its labels are not scores from 0 to 5")
+    return scores.astype(np.float32)
 
 
 # -------------------------------------------------------------------------------------------------------- pieces
@@ -170,6 +184,8 @@ def _checkpoint_cut(model: str) -> Cut:
     """The tokenizer of a checkpoint."""
     from transformers import AutoTokenizer
 
+    from tasks import encoder
+
     place, fetch = checkpoint.find(model)
     checkpoint.quiet()
     try:
@@ -189,5 +205,29 @@ def _checkpoint_cut(model: str) -> Cut:
         ids = held["input_ids"]
         which = held.get("token_type_ids") or [[0] * len(row) for row in ids]  # of models that tell no texts apart
         return [(row, [1 + text for text in texts]) for row, texts in zip(ids, which, strict=True)]
+
+    usual = set(tokenizer.get_vocab().values()) - set(tokenizer.all_special_ids)
+    return _within(model, cut, max(usual), *encoder.room(place, fetch=fetch))
+
+
+def _within(model: str, encode: Cut, highest: int, pieces: int, places: float) -> Cut:
+    """The same, where all that comes of a tokenizer has a place in the model.
+
+    Raises:
+        InputError: it is of a model with more pieces.
+    """
+    if highest >= pieces:
+        what = f"its tokenizer has {highest + 1:,} pieces, and its {checkpoint.CONFIG} {pieces:,}"
+        raise InputError(f"{model}: {what}: the tokenizer is another model's")
+
+    def cut(rows: Rows) -> Encoded:
+        encoded = encode(rows)
+        for row, (ids, _) in zip(rows, encoded, strict=True):
+            if len(ids) > places:
+                most = f"has places for {places:,} pieces of a row, and some rows have {len(ids):,}"
+                raise InputError(f"{model}: {most}; give a model that has {LONGEST['checkpoint']} of them")
+            if max(ids, default=0) >= pieces:
+                raise InputError(f"{model}: its tokenizer makes piece {max(ids)} of {row[0]!r:.60}, of {pieces:,}")
+        return encoded
 
     return cut

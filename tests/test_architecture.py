@@ -24,6 +24,7 @@ LEVELS = {
     "bench.plan": 1,
     "bench.assignment": 1,
     "bench.record": 1,
+    "bench.suitefile": 2,
     "schedules": 1,
     "tasks": 2,
     "bench.engine": 2,

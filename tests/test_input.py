@@ -8,7 +8,8 @@ import sys
 
 import pytest
 
-from bench import cli
+from bench import cli, suites
+from bench.plan import Grid, Suite
 from bench.record import ledger
 from bench.record.preempt import SIGNALS
 from tests.runs import launch
@@ -83,6 +84,10 @@ def test_one_line_says_what_was_wrong(refuse, tmp_path, arguments, words):
     assert not (tmp_path / "out").exists()
 
 
+SUITE = "from bench.plan import Grid, Suite\n\ndef suite():\n    return Suite({})\n"
+GRID = SUITE.format("'mine', (Grid(task='digits', {}),)")
+
+
 @pytest.mark.parametrize(
     ("source", "words"),
     [
@@ -90,13 +95,43 @@ def test_one_line_says_what_was_wrong(refuse, tmp_path, arguments, words):
         ("import nothing_there\n", "ModuleNotFoundError"),
         ("def other():\n    pass\n", "suite"),
         ("def suite():\n    return 3\n", "should return a bench.plan.Suite"),
+        ("suite = 3\n", "has no function suite()"),
+        ("\0", "source code string cannot contain null bytes"),
+        ("import sys\nsys.exit(0)\n", "SystemExit: 0"),
+        ("def suite():\n    raise SystemExit('no')\n", "SystemExit: no"),
+        ("def suite():\n    raise ValueError('first\\nsecond')\n", "ValueError: first"),
+        (SUITE.format("'mine', ()"), "its grids should be a tuple of one Grid or more, not ()"),
+        (SUITE.format("'mine', Grid(task='digits', schedules=('rex',))"), "its grids should be a tuple"),
+        (
+            SUITE.format("3, (Grid(task='digits', schedules=('rex',)),)"),
+            "its name and reference should be texts",
+        ),
+        (GRID.format("schedules='cosine'"), "schedules of a Grid should be a tuple such as ('cosine', 'rex'), not"),
+        (GRID.format("schedules=(3,)"), "schedules of a Grid should be a tuple"),
+        (GRID.format("schedules=()"), "schedules of a Grid should be a tuple"),
+        (GRID.format("schedules=('rex',), budgets=0.5"), "budgets of a Grid should be a tuple such as (0.1, 0.5)"),
+        (GRID.format("schedules=('rex',), budgets=('0.5',)"), "budgets of a Grid should be a tuple"),
+        (GRID.format("schedules=('rex',), peak_lrs=0.1"), "peak_lrs of a Grid should be a tuple"),
+        (GRID.format("schedules=('rex',), averagings='none'"), "averagings of a Grid should be a tuple"),
+        (GRID.format("schedules=('rex',), seeds='3'"), "seeds of a Grid should be a whole number"),
+        (GRID.format("schedules=('rex',), seeds=True"), "seeds of a Grid should be a whole number"),
+        (GRID.format("schedules=('rex',), weight_decay='0'"), "weight_decay of a Grid should be a number"),
+        (GRID.format("schedules=('rex',), optimizer=3"), "optimizer of a Grid should be a text"),
+        (GRID.format("schedules=('rex',), budgets=(0.1, -1)").replace("digits", "linreg"), "budget -1"),
     ],
 )
 def test_a_broken_suite_file(refuse, tmp_path, source, words):
     (tmp_path / "mine.py").write_text(source)
     line = refuse(tmp_path / "mine.py", "--out", tmp_path / "out")
-    assert "mine.py" in line
+    assert "mine.py" in line or words.startswith("budget")
     assert words in line
+
+
+def test_lists_in_a_suite_file_are_as_good_as_tuples(tmp_path):
+    lists = "schedules=['rex'], budgets=[0.5], peak_lrs=[1], averagings=['none']"
+    (tmp_path / "mine.py").write_text(SUITE.format(f"'mine', [Grid(task='digits', {lists})]"))
+    tuples = Grid(task="digits", schedules=("rex",), budgets=(0.5,), peak_lrs=(1,), averagings=("none",))
+    assert suites.load(str(tmp_path / "mine.py")) == Suite("mine", (tuples,))
 
 
 def test_an_out_that_cannot_be_written(refuse, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -25,36 +26,82 @@ class Format(NamedTuple):
 
 COLUMNS = "dataset model parameters scheduler decay_type cooldown_fraction final_lr peak_lr steps warmup_steps seed"
 
+ZERO = 1e-6
+"""A final LR up to this is none: the published 1e-7 is a thousandth of the least peak LR."""
+
 
 def _llama(file: Path) -> list[Run]:
     """One line a run; its columns are those of the published logs' own configurations."""
-    with file.open(newline="", encoding="utf-8") as text:
-        lines = csv.DictReader(text)
-        missing = {*COLUMNS.split(), "final_val_loss"} - set(lines.fieldnames or ())
-        if missing:
-            raise InputError(f"{file} is no llama-csv: it lacks the columns {', '.join(sorted(missing))}")
-        runs = list(_runs(file, lines))
+    lines = csv.DictReader(io.StringIO(_text(file), newline=""), skipinitialspace=True, strict=True)
+    try:
+        head = [name.strip() for name in lines.fieldnames or ()]
+    except csv.Error as error:
+        raise InputError(f"{file}, line 1: {error}") from None
+    if missing := {*COLUMNS.split(), "final_val_loss"} - set(head):
+        raise InputError(f"{file} is no llama-csv: it lacks the columns {', '.join(sorted(missing))}")
+    if twice := [name for name in head if head.count(name) > 1]:
+        raise InputError(f"{file} has the column {twice[0]} twice")
+    lines.fieldnames = head
+    runs = list(_runs(file, lines))
     if not runs:
         raise InputError(f"{file} holds no run")
     return runs
 
 
-def _runs(file: Path, lines: Iterator[dict[str, str]]) -> Iterator[Run]:
-    for number, line in enumerate(lines, 2):
-        try:
-            yield _run(line)
-        except (TypeError, ValueError) as error:
-            raise InputError(f"{file}, line {number}: {error}") from None
+def _text(file: Path) -> str:
+    """What a file holds, without the byte-order mark that some programs put first."""
+    try:
+        return file.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise InputError(f"{file} is no text in UTF-8: save it as such") from None
+    except OSError as error:
+        raise InputError(f"cannot read {file}: {error.strerror or error}") from None
+
+
+def _runs(file: Path, lines: csv.DictReader[str]) -> Iterator[Run]:
+    first: dict[tuple[str, ...], int] = {}
+    try:
+        for line in lines:
+            if None in line or None in line.values():
+                raise ValueError(f"has not the {len(lines.fieldnames or ())} fields that line 1 names")
+            fields = {name: text.strip() for name, text in line.items()}
+            if (again := first.setdefault(tuple(fields.values()), lines.line_num)) != lines.line_num:
+                raise ValueError(f"is line {again} again")
+            yield _run(fields)
+    except ValueError as error:
+        raise InputError(f"{file}, line {lines.line_num}: {error}") from None
+    except csv.Error as error:  # which a line has before it is counted
+        raise InputError(f"{file}, line {lines.line_num + 1}: {error}") from None
 
 
 def _run(line: Mapping[str, str]) -> Run:
-    task = f"{line['dataset']}(model={line['model']!r}, parameters={int(line['parameters'])})"
-    peak_lr, total, warmup = float(line["peak_lr"]), int(line["steps"]), int(line["warmup_steps"])
-    if not (0 < peak_lr < math.inf and total > 0 and warmup >= 0):
-        raise ValueError("peak_lr and steps should be above 0, warmup_steps 0 or more")
+    if absent := [name for name in ("dataset", "model", "scheduler") if not line[name]]:
+        raise ValueError(f"{absent[0]} is empty")
+    parameters, total, warmup, seed = (_whole(line, name) for name in ("parameters", "steps", "warmup_steps", "seed"))
+    peak_lr, loss = _number(line, "peak_lr"), _number(line, "final_val_loss")
+    if not (0 < peak_lr < math.inf and total > 0 and parameters > 0):
+        raise ValueError("peak_lr, steps and parameters should be above 0")
+    if not (0 <= warmup < total and seed >= 0):
+        raise ValueError("warmup_steps should be 0 or more and fewer than steps, seed 0 or more")
+    if loss < 0:
+        raise ValueError(f"final_val_loss is a mean cross-entropy, which {loss:g} cannot be")
+    task = f"{line['dataset']}(model={line['model']!r}, parameters={parameters})"
     strategy, name = _strategy(line, warmup)
-    loss, group = float(line["final_val_loss"]), line.get("group") or "main"
-    return Run(task, strategy, name, "adamw", peak_lr, total, int(line["seed"]), loss, group)
+    return Run(task, strategy, name, "adamw", peak_lr, total, seed, loss, line.get("group") or "main")
+
+
+def _number(line: Mapping[str, str], name: str) -> float:
+    try:
+        return float(line[name])
+    except ValueError:
+        raise ValueError(f"{name} is {line[name]!r}, not a number such as 0.001") from None
+
+
+def _whole(line: Mapping[str, str], name: str) -> int:
+    value = _number(line, name)
+    if not value.is_integer():
+        raise ValueError(f"{name} is {line[name]!r}, not a whole number")
+    return int(value)
 
 
 def _strategy(line: Mapping[str, str], warmup: int) -> tuple[str, str]:
@@ -65,14 +112,20 @@ def _strategy(line: Mapping[str, str], warmup: int) -> tuple[str, str]:
 
     kind, shape, end = line["scheduler"], line["decay_type"], line["final_lr"]
     if kind == "wsd":
-        share = float(line["cooldown_fraction"])
+        share = _number(line, "cooldown_fraction")
+        if not 0 <= share <= 1:
+            raise ValueError(f"cooldown_fraction is {share:g}, not from 0 to 1")
         if share == 0:
             return after("constant"), "constant"
         text = f"cooldown({after('constant')}, fraction={share!r}, shape={shape!r})"
         return schedules.parse(text).text, f"WSD {shape} {100 * share:g} %"
     if kind == "cos" and end:
-        to_zero = float(end) >= 0  # 1e-7 is a trillionth of a gradient; -1 stands for a tenth of the peak
+        to_zero = 0 <= _number(line, "final_lr") <= ZERO
+        if not to_zero and float(end) != -1:  # which stands for a tenth of the peak
+            raise ValueError(f"final_lr is {end}; known are 0 to {ZERO:g}, -1 for a tenth of peak_lr, and none")
         return (after("cosine"), "cosine to 0") if to_zero else (after("cosine(floor=0.1)"), "cosine to 10 %")
+    if kind in schedules.CATALOGUE:  # what the source means by it, with its warmup and settings, is not told
+        return f"{kind}(settings unknown)", kind
     return (f"{kind}(end unknown)", "cosine, its end not told") if kind == "cos" else (kind, kind)
 
 

@@ -90,7 +90,7 @@ def spread(first: Sequence[Run], repeats: Sequence[Run]) -> dict[str, float]:
 
 def _cell(run: Run, full: int, number: int) -> dict[str, Any]:
     identity = [*run[:2], *run[3:7]]
-    value = None if math.isnan(run.loss) else {METRIC: run.loss}
+    value = {METRIC: run.loss} if math.isfinite(run.loss) else None
     settings = {
         "cell": digest(json.dumps(identity)),
         "task": run.task,

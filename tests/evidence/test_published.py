@@ -32,7 +32,7 @@ COSINE = "warmup(cosine, epochs=0.3)"
 
 def imported(tmp_path, text=SMALL):
     file = tmp_path / "small.csv"
-    file.write_text(text)
+    file.write_bytes(text if isinstance(text, bytes) else text.encode())
     return formats.bring(file, "llama-csv", tmp_path / "out")
 
 
@@ -85,9 +85,29 @@ def test_the_same_file_again_changes_nothing_and_another_is_refused(tmp_path):
     [
         ("a,b\n1,2\n", "lacks the columns"),
         (SMALL.splitlines()[0] + "\n", "holds no run"),
-        (SMALL.replace("0.0005", "high"), "line 2: could not convert"),
-        (SMALL.replace("0.0005", "-1"), "line 2: peak_lr and steps"),
+        (SMALL.replace("0.0005", "high"), "line 2: peak_lr is 'high', not a number"),
+        (SMALL.replace("0.0005", "-1"), "line 2: peak_lr, steps"),
+        (SMALL.replace("0.0005", "inf"), "line 2: peak_lr, steps"),
         (SMALL.replace("sqrt", "round"), "line 7: "),
+        (SMALL.replace("3.02", "3,02"), "line 2: has not the 13 fields"),
+        (SMALL.replace("3.02", '"3,02"'), "line 2: final_val_loss is '3,02'"),
+        (SMALL.replace(",3.02,main", ""), "line 2: has not the 13 fields"),
+        (SMALL.replace("3.02", ""), "line 2: final_val_loss is ''"),
+        (SMALL.replace("3.02", "-3.02"), "line 2: final_val_loss is a mean cross-entropy"),
+        (SMALL.replace("50000,300,0,3.02", "50000.5,300,0,3.02"), "line 2: steps is '50000.5', not a whole number"),
+        (SMALL.replace("50000,300,0,3.02", "50000,60000,0,3.02"), "line 2: warmup_steps should be"),
+        (SMALL.replace("1e-07", "0.5"), "line 2: final_lr is 0.5; known are"),
+        (SMALL.replace("1e-07", "nan"), "line 2: final_lr is nan; known are"),
+        (SMALL.replace("sqrt,0.2", "sqrt,nan"), "line 7: cooldown_fraction is nan"),
+        (SMALL.replace("sqrt,0.2", "sqrt,20"), "line 7: cooldown_fraction is 20, not from 0 to 1"),
+        (SMALL.replace("web,llama,100,cos,,,-1", ",llama,100,cos,,,-1"), "line 5: dataset is empty"),
+        (SMALL.replace(",group\n", ",seed\n"), "has the column seed twice"),
+        (SMALL + SMALL.splitlines()[1] + "\n", "line 10: is line 2 again"),
+        (SMALL + SMALL, "line 10: "),
+        (SMALL.replace("web", '"we"b'), "line 2: ',' expected after"),
+        (SMALL.replace(",", ";"), "lacks the columns"),
+        (SMALL.replace("web", "w\xe9b").encode("latin-1"), "is no text in UTF-8"),
+        (SMALL.encode("utf-16"), "is no text in UTF-8"),
     ],
 )
 def test_a_file_of_another_kind_is_refused_with_its_line(tmp_path, text, says):
@@ -95,6 +115,37 @@ def test_a_file_of_another_kind_is_refused_with_its_line(tmp_path, text, says):
         imported(tmp_path, text)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\ufeff" + SMALL,
+        SMALL.replace("\n", "\r\n"),
+        SMALL.replace("\n", "\n\n"),
+        SMALL.replace(",", ", "),
+        SMALL.replace("100,", '"100",'),
+        SMALL.replace("50000,", "50000.0,").replace("300,0,", "3e2,0.0,"),
+        "\n".join(",".join(reversed(line.split(","))) for line in SMALL.splitlines()),
+    ],
+    ids=["mark", "CRLF", "blank lines", "blanks", "numbers as text", "numbers as floats", "columns in another order"],
+)
+def test_the_same_log_written_another_way_is_the_same(tmp_path, text):
+    (tmp_path / "plain.csv").write_text(SMALL)
+    (tmp_path / "other.csv").write_text(text, newline="")
+    read = formats.FORMATS["llama-csv"].read
+    assert read(tmp_path / "other.csv") == read(tmp_path / "plain.csv")
+
+
+def test_an_infinite_loss_has_diverged_like_one_that_is_no_number(tmp_path):
+    rows = imported(tmp_path, SMALL.replace("3.02", "inf"))
+    assert [r["payload"]["status"] for r in rows if r["kind"] == "cell"].count("diverged") == 2
+
+
+def test_a_source_that_names_a_schedule_of_ours_does_not_mean_ours(tmp_path):
+    plan = imported(tmp_path, SMALL.replace("wsd,sqrt,0.2", "linear,,"))[0]["payload"]
+    assert plan["known_as"]["linear(settings unknown)"] == "linear"
+    assert "linear" not in plan["curves"]
 
 
 def test_an_unknown_format_names_those_there_are(tmp_path):

@@ -105,6 +105,46 @@ def test_what_transformers_cannot_build_is_refused_in_one_line(tmp_path, spoil, 
     assert said in refused(tmp_path)
 
 
+def test_weights_of_a_body_that_the_files_lack_or_have_in_excess_are_refused(tmp_path):
+    """Drawn anew or left out, they would make another model than the one that is named."""
+    tiny.plant(tmp_path, "Bert")
+    settings(tmp_path, num_hidden_layers=3)
+    assert "its files lack bert.encoder.layer.2." in refused(tmp_path)
+    settings(tmp_path, num_hidden_layers=1)
+    assert "its files hold encoder.layer.1." in refused(tmp_path)
+    settings(tmp_path, num_hidden_layers=2, model_type="roberta")
+    made(tmp_path)
+    settings(tmp_path, model_type="distilbert", dim=32, hidden_dim=32, n_heads=2, n_layers=2)
+    assert "its files lack distilbert." in refused(tmp_path)
+
+
+def test_a_pooler_is_drawn_anew_where_the_files_lack_it(tmp_path):
+    tiny.plant(tmp_path, "Bert", "ForMaskedLM")
+    assert "bert.pooler.dense.weight" in made(tmp_path).body.state_dict()
+
+
+@pytest.mark.parametrize(
+    ("kind", "changed", "places"),
+    [
+        ("Bert", {"max_position_embeddings": 40}, 40),
+        ("Roberta", {"max_position_embeddings": 40}, 38),
+        ("DistilBert", {"max_position_embeddings": 40}, 40),
+        ("DebertaV2", {"max_position_embeddings": 40}, 40),
+        ("GPT2", {"n_positions": 40}, 40),
+        ("ModernBert", {"max_position_embeddings": 40}, float("inf")),
+    ],
+)
+def test_the_room_of_a_model_is_what_its_embeddings_have(tmp_path, kind, changed, places):
+    tiny.plant(tmp_path, kind, **changed)
+    assert encoder.room(tmp_path, fetch=False) == (tiny.PIECES, places)
+    if places == float("inf"):
+        return
+    model, kinds = made(tmp_path), torch.ones(1, places, dtype=torch.uint8)
+    model(torch.full((1, places), 5), kinds)
+    with pytest.raises((IndexError, RuntimeError)):
+        model(torch.full((1, places + 1), 5), torch.ones(1, places + 1, dtype=torch.uint8))
+
+
 # ------------------------------------------------------------------------------------------------------ padding
 
 

@@ -7,6 +7,7 @@ import shutil
 import sys
 from pathlib import Path
 
+import datasets
 import numpy as np
 import pytest
 import torch
@@ -84,7 +85,7 @@ def test_a_text_that_is_there_twice_is_not_held_out(here):
     words = [f"so many words {i // 2 if i < 200 else i}" for i in range(300)]
     trees.plant_glue(here, "cola", sentence=words)
     rows, labels = texts._part("cola", KINDS["cola"].form, "train")
-    kept, out = texts._held_out(rows, labels, 2)
+    kept, out = texts._held_out("cola", rows, labels, 2)
     assert sorted([*kept, *out]) == list(range(300))
     assert len(out) == 30
     assert min(out) >= 200
@@ -94,9 +95,17 @@ def test_a_text_that_is_there_twice_is_not_held_out(here):
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"label": [0, 1, 2] * 100}, "its labels are not 0 .. 1"),
-        ({"label": [0] * 300}, "its labels are not 0 .. 1, each at least once"),
+        ({"label": [0, 1, 2] * 100}, "row 2 has the label 2, not one of 0 .. 1"),
+        ({"label": [0] * 300}, "has no row of the label positive"),
+        ({"label": [0, -1] * 150}, "row 1 has the label -1 (as parts whose labels are kept secret have it)"),
+        ({"label": [0, None] * 150}, "row 1 has the label None, not one of 0 .. 1"),
+        ({"label": [0.0, 0.5] * 150}, "row 1 has the label 0.5"),
+        ({"label": ["negative", None] * 150}, "row 1 has the label None where others have names"),
+        ({"label": ["good", "bad"] * 150}, "its labels are named bad, good, not negative, positive"),
+        ({"label": [[0], [1]] * 150}, "row 0 has the label [0]"),
         ({"sentence": ["a", None] * 150}, "row 1 has no text"),
+        ({"sentence": [1, 2] * 150}, "row 0 has no text"),
+        ({"sentence": ["a", "b"] * 150}, "has 0 texts that are there once, of which 30 are to be control"),
     ],
 )
 def test_a_mislabelled_table_is_refused_in_one_line(here, changed, said):
@@ -106,11 +115,38 @@ def test_a_mislabelled_table_is_refused_in_one_line(here, changed, said):
     assert said in refused()
 
 
+@pytest.mark.parametrize("form", ["another order", "texts", "numbers as text", "floats"])
+def test_labels_go_by_their_names_whatever_number_a_part_gives_them(here, form):
+    trees.plant_glue(here, "sst2")
+    right = loaded("sst2")
+    for part in ("train", "validation"):
+        rows = trees.sentences(part, 2, ("sentence",))
+        if form == "another order":
+            names = datasets.ClassLabel(names=["positive", "negative"] if part == "train" else ["negative", "positive"])
+            features = datasets.Features({"sentence": datasets.Value("string"), "label": names})
+            rows["label"] = [names.str2int(["negative", "positive"][label]) for label in rows["label"]]
+            table = datasets.Dataset.from_dict(rows, features=features)
+        else:
+            kinds = {"texts": ["negative", "positive"].__getitem__, "numbers as text": str, "floats": float}
+            table = datasets.Dataset.from_dict(rows | {"label": [kinds[form](label) for label in rows["label"]]})
+        table.to_parquet(here / "glue" / "sst2" / f"{part}.parquet")
+    texts._loaded.cache_clear()
+    assert loaded("sst2").digest() == right.digest()
+
+
+def test_an_empty_part_is_refused(here):
+    trees.plant_glue(here, "stsb")
+    file = here / "glue" / "stsb" / "validation.parquet"
+    datasets.Dataset.from_parquet(str(file)).select([]).to_parquet(file)
+    assert "stsb" in refused("stsb")
+
+
 def test_scores_out_of_their_range_are_refused(here):
     trees.plant_glue(here, "stsb")
-    whole = trees.sentences("train", 1, ("sentence1", "sentence2")) | {"label": [7.0] * 300}
-    trees.datasets.Dataset.from_dict(whole).to_parquet(here / "glue" / "stsb" / "train.parquet")
-    assert "scores from 0 to 5" in refused("stsb")
+    for scores in ([7.0] * 300, [float("nan")] * 300, [None] * 300, ["high"] * 300, [[1.0]] * 300):
+        whole = trees.sentences("train", 1, ("sentence1", "sentence2")) | {"label": scores}
+        datasets.Dataset.from_dict(whole).to_parquet(here / "glue" / "stsb" / "train.parquet")
+        assert "scores from 0 to 5" in refused("stsb")
 
 
 def test_a_table_cut_short_or_of_another_task_is_refused(here, monkeypatch):
@@ -282,6 +318,55 @@ def test_a_tokenizer_that_is_torn_or_knows_no_pieces_is_refused(here):
     assert "its tokenizer knows no pieces" in refused(model=str(here / "model"))
     (here / "model" / "tokenizer.json").write_text("{")
     assert "it has no tokenizer" in refused(model=str(here / "model"))
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"vocab_size": 30_000}, "its tokenizer has 30,522 pieces, and its config.json 30,000"),
+        ({"max_position_embeddings": 20}, "has places for 20 pieces of a row, and some rows have 21"),
+        ({"num_attention_heads": 7}, "no text classifier can be made of it: ValueError"),
+        ({"model_type": "roberta", "max_position_embeddings": 30}, "has places for 29 pieces of a row"),
+    ],
+)
+def test_a_model_too_small_for_its_pieces_or_rows_is_refused_with_the_data(here, changed, said):
+    trees.plant_glue(here)
+    (here / "model").mkdir()
+    for file in MINILM.iterdir():
+        if file.name != "config.json":
+            (here / "model" / file.name).symlink_to(file)
+    config = json.loads((MINILM / "config.json").read_text()) | changed
+    (here / "model" / "config.json").write_text(json.dumps(config))
+    assert said in refused(model=str(here / "model"), scratch=True)
+
+
+def tear(folder):
+    content = (folder / "model.safetensors").read_bytes()
+    (folder / "model.safetensors").unlink()
+    (folder / "model.safetensors").write_bytes(content[:-100])
+
+
+def promise(folder):
+    index = {"weight_map": {"a": "model-00001-of-00002.safetensors"}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda folder: (folder / "model.safetensors").unlink(), "has a config.json, but lacks weights"),
+        (tear, "model.safetensors is no whole file of weights"),
+        (promise, "lacks model-00001-of-00002.safetensors"),
+    ],
+)
+def test_weights_that_are_not_whole_are_refused_with_the_data(here, spoil, said):
+    trees.plant_glue(here)
+    (here / "model").mkdir()
+    for file in MINILM.iterdir():
+        (here / "model" / file.name).symlink_to(file)
+    spoil(here / "model")
+    assert said in refused(model=str(here / "model"))
+    assert len(loaded("sst2", model=str(here / "model"), scratch=True)) == 3
 
 
 def test_biases_and_the_scales_of_norms_do_not_decay(here):

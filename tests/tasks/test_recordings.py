@@ -1,10 +1,14 @@
 """Sets of recordings: each layout reads back, and what is absent, cut short or mislabelled is refused in a line."""
 
+import io
+import json
 import shutil
 
 import datasets
 import numpy as np
+import pyarrow.parquet
 import pytest
+import soundfile
 import torch
 from transformers import ASTFeatureExtractor, ASTForAudioClassification, Wav2Vec2FeatureExtractor
 
@@ -61,6 +65,12 @@ def test_a_window_is_the_middle_of_a_long_clip_and_centres_a_short_one():
     assert held.tolist() == [[3, 4, 5, 6], [0, 7, 8, 0]]
 
 
+def coded(kind, subtype):
+    file = io.BytesIO()
+    soundfile.write(file, voices.tone(1, 1), 8000, format=kind, subtype=subtype)
+    return file.getvalue()
+
+
 def another(content):
     return voices.encoded(np.zeros((100, 2), np.int16))
 
@@ -72,8 +82,16 @@ def another(content):
         (lambda content: b"nothing", "row 0 of test: holds no whole recording"),
         (another, "row 0 of test: is a recording of 8000 Hz, 2 channels, PCM_16"),
         (lambda content: voices.encoded(voices.tone(1, 1), 16_000), "is a recording of 16000 Hz"),
+        (lambda content: coded("WAV", "PCM_U8"), "PCM_U8 in WAV"),
+        (lambda content: coded("WAV", "PCM_24"), "PCM_24 in WAV"),
+        (lambda content: coded("WAV", "FLOAT"), "FLOAT in WAV"),
+        (lambda content: coded("AIFF", "PCM_16"), "PCM_16 in AIFF, not of 8000 Hz, 1 channel, PCM_16 in WAV or FLAC"),
+        (lambda content: coded("WAV", "PCM_16")[:-2], "is cut short by 2 bytes of sound"),
+        (lambda content: coded("WAV", "PCM_16")[:40], "row 0 of test"),
+        (lambda content: b"", "holds no whole recording"),
+        (lambda content: None, "holds no bytes of a recording"),
     ],
-    ids=["cut short", "no sound", "stereo", "another rate"],
+    ids=lambda value: None,
 )
 def test_a_recording_that_is_not_what_it_should_be_is_refused(tmp_path, monkeypatch, spoil, reason):
     voices.plant_digits(tmp_path, spoil=spoil)
@@ -86,11 +104,14 @@ def test_takes_that_are_missing_or_misnamed_are_refused(tmp_path, monkeypatch):
     voices.expect(monkeypatch, tmp_path)
     first = tmp_path / "fsdd" / "recordings" / "0_george_0.wav"
     twin = first.rename(first.with_name("0_george_20.wav"))
-    assert "are not 20 takes of each digit 0 .. 9 by each of its speakers" in refused("fsdd")
+    assert "20 takes of each digit 0 .. 9 by each speaker; take 0 of 0 by george is missing" in refused("fsdd")
     twin = twin.rename(twin.with_name("zero_george_0.wav"))
     assert "is not named DIGIT_SPEAKER_TAKE.wav" in refused("fsdd")
     twin.unlink()
-    assert "are 399, not 400" in refused("fsdd")
+    assert "holds 399 recordings, not 400" in refused("fsdd")
+    shutil.rmtree(first.parent)
+    first.parent.mkdir()
+    assert "holds 0 recordings, not 400" in refused("fsdd")
 
 
 def test_other_samples_than_those_published_are_refused(tmp_path, monkeypatch):
@@ -105,6 +126,55 @@ def test_absent_recordings_are_one_line_that_says_how_to_get_them(tmp_path, monk
     assert "no data: put " in refused(name)
     monkeypatch.delenv(DATA)
     assert "give --data DIR or set GLIDESLOPE_DATA" in refused(name)
+
+
+def relabel(file, change, names=None):
+    """Change the rows of a table, and the names of its labels."""
+    table = pyarrow.parquet.read_table(file)
+    rows = change(table.to_pylist())
+    kept = table.schema.metadata if names is None else {b"huggingface": json.dumps(names).encode()}
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows).replace_schema_metadata(kept), file)
+
+
+def renamed(names):
+    label = {"names": list(names), "_type": "ClassLabel"}
+    return {
+        "info": {"features": {"audio": {"sampling_rate": 16000, "decode": False, "_type": "Audio"}, "label": label}}
+    }
+
+
+def test_digits_go_by_the_names_of_their_labels(tmp_path, monkeypatch):
+    voices.plant_digits(tmp_path)
+    voices.expect(monkeypatch, tmp_path)
+    right = recordings.digits()
+    order = [*reversed(recordings.NAMES)]
+    for part, spell in (("train", lambda d: order.index(recordings.NAMES[d])), ("test", recordings.NAMES.__getitem__)):
+        names = renamed(order) if part == "train" else {}
+        file = tmp_path / "fsdd" / f"{part}.parquet"
+        relabel(file, lambda rows, spell=spell: [row | {"label": spell(row["label"])} for row in rows], names)
+    recordings._digits.cache_clear()
+    assert np.array_equal(recordings.digits().digits, right.digits)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"label": -1}, "the test part: row 0 has the label -1"),
+        ({"label": None}, "the test part: row 0 has the label None"),
+        ({"label": 10}, "row 0 has the label 10, not one of 0 .. 9"),
+        ({"speaker": None}, "has the speaker None; there are: george"),
+        ({"speaker": "anna"}, "has the speaker 'anna'"),
+        ({"index": None}, "row 0 has the index None"),
+        ({"index": 1}, "take 0 of 0 by george is missing"),
+        ({"audio": None}, "row 0 of test: holds no bytes"),
+        ({"audio": {"bytes": None, "path": "0_george_0.wav"}}, "row 0 of test: holds no bytes"),
+    ],
+)
+def test_rows_that_mean_nothing_are_refused(tmp_path, monkeypatch, change, said):
+    voices.plant_digits(tmp_path)
+    voices.expect(monkeypatch, tmp_path)
+    relabel(tmp_path / "fsdd" / "test.parquet", lambda rows: [rows[0] | change, *rows[1:]])
+    assert said in refused("fsdd")
 
 
 # -------------------------------------------------------------------------------------------------- commands
@@ -151,6 +221,41 @@ def test_commands_with_other_labels_are_refused(tmp_path, monkeypatch):
     voices.plant_commands(tmp_path, names=[str(i) for i in range(12)])
     voices.expect(monkeypatch, tmp_path)
     assert "its labels are 0, 1, 2" in refused("speech_commands_v002_testset12")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda row: {"label": -1}, "row 0 has the label -1"),
+        (lambda row: {"label": None}, "row 0 has the label None"),
+        (lambda row: {"label": 12}, "row 0 has the label 12"),
+        (lambda row: {"label": max(1, row["label"])}, "the train part: has no recording of yes"),
+        (
+            lambda row: {"audio": {"bytes": voices.encoded(voices.tone(1, 1, 16_000, 32_000), 16_000), "path": None}},
+            "row 0 of train: is a word of 32,000 samples, more than a second",
+        ),
+    ],
+)
+def test_commands_that_mean_nothing_are_refused(tmp_path, monkeypatch, change, said):
+    voices.plant_commands(tmp_path)
+    voices.expect(monkeypatch, tmp_path)
+    file = tmp_path / "speech_commands_v002_testset12" / "train.parquet"
+    relabel(file, lambda rows: [row | change(row) if i % 12 == 0 else row for i, row in enumerate(rows)])
+    assert said in refused("speech_commands_v002_testset12")
+
+
+def test_commands_go_by_the_names_of_their_labels(tmp_path, monkeypatch):
+    voices.plant_commands(tmp_path)
+    voices.expect(monkeypatch, tmp_path)
+    right = tasks.parse("speech_commands_v002_testset12").load().digest()
+    file = tmp_path / "speech_commands_v002_testset12" / "train.parquet"
+    order = [*reversed(recordings.CLASSES)]
+    relabel(file, lambda rows: [row | {"label": 11 - row["label"]} for row in rows], renamed(order))
+    keywords._commands_of.cache_clear()
+    assert tasks.parse("speech_commands_v002_testset12").load().digest() == right
+    relabel(file, lambda rows: [row | {"label": order[row["label"]]} for row in rows], {})
+    keywords._commands_of.cache_clear()
+    assert tasks.parse("speech_commands_v002_testset12").load().digest() == right
 
 
 # --------------------------------------------------------------------------------------------------- strings
@@ -251,6 +356,9 @@ def test_what_is_no_checkpoint_of_an_audio_classifier_is_refused_in_a_line(tmp_p
     )
     (tmp_path / "empty").mkdir()
     assert "give a folder that holds its config.json" in refused(f"fsdd(model={str(tmp_path / 'empty')!r})")
+    (tmp_path / "resnet8").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert tasks.parse("fsdd").layers == "residual"  # whatever lies in the folder where it is called
     (tmp_path / "bert").mkdir()
     (tmp_path / "bert" / "config.json").write_text('{"model_type": "bert"}')
     assert "is a bert, not a classifier of audio" in refused(f"fsdd(model={str(tmp_path / 'bert')!r})")
