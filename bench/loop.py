@@ -29,13 +29,12 @@ class Training:
     ):
         self.cohort, self.cells, self.task = cohort, cohort.cells, task
         self.engine, self.feed, self.desk = engine, feed, desk
-        unsteered = optim.parse(self.cells[0].optimizer).unsteered()
-        self.decisions = Decisions(self.cells, schedules, feed.epoch_steps, unsteered)
+        optimizer = optim.parse(self.cells[0].optimizer)
+        self.decisions = Decisions(self.cells, schedules, feed.epoch_steps, optimizer.unsteered())
         engine.recall = any("grad_dot" in s.needs for s in self.decisions.schedules)
         self.step, self.segments, self.retired, self.due = 0, 1, 0, False  # due: an evaluation, at this step
         self.roster, self.members = Roster.together(len(self.cells)), [Member(0)]
-        self.averagings = averaging.Averagings(self.cells, feed.epoch_steps)
-        self.trace = trace.Trace()
+        self.averagings, self.trace = averaging.Averagings(self.cells, feed.epoch_steps), trace.Trace()
         self.grid = task.eval_epochs * feed.epoch_steps
         self.ends = {c.total for c in self.cells}
         self.snapshot, self.writer = desk.directory / "snapshots" / f"{cohort.id}.pt", snapshot.Writer()

@@ -49,7 +49,8 @@ def opened(reader: Reader[Row], prepared: Prepared, site: Site | None) -> tuple[
 
 def renews(plan: Plan, recorded: Row) -> bool:
     """Whether a plan is the recorded one but for what its tasks' code does."""
-    return plan.coded({task: facts.get("code", "") for task, facts in recorded["tasks"].items()}).id == recorded["plan"]
+    codes = {task: facts.get("code", "") for task, facts in recorded["tasks"].items()}
+    return plan.coded(codes).id == str(recorded["plan"])
 
 
 def uncounted(plan: Plan, rows: Iterable[Row]) -> str:

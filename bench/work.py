@@ -246,7 +246,7 @@ def _next(pipe: Connection) -> Cohort | None:
 
 def _follow(flag: Flag) -> None:
     """Stop when the run's first process has ended: with a snapshot, or at once if this one was stopping anyway."""
-    if run := multiprocessing.parent_process():  # there is one, for multiprocessing starts workers
+    if run := multiprocessing.parent_process():
         run.join()  # by a pipe: no shell's end is taken for it
     if flag:
         end_at_once()

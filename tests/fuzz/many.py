@@ -1,4 +1,4 @@
-"""Many cases of the fuzzer: `python -m tests.fuzz.many CASES [SEED]` counts outcomes by layout, and prints each fault."""
+"""Many cases of the fuzzer: `python -m tests.fuzz.many CASES [SEED]` counts outcomes by layout, and prints faults."""
 
 import sys
 import warnings
