@@ -61,10 +61,10 @@ def train(cohort: Cohort, site: Site, ledger: Ledger | None, flag: Flag, told: C
     if not ours:
         return "elsewhere"
     try:
-        if not _trained(cohort, site, ledger, (flag, claim), told):
-            return "stopped"
-        surrender.forget(site.directory, cohort.id)
-        return "done"
+        done = _trained(cohort, site, ledger, (flag, claim), told)
+        if done:
+            surrender.forget(site.directory, cohort.id)
+        return "done" if done else "stopped"
     except Exception as error:
         if claim is not None and not claim.held:  # who took the cohort over may have tidied what this one counted on
             return "elsewhere"
@@ -79,15 +79,14 @@ def train(cohort: Cohort, site: Site, ledger: Ledger | None, flag: Flag, told: C
 def _claimed(cohort: Cohort, site: Site, ledger: Ledger | None) -> tuple[bool, claims.Claim | None]:
     """Whether this process, with those beside it, may train a cohort: nobody else has it, nor had it."""
     claim = None
-    if ledger is not None and cohort.id in surrender.given_up(site.directory, site.run):
-        return False, None
-    if ledger is not None and (claim := claims.take(site.directory, cohort.id, site.lease)) is not None:
+    if ledger is not None and cohort.id not in surrender.given_up(site.directory, site.run):
+        claim = claims.take(site.directory, cohort.id, site.lease)
+    if ledger is not None and claim is not None:
         ledger.refresh()
         if ("cohort", cohort.id) in ledger:
             claim.release()
             claim = None
-    ours = claim is not None
-    return (bool(_strictest(site.accelerator, ours)) if site.accelerator else ours), claim
+    return (bool(_strictest(site.accelerator, claim is not None)) if site.accelerator else claim is not None), claim
 
 
 def _trained(
@@ -134,13 +133,12 @@ def crew(cohort: Cohort, task: Task, site: Site) -> tuple[Feed, Engine]:
 
     torch.set_num_threads(cohort.threads)
     torch.use_deterministic_algorithms(True)
-    # Kernels write all that they read; the ones that don't (`bench/engine/narrow.py`) read memory that this never fills.
+    # Kernels write all that they read; those that don't (`bench/engine/narrow.py`) read memory that this never fills.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-    rank, world = (site.accelerator.process_index, site.accelerator.num_processes) if site.accelerator else (0, 1)
+    first, team = cohort.cells[0], site.accelerator
+    rank, world = (team.process_index, team.num_processes) if team else (0, 1)
     feed = Feed(task, cohort.seed, site.device, rank=rank, world=world)
-    first = cohort.cells[0]
-    settings = first.optimizer, first.weight_decay, site.accelerator, cohort.arithmetic
-    return feed, engine.create(cohort.engine, feed, *settings)
+    return feed, engine.create(cohort.engine, feed, first.optimizer, first.weight_decay, team, cohort.arithmetic)
 
 
 def _alone(flag: Flag, claim: claims.Claim | None, cadence: float) -> Callable[[int], int]:
