@@ -11,10 +11,10 @@ from typing import Any
 
 import schedules
 import tasks
-from bench import engine, extension, suites
+from bench import engine, extension, soundness, suites
 from bench.assignment import Assigned
 from bench.contract import InputError, Schedule, Task, Wandb
-from bench.engine import averaging, memory
+from bench.engine import averaging, memory, rehearsal
 from bench.forecast import Forecast
 from bench.plan import WIDTH, EngineName, Grid, Plan, build
 from bench.record import ledger, lines
@@ -138,7 +138,10 @@ def prepare(order: Order, world: World | None = None) -> Prepared:
     reference = schedules.parse(suite.reference).text
     suite = replace(suite, grids=tuple(map(named.canonical, suite.grids)), reference=reference)
     for task in named.tasks.values():
+        rehearsal.check(task)
         engine.check_parts(task, arithmetic)
+    for grid in suite.grids:
+        soundness.bounded(grid, named.tasks[grid.task])
     limit = None if order.width or order.assigned else world.memory
     parts = arithmetic.accumulate * arithmetic.processes
     fits = None if limit is None else partial(memory.fits, memory=limit, parts=parts)

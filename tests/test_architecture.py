@@ -16,6 +16,7 @@ LEVELS = {
     "bench.arithmetic": 0,
     "bench.contract": 0,
     "bench.call": 1,
+    "bench.soundness": 1,
     "bench.source": 1,
     "bench.roster": 1,
     "bench.plan": 1,
