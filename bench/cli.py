@@ -38,6 +38,18 @@ def numbers(text: str) -> tuple[float, ...]:
         raise argparse.ArgumentTypeError(f"{text!r} should be numbers with commas between, such as 0.1,0.5,1") from None
 
 
+def named(text: str) -> str:
+    """A name that is not empty, as a variable of the shell that is not set makes it."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("the name is empty")
+    return text
+
+
+def path(text: str) -> Path:
+    """A path that is not empty, which Python would take for the current folder."""
+    return Path(named(text))
+
+
 def shard(text: str) -> tuple[int, int]:
     """`i/n`, 0-based."""
     try:
@@ -68,7 +80,7 @@ def order_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments that say what is trained and how, shared by `run` and `submit`."""
     add = parser.add_argument
     add("suite", nargs="?", default="core", help="a suite of `glideslope list suites`, or a Python file with suite()")
-    add("--out", type=Path, metavar="DIR", help="where the ledger and the report go (default: runs/SUITE)")
+    add("--out", type=path, metavar="DIR", help="where the ledger and the report go (default: runs/SUITE)")
     add("--tasks", metavar="A,B", help="only these tasks, such as \"digits,digits(model='cnn')\"")
     add(
         "--schedules",
@@ -86,7 +98,12 @@ def order_arguments(parser: argparse.ArgumentParser) -> None:
     add("--compile", action="store_true", help="compile models with torch.compile, once for all members")
     add("--width", type=int, metavar="N", help="cells in a cohort at most (default: as memory allows, 512 at most)")
     add("--snapshot-seconds", type=float, default=30.0, metavar="S", help="least time between snapshots (default: 30)")
-    add("--data", metavar="DIR", help="the folder of the real data sets, or `hub` (default: $GLIDESLOPE_DATA)")
+    add(
+        "--data",
+        type=named,
+        metavar="DIR",
+        help="folder of the real data sets, or `hub` (default: $GLIDESLOPE_DATA)",
+    )
     add("--extend", action="store_true", help="add to what --out holds a plan with all its cells and more")
     wandb.option(parser)
 
@@ -222,9 +239,17 @@ def guarded(args: argparse.Namespace) -> int:
         return BAD_INPUT
     except (OSError, disk.FullError) as error:
         if not disk.full(error):
-            raise
+            return refused(error)
         print(f"glideslope: no room on the disk ({error}); free some, and the same command continues", file=sys.stderr)
         return 1
+
+
+def refused(error: BaseException) -> int:
+    """One line for a file that the system does not let us use; anything else of the system's is raised again."""
+    if not isinstance(error, OSError) or error.filename is None:
+        raise error
+    print(f"glideslope: cannot use {os.fsdecode(error.filename)}: {error.strerror}", file=sys.stderr)
+    return BAD_INPUT
 
 
 if __name__ == "__main__":

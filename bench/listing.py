@@ -75,7 +75,8 @@ def _value(default: object) -> str:
 def _suites() -> Table:
     table = Table("suite", "what it is", "tasks", title="Suites", show_lines=True)
     for name, suite in SUITES.items():
-        table.add_row(name, summary(suite), "\n".join(dict.fromkeys(g.task for g in suite().grids)))
+        tasks_of = "\n".join(dict.fromkeys(g.task for g in suite().grids))
+        table.add_row(*map(Text, (name, summary(suite), tasks_of)))
     return table
 
 

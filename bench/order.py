@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
@@ -118,6 +120,7 @@ def prepare(order: Order, world: World | None = None) -> Prepared:
     Raises:
         InputError: one line that says what is wrong.
     """
+    _writable(order.directory)
     if order.data is not None:
         pack.use(order.data)
     suite = suites.load(order.suite).where(
@@ -159,3 +162,16 @@ def prepare(order: Order, world: World | None = None) -> Prepared:
     read = ("plan", "attempt", "cell")
     past = extension.lineage(ledger.read(order.directory, kinds=read)) if lines.parts(order.directory) else []
     return Prepared(extension.extend(whole, past, planned), named.tasks, named.schedules, whole, uncut, tuple(past))
+
+
+def _writable(directory: Path) -> None:
+    """Refuse a place where no run's directory can be, before anything is made there.
+
+    Raises:
+        InputError: saying why.
+    """
+    there = next(path for path in (directory, *directory.parents) if path.exists() or path.is_symlink())
+    if not there.is_dir():
+        raise InputError(f"cannot write to {directory}: {there} is no folder")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise InputError(f"cannot write to {directory}: {os.strerror(errno.EACCES)}")

@@ -56,7 +56,7 @@ def report(args: argparse.Namespace) -> int:
     page.show(rows, console)
     for note in notes:
         console.print(f"note: {note}", highlight=False, markup=False)
-    console.print(f"Report: {path}", highlight=False, soft_wrap=True)
+    console.print(f"Report: {path}", highlight=False, markup=False, soft_wrap=True)
     return 0
 
 
