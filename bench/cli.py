@@ -8,9 +8,10 @@ import sys
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from bench.assignment import Assigned
+from bench.call import hint
 from bench.cluster import command
 from bench.contract import InputError
 from bench.evidence import command as evidence
@@ -28,6 +29,13 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         self.exit(BAD_INPUT, f"glideslope: {message} (see {self.prog} --help)\n")
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """Argparse's own check of choices, with the nearest one named."""
+        if action.choices is not None and value not in action.choices:
+            known = [str(choice) for choice in action.choices]
+            what = f"unknown {'command' if action.dest == 'command' else 'choice'} {value!r}"
+            raise argparse.ArgumentError(action, f"{what}{hint(str(value), known)}; there are: {', '.join(known)}")
 
 
 def numbers(text: str) -> tuple[float, ...]:

@@ -108,7 +108,7 @@ def test_the_options_of_run_are_these():
     [
         ("report", "directory"),
         ("import", "file --out --format"),
-        ("recommend", "--task --family --epochs --ledger"),
+        ("recommend", "--task --family --epochs --ledger --long"),
         ("compare", "first second"),
     ],
 )

@@ -35,6 +35,7 @@ def add(commands: Commands) -> None:
     what.add_argument("--family", metavar="F", help="all tasks of a family, such as image")
     it.add_argument("--epochs", type=float, required=True, metavar="E", help="the budget, in epochs")
     it.add_argument("--ledger", type=Path, nargs="+", default=[], metavar="DIR", help="default: runs/ and our results")
+    it.add_argument("--long", action="store_true", help="all tasks, reasons, and the tables that the answer rests on")
     it.set_defaults(do=recommend)
     it = commands.add_parser("compare", help="what changed between two ledgers, and whether it is significant")
     it.add_argument("first", type=Path, metavar="DIR1")
@@ -74,16 +75,18 @@ def recommend(args: argparse.Namespace) -> int:
     """`glideslope recommend`."""
     from rich.console import Console
 
-    from bench.evidence import recommend
+    from bench.evidence import advice, recommend
 
     if not 0 < args.epochs < float("inf"):
         raise InputError(f"--epochs {args.epochs:g}: give a number above 0")
     notes: list[str] = []
     ledgers = recommend.at_hand(args.ledger, notes)
     found = recommend.gather(ledgers, args.task, args.family, args.epochs)
-    recommend.show(found, args.task or f"family {args.family}", args.epochs, Console())
-    for note in notes:
+    advice.show(found, args.task or f"family {args.family}", args.epochs, Console(), long=args.long)
+    for note in notes if args.long else notes[:1]:
         print(f"note: {note}")
+    if len(notes) > 1 and not args.long:
+        print(f"note: {len(notes) - 1} more with --long")
     return 0
 
 
