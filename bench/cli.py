@@ -178,8 +178,10 @@ def listing(args: argparse.Namespace) -> int:
 
     from bench import listing
 
-    if args.what != "schedules" and (args.long or args.page):
-        raise InputError(f"list {args.what}: --long and --page are of schedules alone")
+    if args.long and args.what not in ("schedules", "tasks"):
+        raise InputError(f"list {args.what}: --long is of schedules and tasks alone")
+    if args.page and args.what != "schedules":
+        raise InputError(f"list {args.what}: --page is of schedules alone")
     listing.show(args.what, Console(), long=args.long)
     if args.page:
         from bench import gallery
@@ -220,7 +222,7 @@ def parser() -> Parser:
     it.set_defaults(do=wandb.publish)
     it = commands.add_parser("list", help="what there is: tasks, schedules, suites, data sets")
     it.add_argument("what", choices=("tasks", "schedules", "suites", "data"))
-    it.add_argument("--long", action="store_true", help="of schedules: formulas, settings, sources")
+    it.add_argument("--long", action="store_true", help="of schedules and tasks: all there is to know")
     it.add_argument("--page", type=Path, metavar="FILE", help="of schedules: write a page with every curve drawn")
     it.set_defaults(do=listing)
     it = commands.add_parser("conform", help="hold our schedules against those of the libraries installed")
