@@ -7,72 +7,18 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import fields
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING
 
-from bench.assignment import Assigned
-from bench.call import hint
 from bench.cluster import command
 from bench.contract import InputError
 from bench.evidence import command as evidence
 from bench.mirror import command as wandb
+from bench.options import BAD_INPUT, assigned, named, numbers, path, shard
+from bench.options import Parser as Parser  # handed on: bench/run.py has one, too
 from bench.record import disk
 
 if TYPE_CHECKING:
     from bench.order import Order
-
-BAD_INPUT = 2
-
-
-class Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are one line."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(BAD_INPUT, f"glideslope: {message} (see {self.prog} --help)\n")
-
-    def _check_value(self, action: argparse.Action, value: Any) -> None:
-        """Argparse's own check of choices, with the nearest one named."""
-        if action.choices is not None and value not in action.choices:
-            known = [str(choice) for choice in action.choices]
-            what = f"unknown {'command' if action.dest == 'command' else 'choice'} {value!r}"
-            raise argparse.ArgumentError(action, f"{what}{hint(str(value), known)}; there are: {', '.join(known)}")
-
-
-def numbers(text: str) -> tuple[float, ...]:
-    """Comma-separated numbers."""
-    try:
-        return tuple(float(part) for part in text.split(","))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} should be numbers with commas between, such as 0.1,0.5,1") from None
-
-
-def named(text: str) -> str:
-    """A name that is not empty, as a variable of the shell that is not set makes it."""
-    if not text.strip():
-        raise argparse.ArgumentTypeError("the name is empty")
-    return text
-
-
-def path(text: str) -> Path:
-    """A path that is not empty, which Python would take for the current folder."""
-    return Path(named(text))
-
-
-def shard(text: str) -> tuple[int, int]:
-    """`i/n`, 0-based."""
-    try:
-        i, n = map(int, text.split("/"))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} should be i/n, such as 0/8") from None
-    return i, n
-
-
-def assigned(text: str) -> Assigned:
-    """`FILE:I`, 0-based."""
-    file, _, task = text.rpartition(":")
-    if not (file and task.isdecimal()):
-        raise argparse.ArgumentTypeError(f"{text!r} should be FILE:I, such as runs/core/slurm/001/cohorts.json:0")
-    return Assigned(Path(file), int(task))
 
 
 def run_arguments(parser: argparse.ArgumentParser) -> None:
@@ -182,11 +128,11 @@ def listing(args: argparse.Namespace) -> int:
         raise InputError(f"list {args.what}: --long is of schedules and tasks alone")
     if args.page and args.what != "schedules":
         raise InputError(f"list {args.what}: --page is of schedules alone")
-    listing.show(args.what, Console(), long=args.long)
-    if args.page:
+    if args.page:  # first: it may be refused
         from bench import gallery
 
         gallery.write(args.page)
+    listing.show(args.what, Console(), long=args.long)
     return 0
 
 
@@ -215,7 +161,7 @@ def parser() -> Parser:
     command.arguments(it)
     it.set_defaults(do=submit, shard=(0, 1), assigned=None)
     it = commands.add_parser("status", help="how far a run is: done, running, waiting, failed, time left")
-    it.add_argument("directory", type=Path, metavar="DIR")
+    it.add_argument("directory", type=path, metavar="DIR")
     it.set_defaults(do=status)
     it = commands.add_parser("publish", help="bring W&B to the state of a ledger, exactly once, with a report")
     wandb.arguments(it)
@@ -223,10 +169,10 @@ def parser() -> Parser:
     it = commands.add_parser("list", help="what there is: tasks, schedules, suites, data sets")
     it.add_argument("what", choices=("tasks", "schedules", "suites", "data"))
     it.add_argument("--long", action="store_true", help="of schedules and tasks: all there is to know")
-    it.add_argument("--page", type=Path, metavar="FILE", help="of schedules: write a page with every curve drawn")
+    it.add_argument("--page", type=path, metavar="FILE", help="of schedules: a page with every curve drawn")
     it.set_defaults(do=listing)
     it = commands.add_parser("conform", help="hold our schedules against those of the libraries installed")
-    it.add_argument("--out", type=Path, metavar="DIR", help="write tables, figures and a page there")
+    it.add_argument("--out", type=path, metavar="DIR", help="write tables, figures and a page there")
     it.set_defaults(do=conform)
     return top
 
@@ -258,7 +204,8 @@ def refused(error: BaseException) -> int:
     """One line for a file that the system does not let us use; anything else of the system's is raised again."""
     if not isinstance(error, OSError) or error.filename is None:
         raise error
-    print(f"glideslope: cannot use {os.fsdecode(error.filename)}: {error.strerror}", file=sys.stderr)
+    place = error.filename if error.filename2 is None else error.filename2  # what a file is moved to
+    print(f"glideslope: cannot use {os.fsdecode(place)}: {error.strerror}", file=sys.stderr)
     return BAD_INPUT
 
 

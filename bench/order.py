@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any
 import schedules
 import tasks
 from bench import engine, extension, soundness, suites
+from bench.arithmetic import Arithmetic
 from bench.assignment import Assigned
 from bench.contract import InputError, Schedule, Task, Wandb
 from bench.engine import averaging, memory, rehearsal
@@ -111,6 +112,18 @@ class _Named:
         named_as = tuple(s.text for s in named)
         return replace(grid, task=task.name, schedules=named_as, optimizer=optimizer.text, averagings=read)
 
+    def check(self, grids: Iterable[Grid], arithmetic: Arithmetic) -> None:
+        """Refuse what would fail once training has begun.
+
+        Raises:
+            InputError: naming the task and what is wrong with it.
+        """
+        for task in self.tasks.values():
+            rehearsal.check(task)
+            engine.check_parts(task, arithmetic)
+        for grid in grids:
+            soundness.bounded(grid, self.tasks[grid.task])
+
 
 def prepare(order: Order, world: World | None = None) -> Prepared:
     """Understand an order; everything that can be wrong with it is found here, before training.
@@ -140,11 +153,7 @@ def prepare(order: Order, world: World | None = None) -> Prepared:
 
     reference = schedules.parse(suite.reference).text
     suite = replace(suite, grids=tuple(map(named.canonical, suite.grids)), reference=reference)
-    for task in named.tasks.values():
-        rehearsal.check(task)
-        engine.check_parts(task, arithmetic)
-    for grid in suite.grids:
-        soundness.bounded(grid, named.tasks[grid.task])
+    named.check(suite.grids, arithmetic)
     limit = None if order.width or order.assigned else world.memory
     parts = arithmetic.accumulate * arithmetic.processes
     fits = None if limit is None else partial(memory.fits, memory=limit, parts=parts)

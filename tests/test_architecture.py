@@ -17,6 +17,7 @@ LEVELS = {
     "bench.contract": 0,
     "bench.call": 1,
     "bench.soundness": 1,
+    "bench.options": 1,
     "bench.source": 1,
     "bench.roster": 1,
     "bench.plan": 1,

@@ -1,6 +1,7 @@
 """`plan`, `submit --dry-run` and `run` refuse the same things, with the same line, before anything is written."""
 
 import math
+import shlex
 from dataclasses import replace
 
 import pytest
@@ -8,8 +9,10 @@ import pytest
 import tasks
 from bench import cli
 from bench.order import Order, prepare
+from bench.record.deposit import deposit
 from bench.record.ledger import Ledger
 from tasks.tunnel import quadratic
+from tests.evidence import rows
 
 COMMANDS = (("plan",), ("submit", "--dry-run"), ("run", "--workers", "1"))
 FEW = ("--schedules", "constant", "--seeds", "1")
@@ -176,3 +179,80 @@ def test_a_task_that_means_nothing_is_not_listed(monkeypatch, capsys):
     monkeypatch.setitem(tasks.CATALOGUE, "bad", lambda: replace(GOOD, name="bad", layers="cnn"))
     assert cli.main(["list", "tasks"]) == 2
     assert "task bad: layers is 'cnn'" in capsys.readouterr().err
+
+
+# ------------------------------------------------------------------------------------------- the other commands
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """A folder with what is no run's directory, and one that is: `run [1] ä`."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "flat").mkdir()
+    (tmp_path / "flat" / "ledger").write_text("x")
+    (tmp_path / "bad" / "ledger").mkdir(parents=True)
+    (tmp_path / "bad" / "ledger" / "part-000.jsonl").write_bytes(b"\xff\xfe\n\n")
+    for name in ("run [1] ä", "taken"):
+        deposit(tmp_path / name, rows.ledger({"digits": rows.task(("constant", "cosine"), (1.0,))}, tied=()))
+    (tmp_path / "taken" / "figures").write_text("x")
+    return tmp_path
+
+
+READERS = ("report", "status", "publish")
+NONE = "holds no ledger: give the --out directory of a run"
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        *((f"{command} {at}", f"{at} {NONE}") for command in READERS for at in ("file", "folder", "flat")),
+        *((f"{command} ''", "argument DIR: the name is empty") for command in READERS),
+        *((f"{command} bad", "part-000.jsonl, line 1: not a row") for command in READERS),
+        ("report taken", "cannot use taken/figures: "),
+        ("publish 'run [1] ä' --final", "--final publishes the report: give it with --report"),
+        ("claims file --out page.md", f"file {NONE}"),
+        ("claims 'run [1] ä' --out ''", "argument --out: the name is empty"),
+        ("claims 'run [1] ä' --out folder", "cannot use folder: "),
+        ("claims 'run [1] ä' --out page.md --costs absent", "absent should be a table with the columns"),
+        ("import folder --out out", "folder is not there: give the file to import"),
+        ("import '' --out out", "argument FILE: the name is empty"),
+        ("import file --out ''", "argument --out: the name is empty"),
+        ("import file --out out", "file is no llama-csv"),
+        ("recommend --task digits --epochs nan", "--epochs nan: give a number above 0"),
+        ("recommend --task digits --epochs inf", "--epochs inf: give a number above 0"),
+        ("recommend --task digits --epochs 0", "--epochs 0: give a number above 0"),
+        ("recommend --task digits --epochs 3 --ledger flat", f"flat {NONE}"),
+        ("recommend --task digits --epochs 3 --ledger ''", "argument --ledger: the name is empty"),
+        ("recommend --task '[bold]' --epochs 3", "cannot read '[bold]'"),
+        ("recommend --family '' --epochs 3", "no family ''"),
+        ("compare 'run [1] ä' file", f"file {NONE}"),
+        ("compare flat 'run [1] ä'", f"flat {NONE}"),
+        ("conform --out ''", "argument --out: the name is empty"),
+        ("list schedules --page folder", "--page folder: Is a directory"),
+        ("list schedules --page ''", "argument --page: the name is empty"),
+        ("run smoke --tasks linreg --assigned absent:0", "cannot read absent"),
+        ("run smoke --tasks linreg --assigned file:0", "file is no list of cohorts that `glideslope submit` wrote"),
+        ("plan smoke --tasks linreg --assigned folder:0", "cannot read folder"),
+        ("plan smoke --tasks linreg --shard 0/0", "'0/0' should be i/n, such as 0/8"),
+        ("plan smoke --tasks mnist --data absent", "--data absent: no such folder"),
+        ("submit smoke --dry-run --cpus nan", "invalid int value: 'nan'"),
+        ("submit smoke --dry-run --retries -1", "--retries -1: give 0 or more"),
+    ],
+)
+def test_no_command_ends_in_a_traceback(place, capsys, words, line):
+    try:
+        code = cli.main(shlex.split(words))
+    except SystemExit as end:
+        code = end.code
+    out, err = capsys.readouterr()
+    assert (code, out) == (2, "")
+    assert len(err.splitlines()) == 1
+    assert line in err
+
+
+def test_a_path_is_printed_as_it_is(place, capsys):
+    """`[1]` is no markup."""
+    assert cli.main(["report", "run [1] ä"]) == 0
+    assert capsys.readouterr().out.endswith("Report: run [1] ä/report.html\n")
