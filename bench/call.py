@@ -18,6 +18,13 @@ from bench.contract import InputError
 REFERENCE = r"[\w.~/\\-]+:[A-Za-z_][\w.]*(?:@[0-9a-f]+)?"
 """Something in a file or a module, `my_file.py:mine`, `mypkg.mymod:mine`, or one version, `my_file.py:mine@1f0c`."""
 
+OWN = {
+    "schedule": "my_file.py:function",
+    "suite": "a Python file with a function suite(), my_suite.py",
+    "task": "a file and a line in tasks/__init__.py, as in CONTRIBUTING.md",
+}
+"""How to bring what is not in a catalogue, by its kind."""
+
 _TOKENS = re.compile(rf"""('(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*")|({REFERENCE})(\s*\()?""")
 
 
@@ -133,18 +140,29 @@ def _built(value: Any, catalogue: Mapping[str, Callable[..., Any]], kind: str) -
 
 
 def choose(name: str, catalogue: Mapping[str, Any], kind: str) -> Any:
-    """`catalogue[name]`, or an error that lists what there is.
+    """`catalogue[name]`, or an error that names the nearest, what there is, and how to bring one's own.
 
-    >>> choose("cosin", {"cosine": 1, "rex": 2}, "schedule")
+    >>> choose("adan", {"adam": 1, "sgd": 2}, "optimizer")
     Traceback (most recent call last):
         ...
-    bench.contract.InputError: unknown schedule 'cosin' (did you mean cosine?); there are: cosine, rex
+    bench.contract.InputError: unknown optimizer 'adan' (did you mean adam?); there are: adam, sgd
     """
     if name in catalogue:
         return catalogue[name]
-    near = difflib.get_close_matches(name, catalogue, n=1)
-    hint = f" (did you mean {near[0]}?)" if near else ""
-    raise InputError(f"unknown {kind} {name!r}{hint}; there are: {', '.join(sorted(catalogue))}")
+    own = f"; one of your own: {OWN[kind]}" if kind in OWN else ""
+    raise InputError(f"unknown {kind} {name!r}{hint(name, catalogue)}; there are: {', '.join(sorted(catalogue))}{own}")
+
+
+def hint(name: str, known: Iterable[str]) -> str:
+    """The known names that are nearest to an unknown one, as a question in brackets; nothing where none is near.
+
+    >>> hint("Cosin", ["cosine", "rex"]), hint("cifar", ["cifar10", "cifar100"]), hint("noise", ["rex"])
+    (' (did you mean cosine?)', ' (did you mean cifar10 or cifar100?)', '')
+    """
+    names = {each.casefold(): each for each in known}
+    near = difflib.get_close_matches(name.casefold(), names, n=3, cutoff=0.75)
+    near = near or difflib.get_close_matches(name.casefold(), names, n=1)
+    return f" (did you mean {' or '.join(names[each] for each in near)}?)" if near else ""
 
 
 def _plain(signature: inspect.Signature) -> str:

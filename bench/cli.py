@@ -7,52 +7,18 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import fields
-from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
-from bench.assignment import Assigned
 from bench.cluster import command
 from bench.contract import InputError
 from bench.evidence import command as evidence
 from bench.mirror import command as wandb
+from bench.options import BAD_INPUT, assigned, named, numbers, path, shard
+from bench.options import Parser as Parser  # handed on: bench/run.py has one, too
 from bench.record import disk, preempt
 
 if TYPE_CHECKING:
     from bench.order import Order
-
-BAD_INPUT = 2
-
-
-class Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are one line."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(BAD_INPUT, f"glideslope: {message} (see {self.prog} --help)\n")
-
-
-def numbers(text: str) -> tuple[float, ...]:
-    """Comma-separated numbers."""
-    try:
-        return tuple(float(part) for part in text.split(","))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} should be numbers with commas between, such as 0.1,0.5,1") from None
-
-
-def shard(text: str) -> tuple[int, int]:
-    """`i/n`, 0-based."""
-    try:
-        i, n = map(int, text.split("/"))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} should be i/n, such as 0/8") from None
-    return i, n
-
-
-def assigned(text: str) -> Assigned:
-    """`FILE:I`, 0-based."""
-    file, _, task = text.rpartition(":")
-    if not (file and task.isdecimal()):
-        raise argparse.ArgumentTypeError(f"{text!r} should be FILE:I, such as runs/core/slurm/001/cohorts.json:0")
-    return Assigned(Path(file), int(task))
 
 
 def run_arguments(parser: argparse.ArgumentParser) -> None:
@@ -68,7 +34,7 @@ def order_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments that say what is trained and how, shared by `run` and `submit`."""
     add = parser.add_argument
     add("suite", nargs="?", default="core", help="a suite of `glideslope list suites`, or a Python file with suite()")
-    add("--out", type=Path, metavar="DIR", help="where the ledger and the report go (default: runs/SUITE)")
+    add("--out", type=path, metavar="DIR", help="where the ledger and the report go (default: runs/SUITE)")
     add("--tasks", metavar="A,B", help="only these tasks, such as \"digits,digits(model='cnn')\"")
     add(
         "--schedules",
@@ -86,7 +52,12 @@ def order_arguments(parser: argparse.ArgumentParser) -> None:
     add("--compile", action="store_true", help="compile models with torch.compile, once for all members")
     add("--width", type=int, metavar="N", help="cells in a cohort at most (default: as memory allows, 512 at most)")
     add("--snapshot-seconds", type=float, default=30.0, metavar="S", help="least time between snapshots (default: 30)")
-    add("--data", metavar="DIR", help="the folder of the real data sets, or `hub` (default: $GLIDESLOPE_DATA)")
+    add(
+        "--data",
+        type=named,
+        metavar="DIR",
+        help="folder of the real data sets, or `hub` (default: $GLIDESLOPE_DATA)",
+    )
     add("--extend", action="store_true", help="add to what --out holds a plan with all its cells and more")
     wandb.option(parser)
 
@@ -154,13 +125,15 @@ def listing(args: argparse.Namespace) -> int:
 
     from bench import listing
 
-    if args.what != "schedules" and (args.long or args.page):
-        raise InputError(f"list {args.what}: --long and --page are of schedules alone")
-    listing.show(args.what, Console(), long=args.long)
-    if args.page:
+    if args.long and args.what not in ("schedules", "tasks"):
+        raise InputError(f"list {args.what}: --long is of schedules and tasks alone")
+    if args.page and args.what != "schedules":
+        raise InputError(f"list {args.what}: --page is of schedules alone")
+    if args.page:  # first: it may be refused
         from bench import gallery
 
         gallery.write(args.page)
+    listing.show(args.what, Console(), long=args.long)
     return 0
 
 
@@ -189,18 +162,18 @@ def parser() -> Parser:
     command.arguments(it)
     it.set_defaults(do=submit, shard=(0, 1), assigned=None)
     it = commands.add_parser("status", help="how far a run is: done, running, waiting, failed, time left")
-    it.add_argument("directory", type=Path, metavar="DIR")
+    it.add_argument("directory", type=path, metavar="DIR")
     it.set_defaults(do=status)
     it = commands.add_parser("publish", help="bring W&B to the state of a ledger, exactly once, with a report")
     wandb.arguments(it)
     it.set_defaults(do=wandb.publish)
     it = commands.add_parser("list", help="what there is: tasks, schedules, suites, data sets")
     it.add_argument("what", choices=("tasks", "schedules", "suites", "data"))
-    it.add_argument("--long", action="store_true", help="of schedules: formulas, settings, sources")
-    it.add_argument("--page", type=Path, metavar="FILE", help="of schedules: write a page with every curve drawn")
+    it.add_argument("--long", action="store_true", help="of schedules and tasks: all there is to know")
+    it.add_argument("--page", type=path, metavar="FILE", help="of schedules: a page with every curve drawn")
     it.set_defaults(do=listing)
     it = commands.add_parser("conform", help="hold our schedules against those of the libraries installed")
-    it.add_argument("--out", type=Path, metavar="DIR", help="write tables, figures and a page there")
+    it.add_argument("--out", type=path, metavar="DIR", help="write tables, figures and a page there")
     it.set_defaults(do=conform)
     return top
 
@@ -226,9 +199,18 @@ def guarded(args: argparse.Namespace) -> int:
         return preempt.PREEMPTED
     except (OSError, disk.FullError) as error:
         if not disk.full(error):
-            raise
+            return refused(error)
         print(f"glideslope: no room on the disk ({error}); free some, and the same command continues", file=sys.stderr)
         return 1
+
+
+def refused(error: BaseException) -> int:
+    """One line for a file that the system does not let us use; anything else of the system's is raised again."""
+    if not isinstance(error, OSError) or error.filename is None:
+        raise error
+    place = error.filename if error.filename2 is None else error.filename2  # what a file is moved to
+    print(f"glideslope: cannot use {os.fsdecode(place)}: {error.strerror}", file=sys.stderr)
+    return BAD_INPUT
 
 
 if __name__ == "__main__":

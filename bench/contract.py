@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 Batch: TypeAlias = "tuple[tuple[Tensor, ...], tuple[Tensor, ...]]"  # inputs and target, on the device
 Prepare: TypeAlias = "Callable[[tuple[Tensor, ...], tuple[Tensor, ...], torch.Generator | None], Batch]"
 Wandb: TypeAlias = Literal["off", "offline", "online"]
+Family: TypeAlias = Literal["image", "detection", "text", "speech", "tunnel"]
+Direction: TypeAlias = Literal["max", "min"]
 Layers: TypeAlias = Literal["mlp", "conv1d", "conv2d", "residual", "recurrent", "transformer", "detector", "large"]
 Recipe: TypeAlias = "Sequence[tuple[str, float]]"  # how an average is mixed; see `bench/engine/averaging.py`
 
@@ -127,12 +129,12 @@ class Task:
     """
 
     name: str  # canonical call text, e.g. digits(model='cnn')
-    family: Literal["image", "detection", "text", "speech", "tunnel"]
+    family: Family
     source: str  # where the data comes from, with its licence
     batch_size: int
     epochs: float  # the full budget; budgets are fractions of it
     metric: str  # the headline metric
-    direction: Literal["max", "min"]
+    direction: Direction
     optimizer: str  # default optimizer, as text: sgd(momentum=0.9)
     weight_decay: float
     peak_lrs: tuple[float, ...]  # default grid of peak LRs, ascending

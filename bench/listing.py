@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rich.console import Console
@@ -12,6 +12,8 @@ from rich.text import Text
 
 import schedules
 import tasks
+from bench.call import OWN
+from bench.contract import Task
 from bench.suites import SUITES
 from schedules import external
 from schedules.arguments import words
@@ -20,30 +22,53 @@ from tasks.packs import PACKS
 
 
 def show(what: str, console: Console, *, long: bool = False) -> None:
-    """Print the catalogue of tasks, schedules, suites or data sets; `long` is of schedules: all there is to know."""
-    if what == "data":
-        console.print(_data(), soft_wrap=True)  # commands to copy stay whole
+    """Print the catalogue of tasks, schedules, suites or data sets; `long`, of tasks and schedules, is all of it."""
+    if what == "schedules":
+        table = _at_length() if long else _schedules()
+        table.title_justify = "left"
+        console.print(table)
         return
-    kinds = {"tasks": _tasks, "schedules": _at_length if long else _schedules, "suites": _suites}
-    table = kinds[what]()
-    table.title_justify = "left"
-    console.print(table)
+    kinds = {"data": _data, "suites": _suites, "tasks": _tasks_at_length if long else _tasks}
+    console.print(kinds[what](), soft_wrap=True)  # names and commands to copy stay whole
 
 
-def _tasks() -> Table:
-    table = Table(
-        "task", "family", "full budget", "metric", "chance", "optimizer", "data", title="Tasks", show_lines=True
-    )
-    for name in tasks.CATALOGUE:
-        task = tasks.parse(name)
-        metric = f"{task.metric} ({task.direction})"
-        row = (name, task.family, f"{task.epochs:g} epochs", metric, task.chance, task.optimizer, task.source)
-        table.add_row(*map(Text, row))
-    return table
+def _tasks() -> Text:
+    """A line a task."""
+    head = ("task", "family", "full budget", "metric")
+    rows = [(t.name, t.family, f"{t.epochs:g} epochs", f"{t.metric} ({t.direction})") for t in _catalogue()]
+    widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
+    lines = ["  ".join(field.ljust(width) for field, width in zip(row, widths, strict=True)) for row in (head, *rows)]
+    last = "\n--long says more: data, chance, optimizer, peak LRs."
+    return Text("\n").join([Text(lines[0].rstrip(), "bold"), *(Text(line.rstrip()) for line in lines[1:]), Text(last)])
+
+
+def _tasks_at_length() -> Text:
+    lines = []
+    for task in _catalogue():
+        facts = {
+            "budget": f"{task.epochs:g} epochs in batches of {task.batch_size}, evaluated every {task.eval_epochs}",
+            "metric": f"{task.metric} ({task.direction})",
+            "chance": task.chance,
+            "optimizer": f"{task.optimizer}, weight decay {task.weight_decay:g}",
+            "peak LRs": ", ".join(f"{lr:g}" for lr in task.peak_lrs),
+            "data": task.source,
+        }
+        lines += [Text(""), Text.assemble((task.name, "bold"), f": {task.family}"), *_facts(facts)]
+    return Text("\n").join(lines[1:])
+
+
+def _catalogue() -> list[Task]:
+    return [tasks.parse(name) for name in tasks.CATALOGUE]
+
+
+def _facts(facts: Mapping[str, str]) -> list[Text]:
+    return [Text(f"    {name:<12}{fact}") for name, fact in facts.items()]
 
 
 def _schedules() -> Table:
-    table = Table("schedule", "formula", "horizon", title="Schedules", show_lines=True)
+    table = Table(title="Schedules", show_lines=True)
+    for head in ("schedule", "formula", "horizon"):
+        table.add_column(head, overflow="fold")
     table.add_column("source", overflow="fold")
     for name, factory in schedules.CATALOGUE.items():
         table.add_row(*map(Text, (name, factory.formula, factory.horizon, factory.paper)))
@@ -72,11 +97,12 @@ def _value(default: object) -> str:
     return f"{default:g}" if isinstance(default, float) else repr(default)
 
 
-def _suites() -> Table:
-    table = Table("suite", "what it is", "tasks", title="Suites", show_lines=True)
+def _suites() -> Text:
+    lines = []
     for name, suite in SUITES.items():
-        table.add_row(name, summary(suite), "\n".join(dict.fromkeys(g.task for g in suite().grids)))
-    return table
+        names = ", ".join(dict.fromkeys(grid.task for grid in suite().grids))
+        lines += [Text.assemble((name, "bold"), f": {summary(suite)}"), Text(f"    {names}")]
+    return Text("\n").join([*lines, Text(f"\nOne of your own: {OWN['suite']}")])
 
 
 def _data() -> Text:
@@ -90,7 +116,7 @@ def _data() -> Text:
             "to get it": it.get,
         }
         lines += [Text(""), Text.assemble((it.name, "bold"), f": {it.title}")]
-        lines += [Text(f"    {name:<12}{fact}") for name, fact in facts.items()]
+        lines += _facts(facts)
     return Text("\n").join(lines)
 
 

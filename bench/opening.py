@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 from bench.contract import InputError
 from bench.order import Prepared
@@ -82,11 +83,61 @@ def check(prepared: Prepared, directory: Path, row: Row) -> None:
                 f"decides if nobody does: --width {width} continues it"
             )
         raise InputError(
-            f"{directory} belongs to {other}: give another --out, the settings it was begun with, or --extend for a "
-            "plan that holds all its cells and more"
+            f"{directory} belongs to {other}: {differing(there, prepared.payload())}; give another --out, the settings "
+            "it was begun with, or --extend for a plan that holds all its cells and more"
         )
     if there.get("reference", plan.reference) != plan.reference:
         raise InputError(
             f"{directory} was begun with {there['reference']} as the reference, and {plan.reference} cannot take its "
             "place: it is declared before the run"
         )
+
+
+SETTINGS = {
+    "schedules": "schedules",
+    "budgets": "budgets",
+    "peak_lrs": "peak LRs",
+    "seeds": "seeds",
+    "optimizers": "optimizers",
+    "epochs": "full epochs",
+    "eval_epochs": "epochs between evaluations",
+    "batch_size": "batch size",
+    "metric": "metric",
+    "digest": "data",
+    "code": "code",
+    "engine": "engine",
+}
+"""What a plan's row says of a task and decides its cells, in words."""
+
+SHOWN = 3  # differences in a line
+
+
+def differing(there: Row, here: Row) -> str:
+    """In which settings two plans' rows differ, in a few words.
+
+    >>> old = {"tasks": {"digits": {"seeds": [0, 1, 2], "epochs": 20}, "vowels": {}}}
+    >>> differing(old, {"tasks": {"digits": {"seeds": [0, 1], "epochs": 20}, "scenes": {}}})
+    'it has vowels and lacks scenes; seeds of digits: [0, 1, 2] there, [0, 1] here'
+    """
+    old, new = there["tasks"], here["tasks"]
+    lost, added = ([t for t in a if t not in b] for a, b in ((old, new), (new, old)))
+    sides = [f"{word} {', '.join(names)}" for word, names in (("has", lost), ("lacks", added)) if names]
+    found = [f"it {' and '.join(sides)}"] if sides else []
+    by_words: dict[str, list[str]] = {}
+    for task in [t for t in old if t in new]:
+        for key, name in SETTINGS.items():
+            a, b = old[task].get(key), new[task].get(key)
+            follows = key == "engine" and by_words  # from the number of cells
+            if a != b and not (a is None or b is None or follows):
+                by_words.setdefault(f"{name} of {{}}: {_only(a, b)} there, {_only(b, a)} here", []).append(task)
+    found += [words.format(", ".join(names)) for words, names in by_words.items()]
+    more = [f"{len(found) - SHOWN} more settings differ"] if len(found) > SHOWN else []
+    return "; ".join([*found[:SHOWN], *more]) or "the same settings make other cells or cohorts here"
+
+
+def _only(these: Any, others: Any) -> str:
+    """A value; of long lists what the other lacks."""
+    if isinstance(these, list) and isinstance(others, list) and len(these) > SHOWN:
+        own = [it for it in these if it not in others]
+        return f"{len(these)}, {', '.join(map(str, own[:SHOWN]))} among them" if own else f"{len(these)}"
+    return str(these)

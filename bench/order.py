@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -11,10 +13,11 @@ from typing import Any
 
 import schedules
 import tasks
-from bench import engine, extension, suites
+from bench import engine, extension, soundness, suites
+from bench.arithmetic import Arithmetic
 from bench.assignment import Assigned
 from bench.contract import InputError, Schedule, Task, Wandb
-from bench.engine import averaging, memory
+from bench.engine import averaging, memory, rehearsal
 from bench.forecast import Forecast
 from bench.plan import WIDTH, EngineName, Grid, Plan, build
 from bench.record import ledger, lines
@@ -111,6 +114,18 @@ class _Named:
         named_as = tuple(s.text for s in named)
         return replace(grid, task=task.name, schedules=named_as, optimizer=optimizer.text, averagings=read)
 
+    def check(self, grids: Iterable[Grid], arithmetic: Arithmetic) -> None:
+        """Refuse what would fail once training has begun.
+
+        Raises:
+            InputError: naming the task and what is wrong with it.
+        """
+        for task in self.tasks.values():
+            rehearsal.check(task)
+            engine.check_parts(task, arithmetic)
+        for grid in grids:
+            soundness.bounded(grid, self.tasks[grid.task])
+
 
 def prepare(order: Order, world: World | None = None) -> Prepared:
     """Understand an order; everything that can be wrong with it is found here, before training.
@@ -120,6 +135,7 @@ def prepare(order: Order, world: World | None = None) -> Prepared:
     Raises:
         InputError: one line that says what is wrong.
     """
+    _writable(order.directory)
     if order.data is not None:
         pack.use(order.data)
     suite = suites.load(order.suite).where(
@@ -139,8 +155,7 @@ def prepare(order: Order, world: World | None = None) -> Prepared:
 
     reference = schedules.parse(suite.reference).text
     suite = replace(suite, grids=tuple(map(named.canonical, suite.grids)), reference=reference)
-    for task in named.tasks.values():
-        engine.check_parts(task, arithmetic)
+    named.check(suite.grids, arithmetic)
     limit = None if order.width or order.assigned or world.memory is None else world.memory / crowd(order, world)
     parts = arithmetic.accumulate * arithmetic.processes
     fits = None if limit is None else partial(memory.fits, memory=limit, parts=parts)
@@ -181,3 +196,16 @@ def check_momentum(forecast: Forecast) -> None:
         raise InputError(
             f"{told}: give it momentum=False, or cycle_momentum=False in torch's own, or take another optimizer"
         )
+
+
+def _writable(directory: Path) -> None:
+    """Refuse a place where no run's directory can be, before anything is made there.
+
+    Raises:
+        InputError: saying why.
+    """
+    there = next(path for path in (directory, *directory.parents) if path.exists() or path.is_symlink())
+    if not there.is_dir():
+        raise InputError(f"cannot write to {directory}: {there} is no folder")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise InputError(f"cannot write to {directory}: {os.strerror(errno.EACCES)}")

@@ -8,12 +8,15 @@ import torch
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from bench import engine
 from bench.contract import Cohort, Move, Task
 from bench.engine.feed import Feed
 from bench.forecast import Forecast
+from bench.opening import KINDS, opened
 from bench.order import Order, prepare
+from bench.record.lines import Reader, row_of
 from bench.world import World
 
 ROW_BYTES = {"eval": 420, "cell": 900, "move": 16}
@@ -27,6 +30,8 @@ def show(order: Order, console: Console) -> int:
     """Print the plan of an order; nothing is written."""
     world = World.here(order.data_parallel)
     prepared = prepare(order, world)
+    order.part(prepared.plan)
+    opened(Reader(order.directory, row_of(KINDS)), prepared, None)  # what `run` would refuse is refused here
     forecast, plan = prepared.forecast, prepared.plan
     table, seconds = _table(), 0.0
     for name in dict.fromkeys(c.task for c in plan.cohorts):
@@ -39,7 +44,7 @@ def show(order: Order, console: Console) -> int:
         disk = evals * ROW_BYTES["eval"] + cells * ROW_BYTES["cell"] + looks * ROW_BYTES["move"]
         seconds += a_look * looks
         table.add_row(
-            name,
+            Text(name),
             ", ".join(dict.fromkeys(forecast.engine(c) for c in cohorts)),
             f"{cells:,}",
             f"{looks:,}",

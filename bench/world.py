@@ -40,27 +40,44 @@ PORTS = range(20_000, 30_000)
 """Where the processes of a SLURM step meet, below the ports that systems give out by themselves (32,768 on Linux)."""
 
 
+STEP = ("SLURM_PROCID", "SLURM_LOCALID", "SLURM_STEP_NUM_NODES", "SLURM_JOB_ID", "SLURM_STEP_ID")
+"""What srun tells each task of a step, besides their number."""
+
+
 def of_slurm(environment: Mapping[str, str]) -> dict[str, str]:
     """Torchrun's variables for a task of an `srun` of several tasks; none for any other process.
 
     The first task's host is the one that `srun` was called on, as a batch script does on its first node, and the port
-    follows from the job's id; MASTER_ADDR and MASTER_PORT, where given, come before both.
+    follows from the job's id; MASTER_ADDR and MASTER_PORT, where given, come before both. A command typed into a shell
+    of `srun --pty` is alone: the step's other tasks run no such command, so waiting for them would never end.
 
     >>> step = {"SLURM_STEP_NUM_TASKS": "4", "SLURM_PROCID": "3", "SLURM_LOCALID": "1", "SLURM_JOB_ID": "12"}
     >>> step |= {"SLURM_STEP_ID": "0", "SLURM_LAUNCH_NODE_IPADDR": "10.0.0.7", "SLURM_STEP_NUM_NODES": "2"}
     >>> of_slurm(step)["RANK"], of_slurm(step)["MASTER_ADDR"], of_slurm({"SLURM_PROCID": "0"})
     ('3', '10.0.0.7', {})
+
+    Raises:
+        InputError: a variable of a step is not there.
     """
     size = int(environment.get("SLURM_STEP_NUM_TASKS", 1))
-    if size == 1 or "RANK" in environment:
+    if size == 1 or "RANK" in environment or "SLURM_PTY_PORT" in environment:
         return {}
+    if missing := [name for name in STEP if name not in environment]:
+        raise InputError(
+            f"this is a task of {size} of a SLURM step, but {', '.join(missing)} is not set: start it by srun itself, "
+            "or set SLURM_STEP_NUM_TASKS=1 if it is to run alone"
+        )
+    nodes = int(environment["SLURM_STEP_NUM_NODES"])
+    address = environment.get("MASTER_ADDR") or environment.get("SLURM_LAUNCH_NODE_IPADDR")
+    if not address and nodes > 1:
+        raise InputError("SLURM_LAUNCH_NODE_IPADDR is not set: set MASTER_ADDR to the address of the step's first node")
     step = int(environment["SLURM_JOB_ID"]) * 7 + int(environment["SLURM_STEP_ID"])
     return {
         "RANK": environment["SLURM_PROCID"],
         "WORLD_SIZE": str(size),
         "LOCAL_RANK": environment["SLURM_LOCALID"],
-        "LOCAL_WORLD_SIZE": str(size // int(environment["SLURM_STEP_NUM_NODES"])),
-        "MASTER_ADDR": environment.get("MASTER_ADDR", environment["SLURM_LAUNCH_NODE_IPADDR"]),
+        "LOCAL_WORLD_SIZE": str(size // nodes),
+        "MASTER_ADDR": address or "127.0.0.1",
         "MASTER_PORT": environment.get("MASTER_PORT", str(PORTS[step % len(PORTS)])),
     }
 
@@ -137,7 +154,7 @@ class World:
     @property
     def cores(self) -> int:
         """CPU cores for this process: what the system allows, and no more than SLURM has given the job on this node."""
-        allowed = len(os.sched_getaffinity(0))
+        allowed = processors()
         return max(1, min(allowed, int(os.environ.get("SLURM_CPUS_ON_NODE", allowed))) // self.local_size)
 
     def agree(self, plan: str) -> None:
@@ -190,6 +207,11 @@ def _device(local_rank: int, cpu: bool) -> Any:
     return torch.device(found.type, index)
 
 
+def processors() -> int:
+    """CPU cores that the system lets this process use; all of them where it keeps no list, as macOS."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def _gathered(size: int, name: str, own: Any) -> list[Any]:
     """What each process of a group has, by rank."""
     if size == 1:
@@ -209,4 +231,4 @@ def _memory(device: Any) -> float:
     whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     limit = Path("/sys/fs/cgroup/memory.max")
     held = limit.read_text().strip() if limit.exists() else "max"
-    return (whole if held == "max" else min(whole, int(held))) / len(os.sched_getaffinity(0))
+    return (whole if held == "max" else min(whole, int(held))) / processors()

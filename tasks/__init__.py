@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from bench import call, definitions
-from bench.contract import Task
+from bench import call, definitions, soundness
+from bench.contract import InputError, Task
 from tasks.cifar import cifar10, cifar10_jpeg_q75, cifar100
 from tasks.coco import bccd, coco
 from tasks.glue import glue
@@ -64,4 +64,7 @@ def parse_list(text: str) -> list[Task]:
 
 def _built(named: call.Call) -> Task:
     task: Task = call.build(named, CATALOGUE, "task")
+    if not isinstance(task, Task):
+        raise InputError(f"task {named.name}: its function should return a bench.contract.Task, not {task!r}")
+    soundness.check(task)
     return replace(task, code=definitions.of(CATALOGUE[named.name]))

@@ -23,7 +23,9 @@ def packaged(distribution: str, file: str) -> Path:
     try:
         path = Path(str(metadata.distribution(distribution).locate_file(file)))
     except metadata.PackageNotFoundError:
-        raise InputError(f"{distribution} is not installed, and {file} comes with it: pip install it") from None
+        raise InputError(
+            f"{distribution} is not installed, and {file} comes with it: pip install {distribution}"
+        ) from None
     if not path.is_file():
         version = metadata.version(distribution)
         raise InputError(f"{distribution} {version} does not hold {file}: reinstall it, or choose another task")

@@ -127,7 +127,7 @@ def _adapted(body: PreTrainedModel, rank: int, new: Iterable[str]) -> Any:
         from peft import LoraConfig, TaskType, get_peft_model
         from peft.utils import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING as KNOWN
     except ImportError:
-        raise InputError("lora needs peft, which comes with the extra: pip install 'glideslope[lora]'") from None
+        raise InputError("lora needs peft, which is not installed: pip install peft") from None
     kind = body.config.model_type
     config = LoraConfig(
         task_type=TaskType.SEQ_CLS,

@@ -194,7 +194,7 @@ def _checkpoint_cut(model: str) -> Cut:
     except InputError:
         if find_spec("sentencepiece") or not any(checkpoint.directory(model).glob("*.model")):
             raise
-        how = "which comes with the extra: pip install 'glideslope[sentencepiece]'"
+        how = "which is not installed: pip install sentencepiece protobuf"
         raise InputError(f"{model}: its tokenizer needs sentencepiece, {how}") from None
     if len(tokenizer) <= len(tokenizer.all_special_ids):
         raise InputError(f"{model}: its tokenizer knows no pieces of words: give the file that lists them")

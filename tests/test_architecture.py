@@ -16,6 +16,8 @@ LEVELS = {
     "bench.arithmetic": 0,
     "bench.contract": 0,
     "bench.call": 1,
+    "bench.soundness": 1,
+    "bench.options": 1,
     "bench.source": 1,
     "bench.definitions": 1,
     "bench.normal": 1,

@@ -1,6 +1,7 @@
 """The command line besides `run`: what it lists, plans and says."""
 
 import inspect
+import re
 import subprocess
 import sys
 
@@ -9,6 +10,10 @@ import pytest
 import schedules
 import tasks
 from bench import cli
+from bench.contract import InputError
+from bench.engine import averaging, optim
+from bench.mirror.follower import opened
+from bench.mirror.wandb import Writer
 from bench.suites import SUITES
 from tests.runs import ROOT, launch
 
@@ -52,9 +57,9 @@ def test_the_lists_of_schedules_fit_a_hundred_columns(capsys, monkeypatch, more)
     assert "…" not in text
 
 
-@pytest.mark.parametrize("more", [("--long",), ("--page", "page.html")])
-def test_only_schedules_have_a_long_list_and_a_page(capsys, more):
-    assert cli.main(["list", "tasks", *more]) == 2
+@pytest.mark.parametrize("wrong", [("suites", "--long"), ("data", "--long"), ("tasks", "--page", "page.html")])
+def test_not_everything_has_a_long_list_and_a_page(capsys, wrong):
+    assert cli.main(["list", *wrong]) == 2
     assert "schedules" in capsys.readouterr().err
 
 
@@ -63,6 +68,34 @@ def test_the_tasks_are_listed_with_their_metric_and_baseline(capsys):
     for name in tasks.CATALOGUE:
         assert name in text
         assert tasks.parse(name).metric in text
+
+
+@pytest.mark.parametrize("columns", [40, 80])
+def test_a_task_is_a_line_with_its_whole_name(capsys, monkeypatch, columns):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    lines = said(capsys, "list", "tasks").splitlines()
+    assert [line.split()[0] for line in lines[1 : 1 + len(tasks.CATALOGUE)]] == [
+        tasks.parse(name).name for name in tasks.CATALOGUE
+    ]
+    assert len(lines) == len(tasks.CATALOGUE) + 3
+    assert max(map(len, lines)) <= 80
+    assert "…" not in "".join(lines)
+
+
+def test_the_long_list_of_tasks_has_data_and_chance(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    text = said(capsys, "list", "tasks", "--long")
+    for name in tasks.CATALOGUE:
+        task = tasks.parse(name)
+        for words in (f"{task.name}: {task.family}", task.chance, task.source, task.optimizer, task.metric):
+            assert words in text
+    assert "…" not in text
+
+
+@pytest.mark.parametrize("what", ["suites", "schedules"])
+def test_no_name_of_a_list_is_cut(capsys, monkeypatch, what):
+    monkeypatch.setenv("COLUMNS", "60")
+    assert "…" not in said(capsys, "list", what)
 
 
 def test_the_suites_are_listed(capsys):
@@ -108,7 +141,7 @@ def test_the_options_of_run_are_these():
     [
         ("report", "directory"),
         ("import", "file --out --format"),
-        ("recommend", "--task --family --epochs --ledger"),
+        ("recommend", "--task --family --epochs --ledger --long"),
         ("compare", "first second"),
     ],
 )
@@ -131,3 +164,74 @@ def test_stacked_batch_norm_under_data_parallelism_is_refused_before_anything_is
     done = launch(*few, "--data-parallel", "--out", tmp_path / "out", launcher=torchrun, check=False)
     assert "has BatchNorm, which --data-parallel trains with --engine modules only" in done.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_no_line_promises_a_package_that_no_index_has():
+    """Glideslope is on no index: `pip install glideslope[...]` can't work, and what an extra holds has names."""
+    files = [*(ROOT / "bench").rglob("*.py"), *(ROOT / "tasks").rglob("*.py"), *(ROOT / "schedules").rglob("*.py")]
+    files += [ROOT / "README.md", ROOT / "SLURM/README.md", ROOT / "CONTRIBUTING.md"]
+    for path in files:
+        assert not re.search(r"install\S*\s+['\"]?glideslope", path.read_text()), path
+
+
+@pytest.mark.parametrize(
+    ("name", "wheel"),
+    [
+        ("schedulefree_sgd", "schedulefree"),
+        ("prodigy", "prodigyopt"),
+        ("momo", "momo-opt"),
+        ("dadapt_sgd", "dadaptation"),
+    ],
+)
+def test_an_optimizer_whose_package_is_absent_names_what_pip_installs(monkeypatch, name, wheel):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(InputError, match=f"pip install {wheel}$"):
+        optim.parse(name)
+
+
+def test_publish_without_a_key_recommends_what_it_has(tmp_path, monkeypatch):
+    monkeypatch.setattr("wandb.login", lambda **how: False)
+    monkeypatch.setattr("wandb.setup", lambda settings: None)
+    with pytest.raises(InputError, match=r"no W&B key: `wandb login` once, or set WANDB_API_KEY$"):
+        Writer(None)  # of publish
+    with pytest.raises(InputError, match=r"or set WANDB_API_KEY, or choose --wandb offline$"):
+        opened(tmp_path, "online", None).__enter__()  # of run
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["plann"], "unknown command 'plann' (did you mean plan?); there are: run, plan, "),
+        (["run", "smoke", "--engine", "stakced"], "unknown choice 'stakced' (did you mean stacked?)"),
+        (["list", "task"], "unknown choice 'task' (did you mean tasks?)"),
+        (["plan", "cor"], "unknown suite 'cor' (did you mean core?)"),
+        (["plan", "cor"], "one of your own: a Python file with a function suite(), my_suite.py"),
+        (["plan", "--tasks", "Cifar"], "unknown task 'Cifar' (did you mean cifar10 or cifar100?)"),
+        (["plan", "--tasks", "Cifar"], "one of your own: a file and a line in tasks/__init__.py"),
+        (["plan", "--schedules", "COSINE"], "unknown schedule 'COSINE' (did you mean cosine?)"),
+        (["plan", "--schedules", "COSINE"], "one of your own: my_file.py:function"),
+        (["recommend", "--family", "imge", "--epochs", "3"], "no family 'imge' (did you mean image?)"),
+        (["import", "x.csv", "--out", "y", "--format", "llama"], "unknown format 'llama' (did you mean llama-csv?)"),
+    ],
+)
+def test_an_unknown_name_gets_the_nearest_and_the_way_to_bring_ones_own(capsys, words, line):
+    try:
+        code = cli.main(words)
+    except SystemExit as end:
+        code = end.code
+    err = capsys.readouterr().err
+    assert code == 2
+    assert line in err
+    assert len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("parse", "text", "line"),
+    [
+        (optim.parse, "adan", "unknown optimizer 'adan' (did you mean adam"),
+        (averaging.parse, "emaa", "unknown averaging 'emaa' (did you mean ema?)"),
+    ],
+)
+def test_unknown_optimizers_and_averagings_get_the_nearest(parse, text, line):
+    with pytest.raises(InputError, match=re.escape(line)):
+        parse(text)

@@ -8,8 +8,10 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from bench.contract import InputError
+
 if TYPE_CHECKING:
-    from bench.cluster.submission import Request
+    from bench.cluster.request import Request
 
 USAGE = "glideslope submit [SUITE] [options] [-- any options of sbatch]"
 
@@ -39,9 +41,19 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--dry-run", action="store_true", help="write the scripts, and submit nothing")
 
 
+def _python(text: str | None) -> tuple[str, ...]:
+    """The words that start Python; this one if none are given."""
+    if text is None:
+        return (sys.executable,)
+    try:
+        return tuple(shlex.split(text))
+    except ValueError as error:
+        raise InputError(f"--python {text!r}: {error}") from None
+
+
 def request(args: argparse.Namespace) -> Request:
     """What the arguments ask of SLURM."""
-    from bench.cluster.submission import Request
+    from bench.cluster.request import Request
 
     return Request(
         array=args.array,
@@ -53,7 +65,7 @@ def request(args: argparse.Namespace) -> Request:
         nodes=args.nodes,
         retries=args.retries,
         setup=tuple(args.setup),
-        python=tuple(shlex.split(args.python)) if args.python else (sys.executable,),
+        python=_python(args.python),
         only_missing=args.only_missing,
         dry_run=args.dry_run,
         extra=args.extra,

@@ -55,8 +55,8 @@ class Job:
     options: tuple[str, ...] = ()  # of sbatch
 
     def glideslope(self, *words: str) -> str:
-        """A command of ours, an option a line."""
-        return " ".join([*map(quoted, (*self.python, "-m", "bench.cli")), *map(_spell, words)])
+        """A command of ours, an option a line. -P: a folder `bench` where the job runs is not taken for ours."""
+        return " ".join([*map(quoted, (*self.python, "-P", "-m", "bench.cli")), *map(_spell, words)])
 
     def script(self, what: str, name: str, log: str, own: Sequence[str], body: str) -> str:
         """One script: its head, the place, the preparation, the body."""

@@ -184,11 +184,12 @@ def slurm(directory: Path) -> list[str]:
         if not path.exists():  # a dry run
             continue
         jobs: dict[str, str] = json.loads(path.read_text("utf-8"))
-        states = queue.states(list(jobs.values()))
+        names = {name: jobs[name] for name in ("array", "report") if name in jobs}  # no report where it was refused
+        states = queue.states(list(names.values()), jobs.get("cluster", ""))
         if states is None:
             return ["SLURM: squeue does not answer here"]
         counts = Counter(states.values())
         if counts:
             said = ", ".join(f"{n} {state.lower()}" for state, n in sorted(counts.items()))
-            lines.append(f"SLURM: array job {jobs['array']}, report job {jobs['report']}: {said}")
+            lines.append(f"SLURM: {', '.join(f'{name} job {job}' for name, job in names.items())}: {said}")
     return lines

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from rich.console import Console
 
 from bench import assignment
 from bench.assignment import Load
-from bench.cluster import queue, script
+from bench.cluster import footprint, queue, script
+from bench.cluster.request import Request
 from bench.contract import InputError
 from bench.opening import KINDS, opened
 from bench.order import Order, Prepared, prepare
@@ -22,29 +21,6 @@ from bench.world import World
 
 HALF_HOUR = 1800.0  # predicted seconds of an array task, unless its number is given
 MOST = 1000  # array tasks, unless their number is given: SLURM's own limit is 1,001 by default
-
-
-@dataclass(frozen=True, kw_only=True)
-class Request:
-    """What is asked of SLURM. None leaves it to the cluster, or to the forecast."""
-
-    array: int | None = None  # array tasks
-    max_parallel: int | None = None
-    partition: str | None = None
-    time: str | None = None
-    cpus: int = 1  # a process
-    gpus: int = 0  # a node
-    nodes: int = 1
-    retries: int = 10  # restarts of an array task
-    setup: tuple[str, ...] = ()  # shell lines before Python
-    python: tuple[str, ...] = (sys.executable,)
-    only_missing: bool = False
-    dry_run: bool = False
-    extra: tuple[str, ...] = ()  # any other options of sbatch
-
-    @property
-    def processes(self) -> int:  # of an array task, on each of its nodes
-        return max(1, self.gpus)
 
 
 def check(order: Order, request: Request) -> None:
@@ -62,6 +38,11 @@ def check(order: Order, request: Request) -> None:
             f"{request.nodes} nodes with {request.gpus} GPUs each for one array task take --data-parallel; "
             "without it a task uses one: give --array more tasks"
         )
+    for name in ("partition", "time"):
+        if (value := getattr(request, name)) is not None and not (value.strip() and value.isprintable()):
+            raise InputError(f"--{name} {value!r}: give it as sbatch takes it, on one line")
+    if not request.python:
+        raise InputError("--python is empty: give the words that start Python")
     if bad := [word for word in request.extra if not word.startswith("-") or "\n" in word]:
         raise InputError(f"{bad[0]!r} is no option of sbatch: after -- come options with their values, --account=me")
 
@@ -70,7 +51,7 @@ def submit(order: Order, request: Request, console: Console) -> int:
     """Plan, pack, write the scripts under `DIR/slurm/NNN/`, and submit them; prints the jobs' ids.
 
     Raises:
-        InputError: one line that says what is wrong; nothing has been submitted.
+        InputError: one line that says what is wrong, and what of it has been submitted, if anything.
     """
     check(order, request)
 
@@ -92,7 +73,8 @@ def submit(order: Order, request: Request, console: Console) -> int:
     shares = assignment.pack(loads, count)
     folder = _folder(order.directory)
     assignment.save(folder / "cohorts.json", prepared.plan, shares)
-    files = write(order, request, folder, len(shares))
+    asked = () if request.memory_given else footprint.options(prepared, order, request)
+    files = write(order, request, folder, len(shares), asked)
     longest = max(sum(load.seconds for load in share) for share in shares)
     of = "1 array task" if len(shares) == 1 else f"{len(shares)} array tasks, the longest"
     say(
@@ -102,12 +84,34 @@ def submit(order: Order, request: Request, console: Console) -> int:
     if request.dry_run:
         say("\n".join([*map(str, files), "Nothing is submitted (--dry-run)."]))
         return 0
-    array = queue.submit(files[0])
-    after = queue.submit(files[1], f"--dependency=afterany:{array}")
-    (folder / "jobs.json").write_text(json.dumps({"array": array, "report": after}) + "\n", "utf-8")
+    array, after = _sent(files, folder)
     say(f"Array job {array}, report job {after}; scripts and logs: {folder}")
     say(f"glideslope status {order.directory} says how it goes")
     return 0
+
+
+def _sent(files: tuple[Path, Path], folder: Path) -> tuple[str, str]:
+    """Ids of the array job and of the report job. Each is written down as soon as SLURM has it.
+
+    Raises:
+        InputError: SLURM refuses one of them; if it is the second, the line says that the first runs.
+    """
+    array = queue.submit(files[0])
+    jobs = {"array": array.id} | ({"cluster": array.cluster} if array.cluster else {})
+
+    def note() -> None:
+        (folder / "jobs.json").write_text(json.dumps(jobs) + "\n", "utf-8")
+
+    note()
+    try:
+        jobs["report"] = queue.submit(files[1], f"--dependency=afterany:{array.id}").id
+    except InputError as error:
+        raise InputError(
+            f"array job {array.id} is submitted, its report is not ({error}): don't submit again; glideslope report "
+            "makes the tables when the array has ended"
+        ) from None
+    note()
+    return array.id, jobs["report"]
 
 
 def _loads(prepared: Prepared, done: Collection[str]) -> list[Load]:
@@ -129,8 +133,8 @@ def _folder(directory: Path) -> Path:
         raise InputError(f"cannot write to {directory}: {error.strerror or error}") from None
 
 
-def write(order: Order, request: Request, folder: Path, tasks: int) -> tuple[Path, Path]:
-    """The two scripts of a submission: (array, report)."""
+def write(order: Order, request: Request, folder: Path, tasks: int, asked: Sequence[str] = ()) -> tuple[Path, Path]:
+    """The two scripts of a submission: (array, report); `asked` are options of the array besides its shape."""
     common = [f"--partition={request.partition}"] if request.partition else []
     place, logs = Path.cwd(), folder.resolve()
     name = Path(order.suite).stem
@@ -141,7 +145,7 @@ def write(order: Order, request: Request, folder: Path, tasks: int) -> tuple[Pat
 
     files = folder / "array.sbatch", folder / "report.sbatch"
     shares = script.Shares(str(folder / "cohorts.json"), tasks, request.max_parallel)
-    text = script.array(job(*_shape(request)), words(order), shares, request.retries, _step(request))
+    text = script.array(job(*_shape(request), *asked), words(order), shares, request.retries, _step(request))
     files[0].write_text(text, "utf-8")
     files[1].write_text(script.report(job(), str(order.directory)), "utf-8")
     return files

@@ -28,7 +28,7 @@ def run(out: Path | None, console: Console) -> int:
     traps = [*tried(), *offsets(found)]
     show(found, traps, console)
     if out:
-        console.print(f"Report: {write(out, found, traps)}", highlight=False, soft_wrap=True)
+        console.print(f"Report: {write(out, found, traps)}", highlight=False, markup=False, soft_wrap=True)
     return 0 if all(it.explained for it in found) else UNEXPLAINED
 
 

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
+WHEELS = {"momo": "momo-opt"}
+"""What pip calls a package that goes by another name."""
+
 
 class Contender(Optimizer):
     """An optimizer whose class lies in a package of its own."""
@@ -29,7 +32,8 @@ class Contender(Optimizer):
     def __post_init__(self) -> None:
         super().__post_init__()
         if importlib.util.find_spec(self.package) is None:
-            raise InputError(f"{self.name} needs the package {self.package}: install glideslope[contenders]")
+            wheel = WHEELS.get(self.package, self.package)
+            raise InputError(f"{self.name} needs the package {self.package}: pip install {wheel}")
 
     def load(self) -> Any:
         return getattr(importlib.import_module(self.package), self.family)

@@ -64,7 +64,7 @@ def _kept(task: Task) -> float:
     """Bytes per example that autograd keeps, besides the weights."""
     import torch
 
-    model, (inputs, target) = task.model().train(), _batch(task, min(FEW, task.batch_size))
+    model, (inputs, target) = task.model().train(), batch(task, min(FEW, task.batch_size))
     weights = {t.untyped_storage().data_ptr() for t in (*model.parameters(), *model.buffers())}
     kept: dict[int, int] = {}
 
@@ -79,7 +79,7 @@ def _kept(task: Task) -> float:
     return sum(size for place, size in kept.items() if place not in weights) / len(target[0])
 
 
-def _batch(task: Task, count: int) -> Batch:
+def batch(task: Task, count: int) -> Batch:
     """A batch of the first examples of the train split, as the model takes it."""
     data = task.load()
     train = replace(data.train, target=tuple(a[:count] for a in data.train.target))

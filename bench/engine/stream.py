@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from bench.contract import Batch, Data, InputError, Stream
 from bench.engine.feed import Request
 from bench.record.preempt import SIGNALS, held
+from bench.world import processors
 
 MOST = 16
 """Worker processes of a reader at most."""
@@ -29,7 +30,7 @@ def crew(device: torch.device) -> int:
     if device.type == "cpu" or multiprocessing.current_process().daemon:
         return 0
     local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    return min(MOST, len(os.sched_getaffinity(0)) // local)
+    return min(MOST, processors() // local)
 
 
 class Examples(Dataset[Any]):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import os
-from pathlib import Path
 from typing import get_args
 
 from bench.contract import InputError, Wandb
+from bench.options import path
 
 CHOICES: tuple[Wandb, ...] = get_args(Wandb)
 VARIABLE = "GLIDESLOPE_WANDB"
@@ -38,7 +38,7 @@ def chosen(args: argparse.Namespace) -> Wandb:
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `publish`."""
     add = parser.add_argument
-    add("directory", type=Path, metavar="DIR")
+    add("directory", type=path, metavar="DIR")
     add("--entity", metavar="E", help="user or team (default: WANDB_ENTITY, then your own)")
     add("--project", metavar="P", help="project (default: WANDB_PROJECT, then glideslope)")
     add("--report", action="store_true", help="write a W&B Report, too, or renew the one there: a draft")

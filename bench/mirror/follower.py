@@ -166,7 +166,10 @@ def follow(pipe: Connection, directory: Path, mode: Mode, cohorts: Collection[st
 @contextlib.contextmanager
 def opened(directory: Path, mode: Mode, ear: Ear) -> Iterator[Bring]:
     """How one cohort is brought to W&B."""
-    writer = Writer(None if mode == "online" else directory)
+    try:
+        writer = Writer(None if mode == "online" else directory)
+    except InputError as error:
+        raise InputError(f"{error}, or choose --wandb offline") from None
     publisher = Publisher(directory, Server(), writer, PASSES, ear.stopped)
 
     def online(book: Book, cohort: str) -> dict[str, str]:

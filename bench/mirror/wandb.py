@@ -74,7 +74,7 @@ class Writer:
         except wandb.errors.AuthenticationError as error:
             raise InputError(f"no W&B key of the right form: {error}") from None
         if not known:
-            raise InputError("no W&B key: `wandb login` once, or set WANDB_API_KEY, or choose --wandb offline")
+            raise InputError("no W&B key: `wandb login` once, or set WANDB_API_KEY")
 
     def close(self) -> None:
         """End the service."""

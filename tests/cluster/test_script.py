@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from bench import cli
-from bench.cluster import script, submission
-from bench.cluster.submission import Request
+from bench.cluster import footprint, script, submission
+from bench.cluster.request import Request
 from bench.contract import InputError
-from bench.order import Order
+from bench.engine import memory
+from bench.order import Order, prepare
 from tests.runs import ROOT
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -41,7 +42,7 @@ def written(tmp_path, monkeypatch):
         order, request = CASES[name]
         folder = Path(WEIRD) / "slurm" / "001"
         folder.mkdir(parents=True)
-        return submission.write(replace(order, out=Path(WEIRD)), request, folder, 24)
+        return submission.write(replace(order, out=Path(WEIRD)), request, folder, 24, ("--mem=4G",))
 
     return write
 
@@ -85,10 +86,11 @@ sys.exit(int(os.environ.get("STUB_CODE", "0")))
 
 @pytest.fixture
 def running(tmp_path, monkeypatch):
-    """Start an array script whose Python is a stub, beside a `scontrol` that writes down what it was told."""
-    (tmp_path / "bench").mkdir()
-    (tmp_path / "bench" / "__init__.py").touch()
-    (tmp_path / "bench" / "cli.py").write_text(STUB)
+    """Start an array script whose Python is a stub, beside a `scontrol`, and a folder `bench` that is none of ours."""
+    for folder, text in (("stub/bench", STUB), ("bench", "raise SystemExit('a folder of the same name')")):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "__init__.py").touch()
+        (tmp_path / folder / "cli.py").write_text(text)
     (tmp_path / "scontrol").write_text('#!/bin/sh\necho "$@" >>told\n')
     (tmp_path / "scontrol").chmod(0o755)
     monkeypatch.chdir(tmp_path)
@@ -98,6 +100,7 @@ def running(tmp_path, monkeypatch):
     def start(**environment):
         ids = {"SLURM_ARRAY_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": "1", "SLURM_JOB_ID": "9"}
         settings = os.environ | ids | environment | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+        settings["PYTHONPATH"] = str(tmp_path / "stub")
         it = subprocess.Popen(["bash", path], env=settings, stdout=subprocess.PIPE, text=True)
         while not Path("started").exists():
             time.sleep(0.01)
@@ -148,6 +151,9 @@ def test_the_code_of_the_run_is_the_code_of_the_script(running):
         ({"gpus": 2}, "take --data-parallel"),
         ({"nodes": 2}, "take --data-parallel"),
         ({"extra": ("account=me",)}, "is no option of sbatch"),
+        ({"partition": "main\n#SBATCH --exclusive"}, "--partition .*: give it as sbatch takes it, on one line"),
+        ({"time": ""}, "--time '': give it as sbatch takes it"),
+        ({"python": ()}, "--python is empty"),
     ],
 )
 def test_what_slurm_could_not_do_is_refused(wrong, said):
@@ -174,3 +180,52 @@ def test_without_a_slurm_it_says_so_in_one_line(tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     assert run("--out", tmp_path / "out") == 2
     assert capsys.readouterr().err.startswith("glideslope: there is no sbatch here")
+
+
+def test_a_python_that_is_no_words_is_told_in_one_line(tmp_path, capsys):
+    assert run("--out", tmp_path / "out", "--dry-run", "--python", "it's") == 2
+    assert capsys.readouterr().err == 'glideslope: --python "it\'s": No closing quotation\n'
+
+
+@pytest.mark.parametrize(
+    ("words", "asked"),
+    [
+        ((), ["#SBATCH --mem=2G"]),  # a process of 1.5 GB, and a few kB of members
+        (("--cpus", 3), ["#SBATCH --mem=6G"]),  # 3 workers, and the process that looks after them
+        (("--cpus", 3, "--workers", 1), ["#SBATCH --mem=2G"]),
+        (("--", "--mem-per-cpu=100M"), ["#SBATCH --mem-per-cpu=100M"]),
+    ],
+)
+def test_an_array_task_asks_for_the_memory_that_its_plan_needs(tmp_path, words, asked):
+    own, extra = (words[:-2], words[-2:]) if "--" in words else (words, ())
+    assert run("--out", tmp_path / "out", "--dry-run", *own, *extra) == 0
+    lines = (tmp_path / "out/slurm/001/array.sbatch").read_text().splitlines()
+    assert [line for line in lines if "--mem" in line] == asked
+
+
+def test_members_data_and_looks_count_into_the_memory(monkeypatch):
+    prepared = prepare(Order(suite="smoke", tasks="digits", engine="modules"))
+    cohort = prepared.plan.cohorts[0]
+    task = prepared.tasks["digits"]
+    data = sum(a.nbytes for split in task.load() for a in (*split.inputs, *split.target))
+    monkeypatch.setattr(memory, "of_member", lambda *what: 3e9)
+    monkeypatch.setattr(memory, "of_look", lambda task, parts: 6e9 / parts)
+    members = len(cohort.cells) * 3e9
+
+    def gigabytes(order, **asked):
+        (option,) = footprint.options(prepared, order, Request(**asked))
+        return int(option.removeprefix("--mem=").removesuffix("G"))
+
+    def needs(look):
+        return -(-int(1.5e9 + data + (members + look) / memory.SHARE) // 2**30)
+
+    assert gigabytes(Order()) == needs(6e9)
+    assert gigabytes(Order(accumulate=2)) == needs(3e9)
+    assert gigabytes(Order(data_parallel=True), nodes=3) == needs(2e9)
+    assert gigabytes(Order(), gpus=1, cpus=8) == needs(6e9)
+
+
+def test_memory_that_the_environment_asks_for_is_left_to_it(monkeypatch):
+    assert not Request().memory_given
+    monkeypatch.setenv("SBATCH_MEM_PER_CPU", "2G")
+    assert Request().memory_given

@@ -111,7 +111,7 @@ def run(tmp_path):
 
 def test_the_command_counts_the_jobs_of_the_queue(run, capsys, monkeypatch):
     states = {"7_1": "RUNNING", "7_2": "PENDING", "7_3": "PENDING", "8": "PENDING"}
-    monkeypatch.setattr(queue, "states", lambda jobs: states if jobs == ["7", "8"] else None)
+    monkeypatch.setattr(queue, "states", lambda jobs, cluster: states if jobs == ["7", "8"] else None)
     assert cli.main(["status", str(run)]) == 0
     text = capsys.readouterr().out
     assert "Suite toy: 0 of 6 cohorts done" in text

@@ -1,11 +1,15 @@
 """Processes of a SLURM step find each other, and keep to the cores that they were given."""
 
+import multiprocessing
 import os
 
 import pytest
+import torch
 
-from bench import cli
-from bench.world import World, of_slurm
+from bench import cli, world
+from bench.contract import InputError
+from bench.engine.stream import crew
+from bench.world import World, _memory, of_slurm, processors
 
 STEP = {
     "SLURM_STEP_NUM_TASKS": "8",
@@ -45,6 +49,44 @@ def test_an_address_that_is_given_comes_first():
 @pytest.mark.parametrize("other", [{"RANK": "0"}, {"SLURM_STEP_NUM_TASKS": "1"}])
 def test_torchrun_and_single_tasks_keep_their_own_place(other):
     assert of_slurm(STEP | other) == {}
+
+
+def test_a_shell_of_srun_waits_for_nobody():
+    """`srun --ntasks=8 --pty bash`: what is typed there is alone, whatever the step's size."""
+    assert of_slurm(STEP | {"SLURM_PTY_PORT": "35001", "SLURM_PTY_WIN_COL": "80"}) == {}
+
+
+def without(*names):
+    return {name: value for name, value in STEP.items() if name not in names}
+
+
+def test_a_given_address_needs_no_other():
+    given = {"MASTER_ADDR": "10.0.0.9"}
+    assert of_slurm(without("SLURM_LAUNCH_NODE_IPADDR") | given)["MASTER_ADDR"] == "10.0.0.9"
+
+
+def test_a_step_of_one_node_meets_on_it_and_of_several_asks_for_the_address():
+    one = without("SLURM_LAUNCH_NODE_IPADDR") | {"SLURM_STEP_NUM_NODES": "1"}
+    assert of_slurm(one)["MASTER_ADDR"] == "127.0.0.1"
+    with pytest.raises(InputError, match="set MASTER_ADDR to the address of the step's first node"):
+        of_slurm(without("SLURM_LAUNCH_NODE_IPADDR"))
+
+
+@pytest.mark.parametrize("name", world.STEP)
+def test_a_variable_that_is_missing_is_named(name):
+    with pytest.raises(InputError, match=f"a task of 8 of a SLURM step, but {name} is not set"):
+        of_slurm(without(name))
+
+
+def test_where_the_system_keeps_no_list_of_cores_all_count(monkeypatch):
+    """As on macOS."""
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 6)
+    assert processors() == 6
+    assert World().cores == 6
+    assert _memory(torch.device("cpu")) > 0
+    monkeypatch.setattr(multiprocessing.current_process(), "_config", {"daemon": False})
+    assert crew(torch.device("cuda")) == 6
 
 
 def test_a_process_has_no_more_cores_than_slurm_gave_its_job(monkeypatch):

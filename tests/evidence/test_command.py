@@ -5,7 +5,8 @@ import random
 import pytest
 
 from bench import cli
-from bench.evidence import recommend
+from bench.evidence import advice, recommend
+from bench.evidence.stats import Interval
 from bench.record.deposit import deposit
 from tests.evidence.rows import ledger, reached, task
 from tests.evidence.test_published import SMALL
@@ -142,6 +143,57 @@ def test_ledgers_at_hand_are_found_and_a_broken_one_is_left_out_with_a_note(tmp_
     text = " ".join(said(capsys, "recommend", "--task", "digits", "--epochs", 20).split())
     assert "(3 seeds, runs/mine)" in text
     assert "is left out" in text
+
+
+def test_the_same_cells_in_two_ledgers_count_once(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(recommend, "RESULTS", tmp_path / "results")
+    held(tmp_path / "runs" / "core", outcome=clear, seeds=5)
+    held(tmp_path / "results" / "core", outcome=clear, seeds=5)
+    held(tmp_path / "results" / "more", outcome=clear, seeds=6)
+    notes = []
+    assert list(recommend.at_hand([], notes)) == [tmp_path / "results" / "more"]
+    assert notes == [f"{name} is left out: all its cells are in {tmp_path}/results/more" for name in (
+        f"{tmp_path}/results/core", "runs/core"
+    )]  # fmt: skip
+    notes.clear()
+    same = recommend.at_hand([tmp_path / "runs" / "core", tmp_path / "results" / "core"], notes)
+    assert list(same) == [tmp_path / "runs" / "core"]
+
+
+def test_a_family_is_ranked_over_the_tasks_that_have_strategies_in_common(tmp_path, capsys):
+    """Digits and mnist5k suffice, whatever the third task ran."""
+    one, two = held(tmp_path / "one", outcome=clear), held(tmp_path / "two", outcome=clear, name="mnist5k")
+    three = tmp_path / "three"
+    odd = task(("rex", "wsd"), (1.0,))
+    deposit(three, ledger({"cifar10": odd}, lambda name, s, *cell: (0.5, 0.5 + 0.1 * (s == "wsd"), 0.5), tied=()))
+    text = said(capsys, "recommend", "--family", "image", "--epochs", 20, "--ledger", one, two, three)
+    text = " ".join(text.split())
+    assert text.startswith(
+        "Over 2 tasks of family image (not cifar10, which ran others), by mean rank among 3 strategies: cosine (1.0), "
+        "step (2.0), constant (3.0)."
+    )
+
+
+@pytest.mark.parametrize("what", [("--task", "digits"), ("--family", "image")])
+def test_an_answer_is_twelve_lines_at_most(monkeypatch, capsys, what):
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.chdir(ROOT)
+    text = said(capsys, "recommend", *what, "--epochs", 20)
+    assert len(text.splitlines()) <= 12
+    assert "--long shows" in text
+    assert len(said(capsys, "recommend", *what, "--epochs", 20, "--long").splitlines()) > 20
+
+
+def test_the_digits_show_what_the_word_says():
+    """0.004 ± 0.004 is no reason to call a strategy worse: where it is one, the digits that make it one are shown."""
+    assert advice.apart(Interval(0.0041, 0.0039, 3)) == "0.0041 ± 0.0039"
+    assert advice.apart(Interval(0.0039, 0.0041, 3)) == "0.0039 ± 0.0041"
+    assert advice.apart(Interval(-0.00401, 0.00399, 3)) == "−0.00401 ± 0.00399"
+    assert advice.apart(Interval(0.004, 0.004, 3)) == "0.004 ± 0.004"
+    assert advice.apart(Interval(3.1e-7, 2.9e-7, 3)) == "3.1e−07 ± 2.9e−07"
+    assert advice.apart(Interval(0.0, 0.0, 3)) == "0.000 ± 0"
+    assert advice.apart(None) == "–"
 
 
 @pytest.mark.parametrize("width", [80, 100])

@@ -301,13 +301,13 @@ def test_a_tokenizer_of_sentencepiece_is_read(pieces, one_thread):
     assert losses[-1] < 0.5 * losses[0]
 
 
-def test_without_sentencepiece_its_tokenizer_is_refused_in_one_line_that_names_the_extra(pieces, monkeypatch):
+def test_without_sentencepiece_its_tokenizer_is_refused_in_one_line_that_names_the_package(pieces, monkeypatch):
     known = transformers.utils.import_utils.is_sentencepiece_available
     monkeypatch.setitem(sys.modules, "sentencepiece", None)
     known.cache_clear()
     try:
         assert "its tokenizer needs sentencepiece" in refused(model=str(pieces))
-        assert "pip install 'glideslope[sentencepiece]'" in refused(model=str(pieces))
+        assert "not installed: pip install sentencepiece protobuf" in refused(model=str(pieces))
     finally:
         known.cache_clear()
 
