@@ -143,13 +143,15 @@ class Pack:
         import pyarrow
         from pyarrow import parquet
 
+        rows = 0
         for file in files:
             try:
                 with parquet.ParquetFile(file) as table:
-                    for _ in table.iter_batches():
-                        pass
+                    rows += sum(batch.num_rows for batch in table.iter_batches())
             except (pyarrow.ArrowException, OSError, ValueError):
                 return self.wrong(file, "is no whole parquet file of such columns")
+        if not rows:
+            return self.wrong(files[0], "holds no row")
         while error.__cause__ is not None and isinstance(error.__cause__, Exception):
             error = error.__cause__
         reason = (str(error) or type(error).__name__).split("\n")[0]

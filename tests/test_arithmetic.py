@@ -54,13 +54,11 @@ def test_accelerates_own_configuration_is_taken_unless_told_otherwise(monkeypatc
     assert World().arithmetic(False, **nothing) == USUAL
 
 
-def test_processes_that_have_made_different_plans_do_not_begin(monkeypatch):
+def test_processes_that_have_made_different_plans_do_not_begin():
     World().agree("5e1f")
-    monkeypatch.setattr("accelerate.utils.gather_object", lambda own: own * 3)
-    World(size=3).agree("5e1f")
-    monkeypatch.setattr("accelerate.utils.gather_object", lambda own: [*own, "0c2d", "0c2d"])
+    World(size=3, meet=lambda name, own: [own] * 3).agree("5e1f")
     with pytest.raises(InputError, match=r"^processes have made different plans \(5e1f, 0c2d\): suite, .*$"):
-        World(size=3).agree("5e1f")
+        World(size=3, meet=lambda name, own: [own, "0c2d", "0c2d"]).agree("5e1f")
 
 
 class Rank:
@@ -146,6 +144,7 @@ def test_the_memory_of_a_member_is_what_it_holds(model, optimizer):
     trained, feed = create("modules", task, optimizer, dtype=torch.float32)
     trained.look(feed.batch(0), 0)
     trained.move([Move(0.1)])
+    trained.look(feed.batch(1), 1)  # gradients are there until the next move
     state = trained.members[0].state()
     kept = [t for slots in state["slots"] for t in slots.values() if isinstance(t, torch.Tensor) and t.ndim]
     numbers = sum(t.numel() for t in (*state["tensors"].values(), *kept)) + sum(

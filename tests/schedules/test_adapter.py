@@ -116,7 +116,7 @@ def test_what_cannot_be_done_is_told():
 # -------------------------------------------------------------------------------------------------- in
 
 IN = {  # theirs: ours
-    "torch('ConstantLR', factor=0.5, total_iters='2 * total')": "scale(constant, 0.5)",
+    "torch('ConstantLR', factor=1.0)": "constant",
     "torch('CosineAnnealingLR', T_max='total')": "cosine",
     "torch('CosineAnnealingLR', T_max='total', eta_min='0.1 * peak_lr')": "cosine(floor=0.1)",
     "torch('CosineAnnealingLR', T_max='epochs', per='epoch')": None,

@@ -135,7 +135,7 @@ def test_what_the_trial_cannot_reach_fails_its_cell_alone_and_leaves_a_state_tha
 def test_a_momentum_is_a_number_below_one(build, momentum):
     head = HEAD.replace("return 1 / (1 + clock.step)", f"return Setting(1.0, {momentum})")
     head = f"from bench.contract import Setting\n{head}"
-    with pytest.raises(InputError, match=r"it is in \[0, 1\) or None"):
+    with pytest.raises(InputError, match=r"a number from 0 to below 1, or None"):
         build("0.0", "state", head)
 
 
