@@ -1,4 +1,4 @@
-"""Many cases of the fuzzer: `python -m tests.fuzz.many CASES [SEED]` counts outcomes by layout, and prints each fault."""
+"""Many cases: `python -m tests.fuzz.many CASES [SEED]` counts what came of them by layout, and prints each fault."""
 
 import sys
 import warnings
