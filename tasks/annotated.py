@@ -6,17 +6,16 @@ Two layouts are known: COCO's own, `annotations/instances_PART.json` beside a fo
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from bench.contract import Array, Data, InputError, Split, Stream, digest
+from bench.contract import Array, Data, Split, Stream, digest
+from tasks import boxes, inventory, picture
 from tasks.data import Draw
 from tasks.jitter import jittered
 from tasks.pack import Pack, root
@@ -31,7 +30,6 @@ CONTROL = 5_000
 """Images held out of the train part at most, or a tenth of it, where there is no third part."""
 
 PARTS = {"train": ("train2017", "train"), "val": ("val2017", "val"), "test": ("test",)}
-BEYOND = 0.01  # of a side by which a box may leave its image, or a pixel if that is more: annotators round
 
 
 @dataclass(frozen=True)
@@ -41,12 +39,13 @@ class Part:
     paths: Sequence[Path]
     sizes: Sequence[tuple[int, int]]  # width and height that each image should have
     truth: Array
-    names: tuple[str, ...]  # of the classes
+    names: tuple[str, ...]  # of the classes, by their ids
+    ids: tuple[int, ...]
 
     def picked(self, index: Array) -> Part:
         """Some of the images."""
         paths, sizes = ([values[i] for i in index] for values in (self.paths, self.sizes))
-        return Part(paths, sizes, self.truth[index], self.names)
+        return Part(paths, sizes, self.truth[index], self.names, self.ids)
 
 
 class Folder(NamedTuple):
@@ -72,16 +71,34 @@ def _loaded(pack: Pack, upright: bool, _root: str) -> Folder:
     parts = {name: _part(pack, name) for name in PARTS if name != "test" or _annotations(pack, name)}
     train, held = parts["train"], parts["val"]
     for name, part in parts.items():
-        if part.names != train.names:
-            raise pack.wrong(f"the {name} part", f"has the classes {', '.join(part.names)}, not those of train")
+        of_part = [f"{number} {label}" for number, label in zip(part.ids, part.names, strict=True)]
+        of_train = [f"{number} {label}" for number, label in zip(train.ids, train.names, strict=True)]
+        inventory.agree("classes", {"train": of_train, name: of_part}, pack.wrong)
+    _apart(pack, parts)
     if "test" in parts:
-        splits = train, held, parts["test"]
+        splits = {"train": train, "val": held, "test": parts["test"]}
     else:
         order = Draw(len(train.paths)).permutation(len(train.paths))
         control = min(CONTROL, len(order) // 10)
-        splits = train.picked(np.sort(order[control:])), train.picked(np.sort(order[:control])), held
-    held_or_read = [_split(pack, Reading(pack, part, upright)) for part in splits]
+        part_of = train.picked(np.sort(order[control:])), train.picked(np.sort(order[:control]))
+        splits = {"train": part_of[0], "tenth of train that is held out": part_of[1], "val": held}
+    for name, part in splits.items():
+        if not len(part.paths):
+            few = f" of {len(train.paths)} images" if name not in parts else ""
+            raise pack.wrong(f"the {name} part", f"has no images{few}; each part needs some")
+        if not (part.truth[..., 4] >= 0).any():
+            raise pack.wrong(f"the {name} part", "has no boxes; each part needs some")
+    held_or_read = [_split(pack, Reading(pack, part, upright)) for part in splits.values()]
     return Folder(Data(*held_or_read), train.names)
+
+
+def _apart(pack: Pack, parts: dict[str, Part]) -> None:
+    """No image is in two parts."""
+    part_of: dict[Path, str] = {}
+    for name, part in parts.items():
+        for path in part.paths:
+            if part_of.setdefault(path, name) != name:
+                raise pack.wrong(path, f"is in the parts {part_of[path]} and {name}: it would be learnt and tested")
 
 
 def _split(pack: Pack, reading: Reading) -> Split | Stream:
@@ -117,14 +134,12 @@ class Reading:
 
         path, size = self.part.paths[i], self.part.sizes[i]
         self.pack.verify(path)
-        try:
-            with Image.open(path) as image:
-                if image.size != size:
-                    what = "is an image of {}x{}, annotated as one of {}x{}".format(*image.size, *size)
-                    raise self.pack.wrong(path, what)
-                square = image.convert("RGB").resize((SIDE, SIDE), Image.Resampling.BILINEAR)
-        except OSError as error:
-            raise self.pack.wrong(path, f"holds no whole image ({error})") from None
+        image = picture.opened(path, partial(self.pack.wrong, path))
+        if image.size != size:
+            what = "is an image of {}x{}, annotated as one of {}x{}".format(*image.size, *size)
+            turned = ", which it is before its orientation tag is applied" if image.size == size[::-1] else ""
+            raise self.pack.wrong(path, what + turned)
+        square = image.resize((SIDE, SIDE), Image.Resampling.BILINEAR)
         return np.ascontiguousarray(np.asarray(square).transpose(2, 0, 1))
 
 
@@ -132,8 +147,19 @@ class Reading:
 
 
 def _annotations(pack: Pack, part: str) -> Path | None:
+    """The file of a part; there is one at most."""
     names = PARTS[part]
-    return pack.find(*(f"{folder}instances_{name}.json" for name in names for folder in ("annotations/", "")))
+    files = [f"{folder}instances_{name}.json" for name in names for folder in ("annotations/", "")]
+    return inventory.only(pack.places(*files), pack.wrong)
+
+
+def _strangers(pack: Pack) -> None:
+    """No file of annotations is left aside because of its name: that would be a part of the data missing."""
+    known = {f"instances_{name}.json" for names in PARTS.values() for name in names}
+    for folder in (pack.folder, pack.folder / "annotations"):
+        for path in inventory.visible(folder) if folder.is_dir() else ():
+            if path.name.lower().startswith("instances_") and path.name not in known and not pack.published:
+                raise pack.wrong(path, f"is no part that is read here: {', '.join(sorted(known))}")
 
 
 def _part(pack: Pack, part: str) -> Part:
@@ -142,72 +168,47 @@ def _part(pack: Pack, part: str) -> Part:
     Raises:
         InputError: it is not there, or contradicts itself or the images.
     """
+    _strangers(pack)
     file = _annotations(pack, part)
     if file is None:
         raise pack.absent()
     pack.verify(file)
-    try:
-        said = json.loads(file.read_bytes())
-        names = {int(it["id"]): str(it["name"]) for it in said["categories"]}
-        images = {int(it["id"]): it for it in said["images"]}
-        places = [_image_file(pack, file, str(it["file_name"])) for it in images.values()]
-        sizes = [(int(it["width"]), int(it["height"])) for it in images.values()]
-        rows = _rows(pack, file, said["annotations"], images, sorted(names), drop_crowds=part == "train")
-    except (ValueError, KeyError, TypeError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise pack.wrong(file, f"is no whole file of COCO's annotations ({type(error).__name__}: {error})") from None
-    if len(images) != len(said["images"]):
-        raise pack.wrong(file, f"lists {len(said['images']):,} images with {len(images):,} ids")
-    if len(images) != pack.rows.get(part, len(images)):
-        raise pack.wrong(file, f"lists {len(images):,} images, not {pack.rows[part]:,}")
-    return Part(places, sizes, _padded([rows[i] for i in images]), tuple(names[k] for k in sorted(names)))
+    listed = boxes.read(file, partial(pack.wrong, file))
+    if len(listed.images) != pack.rows.get(part, len(listed.images)):
+        raise pack.wrong(file, f"lists {len(listed.images):,} images, not {pack.rows[part]:,}")
+    places = [_image_file(pack, file, image["file_name"]) for image in listed.images.values()]
+    sizes = [(image["width"], image["height"]) for image in listed.images.values()]
+    ids = tuple(listed.categories)
+    rows = [
+        [_scaled(box, size, ids.index(box[4])) for box in listed.boxes[key] if not (box[5] and part == "train")]
+        for key, size in zip(listed.images, sizes, strict=True)
+    ]
+    return Part(places, sizes, _padded(rows), tuple(listed.categories.values()), ids)
+
+
+def _scaled(box: boxes.Box, size: tuple[int, int], label: int) -> tuple[float, ...]:
+    """A box in pixels of the square, with the position of its class."""
+    return *(SIDE * at / side for at, side in zip(box[:4], size * 2, strict=True)), float(label), float(box[5])
 
 
 def _image_file(pack: Pack, annotations: Path, name: str) -> Path:
     """Where an image lies: in the folder of its part, or in `images`."""
     base = annotations.parent.parent if annotations.parent.name == "annotations" else annotations.parent
     part = annotations.stem.removeprefix("instances_")
-    places = [base / folder / name for folder in (part, f"images/{part}", "images")]
-    found = next((path for path in places if path.is_file()), None)
-    if found is None:
+    inner = inventory.inside(pack.folder, name, partial(pack.wrong, annotations))
+    places = [base / folder / inner for folder in (part, f"images/{part}", "images")]
+    place = inventory.only(places, pack.wrong)
+    if place is None or not place.is_file():
         raise pack.wrong(annotations, f"names {name}, which is not in {part}/, images/{part}/ or images/")
-    if not found.stat().st_size:
-        raise pack.wrong(found, "is empty")
-    return found
-
-
-def _rows(
-    pack: Pack, file: Path, annotations: Any, images: dict[int, Any], known: Sequence[int], *, drop_crowds: bool
-) -> dict[int, list[tuple[float, ...]]]:
-    """Boxes of each image; those without an area are left out, and crowds where nothing is to be learnt from them."""
-    rows: dict[int, list[tuple[float, ...]]] = {i: [] for i in images}
-    for it in annotations:
-        which = f"its annotation {it['id']}"
-        if it["image_id"] not in images:
-            raise pack.wrong(file, f"{which} is of image {it['image_id']}, which it does not list")
-        if it["category_id"] not in known:
-            raise pack.wrong(file, f"{which} is of category {it['category_id']}, which it does not list")
-        left, top, width, height = map(float, it["bbox"])
-        wide, high = images[it["image_id"]]["width"], images[it["image_id"]]["height"]
-        aside, above = max(1.0, BEYOND * wide), max(1.0, BEYOND * high)
-        inside = -aside <= left and left + width <= wide + aside and -above <= top and top + height <= high + above
-        if not (inside and math.isfinite(width + height) and min(width, height) >= 0):
-            raise pack.wrong(file, f"{which} has the box {it['bbox']} in an image of {wide}x{high}")
-        if drop_crowds and it.get("iscrowd", 0):
-            continue
-        corners = max(left, 0.0), max(top, 0.0), min(left + width, wide), min(top + height, high)
-        scaled = [SIDE * at / side for at, side in zip(corners, (wide, high) * 2, strict=True)]
-        if scaled[2] > scaled[0] and scaled[3] > scaled[1]:
-            label = known.index(it["category_id"])
-            rows[it["image_id"]].append((*scaled, float(label), float(it.get("iscrowd", 0))))
-    return rows
+    if not place.stat().st_size:
+        raise pack.wrong(place, "is empty")
+    return place
 
 
 def _padded(rows: Sequence[Sequence[tuple[float, ...]]]) -> Array:
     """Boxes [N, R, 6] float32; rows of no box are all -1."""
     truth = np.full((len(rows), max(1, *map(len, rows), 1), 6), -1, np.float32)
-    for n, boxes in enumerate(rows):
-        if boxes:
-            truth[n, : len(boxes)] = boxes
+    for n, listed in enumerate(rows):
+        if listed:
+            truth[n, : len(listed)] = listed
     return truth

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.call import choose, render
@@ -44,10 +45,11 @@ def coco(folder: str = "coco", model: str = "ssdlite", *, backbone: str = "scrat
         InputError: no such model or backbone.
     """
     pack = PACKS["coco"]
-    if not (isinstance(folder, str) and folder):
+    if not (isinstance(folder, str) and folder and not Path(folder).is_absolute() and ".." not in Path(folder).parts):
         raise InputError(f"coco: folder is the name of one in the folder that --data names, not {folder!r}")
     if folder != "coco":
         pack = replace(PACKS["bccd"], name=folder, title=folder, licence="licence not known", rows={}, get=ANY)
+        pack = replace(pack, published=False)
         pack = replace(pack, layouts=PACKS["coco"].layouts + pack.layouts)
     settings: dict[str, Any] = {} if folder == "coco" else {"folder": folder}
     return _task("coco", pack, settings, model, backbone, batch_size=24, epochs=60)

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from bench.call import render
 from bench.contract import Array, Data, InputError, Stream, Task, digest
-from tasks import classification, zoo
+from tasks import classification, inventory, picture, zoo
 from tasks.augment import from_bytes
 from tasks.data import stratified
 from tasks.pack import root
@@ -27,7 +27,6 @@ PACK = PACKS["imagenet"]
 SIDE, SHORTER = 224, 256
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 USUAL = "timm:resnet50"
-SUFFIXES = (".jpeg", ".jpg", ".png")
 
 
 def imagenet(model: str = USUAL, *, classes: int = 1000) -> Task:
@@ -85,11 +84,15 @@ def load(classes: int) -> Data:
 @cache
 def _loaded(classes: int, _root: str) -> Data:
     tree = None if PACK.on_hub else PACK.find("train")
-    images, labels, stamp = _folder(tree) if tree and any(tree.iterdir()) else _table("train")
-    held, held_labels, held_stamp = _folder(tree.parent / "val") if tree else _table("validation")
-    for part, seen in (("train", labels), ("val", held_labels)):
-        if set(np.unique(seen)) != set(range(classes)):
-            raise PACK.wrong(f"the {part} part", f"has {len(np.unique(seen)):,} classes, not {classes:,}")
+    if tree and tree.is_dir() and any(path.suffix.lower() != ".parquet" for path in inventory.visible(tree)):
+        parts = {"train": _folder(tree), "val": _folder(tree.parent / "val")}
+    else:
+        parts = {"train": _table("train"), "val": _table("validation")}
+    inventory.agree("classes", {name: part.names for name, part in parts.items()}, PACK.wrong)
+    for name, part in parts.items():
+        if set(np.unique(part.labels)) != set(range(classes)):
+            raise PACK.wrong(f"the {name} part", f"has {len(np.unique(part.labels)):,} classes, not {classes:,}")
+    (images, labels, stamp, _), (held, held_labels, held_stamp, _) = parts.values()
     control = len(labels) // 26
     train_of, control_of = stratified(labels, (len(labels) - control, control), seed=1000)
     return Data(
@@ -117,7 +120,16 @@ class Rows:
     column: str
 
     def __getitem__(self, i: int) -> tuple[str, Any]:
-        return f"row {i}", io.BytesIO(self.table[i][self.column]["bytes"])
+        return f"row {i}", io.BytesIO((self.table[i][self.column] or {}).get("bytes") or b"")
+
+
+class Part(NamedTuple):
+    """An official part."""
+
+    images: Files | Rows
+    labels: Array
+    stamp: str
+    names: Sequence[str] | None  # of the classes, where they are known
 
 
 @dataclass(frozen=True)
@@ -129,15 +141,9 @@ class Reading:
     labels: Array
 
     def __call__(self, i: int, key: int | None) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
-        from PIL import Image
-
         at = int(self.index[i])
         name, source = self.images[at]
-        try:
-            with Image.open(source) as image:
-                cut = _cut(image.convert("RGB"), key)
-        except OSError as error:
-            raise PACK.wrong(name, f"holds no whole image ({error})") from None
+        cut = _cut(picture.opened(source, partial(PACK.wrong, name)), key)
         return (np.asarray(cut).transpose(2, 0, 1),), (self.labels[at],)
 
 
@@ -153,22 +159,30 @@ def _cut(image: Image, key: int | None) -> Any:
         return v2.Compose([v2.RandomResizedCrop(SIDE, antialias=True), v2.RandomHorizontalFlip()])(image)
 
 
-def _folder(tree: Path) -> tuple[Files, Array, str]:
-    """A folder for each class, in the order of their names; the names and sizes of all files are its stamp."""
+def _folder(tree: Path) -> Part:
+    """A folder for each class, in the order of their names, with images at any depth.
+
+    The names and sizes of all files are its stamp.
+    """
     if not tree.is_dir():
         raise PACK.absent()
-    names = sorted(folder.name for folder in tree.iterdir() if folder.is_dir())
-    files = [(label, file) for label, name in enumerate(names) for file in sorted((tree / name).iterdir())]
-    files = [(label, file) for label, file in files if file.suffix.lower() in SUFFIXES]
+    names = [path.name for path in inventory.visible(tree) if path.is_dir()]
+    for path in inventory.visible(tree):
+        if not path.is_dir() and path.suffix.lower() not in inventory.NOTES:
+            raise PACK.wrong(path, "lies in no class's folder")
+    kinds = inventory.IMAGES
+    files = [(label, f) for label, name in enumerate(names) for f in inventory.files(tree / name, kinds, PACK.wrong)]
     sizes = [file.stat().st_size for _, file in files]
     if 0 in sizes:
         raise PACK.wrong(files[sizes.index(0)][1], "is empty")
-    lines = (f"{file.relative_to(tree)} {size}" for (_, file), size in zip(files, sizes, strict=True))
     labels = np.array([label for label, _ in files], np.int64)
-    return Files([str(file) for _, file in files]), labels, digest("\n".join(lines), 64)
+    for name in (names[label] for label in range(len(names)) if label not in set(labels.tolist())):
+        raise PACK.wrong(tree / name, "holds no image")
+    lines = (f"{file.relative_to(tree)} {size}" for (_, file), size in zip(files, sizes, strict=True))
+    return Part(Files([str(file) for _, file in files]), labels, digest("\n".join(lines), 64), names)
 
 
-def _table(part: str) -> tuple[Rows, Array, str]:
+def _table(part: str) -> Part:
     """A part in the hub's layout; the names and sizes of its files, or its size on the hub, are its stamp."""
     table = PACK.table(part)
     if not {"image", "label"} <= set(table.features):
@@ -177,5 +191,7 @@ def _table(part: str) -> tuple[Rows, Array, str]:
         lines = [f"{PACK.hub} {part} {table.info.dataset_size}"]
     else:
         lines = [f"{file.name} {file.stat().st_size}" for file in PACK.parquet(part)]
-    labels = np.asarray(table.with_format(None)["label"][:], np.int64)
-    return Rows(table, "image"), labels, digest("\n".join(lines), 64)
+    blame = partial(PACK.wrong, f"the {part} part's column label")
+    labels = inventory.whole(table.with_format(None)["label"][:], blame)
+    names = getattr(table.features["label"], "names", None)
+    return Part(Rows(table, "image"), labels, digest("\n".join(lines), 64), names)

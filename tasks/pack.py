@@ -10,11 +10,11 @@ import hashlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.contract import InputError
+from tasks import checksums, inventory
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -30,12 +30,14 @@ class Pack:
     name: str  # of its folder
     title: str  # what people call it
     layouts: tuple[str, ...]  # what may lie in the folder, in words
+    published: bool = True  # not a folder of the user's own
     get: str  # a command that fetches it into DIR, or where it is to be had
     size: str
     licence: str
     check: str  # how its files are checked, in words
     hub: str = ""  # its repository there
     revision: str = ""  # of that, if it is not the main one
+    titled: tuple[str, ...] = ()  # folders that its publishers name after it, which may lie straight in DIR
     rows: Mapping[str, int] = field(default_factory=dict)  # examples of each official part
     sums: Mapping[str, str] = field(default_factory=dict)  # MD5 or SHA-256 of files, by name
 
@@ -52,31 +54,43 @@ class Pack:
         """Whether it is to come from the hub, by `--data hub`."""
         return bool(self.hub) and root() == HUB
 
+    @property
+    def folder(self) -> Path:
+        """The set's own, which need not be there: nothing outside of it and of `titled` is read for the set."""
+        return Path(self._root()) / self.name
+
+    def places(self, *places: str) -> list[Path]:
+        """Where these may lie: in the set's own folder, or straight in DIR if their first folder is one of `titled`."""
+        above = [
+            Path(self._root()) / place
+            for place in places
+            if Path(place).parts[:1] and Path(place).parts[0] in self.titled
+        ]
+        return [*(self.folder / place for place in places), *above]
+
     def find(self, *places: str) -> Path | None:
-        """The first of these places that is there, in the set's own folder or straight in DIR."""
-        here = Path(self._root())
-        paths = (base / place for place in places for base in (here / self.name, here))
-        return next((path for path in paths if path.exists()), None)
-
-    def need(self, *places: str) -> Path:
-        """As `find`.
-
-        Raises:
-            InputError: none of them is there.
-        """
-        found = self.find(*places)
-        if found is None:
-            raise self.absent()
-        return found
+        """The first of `places` that is there."""
+        return next((path for path in self.places(*places) if path.exists()), None)
 
     def absent(self) -> InputError:
         """That it is not there, and how to get it."""
-        ways = f"put {' or '.join(self.layouts)} into {Path(self._root()) / self.name} ({self.get})"
-        return InputError(f"{self.name}: no data: {ways}" + (f", or give --data {HUB}" if self.hub else ""))
+        here = self.folder
+        ways = f"put {' or '.join(self.layouts)} into {here} ({self.get})" + (
+            f", or give --data {HUB}" if self.hub else ""
+        )
+        alike = "" if here.is_dir() else inventory.near(self.name, here.parent)
+        return InputError(
+            f"{self.name}: no data: {ways}" + (f"; there is no folder {self.name}{alike}" if alike else "")
+        )
 
     def wrong(self, path: object, what: str) -> InputError:
         """That a file of it is not what it should be."""
-        return InputError(f"{self.name}: {path}: {what}; get it anew ({self.get})")
+        return InputError(f"{self.name}: {path}: {what}; {self.remedy}")
+
+    @property
+    def remedy(self) -> str:
+        """What to do where a file is at fault."""
+        return f"get it anew ({self.get})" if self.published else "mend it, or get it anew"
 
     def table(self, part: str, config: str = "") -> Dataset:
         """A part (`train`, `test`, ...) in the hub's layout, or from the hub itself: see `parquet`.
@@ -101,10 +115,48 @@ class Pack:
             raise self.absent()
         for file in files:
             self.verify(file)
+        columns = {file: self._columns(file) for file in files}
+        for file, its in columns.items():
+            if its != columns[files[0]]:
+                raise self.wrong(
+                    file, f"has the columns {_spelt(its)}, and {files[0].name} {_spelt(columns[files[0]])}"
+                )
         try:
             return _raw(datasets.load_dataset("parquet", data_files={part: [str(f) for f in files]}, split=part))
-        except (datasets.exceptions.DatasetGenerationError, OSError, ValueError):
-            raise self.wrong(files[0], "is no whole parquet file of such columns") from None
+        except (datasets.exceptions.DatasetGenerationError, OSError, ValueError) as error:
+            raise self._unread(files, error) from None
+
+    def _columns(self, file: Path) -> Mapping[str, Any]:
+        """The columns of a table, with their types and the names of classes."""
+        import datasets
+        import pyarrow
+        from pyarrow import parquet
+
+        try:
+            return dict(datasets.Features.from_arrow_schema(parquet.read_schema(file)))
+        except (pyarrow.ArrowException, OSError, ValueError, TypeError, KeyError):
+            raise self.wrong(file, "is no whole parquet file of such columns") from None
+
+    def _unread(self, files: list[Path], error: Exception) -> InputError:
+        """What is at fault where `datasets` fails: one of the files, or the folder that it writes to."""
+        import datasets
+        import pyarrow
+        from pyarrow import parquet
+
+        for file in files:
+            try:
+                with parquet.ParquetFile(file) as table:
+                    for _ in table.iter_batches():
+                        pass
+            except (pyarrow.ArrowException, OSError, ValueError):
+                return self.wrong(file, "is no whole parquet file of such columns")
+        while error.__cause__ is not None and isinstance(error.__cause__, Exception):
+            error = error.__cause__
+        reason = (str(error) or type(error).__name__).split("\n")[0]
+        return InputError(
+            f"{self.name}: its files are whole, and `datasets` cannot put them into its cache, "
+            f"{datasets.config.HF_DATASETS_CACHE} ({reason}); set HF_HOME to a folder that can be written"
+        )
 
     def _which(self, part: str, config: str) -> dict[str, Any]:
         """Of a repository, what `load_dataset` is to take: a revision made of tables has no configurations."""
@@ -113,11 +165,13 @@ class Pack:
         return {"revision": self.revision, "data_files": {part: f"{config}/{part}/*.parquet"}}
 
     def parquet(self, part: str, config: str = "") -> list[Path]:
-        """PART.parquet, PART-00000-of-N.parquet or PART/*.parquet, in order; none if it is not there."""
-        folder = Path(self._root()) / self.name / config
-        names = f"{part}.parquet", f"{part}-*-of-*.parquet", f"{part}/*.parquet"
-        found = [sorted(folder.glob(f"{depth}{name}")) for depth in ("", "*/") for name in names]
-        return next(filter(None, found), [])
+        """See `inventory.shards`; where digests of tables are known, of those alone."""
+        files = inventory.shards(self.folder / config, part, self.wrong)
+        tables = {name for name in self.sums if name.endswith(".parquet")}
+        for file in files:
+            if tables and file.name not in tables:
+                raise self.wrong(file, f"is not one of {', '.join(sorted(tables))}, whose digests are known")
+        return files
 
     def verify(self, path: Path) -> None:
         """Hold a file against the digest that is known of it, by this record or by a SHA256SUMS in DIR.
@@ -125,7 +179,7 @@ class Pack:
         Raises:
             InputError: it is another file, or cut short.
         """
-        for digest in (self.sums.get(path.name), _sums(Path(self._root())).get(path.absolute())):
+        for digest in (self.sums.get(path.name), checksums.listed(Path(self._root())).get(path.absolute())):
             if digest:
                 self.compare(path, path.read_bytes(), digest)
 
@@ -136,9 +190,9 @@ class Pack:
             InputError: naming the file that it is of.
         """
         kind = "md5" if len(digest) == 32 else "sha256"
-        found = hashlib.new(kind, content, usedforsecurity=False).hexdigest()
-        if found != digest:
-            raise self.wrong(path, f"its {kind.upper()} is {found[:8]}..., not {digest[:8]}...")
+        actual = hashlib.new(kind, content, usedforsecurity=False).hexdigest()
+        if actual != digest.lower():
+            raise self.wrong(path, f"its {kind.upper()} is {actual[:8]}..., not {digest[:8].lower()}...")
 
     def _root(self) -> str:
         here = root()
@@ -176,9 +230,7 @@ def _raw(table: Dataset) -> Dataset:
     return table
 
 
-@cache
-def _sums(folder: Path) -> dict[Path, str]:
-    """The digests that a SHA256SUMS in the folder lists."""
-    file = folder / "SHA256SUMS"
-    lines = (line.split(maxsplit=1) for line in (file.read_text().splitlines() if file.is_file() else ()))
-    return {(folder / name.lstrip("*")).absolute(): digest for digest, name in lines}
+def _spelt(columns: Mapping[str, Any]) -> str:
+    return ", ".join(
+        f"{name} ({getattr(kind, 'names', None) or getattr(kind, 'dtype', kind)})" for name, kind in columns.items()
+    )

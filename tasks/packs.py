@@ -16,8 +16,9 @@ PACKS = {
     for pack in (
         Pack(
             name="mnist",
+            titled=("MNIST",),
             title="MNIST",
-            layouts=("torchvision's MNIST/raw/*-ubyte(.gz)", "the hub's parquet files"),
+            layouts=("torchvision's MNIST/raw/*-ubyte(.gz), also without the folders", "the hub's parquet files"),
             get=_hf("ylecun/mnist", "mnist"),
             hub="ylecun/mnist",
             size="60,000 + 10,000 images of 28x28, 12 MB",
@@ -33,23 +34,28 @@ PACKS = {
         ),
         Pack(
             name="fashion_mnist",
+            titled=("FashionMNIST",),
             title="Fashion-MNIST",
-            layouts=("torchvision's FashionMNIST/raw/*-ubyte(.gz)", "the hub's parquet files"),
+            layouts=(
+                "torchvision's FashionMNIST/raw/*-ubyte(.gz), also without the folders",
+                "the hub's parquet files",
+            ),
             get=_hf("zalando-datasets/fashion_mnist", "fashion_mnist"),
             hub="zalando-datasets/fashion_mnist",
             size="60,000 + 10,000 images of 28x28, 31 MB",
             licence="MIT (Zalando)",
-            check=f"torchvision's MD5 of the four .gz files; else {_BY_TABLE}",
+            check="MD5 of the four idx files, unpacked or built from the tables",
             rows={"train": 60_000, "test": 10_000},
             sums={
-                "train-images-idx3-ubyte.gz": "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
-                "train-labels-idx1-ubyte.gz": "25c81989df183df01b3e8a0aad5dffbe",
-                "t10k-images-idx3-ubyte.gz": "bef4ecab320f06d8554ea6380940ec79",
-                "t10k-labels-idx1-ubyte.gz": "bb300cfdad3c16e7a12a480ee83cd310",
+                "train-images-idx3-ubyte": "f4a8712d7a061bf5bd6d2ca38dc4d50a",
+                "train-labels-idx1-ubyte": "9018921c3c673c538a1fc5bad174d6f9",
+                "t10k-images-idx3-ubyte": "8181f5470baa50b63fa0f6fddb340f0a",
+                "t10k-labels-idx1-ubyte": "15d484375f8d13e6eb1aabb0c3f46965",
             },
         ),
         Pack(
             name="cifar10",
+            titled=("cifar-10-batches-py",),
             title="CIFAR-10",
             layouts=("torchvision's cifar-10-batches-py/", "the hub's parquet files"),
             get=_hf("uoft-cs/cifar10", "cifar10"),
@@ -75,6 +81,7 @@ PACKS = {
         ),
         Pack(
             name="cifar100",
+            titled=("cifar-100-python",),
             title="CIFAR-100",
             layouts=("torchvision's cifar-100-python/", "the hub's parquet files"),
             get=_hf("uoft-cs/cifar100", "cifar100"),
@@ -148,6 +155,7 @@ PACKS = {
         ),
         Pack(
             name="fsdd",
+            titled=("free-spoken-digit-dataset",),
             title="Free Spoken Digit Dataset",
             layouts=("the repository's recordings/*.wav", "train.parquet and test.parquet"),
             get="git clone https://github.com/Jakobovski/free-spoken-digit-dataset DIR/fsdd",

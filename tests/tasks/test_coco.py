@@ -158,11 +158,11 @@ REFUSED = {
         edit("val", lambda said: said["annotations"][0].update(bbox=[5, 5, -3, 10])),
         r"has the box \[5, 5, -3, 10\]",
     ),
-    "no number": (edit("val", lambda said: said["annotations"][0].update(bbox=["a", 0, 1, 1])), "is no whole file"),
-    "no boxes": (edit("val", lambda said: said.pop("annotations")), r"is no whole file .*KeyError: 'annotations'"),
+    "no number": (edit("val", lambda said: said["annotations"][0].update(bbox=["a", 0, 1, 1])), "not four numbers"),
+    "no boxes": (edit("val", lambda said: said.pop("annotations")), r"is no whole file .* no list 'annotations'"),
     "classes": (
         edit("val", lambda said: said["categories"][0].update(name="flat")),
-        "the val part: has the classes round, flat, not those of train",
+        "the val part: has the classes 3 round, 7 flat, not those of train: 7 flat in val alone",
     ),
     "twice": (edit("val", lambda said: said["images"].append(said["images"][0])), "lists 5 images with 4 ids"),
 }

@@ -1,0 +1,185 @@
+"""Which files a data set consists of, and whether its parts and columns fit together: decided before anything trains.
+
+The rules, the same for every set:
+
+- Hidden files (`._x`, `.DS_Store`) and what file managers leave (`Thumbs.db`, `desktop.ini`) are not data.
+- Suffixes are compared in lower case. Links are followed, for they are the user's own statement of where data lie; a
+  name that a *file* of the set gives (of an image, say) has to stay within the set's folder.
+- Of a part in shards each is there once: PART-00000-of-N says N itself, and PART/0000.parquet counts without a gap.
+- Where two copies of the same thing are there, neither is taken.
+- Parts agree by the names of their classes, in the same order, never by position.
+
+`Blame` turns what is wrong into the error to raise: `partial(pack.wrong, path)`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from bench.contract import Array, InputError
+
+Blame = Callable[[str], InputError]
+
+LEFTOVERS = {"thumbs.db", "desktop.ini"}
+IMAGES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"}
+NOTES = {".txt", ".md", ".csv", ".tsv", ".json", ".xml", ".yaml", ".yml", ".html", ".pdf"}
+"""Suffixes of what may lie beside examples and is none."""
+
+
+def visible(folder: Path) -> list[Path]:
+    """What lies in a folder, by name, without hidden files and leftovers."""
+    return sorted(p for p in folder.iterdir() if not p.name.startswith(".") and p.name.lower() not in LEFTOVERS)
+
+
+def files(folder: Path, suffixes: Iterable[str], blame: Callable[[object, str], InputError]) -> list[Path]:
+    """All files with these suffixes, at any depth; of notes none.
+
+    Raises:
+        InputError: a file of another kind, a link to nothing or round in a circle.
+    """
+    wanted, listed, folders = set(suffixes), [], {folder.resolve()}
+
+    def walk(here: Path) -> None:
+        for path in visible(here):
+            if path.is_dir():
+                if path.resolve() in folders:
+                    raise blame(path, "is a folder that is reached twice, by a link")
+                folders.add(path.resolve())
+                walk(path)
+            elif not path.is_file():
+                raise blame(path, "is neither a file nor a folder, or a link to nothing")
+            elif path.suffix.lower() in wanted:
+                listed.append(path)
+            elif path.suffix.lower() not in NOTES:
+                raise blame(path, f"is of no kind that is read here: {', '.join(sorted(wanted))}")
+
+    walk(folder)
+    return sorted(listed)
+
+
+def only(paths: Sequence[Path], blame: Callable[[object, str], InputError]) -> Path | None:
+    """The one of these places that is there; None if none is.
+
+    Raises:
+        InputError: two of them are there, and are not the same.
+    """
+    there = [path for path in paths if path.exists()]
+    for other in there[1:]:
+        if not other.samefile(there[0]):
+            raise blame(other, f"is there twice: {there[0]} is the other; keep the right one")
+    return there[0] if there else None
+
+
+def shards(folder: Path, part: str, blame: Callable[[object, str], InputError]) -> list[Path]:
+    """The parquet files of a part: PART.parquet, PART-00000-of-N.parquet or PART/*.parquet, in order; maybe none.
+
+    Raises:
+        InputError: there are two sets of them, or one is missing.
+    """
+    if not folder.is_dir():
+        return []
+    layouts = []
+    for place in (folder, *(path for path in visible(folder) if path.is_dir() and path.name != part)):
+        named = [path for path in visible(place) if path.suffix.lower() == ".parquet"]
+        layouts += [[path] for path in named if path.stem == part]
+        layouts.append([p for p in named if re.fullmatch(rf"{re.escape(part)}-\d+-of-\d+", p.stem)])
+        inner = place / part
+        layouts.append([p for p in visible(inner) if p.suffix.lower() == ".parquet"] if inner.is_dir() else [])
+    there = [layout for layout in layouts if layout]
+    for other in there[1:]:
+        raise blame(other[0], f"is there twice: {there[0][0]} is the other; keep the right one")
+    return _counted(there[0], blame) if there else []
+
+
+def _counted(paths: list[Path], blame: Callable[[object, str], InputError]) -> list[Path]:
+    """Shards, in order of their numbers, each of them there once."""
+    numbers: dict[int, Path] = {}
+    totals = set()
+    for path in paths:
+        if match := re.fullmatch(r".*-(\d+)-of-(\d+)", path.stem):
+            totals.add(int(match[2]))
+        elif not (match := re.fullmatch(r"(\d+)", path.stem)):
+            return paths
+        if int(match[1]) in numbers:
+            raise blame(path, f"is there twice: {numbers[int(match[1])].name} is the other")
+        numbers[int(match[1])] = path
+    if len(totals) > 1:
+        raise blame(paths[-1], f"is one of {max(totals)} shards, and {paths[0].name} one of {min(totals)}")
+    total = totals.pop() if totals else max(numbers) + 1
+    if missing := sorted(set(range(total)) - set(numbers)):
+        what = f"is one of {total} shards, and number {missing[0]:05} is missing"
+        raise blame(paths[0], what + (f", as are {len(missing) - 1} others" if missing[1:] else ""))
+    if more := sorted(set(numbers) - set(range(total))):
+        raise blame(numbers[more[0]], f"is numbered past the {total} shards that its name says")
+    return [numbers[number] for number in range(total)]
+
+
+def inside(folder: Path, name: str, blame: Blame) -> PurePosixPath:
+    """A name that a file of the set gives, which has to stay within the set's folder.
+
+    Raises:
+        InputError: it is absolute, or has a part `..`.
+    """
+    path = PurePosixPath(name)
+    if not name or path.is_absolute() or ".." in path.parts or "\0" in name:
+        raise blame(f"names {name!r}, which is not in {folder}: only files within it are read")
+    return path
+
+
+def agree(what: str, parts: Mapping[str, Sequence[object] | None], blame: Callable[[object, str], InputError]) -> None:
+    """Refuse parts whose names (of classes, categories, labels) differ from the first part's; None: it has no names.
+
+    Raises:
+        InputError: naming both parts and where they differ.
+    """
+    first, *others = [(part, tuple(names)) for part, names in parts.items() if names is not None] or [("", ())]
+    for part, names in others:
+        if names == first[1]:
+            continue
+        alone, missing = (_some(a, b) for a, b in ((names, first[1]), (first[1], names)))
+        if not alone and not missing:
+            reason = f"in another order than {first[0]}: {_listed(names)}, not {_listed(first[1])}"
+        else:
+            reason = f"not those of {first[0]}: " + " and ".join(
+                filter(None, (alone and f"{alone} in {part} alone", missing and f"{missing} in {first[0]} alone"))
+            )
+        raise blame(f"the {part} part", f"has the {what} {_listed(names)}, {reason}")
+
+
+def _some(names: Sequence[object], without: Sequence[object]) -> str:
+    rest = [name for name in names if name not in set(without)]
+    return _listed(rest)
+
+
+def _listed(names: Sequence[object], most: int = 8) -> str:
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(map(str, names[:most])) + more
+
+
+def whole(values: Any, blame: Blame, *, below: int | None = None) -> Array:
+    """A column of whole numbers from 0 (to `below`), [N] int64.
+
+    Raises:
+        InputError: naming the first row that holds something else.
+    """
+    rows = values.tolist() if isinstance(values, np.ndarray) else list(values)
+    top = "" if below is None else f" to {below - 1}"
+    for i, value in enumerate(rows):
+        if type(value) is not int or value < 0 or (below is not None and value >= below):
+            raise blame(f"has {value!r} in row {i}, not a whole number from 0{top}")
+    return np.array(rows, np.int64)
+
+
+def near(name: str, folder: Path) -> str:
+    """` (did you mean X?)`, of the folders that lie in one; empty if none is alike."""
+    names = [path.name for path in visible(folder) if path.is_dir()] if folder.is_dir() else []
+    alike = difflib.get_close_matches(name, names, n=1)
+    lower = [other for other in names if other.lower() == name.lower() and other != name]
+    hint = next(iter(lower + alike), "")
+    return f" (did you mean {hint}?)" if hint and hint != name else ""
