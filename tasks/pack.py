@@ -179,6 +179,8 @@ class Pack:
         Raises:
             InputError: it is another file, or cut short.
         """
+        if path.is_dir():
+            raise self.wrong(path, "is a folder, where a file should be")
         for digest in (self.sums.get(path.name), checksums.listed(Path(self._root())).get(path.absolute())):
             if digest:
                 self.compare(path, path.read_bytes(), digest)

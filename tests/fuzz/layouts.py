@@ -189,10 +189,12 @@ LAYOUTS = {
     layout.name: layout
     for layout in (
         Layout("folders", partial(trees.plant_folders, each=(14, 2)), read_folders, user=True),
-        Layout("table", partial(trees.plant_table, folder="cifar10", shape=(8, 8, 3)), partial(read_pixels, "cifar10")),
+        Layout(
+            "table", partial(trees.plant_table, folder="cifar10", shape=(32, 32, 3)), partial(read_pixels, "cifar10")
+        ),
         Layout(
             "shards",
-            partial(trees.plant_table, folder="cifar10", shape=(8, 8, 3), shards=3),
+            partial(trees.plant_table, folder="cifar10", shape=(32, 32, 3), shards=3),
             partial(read_pixels, "cifar10"),
         ),
         IDX,
