@@ -146,6 +146,8 @@ class Pack:
         for file in files:
             try:
                 with parquet.ParquetFile(file) as table:
+                    if not table.metadata.num_rows:
+                        return self.wrong(file, "has no rows")
                     for _ in table.iter_batches():
                         pass
             except (pyarrow.ArrowException, OSError, ValueError):
