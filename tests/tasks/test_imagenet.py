@@ -151,5 +151,5 @@ def test_an_image_other_than_the_list_of_digests_has_is_refused_when_it_is_read(
     test = tasks.parse(NAME).load().test
     test.read(0, None)
     first.write_bytes(other.read_bytes())
-    with pytest.raises(InputError, match="0.JPEG: its SHA256 is"):
+    with pytest.raises(InputError, match=r"0\.JPEG: its SHA256 is"):
         test.read(0, None)
