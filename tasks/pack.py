@@ -103,6 +103,7 @@ class Pack:
         import datasets
 
         datasets.disable_progress_bars()
+        datasets.config.HF_UPDATE_DOWNLOAD_COUNTS = False  # or it calls a server for each table, and waits for it
         if self.on_hub:
             try:
                 return _raw(datasets.load_dataset(self.hub, split=part, **self._which(part, config)))
