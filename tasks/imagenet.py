@@ -143,6 +143,8 @@ class Reading:
     def __call__(self, i: int, key: int | None) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
         at = int(self.index[i])
         name, source = self.images[at]
+        if isinstance(self.images, Files):
+            PACK.verify(Path(name))
         cut = _cut(picture.opened(source, partial(PACK.wrong, name)), key)
         return (np.asarray(cut).transpose(2, 0, 1),), (self.labels[at],)
 

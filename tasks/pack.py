@@ -103,6 +103,7 @@ class Pack:
         import datasets
 
         datasets.disable_progress_bars()
+        datasets.config.HF_UPDATE_DOWNLOAD_COUNTS = False  # or it calls a server for each table, and waits for it
         if self.on_hub:
             try:
                 return _raw(datasets.load_dataset(self.hub, split=part, **self._which(part, config)))
@@ -143,15 +144,15 @@ class Pack:
         import pyarrow
         from pyarrow import parquet
 
-        rows = 0
         for file in files:
             try:
                 with parquet.ParquetFile(file) as table:
-                    rows += sum(batch.num_rows for batch in table.iter_batches())
+                    if not table.metadata.num_rows:
+                        return self.wrong(file, "has no rows")
+                    for _ in table.iter_batches():
+                        pass
             except (pyarrow.ArrowException, OSError, ValueError):
                 return self.wrong(file, "is no whole parquet file of such columns")
-        if not rows:
-            return self.wrong(files[0], "holds no row")
         while error.__cause__ is not None and isinstance(error.__cause__, Exception):
             error = error.__cause__
         reason = (str(error) or type(error).__name__).split("\n")[0]
@@ -181,6 +182,8 @@ class Pack:
         Raises:
             InputError: it is another file, or cut short.
         """
+        if path.is_dir():
+            raise self.wrong(path, "is a folder, where a file should be")
         for digest in (self.sums.get(path.name), checksums.listed(Path(self._root())).get(path.absolute())):
             if digest:
                 self.compare(path, path.read_bytes(), digest)

@@ -134,7 +134,7 @@ def test_the_same_log_written_another_way_is_the_same(tmp_path, text):
     (tmp_path / "plain.csv").write_text(SMALL)
     (tmp_path / "other.csv").write_text(text, newline="")
     read = formats.FORMATS["llama-csv"].read
-    assert list(map(repr, read(tmp_path / "other.csv"))) == list(map(repr, read(tmp_path / "plain.csv")))  # NaN, too
+    assert str(read(tmp_path / "other.csv")) == str(read(tmp_path / "plain.csv"))  # of which one loss is NaN
 
 
 def test_an_infinite_loss_has_diverged_like_one_that_is_no_number(tmp_path):

@@ -90,12 +90,13 @@ def plant(tree, root):
 
 def read(layout, root):
     """The values in a folder; nothing is kept of it."""
-    before = os.environ.get(ROOT)
+    before, cache = os.environ.get(ROOT), datasets.config.HF_DATASETS_CACHE
     os.environ[ROOT] = str(root)
     datasets.config.HF_DATASETS_CACHE = root / ".cache"
     try:
         return layout.read(root)
     finally:
+        datasets.config.HF_DATASETS_CACHE = cache
         os.environ.pop(ROOT) if before is None else os.environ.update({ROOT: before})
         for module in [module for name, module in sys.modules.items() if name.startswith("tasks.")]:
             for name, value in vars(module).items():

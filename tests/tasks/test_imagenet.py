@@ -1,5 +1,6 @@
 """ImageNet in both layouts, read by a model of timm that is made for tests."""
 
+import hashlib
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -141,3 +142,14 @@ def test_models_of_timm_are_built_for_the_images_and_classes_of_the_task():
     for name in ("timm:test_resnet", "timm:test_vit"):
         model = tasks.parse(f"cifar100(model={name!r})").model()
         assert model(torch.zeros(2, 3, 32, 32)).shape == (2, 100)
+
+
+def test_an_image_other_than_the_list_of_digests_has_is_refused_when_it_is_read(folders):
+    first, other = (folders / "val" / "n00000000" / name for name in ("0.JPEG", "1.JPEG"))
+    digest = hashlib.sha256(first.read_bytes()).hexdigest()
+    (folders.parent / "SHA256SUMS").write_text(f"{digest}  imagenet/val/n00000000/0.JPEG\n")
+    test = tasks.parse(NAME).load().test
+    test.read(0, None)
+    first.write_bytes(other.read_bytes())
+    with pytest.raises(InputError, match=r"0\.JPEG: its SHA256 is"):
+        test.read(0, None)
