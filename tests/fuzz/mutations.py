@@ -344,7 +344,8 @@ USED = {"img", "image", "label", "fine_label", "audio", "speaker", "index", "sen
 def a_label_out_of_range(table, rng):
     name = _label(table)
     values = table.column(name).to_pylist()
-    wrong = [-1, 100, 2**40, 0.5, float("nan"), float("inf"), -0.25]
+    wrong = [-1, 100, 2**40, float("nan"), float("inf"), -0.25]
+    wrong += [] if pa.types.is_floating(table.schema.field(name).type) else [0.5]  # which is a score
     values[rng.integers(len(values))] = wrong[rng.integers(len(wrong))]
     kind = pa.int64() if all(isinstance(v, int) for v in values) else pa.float64()
     return table.set_column(table.column_names.index(name), name, pa.array(values, kind))
@@ -430,14 +431,8 @@ def image_in_a_table_anew(tree, layout, rng):
     images = table.column("img").to_pylist()
     at = int(rng.integers(len(images)))
     image = Image.open(io.BytesIO(images[at]["bytes"]))
-    ways = [
-        ("JPEG", image),
-        ("WEBP", image),
-        ("PNG", image.convert("L")),
-        ("PNG", image.resize((9, 8))),
-        ("BMP", image),
-    ]
-    ways += [("PNG", image.convert("RGBA")), ("PNG", image.convert("I;16"))]
+    ways = [("JPEG", image), ("WEBP", image), ("BMP", image), ("TIFF", image), ("PNG", image.resize((9, 8)))]
+    ways += [("PNG", image.convert("RGBA")), ("TIFF", image.convert("F"))]
     kind, picture = ways[rng.integers(len(ways))]
     file = io.BytesIO()
     picture.save(file, kind, **({"lossless": True, "exact": True} if kind == "WEBP" else {}))
