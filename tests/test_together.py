@@ -105,9 +105,10 @@ def test_a_failure_is_recorded_once_and_superseded_by_success(trained, tmp_path)
     def broken(cell_steps, cells):
         raise MemoryError("no room for <tensor at 0x7f3a>")
 
-    for _ in range(2):
+    for run in ("one", "another"):
         with pytest.raises(MemoryError):
-            trained(broken)
+            trained(broken, run=run)
+    assert trained(run="another")[0] == "elsewhere"  # a run tries once what fails; the same command again is another
     (row,) = ledger.read(tmp_path, kinds=("failure",))
     cohort = row["key"]
     assert row["payload"] == {
@@ -118,5 +119,5 @@ def test_a_failure_is_recorded_once_and_superseded_by_success(trained, tmp_path)
         "cells": 6,
     }
     assert not claims.standing(tmp_path)
-    assert trained() == ("done", cohort)
+    assert trained(run="a third") == ("done", cohort)
     assert ("cohort", cohort) in payloads(tmp_path)
