@@ -114,6 +114,7 @@ def test_a_failure_is_recorded_once_and_superseded_by_success(trained, tmp_path)
     assert row["payload"] == {
         "cohort": cohort,
         "task": "linreg",
+        "code": row["payload"]["code"],
         "seed": 0,
         "error": "MemoryError: no room for <tensor at 0x…>",
         "cells": 6,
