@@ -5,9 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import tasks
 from bench import engine, extension, soundness, suites
 from bench.arithmetic import Arithmetic
 from bench.assignment import Assigned
-from bench.contract import InputError, Schedule, Task, Wandb
+from bench.contract import Cell, InputError, Schedule, Task, Wandb
 from bench.engine import averaging, memory, rehearsal
 from bench.forecast import Forecast
 from bench.plan import WIDTH, EngineName, Grid, Plan, build
@@ -158,7 +158,12 @@ def prepare(order: Order, world: World | None = None) -> Prepared:
     named.check(suite.grids, arithmetic)
     limit = None if order.width or order.assigned or world.memory is None else world.memory / crowd(order, world)
     parts = arithmetic.accumulate * arithmetic.processes
-    fits = None if limit is None else partial(memory.fits, memory=limit, parts=parts)
+
+    def held(task: Task, cells: Sequence[Cell], name: EngineName) -> int:
+        recalls = any("grad_dot" in named.schedules[cell.schedule].needs for cell in cells)
+        return memory.of_cohort(task, cells, name, parts=parts, recalls=recalls).members(limit or 0.0)
+
+    fits = held if limit else None
 
     def planned(recorded: Collection[str] = ()) -> Plan:
         width = order.width or WIDTH

@@ -105,7 +105,7 @@ def build(
     choose: Callable[[Task, str, int], EngineName],
     *,
     width: int = WIDTH,
-    fits: Callable[[Task, Cell], int] | None = None,
+    fits: Callable[[Task, Sequence[Cell], EngineName], int] | None = None,
     recorded: Collection[str] = (),
 ) -> Plan:
     """The plan of a suite. `tasks` holds each grid's task by its text; texts in the grids are canonical.
@@ -115,7 +115,7 @@ def build(
         tasks: Task of each grid by its text.
         choose: Engine for (task, optimizer text, number of cells), deterministic.
         width: Cells in a cohort at most; a wider one is split by peak LR, which have nothing to share but look 0.
-        fits: Members like a cell's that memory holds, which bounds the width of `modules`.
+        fits: Members that memory holds of a cohort of such cells.
         recorded: Ids of cells to leave out.
 
     Raises:
@@ -129,7 +129,7 @@ def build(
     for cells in together(c for c in crossed if c.id not in recorded):
         first = cells[0]
         engine = choose(tasks[first.task], first.optimizer, len(cells))
-        held = fits(tasks[first.task], first) if fits and engine == "modules" else width
+        held = fits(tasks[first.task], cells, engine) if fits else width
         parts = _split(cells, min(width, held))
         if len(parts) > 1:
             why = "all that memory holds" if held < width else "width"

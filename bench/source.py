@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 
@@ -38,11 +39,12 @@ def execute(path: Path, what: str) -> ModuleType:
         InputError: one line, which begins with `what`.
     """
     name = f"glideslope_{path.stem}_{digest(str(path.resolve()))}"
-    spec = importlib.util.spec_from_file_location(name, path)
+    loader = SourceFileLoader(name, str(path))
+    spec = spec_from_file_location(name, path, loader=loader)
     assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
+    module = module_from_spec(spec)
     sys.modules[name] = module  # where dataclasses and annotations look their names up
     with blamed(what):
-        spec.loader.exec_module(module)
+        # Not `exec_module`: a compiled module that Python kept is taken for new while size and second of writing agree.
+        exec(loader.source_to_code(path.read_bytes(), path), module.__dict__)
     return module

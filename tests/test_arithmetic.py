@@ -2,8 +2,6 @@
 
 import dataclasses
 import sys
-from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,7 +9,7 @@ import torch
 
 from bench import cli, work
 from bench.arithmetic import USUAL, Arithmetic
-from bench.contract import InputError, Move
+from bench.contract import InputError
 from bench.engine import memory
 from bench.opening import KINDS, opened
 from bench.order import Order, prepare
@@ -19,7 +17,6 @@ from bench.record import ledger
 from bench.record.lines import Reader, row_of
 from bench.work import Site
 from bench.world import World
-from tests.engine.toys import Net, Plain, create, toy
 from tests.runs import launch
 
 FEW = {"suite": "smoke", "tasks": "digits", "schedules": "constant,cosine", "peak_lrs": (0.1,), "seeds": 1}
@@ -104,11 +101,13 @@ def three_members(order):
     made = prepare(order)
     (cohort,) = made.plan.cohorts
     task = made.tasks["digits"]
-    return (3.5 * memory.of_member(task, cohort.cells[0].optimizer) + memory.of_look(task)) / memory.SHARE
+    taken = memory.of_cohort(task, cohort.cells, cohort.engine)
+    return (taken.shared + 3.5 * taken.member) / memory.SHARE
 
 
-def test_a_cohort_is_as_wide_as_memory_allows_and_the_plan_says_so():
-    order = Order(**FEW | {"peak_lrs": (0.1, 0.3, 1.0)}, engine="modules")
+@pytest.mark.parametrize("engine", ["modules", "stacked"])
+def test_a_cohort_is_as_wide_as_memory_allows_and_the_plan_says_so(engine):
+    order = Order(**FEW | {"peak_lrs": (0.1, 0.3, 1.0)}, engine=engine)
     (whole,) = prepare(order).plan.cohorts
     three = three_members(order)
     small = prepare(order, World(memory=three)).plan
@@ -116,7 +115,7 @@ def test_a_cohort_is_as_wide_as_memory_allows_and_the_plan_says_so():
     assert [c.id for c in small.cells] == [c.id for c in whole.cells]
     assert "all that memory holds 3" in small.notes[0]
     assert prepare(order, World(memory=1e12)).plan.cohorts == (whole,)
-    wished = prepare(Order(**FEW, engine="modules", width=2), World(memory=three)).plan
+    wished = prepare(Order(**FEW, engine=engine, width=2), World(memory=three)).plan
     assert {len(c.cells) for c in wished.cohorts} == {2}
 
 
@@ -135,40 +134,6 @@ def test_a_directory_begun_in_cohorts_of_another_width_says_which_continues_it(t
     opened(Reader(tmp_path, row_of(KINDS)), prepare(dataclasses.replace(order, width=3)), None)
     assert "--width" not in refused(seeds=2)
     assert "--width" not in refused(precision="bf16")
-
-
-@pytest.mark.parametrize("optimizer", ["sgd", "adamw", "sgd(momentum=0.0)", "momo_adam"])
-@pytest.mark.parametrize("model", [Net, Plain])
-def test_the_memory_of_a_member_is_what_it_holds(model, optimizer):
-    task = toy(model)
-    trained, feed = create("modules", task, optimizer, dtype=torch.float32)
-    trained.look(feed.batch(0), 0)
-    trained.move([Move(0.1)])
-    trained.look(feed.batch(1), 1)  # gradients are there until the next move
-    state = trained.members[0].state()
-    kept = [t for slots in state["slots"] for t in slots.values() if isinstance(t, torch.Tensor) and t.ndim]
-    numbers = sum(t.numel() for t in (*state["tensors"].values(), *kept)) + sum(
-        w.numel() for w in trained.members[0].weights if w.grad is not None
-    )
-    idle = 8 * 9 * (memory._slots(optimizer) + 1) if model is Net else 0  # a layer out of use has neither
-    assert memory.of_member(task, optimizer) == pytest.approx(4 * (numbers + idle), rel=1e-6)
-    assert memory.of_member(task, optimizer, "ema") > memory.of_member(task, optimizer)
-
-
-def test_the_memory_of_a_look_is_what_autograd_keeps():
-    task = replace(toy(Plain), batch_size=16)
-    inputs, logits, label = 6 * 4, 3 * 4, 8  # bytes of an example that a linear layer and cross-entropy keep
-    assert memory.of_look(task) == pytest.approx(16 * (inputs + logits + label), rel=0.1), "the weights are not in it"
-    assert memory.of_look(task, parts=4) == memory.of_look(task) / 4
-    assert memory.of_look(toy(Net)) > 8 * 2 * 8 * 4, "at least what BatchNorm and ReLU take, of 8 examples"
-
-
-def test_a_look_leaves_less_room_for_members():
-    task, cell = toy(Net), SimpleNamespace(optimizer="sgd", averaging="none")
-    room = (memory.of_look(task) + 4 * 8 + 2.5 * memory.of_member(task, "sgd")) / memory.SHARE  # 8 frozen weights
-    assert memory.fits(task, cell, room) == 2
-    assert memory.fits(task, cell, room + 0.6 * memory.of_member(task, "sgd") / memory.SHARE) == 3
-    assert memory.fits(task, cell, 0.0) == 1
 
 
 def test_accelerate_launch_with_bf16_trains_and_its_rows_say_so(tmp_path):

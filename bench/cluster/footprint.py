@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 
 from bench.cluster.request import Request
-from bench.contract import Cohort, Data, Split, Task
+from bench.contract import Cohort, Data, Split
 from bench.engine import memory
 from bench.order import Order, Prepared
 
@@ -31,14 +31,10 @@ def _needs(prepared: Prepared, order: Order, request: Request) -> Iterator[float
         widest[kind] = max(widest.get(kind, cohort), cohort, key=lambda it: len(it.cells))
     parts = (order.accumulate or 1) * (request.nodes * request.processes if order.data_parallel else 1)
     for cohort in widest.values():
-        yield _of(prepared.tasks[cohort.task], cohort, parts)
-
-
-def _of(task: Task, cohort: Cohort, parts: int) -> float:
-    width, optimizer = len(cohort.cells), cohort.cells[0].optimizer
-    member = max(memory.of_member(task, optimizer, how) for how in {c.averaging for c in cohort.cells})
-    looks = width if cohort.engine == "stacked" else 1
-    return _held(task.load()) + (width * member + looks * memory.of_look(task, parts)) / memory.SHARE
+        task, known = prepared.tasks[cohort.task], prepared.schedules
+        recalls = any("grad_dot" in known[cell.schedule].needs for cell in cohort.cells)
+        taken = memory.of_cohort(task, cohort.cells, cohort.engine, parts=parts, recalls=recalls)
+        yield _held(task.load()) + (taken.shared + len(cohort.cells) * taken.member) / memory.SHARE
 
 
 def _held(data: Data) -> float:

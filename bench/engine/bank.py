@@ -34,10 +34,15 @@ class Bank:
     def mixed(self, recipe: Recipe, rows: Sequence[int], weight_WP: Tensor) -> Tensor:
         """What a recipe mixes for each of these members, as rows of their own."""
         mixed_KP = torch.empty(0)
-        for slot, share in recipe:
-            part_KP = picked(weight_WP, rows) if slot == PRESENT else self._of(slot, rows)
-            mixed_KP = part_KP if share == 1 else mixed_KP.lerp_(part_KP, share)
+        for slot, share in recipe:  # no part outlives its turn: each may be as large as all members
+            if share == 1:
+                mixed_KP = self._part(slot, rows, weight_WP)
+            else:
+                mixed_KP.lerp_(self._part(slot, rows, weight_WP), share)
         return mixed_KP
+
+    def _part(self, slot: str, rows: Sequence[int], weight_WP: Tensor) -> Tensor:
+        return picked(weight_WP, rows) if slot == PRESENT else self._of(slot, rows)
 
     def _of(self, slot: str, rows: Sequence[int]) -> Tensor:
         owners, kept_KP = self.slots[slot]

@@ -1,17 +1,20 @@
-"""What members and their one look at a time take of a device's memory, from the model and a few examples."""
+"""What a cohort takes of a device's memory, from the model and a few examples."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from bench.contract import Batch, Cell, Split, Task
 from bench.engine import averaging, optim
-from bench.engine.feed import Feed
+from bench.engine.feed import Feed, epoch_steps
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from bench.engine import EngineName
 
 SHARE = 0.75
 """Of the memory, for members and a look; the rest is for data and for what a backward pass takes besides."""
@@ -20,24 +23,57 @@ FEW = 4
 """Examples of which a look is tried out."""
 
 
-def fits(task: Task, cell: Cell, memory: float, parts: int = 1) -> int:
-    """Members of a cohort like this cell's that so many bytes hold, 1 at least, where a batch is cut into `parts`."""
-    room = SHARE * memory - of_look(task, parts) - 4.0 * _counts(task).frozen
-    return max(1, int(room / of_member(task, cell.optimizer, cell.averaging)))
+class Demand(NamedTuple):
+    """Bytes of memory that a cohort takes at most."""
+
+    shared: float  # however many members there are: a look at one of them, and weights that are not trained
+    member: float  # and for each of them besides
+
+    def members(self, memory: float) -> int:
+        """How many of them so many bytes hold, 1 at least."""
+        return max(1, int((SHARE * memory - self.shared) / self.member))
 
 
-def of_member(task: Task, optimizer: str, average: str = "none") -> float:
-    """Bytes of a member: weights, gradients, what the optimizer keeps, an average and buffers, in float32.
+def of_cohort(
+    task: Task, cells: Sequence[Cell], engine: EngineName, *, parts: int = 1, recalls: bool = False
+) -> Demand:
+    """What a cohort of these cells takes, in float32, had every rider's average a place in every member.
 
-    Weights that are not trained lie there once for all members.
+    That is in training weights, gradients, what the optimizer keeps, averages and buffers, and what a forward keeps for
+    the backward; in evaluation no gradients, but a copy of what is read: an average, the average that an optimizer
+    forms itself, or weights with BatchNorm statistics computed anew. `modules` looks at one member at a time and hands
+    its weights over one at a time; `stacked` does both for all of them at once, and evaluates copies only.
+
+    Args:
+        task: Of the cells.
+        cells: Of one optimizer.
+        engine: That trains them.
+        parts: Micro-batches that a batch is cut into.
+        recalls: Whether a schedule asks for the gradient before.
     """
-    counts = _counts(task)
-    copies = 2 + _slots(optimizer) + (0 if average == "none" else getattr(averaging.parse(average), "k", 1))
-    return 4.0 * (counts.trained * copies + counts.buffers)
+    (trained, frozen, buffers, norms), optimizer = _counts(task), cells[0].optimizer
+    slots = _slots(optimizer)
+    own = trained * (1 + slots + _averages(task, cells) + recalls) + buffers  # between two looks
+    look = of_look(task, parts)
+    if engine == "stacked":
+        besides = max(look + 4.0 * trained, 8.0 * trained, 4.0 * (2 * trained + buffers))  # look, take, evaluate
+        return Demand(4.0 * (frozen + trained), 4.0 * (own + trained) + besides)  # with the model they are made from
+    averaged = any(cell.averaging != "none" for cell in cells)
+    copy = trained + buffers if averaged or norms else 0
+    if optim.parse(optimizer).averages:
+        copy = own
+    return Demand(look + 4.0 * (frozen + own), 4.0 * (own + max(trained, copy)))  # `own` once more: a fork's state
+
+
+def _averages(task: Task, cells: Sequence[Cell]) -> int:
+    """Averages of different names that riders of one member may keep, in copies of the weights."""
+    tracks = averaging.Averagings(cells, epoch_steps(task))
+    kept = {tracks.track(i): getattr(averaging.parse(cell.averaging), "k", 1) for i, cell in enumerate(cells)}
+    return sum(copies for track, copies in kept.items() if track != averaging.PRESENT)
 
 
 def of_look(task: Task, parts: int = 1) -> float:
-    """Bytes that a forward in float32 keeps for the backward, of one of `parts` micro-batches; one member's at a time.
+    """Bytes that a forward in float32 keeps for the backward, of one of `parts` micro-batches of one member.
 
     Seen on the first examples of the train split; in bf16 and fp16 it is less, and longer examples take more.
     """
@@ -50,13 +86,16 @@ class _Counts(NamedTuple):
     trained: int
     frozen: int
     buffers: int
+    norms: bool  # whether BatchNorm's are among the buffers
 
 
 @cache
 def _counts(task: Task) -> _Counts:
+    from bench.engine.readings import batch_norms
+
     model = task.model()
     trained, frozen = (sum(p.numel() for p in model.parameters() if p.requires_grad is is_) for is_ in (True, False))
-    return _Counts(trained, frozen, sum(t.numel() for t in model.buffers()))
+    return _Counts(trained, frozen, sum(t.numel() for t in model.buffers()), bool(batch_norms(model)))
 
 
 @cache

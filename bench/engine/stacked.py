@@ -121,10 +121,9 @@ class Stacked:
         reseed(self.feed, step, self.feed.rank)
         loss_W = self._losses(self._weights, self._buffers, self._counts, *batch)
         # Members share no weight, so each finds its own gradient in that of the sum.
-        grads = torch.autograd.grad(loss_W.sum(), list(self._weights.values()))
-        loss_W = loss_W.detach()
-        for held, grad in zip(self._held, grads, strict=True):
+        for held, grad in zip(self._held, torch.autograd.grad(loss_W.sum(), list(self._weights.values())), strict=True):
             held.copy_(grad)
+        loss_W = loss_W.detach()
         if self._accelerator is not None:
             mean_WP, loss_W = averaged(self._accelerator, [self._grad_WP, loss_W])
             self._grad_WP.copy_(mean_WP)

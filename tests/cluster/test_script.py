@@ -208,8 +208,7 @@ def test_members_data_and_looks_count_into_the_memory(monkeypatch):
     cohort = prepared.plan.cohorts[0]
     task = prepared.tasks["digits"]
     data = sum(a.nbytes for split in task.load() for a in (*split.inputs, *split.target))
-    monkeypatch.setattr(memory, "of_member", lambda *what: 3e9)
-    monkeypatch.setattr(memory, "of_look", lambda task, parts: 6e9 / parts)
+    monkeypatch.setattr(memory, "of_cohort", lambda *what, parts, recalls: memory.Demand(6e9 / parts, 3e9))
     members = len(cohort.cells) * 3e9
 
     def gigabytes(order, **asked):

@@ -1,0 +1,142 @@
+"""What a plan counts on is what the engines take: measured where torch allocates, at every step of a cohort's life."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+from torch.multiprocessing.reductions import StorageWeakRef
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from bench.contract import Cell, Move
+from bench.engine import memory
+from bench.engine.averaging import Averagings
+from tests.engine.toys import Net, Plain, create, toy
+
+MEMBERS = 5
+
+
+class Wide(nn.Sequential):
+    """Weights that outweigh what eight examples keep; a tenth of them don't train."""
+
+    def __init__(self):
+        super().__init__(nn.Linear(6, 300), nn.ReLU(), nn.Linear(300, 300), nn.Linear(300, 100), nn.Linear(100, 3))
+        self[3].requires_grad_(False)
+
+
+class Normed(nn.Sequential):
+    """The same with BatchNorm, whose statistics are computed anew for what is read."""
+
+    def __init__(self):
+        super().__init__(nn.Linear(6, 300), nn.BatchNorm1d(300), nn.ReLU(), nn.Linear(300, 300), nn.Linear(300, 3))
+
+
+class Lying(TorchDispatchMode):
+    """Counts the bytes of tensors made inside it that are still there, after every operation."""
+
+    def __init__(self):
+        super().__init__()
+        self.there, self.most = {}, 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        before = {t.untyped_storage().data_ptr() for t in tree_leaves((args, kwargs)) if isinstance(t, torch.Tensor)}
+        made = function(*args, **kwargs or {})
+        self.there = {place: it for place, it in self.there.items() if not it[0].expired()}
+        for tensor in tree_leaves(made):
+            if isinstance(tensor, torch.Tensor) and (own := tensor.untyped_storage()).data_ptr() not in before:
+                self.there[own.data_ptr()] = StorageWeakRef(own), own.nbytes()
+        self.most = max(self.most, sum(size for _, size in self.there.values()))
+        return made
+
+
+def cells(optimizer, *averagings):
+    """A cell for each averaging and each of two budgets."""
+    fields = {"task": "toy", "schedule": "constant", "optimizer": optimizer, "peak_lr": 0.1, "weight_decay": 0.0}
+    spans = [(0.5, 8), (1.0, 16)]
+    return [
+        Cell(**fields, budget=budget, total=total, seed=0, data="", averaging=averaging)
+        for averaging in averagings
+        for budget, total in spans
+    ]
+
+
+def peak(trained, feed, riders, recall):
+    """Bytes that lay there at most, of tensors made after the engine."""
+    trained.recall = recall
+    averagings, everyone = Averagings(riders, feed.epoch_steps), range(MEMBERS)
+    seated = [range(len(riders))] * MEMBERS
+    with Lying() as seen:
+        for step in range(16):
+            trained.look(feed.batch(step), step)
+            if step == 1:
+                trained.take([0] * MEMBERS)
+            trained.move([Move(0.01)] * (MEMBERS if step else 1))
+            for (slot, share), rows in averagings.blends(seated if step else seated[:1], step + 1).items():
+                trained.blend(slot, rows, share)
+        trained.evaluate("control", everyone)
+        for (_, recipe), rows in averagings.readings(dict(enumerate(seated)), 16).items():
+            trained.averaged(["control"], rows, recipe)
+        trained.recalibrated("test", everyone)
+    return seen.most
+
+
+READ = ("none", "ema", "swa", "lawa(k=2)")
+
+
+@pytest.mark.parametrize(
+    ("engine", "optimizer", "model", "averagings", "recall"),
+    [
+        ("modules", "sgd", Wide, ("none",), False),
+        ("modules", "sgd", Normed, ("none",), False),
+        ("modules", "adamw", Wide, READ, True),
+        ("modules", "schedulefree_sgd", Normed, ("none",), True),
+        ("stacked", "sgd", Wide, ("none",), True),
+        ("stacked", "sgd", Normed, READ, False),
+        ("stacked", "adamw", Wide, ("none",), False),
+        ("stacked", "adamw", Normed, READ, True),
+    ],
+)
+def test_a_cohort_takes_no_more_than_the_plan_counts_on(engine, optimizer, model, averagings, recall):
+    if optimizer.startswith("schedulefree"):
+        pytest.importorskip("schedulefree")
+    task, riders = toy(model), cells(optimizer, *averagings)
+    trained, feed = create(engine, task, optimizer, dtype=torch.float32)
+    first = 4 * sum(p.numel() for p in model().parameters())  # made before anything is counted
+    taken = memory.of_cohort(task, riders, engine, recalls=recall)
+    counted = taken.shared + MEMBERS * taken.member
+    assert 0.7 * counted < first + peak(trained, feed, riders, recall) < counted
+
+
+def test_riders_averages_count_by_what_they_keep():
+    def kept(*averagings):
+        riders = cells("sgd(momentum=0.0)", "none", *averagings)
+        return memory.of_cohort(toy(Plain), riders, "modules").member / (4 * 21)
+
+    assert kept() == 2  # weights and gradients
+    assert kept("ema") == 2 + 1  # in evaluation, where a copy is in the gradients' place
+    assert kept("ema", "ema(decay=0.9)") == 2 + 2
+    assert kept("swa") == 2 + 2  # each budget has its own
+    assert kept("lawa(k=3)") == 2 + 3
+
+
+def test_the_memory_of_a_look_is_what_autograd_keeps():
+    task = replace(toy(Plain), batch_size=16)
+    inputs, logits, label = 6 * 4, 3 * 4, 8  # bytes of an example that a linear layer and cross-entropy keep
+    assert memory.of_look(task) == pytest.approx(16 * (inputs + logits + label), rel=0.1), "the weights are not in it"
+    assert memory.of_look(task, parts=4) == memory.of_look(task) / 4
+    assert memory.of_look(toy(Net)) > 8 * 2 * 8 * 4, "at least what BatchNorm and ReLU take, of 8 examples"
+
+
+def test_looks_are_one_at_a_time_in_modules_and_all_at_once_when_stacked():
+    task = replace(toy(Plain), batch_size=16)
+    apart, stacked = (memory.of_cohort(task, cells("sgd", "none"), engine) for engine in ("modules", "stacked"))
+    assert apart.shared >= memory.of_look(task) > stacked.shared
+    assert stacked.member >= memory.of_look(task) > apart.member - 4 * 3 * 21
+
+
+def test_memory_holds_as_many_members_as_there_is_room_for_and_one_at_least():
+    taken = memory.Demand(100.0, 10.0)
+    assert taken.members(125 / memory.SHARE) == 2
+    assert taken.members(131 / memory.SHARE) == 3
+    assert taken.members(0.0) == 1
