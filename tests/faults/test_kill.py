@@ -27,6 +27,15 @@ def suite():
         Grid(task="digits(model='cnn')", schedules=some, budgets=(0.25,), peak_lrs=(0.1,), seeds=2),
     ))
 """
+BRIEF = """
+from bench.plan import Grid, Suite
+
+
+def suite():
+    some = ("constant", "cosine", "plateau(patience=1)", "wsd")
+    of = {"schedules": some, "budgets": (0.25,), "peak_lrs": (0.1,), "seeds": 2}
+    return Suite("brief", (Grid(task="digits(model='cnn')", **of),))
+"""
 KILLS, IN_COHORT = 25, 20
 
 
@@ -66,19 +75,28 @@ def rows_beyond(out, at):
     return any(r["step"] > at.get(r["cohort"], 1 << 40) for r in rows)
 
 
+def run_whole(folder, suite):
+    """The folder, with the suite's file in it and what it leaves uninterrupted."""
+    (folder / "it.py").write_text(suite)
+    assert begin(folder / "it.py", folder / "whole", "--workers", 2).wait(600) == 0
+    return folder
+
+
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("kill")
-    (folder / "kill.py").write_text(SUITE)
-    assert begin(folder / "kill.py", folder / "whole", "--workers", 2).wait(600) == 0
-    return folder
+    return run_whole(tmp_path_factory.mktemp("kill"), SUITE)
+
+
+@pytest.fixture(scope="module")
+def brief(tmp_path_factory):
+    return run_whole(tmp_path_factory.mktemp("brief"), BRIEF)
 
 
 def test_killed_at_25_moments_and_resumed(uninterrupted):
     out, chance = uninterrupted / "killed", random.Random(20261124)
     kills = in_cohort = between = 0
     while kills < KILLS or in_cohort < IN_COHORT or not between:
-        process = begin(uninterrupted / "kill.py", out, "--workers", 1 + kills % 2, "--snapshot-seconds", 0.03)
+        process = begin(uninterrupted / "it.py", out, "--workers", 1 + kills % 2, "--snapshot-seconds", 0.03)
         if not await_change(snapshots, out, process):
             break
         if kills % 4 == 3:  # rows have just been flushed: the snapshot that counts them is not there yet
@@ -95,7 +113,7 @@ def test_killed_at_25_moments_and_resumed(uninterrupted):
     assert kills >= KILLS
     assert in_cohort >= IN_COHORT
     assert between >= 1
-    assert begin(uninterrupted / "kill.py", out, "--workers", 2).wait(600) == 0
+    assert begin(uninterrupted / "it.py", out, "--workers", 2).wait(600) == 0
     assert payloads(out) == payloads(uninterrupted / "whole")
     assert traces(out) == traces(uninterrupted / "whole")
     assert not list((out / "snapshots").glob("*"))
@@ -104,13 +122,13 @@ def test_killed_at_25_moments_and_resumed(uninterrupted):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_signal_ends_with_a_snapshot_and_the_stated_code(uninterrupted, tmp_path, number, workers):
+def test_a_signal_ends_with_a_snapshot_and_the_stated_code(brief, tmp_path, number, workers):
     out = tmp_path / "out"
-    process = begin(uninterrupted / "kill.py", out, "--workers", workers, "--snapshot-seconds", 0.2)
+    process = begin(brief / "it.py", out, "--workers", workers, "--snapshot-seconds", 0.2)
     assert await_change(snapshots, out, process)
     process.send_signal(number)
     assert process.wait(60) == PREEMPTED
     assert any(step > 0 for step in steps(out).values())
-    assert begin(uninterrupted / "kill.py", out, "--workers", 2).wait(600) == 0
-    assert payloads(out) == payloads(uninterrupted / "whole")
-    assert count_lines(out) == count_lines(uninterrupted / "whole")
+    assert begin(brief / "it.py", out, "--workers", 2).wait(600) == 0
+    assert payloads(out) == payloads(brief / "whole")
+    assert count_lines(out) == count_lines(brief / "whole")
