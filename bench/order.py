@@ -126,6 +126,16 @@ class _Named:
         for grid in grids:
             soundness.bounded(grid, self.tasks[grid.task])
 
+    def fits(self, room: float, arithmetic: Arithmetic) -> Callable[[Task, Sequence[Cell], EngineName], int]:
+        """How many members of a cohort so many bytes hold."""
+        parts = arithmetic.accumulate * arithmetic.processes
+
+        def members(task: Task, cells: Sequence[Cell], name: EngineName) -> int:
+            recalls = any("grad_dot" in self.schedules[cell.schedule].needs for cell in cells)
+            return memory.of_cohort(task, cells, name, parts=parts, recalls=recalls).members(room)
+
+        return members
+
 
 def prepare(order: Order, world: World | None = None) -> Prepared:
     """Understand an order; everything that can be wrong with it is found here, before training.
@@ -157,13 +167,7 @@ def prepare(order: Order, world: World | None = None) -> Prepared:
     suite = replace(suite, grids=tuple(map(named.canonical, suite.grids)), reference=reference)
     named.check(suite.grids, arithmetic)
     limit = None if order.width or order.assigned or world.memory is None else world.memory / crowd(order, world)
-    parts = arithmetic.accumulate * arithmetic.processes
-
-    def held(task: Task, cells: Sequence[Cell], name: EngineName) -> int:
-        recalls = any("grad_dot" in named.schedules[cell.schedule].needs for cell in cells)
-        return memory.of_cohort(task, cells, name, parts=parts, recalls=recalls).members(limit or 0.0)
-
-    fits = held if limit else None
+    fits = None if limit is None else named.fits(limit, arithmetic)
 
     def planned(recorded: Collection[str] = ()) -> Plan:
         width = order.width or WIDTH
