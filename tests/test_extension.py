@@ -7,7 +7,21 @@ from bench.order import Order, prepare
 from bench.record import ledger
 from tests.runs import launch, payloads
 
-COMMON = ("smoke", "--tasks", "quadratic", "--budgets", "0.1", "--seeds", 2, "--workers", 1, "--peak-lrs")
+FEW = "constant,cosine,wsd"
+COMMON = (
+    "smoke",
+    "--tasks",
+    "quadratic",
+    "--schedules",
+    FEW,
+    "--budgets",
+    "0.1",
+    "--seeds",
+    2,
+    "--workers",
+    1,
+    "--peak-lrs",
+)
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +35,7 @@ def grown(tmp_path_factory):
 
 
 def order(out, peak_lrs, **changes):
-    few = {"suite": "smoke", "tasks": "quadratic", "budgets": (0.1,), "seeds": 2, "extend": True}
+    few = {"suite": "smoke", "tasks": "quadratic", "schedules": FEW, "budgets": (0.1,), "seeds": 2, "extend": True}
     return Order(**(few | changes), out=out, peak_lrs=peak_lrs)
 
 

@@ -61,10 +61,9 @@ def test_what_a_kill_left_of_a_finished_cohort_is_tidied(reference):
     assert not (out / "traces" / row["key"]).exists()
 
 
-@pytest.mark.parametrize("workers", [2, 3])
-def test_any_number_of_workers_gives_identical_rows(reference, tmp_path, workers):
+def test_any_number_of_workers_gives_identical_rows(reference, tmp_path):
     suite, out, _ = reference
-    launch(suite, "--out", tmp_path / "out", "--workers", workers)
+    launch(suite, "--out", tmp_path / "out", "--workers", 3)
     assert payloads(tmp_path / "out") == payloads(out)
     assert traces(tmp_path / "out") == traces(out)
 
@@ -156,7 +155,7 @@ def test_cells_that_rode_one_member_are_one_run(reference):
 
 
 def test_a_diverging_neighbour_changes_no_bit_with_modules(tmp_path):
-    common = ("--tasks", "vowels", "--budgets", "0.1", "--seeds", 1, "--engine", "modules", "--workers", 1)
+    common = ("--tasks", "vowels", "--budgets", "0.03", "--seeds", 1, "--engine", "modules", "--workers", 1)
     few = ("--schedules", "constant,cosine")
     launch("smoke", "--out", tmp_path / "calm", "--peak-lrs", "0.05", *few, *common)
     launch("smoke", "--out", tmp_path / "wild", "--peak-lrs", "0.05,1e6", *few, *common)
@@ -174,7 +173,7 @@ def test_a_diverging_neighbour_changes_no_bit_with_modules(tmp_path):
 
 
 def test_data_parallel_leaves_the_lr_of_open_loop_schedules_and_what_they_share_alone(tmp_path):
-    common = ("smoke", "--tasks", "digits", "--budgets", "0.1", "--seeds", 1, "--schedules", "constant,cosine,wsd")
+    common = ("smoke", "--tasks", "digits", "--budgets", "0.03", "--seeds", 1, "--schedules", "constant,cosine,wsd")
     torchrun = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
     launch(*common, "--engine", "modules", "--accumulate", 2, "--out", tmp_path / "one", "--workers", 1)
     launch(*common, "--engine", "modules", "--data-parallel", "--out", tmp_path / "two", launcher=torchrun)

@@ -129,7 +129,14 @@ def batch(task: Task, count: int) -> Batch:
 
 @cache
 def _slots(optimizer: str) -> int:
-    """Tensors that an optimizer keeps of each weight, seen on a small one."""
+    """Tensors that an optimizer keeps of each weight: what it says, or what it is seen to keep of a small one."""
+    if (known := optim.parse(optimizer).slots) is not None:
+        return known
+    return seen_slots(optimizer)
+
+
+def seen_slots(optimizer: str) -> int:
+    """Tensors that an optimizer keeps of a small weight after one update; torch takes a second to build its first."""
     import torch
 
     weight = torch.nn.Linear(3, 2, bias=False)

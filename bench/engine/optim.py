@@ -56,6 +56,7 @@ class sgd(Optimizer):
     nesterov: bool = False
     decay: Decay = "all"
     family = "SGD"
+    slots = 1  # none where neither it nor a schedule sets a momentum
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -72,6 +73,7 @@ class adam(Optimizer):
     eps: float = 1e-8
     decay: Decay = "all"
     family = "Adam"
+    slots = 2
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,7 @@ class Optimizer(Named):
     decay: Decay
     family: ClassVar[str]  # the class in torch.optim
     always = frozenset({"momentum"})
+    slots: ClassVar[int | None] = None  # tensors that it keeps of each weight at most; None where that has to be tried
     averages: ClassVar[bool] = False  # whether what is read is an average already, so that none goes on top
 
     def __post_init__(self) -> None:

@@ -10,7 +10,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from bench.contract import Cell, Move
-from bench.engine import memory
+from bench.engine import memory, optim
 from bench.engine.averaging import Averagings
 from tests.engine.toys import Net, Plain, create, toy
 
@@ -110,14 +110,19 @@ def test_a_cohort_takes_no_more_than_the_plan_counts_on(engine, optimizer, model
 
 def test_riders_averages_count_by_what_they_keep():
     def kept(*averagings):
-        riders = cells("sgd(momentum=0.0)", "none", *averagings)
+        riders = cells("sgd", "none", *averagings)
         return memory.of_cohort(toy(Plain), riders, "modules").member / (4 * 21)
 
-    assert kept() == 2  # weights and gradients
-    assert kept("ema") == 2 + 1  # in evaluation, where a copy is in the gradients' place
-    assert kept("ema", "ema(decay=0.9)") == 2 + 2
-    assert kept("swa") == 2 + 2  # each budget has its own
-    assert kept("lawa(k=3)") == 2 + 3
+    assert kept() == 3  # weights, gradients, momentum
+    assert kept("ema") == 3 + 1  # in evaluation, where a copy is in the gradients' place
+    assert kept("ema", "ema(decay=0.9)") == 3 + 2
+    assert kept("swa") == 3 + 2  # each budget has its own
+    assert kept("lawa(k=3)") == 3 + 3
+
+
+@pytest.mark.parametrize("name", [name for name, kind in optim.CATALOGUE.items() if kind.slots is not None])
+def test_what_an_optimizer_says_it_keeps_is_what_it_keeps(name):
+    assert optim.CATALOGUE[name].slots == memory.seen_slots(name)
 
 
 def test_the_memory_of_a_look_is_what_autograd_keeps():

@@ -91,8 +91,7 @@ def test_a_factor_never_jumps_beyond_its_declared_slope(text):
 @every_open_loop
 def test_the_order_of_asking_does_not_matter(text):
     schedule = schedules.parse(text)
-    steps = list(range(T))
-    random.Random(0).shuffle(steps)
+    steps = random.Random(0).sample(range(T), 40)
     trace = factors(schedule, T, EPOCH_STEPS, 0.1)
     for step in steps:
         assert schedule(schedule.init(), Clock(step, T, EPOCH_STEPS, 0.1), None)[0] == trace[step]
