@@ -15,11 +15,11 @@ from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeAlias, TypeVar, runtime_checkable
 
-from bench.arithmetic import USUAL, Arithmetic
-from bench.splits import Array as Array  # handed on: who needs a type finds it here
-from bench.splits import Data as Data
-from bench.splits import Split as Split
-from bench.splits import Stream as Stream
+from bench.data import Array as Array  # handed on: who needs a type finds it here
+from bench.data import Data as Data
+from bench.data import Split as Split
+from bench.data import Stream as Stream
+from bench.numerics import USUAL, Arithmetic
 
 if TYPE_CHECKING:
     import torch
@@ -31,7 +31,7 @@ Wandb: TypeAlias = Literal["off", "offline", "online"]
 Family: TypeAlias = Literal["image", "detection", "text", "speech", "tunnel"]
 Direction: TypeAlias = Literal["max", "min"]
 Layers: TypeAlias = Literal["mlp", "conv1d", "conv2d", "residual", "recurrent", "transformer", "detector", "large"]
-Recipe: TypeAlias = "Sequence[tuple[str, float]]"  # how an average is mixed; see `bench/engine/averaging.py`
+Recipe: TypeAlias = "Sequence[tuple[str, float]]"  # how an average is mixed; see `bench/strategies/averagings.py`
 
 SEMANTICS = 1
 """Version of what a cell's settings mean. Raised when the same settings would train to other numbers."""

@@ -6,20 +6,22 @@ from pathlib import Path
 # Python puts this file's own folder first on the path, where our modules could shadow others under a second name.
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from bench.record import preempt  # noqa: E402  # only importable now
+from bench.runner import preempt  # noqa: E402  # only importable now
 
 if __name__ == "__main__":
     preempt.quiet_start()  # what follows takes seconds to import
 
-from bench import cli  # noqa: E402
+from bench.cli import run  # noqa: E402
+from bench.cli.main import guarded  # noqa: E402
+from bench.cli.options import Parser  # noqa: E402
 
 
 def main() -> int:
     """The command line of `glideslope run`."""
-    parser = cli.Parser(prog="bench/run.py", description=__doc__)
-    cli.run_arguments(parser)
-    parser.set_defaults(do=cli.run)
-    return cli.guarded(parser.parse_args())
+    parser = Parser(prog="bench/run.py", description=__doc__)
+    run.arguments(parser)
+    parser.set_defaults(do=run.run)
+    return guarded(parser.parse_args())
 
 
 if __name__ == "__main__":

@@ -9,10 +9,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from bench import suitefile
-from bench.call import choose
 from bench.contract import InputError
-from bench.plan import Grid, Suite
+from bench.plan import Grid, Suite, suite_file
+from bench.spec import choose
 
 EVERY = (
     "constant",
@@ -195,4 +194,4 @@ def load(name: str) -> Suite:
         return suite
     if not Path(name).is_file():
         raise InputError(f"suite file {name} is not there; built-in suites: {', '.join(SUITES)}")
-    return suitefile.load(Path(name))
+    return suite_file.load(Path(name))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bench import call
+from bench import spec
 from bench.contract import Schedule
 from schedules import external
 from schedules.borrowed import timm, torch, transformers
@@ -77,18 +77,18 @@ def parse(text: str) -> Schedule[Any]:
     >>> parse("wsd( cooldown = 0.20, shape = 'sqrt')").text
     "wsd(shape='sqrt')"
     """
-    return _built(call.parse(text))
+    return _built(spec.parse(text))
 
 
 def parse_list(text: str) -> list[Schedule[Any]]:
     """The schedules of a comma-separated list: `cosine, rex, wsd(cooldown=0.3), my_file.py:mine`."""
-    return [_built(each) for each in call.parse_list(text)]
+    return [_built(each) for each in spec.parse_list(text)]
 
 
-def _built(spelled: call.Call) -> Schedule[Any]:
+def _built(spelled: spec.Call) -> Schedule[Any]:
     known = CATALOGUE
-    if unknown := call.names(spelled) - CATALOGUE.keys():
+    if unknown := spec.names(spelled) - CATALOGUE.keys():
         offered = external.installed() | {name: name for name in unknown if ":" in name}
         known = offered | CATALOGUE | {n: external.factory(offered[n]) for n in unknown & offered.keys()}
-    it: Schedule[Any] = call.build(spelled, known, "schedule")
+    it: Schedule[Any] = spec.build(spelled, known, "schedule")
     return it

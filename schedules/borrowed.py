@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Literal
 
-from bench.call import choose, render
 from bench.contract import Clock, InputError, Setting
-from bench.source import blamed
+from bench.spec import choose, render
+from bench.user_code import blamed
 from schedules.arguments import fit
 from schedules.refusals import AMOUNT, amounts, check_texts, try_out
 from schedules.replay import REPLAYS

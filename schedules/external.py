@@ -22,10 +22,10 @@ from tempfile import TemporaryDirectory
 from types import ModuleType
 from typing import Any
 
-from bench.call import REFERENCE
 from bench.contract import Clock, InputError, Setting, Signals, digest
-from bench.record import snapshot
-from bench.source import blamed, execute
+from bench.ledger import checkpoint
+from bench.spec import REFERENCE
+from bench.user_code import blamed, execute
 from schedules.schedule import SEES, Built, pack, same, schedule, unpack
 
 GROUP = "glideslope.schedules"
@@ -213,8 +213,8 @@ def _through_snapshot(it: Built, states: list[Any]) -> list[Any]:
     with TemporaryDirectory() as folder:
         path = Path(folder) / "trial.pt"
         with blamed(f"schedule {it.text}: its state cannot be saved"):
-            snapshot.save(path, {"states": [pack(state) for state in states]})
-            packed = (snapshot.load(path) or {})["states"]
+            checkpoint.save(path, {"states": [pack(state) for state in states]})
+            packed = (checkpoint.load(path) or {})["states"]
     return [unpack(it.init(), state) for state in packed]
 
 

@@ -67,7 +67,7 @@ def read(trace: str, segment: int) -> tuple[float, ...]:
     Raises:
         InputError: no trace, no such segment, one that began later, or a norm that is not above 0 and finite.
     """
-    from bench.record.trace import read as columns
+    from bench.ledger.trace import read as columns
 
     try:
         it = columns(Path(trace))

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from itertools import takewhile, zip_longest
 from typing import Any, get_type_hints
 
-from bench.call import render
 from bench.contract import Clock, InputError, Schedule, Setting, Signals
+from bench.spec import render
 from schedules.arguments import fit
 
 SEES: dict[str, tuple[Callable[[Clock], Any], str | None]] = {

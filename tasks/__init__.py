@@ -5,20 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from bench import call, definitions, soundness
+from bench import spec
+from bench.code_digest import digest
 from bench.contract import InputError, Task
-from tasks.cifar import cifar10, cifar10_jpeg_q75, cifar100
-from tasks.coco import bccd, coco
-from tasks.glue import glue
-from tasks.grammar import grammar
-from tasks.image import digits, mnist5k
-from tasks.imagenet import imagenet
-from tasks.keywords import fsdd, speech_commands, speech_commands_v002_testset12
-from tasks.mnist import fashion_mnist, mnist
-from tasks.scenes import scenes
-from tasks.speech import vowels
-from tasks.strings import digits_ctc
-from tasks.tunnel import linreg, quadratic
+from bench.plan import task_checks
+from tasks.detection.coco import bccd, coco
+from tasks.detection.scenes import scenes
+from tasks.image.cifar import cifar10, cifar10_jpeg_q75, cifar100
+from tasks.image.digits import digits, mnist5k
+from tasks.image.imagenet import imagenet
+from tasks.image.mnist import fashion_mnist, mnist
+from tasks.speech.digits_ctc import digits_ctc
+from tasks.speech.keywords import fsdd, speech_commands, speech_commands_v002_testset12
+from tasks.speech.vowels import vowels
+from tasks.synthetic.problems import linreg, quadratic
+from tasks.text.glue import glue
+from tasks.text.grammar import grammar
 
 CATALOGUE: dict[str, Callable[..., Task]] = {
     "digits": digits,
@@ -50,7 +52,7 @@ def parse(text: str) -> Task:
     Raises:
         InputError: unreadable text, unknown task or argument.
     """
-    return _built(call.parse(text))
+    return _built(spec.parse(text))
 
 
 def parse_list(text: str) -> list[Task]:
@@ -59,12 +61,12 @@ def parse_list(text: str) -> list[Task]:
     Raises:
         InputError: unreadable text, unknown task or argument.
     """
-    return [_built(c) for c in call.parse_list(text)]
+    return [_built(c) for c in spec.parse_list(text)]
 
 
-def _built(named: call.Call) -> Task:
-    task: Task = call.build(named, CATALOGUE, "task")
+def _built(named: spec.Call) -> Task:
+    task: Task = spec.build(named, CATALOGUE, "task")
     if not isinstance(task, Task):
         raise InputError(f"task {named.name}: its function should return a bench.contract.Task, not {task!r}")
-    soundness.check(task)
-    return replace(task, code=definitions.of(CATALOGUE[named.name]))
+    task_checks.check(task)
+    return replace(task, code=digest.of(CATALOGUE[named.name]))

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from bench.record import ledger, lines, trace
+from bench.ledger import ledger, lines, trace
 
 ROOT = Path(__file__).resolve().parent.parent
 KINDS = ("plan", "cell", "eval", "cohort")

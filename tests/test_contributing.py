@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from bench.contract import digest
-from bench.record import ledger
+from bench.ledger import ledger
 from tests.runs import ROOT
 
 TEXT = (ROOT / "CONTRIBUTING.md").read_text()

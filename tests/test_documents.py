@@ -8,9 +8,9 @@ import pytest
 
 import schedules
 import tasks
-from bench import cli
+from bench.cli import main as cli
 from bench.suites import SUITES
-from tasks.packs import PACKS
+from tasks.data.registry import PACKS
 from tests.runs import ROOT
 
 TRACKED = subprocess.run(["git", "ls-files", "*.md"], cwd=ROOT, capture_output=True, text=True, check=True)

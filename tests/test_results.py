@@ -2,11 +2,11 @@
 
 import pytest
 
-from bench.evidence import columns
-from bench.evidence.compare import Comparison
-from bench.evidence.study import Study
-from bench.order import Order, prepare
-from bench.record import ledger
+from bench.analysis.comparison import Comparison
+from bench.analysis.results import Study
+from bench.ledger import ledger
+from bench.report import csv_tables
+from bench.runner.config import Order, prepare
 from tests.runs import ROOT
 
 CORE = ROOT / "results" / "core"
@@ -30,7 +30,7 @@ def test_core_is_the_suite_as_it_is_planned_now():
 
 def test_the_table_is_what_the_ledger_says(run):
     folder, rows = run
-    made = columns.table_csv(Comparison(Study.of(rows)))
+    made = csv_tables.table_csv(Comparison(Study.of(rows)))
     assert made.splitlines() == (folder / "table.csv").read_text(encoding="utf-8").splitlines()
 
 

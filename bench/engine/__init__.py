@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Literal, TypeAlias
 
-from bench.arithmetic import USUAL, Arithmetic
 from bench.contract import Engine, InputError, Task
-from bench.engine import optim
-from bench.engine.feed import Feed
+from bench.engine.loader import Feed
+from bench.numerics import USUAL, Arithmetic
+from bench.strategies import optimizers
 
 EngineName: TypeAlias = Literal["modules", "stacked"]
 
@@ -26,7 +26,7 @@ UNSTACKABLE = {
 """Layers that vmap has no rule for, in words."""
 
 RULE = (
-    f"auto: stacked for {FEWEST} cells or more with an optimizer of {', '.join(sorted(optim.STACKABLE))}, "
+    f"auto: stacked for {FEWEST} cells or more with an optimizer of {', '.join(sorted(optimizers.STACKABLE))}, "
     f"on a CPU for the layers {', '.join(PAYS['cpu'])}, on a GPU for {', '.join(PAYS['cuda'])}; modules otherwise"
 )
 
@@ -39,7 +39,7 @@ def choose(
     Raises:
         InputError: an unknown engine, or `stacked` wished for with what it does not have.
     """
-    name = optim.parse(optimizer).name
+    name = optimizers.parse(optimizer).name
     plain = replace(arithmetic, processes=1) == USUAL
     if wish == "modules":
         return "modules"
@@ -55,7 +55,7 @@ def choose(
     if wish != "auto":
         raise InputError(f"unknown engine {wish!r}; there are: auto, modules, stacked")
     pays = task.layers in PAYS["cuda" if device.startswith("cuda") else "cpu"]
-    return "stacked" if pays and plain and cells >= FEWEST and name in optim.STACKABLE else "modules"
+    return "stacked" if pays and plain and cells >= FEWEST and name in optimizers.STACKABLE else "modules"
 
 
 def check_parts(task: Task, arithmetic: Arithmetic) -> None:
@@ -75,8 +75,8 @@ def require(optimizer: str) -> None:
     Raises:
         InputError: naming those that can.
     """
-    if optimizer not in optim.STACKABLE:
-        able = ", ".join(sorted(optim.STACKABLE))
+    if optimizer not in optimizers.STACKABLE:
+        able = ", ".join(sorted(optimizers.STACKABLE))
         raise InputError(f"the stacked engine has no {optimizer}: use --engine modules, or one of {able}")
 
 
@@ -93,9 +93,9 @@ def create(
     Raises:
         InputError: an optimizer or a model that the engine cannot train.
     """
-    parsed = optim.parse(optimizer)
+    parsed = optimizers.parse(optimizer)
     if name == "stacked":
-        from bench.engine.stacked import Stacked
+        from bench.engine.stacked.engine import Stacked
 
         require(parsed.name)
         return Stacked(feed, parsed, weight_decay, accelerator)

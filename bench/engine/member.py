@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from bench.contract import Recipe
-from bench.engine.averaging import PRESENT
-from bench.engine.copies import copied, twin
-from bench.engine.scaler import Scaler
+from bench.engine.clone import copied, twin
+from bench.engine.grad_scaler import Scaler
+from bench.strategies.averagings import PRESENT
 
 HOST = ("step", "mu_product")
 """Slots without axes that torch.optim keeps on the CPU, unless its kernel is fused."""

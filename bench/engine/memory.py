@@ -8,8 +8,8 @@ from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from bench.contract import Batch, Cell, Split, Task
-from bench.engine import averaging, optim
-from bench.engine.feed import Feed, epoch_steps
+from bench.engine.loader import Feed, epoch_steps
+from bench.strategies import averagings, optimizers
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -60,16 +60,16 @@ def of_cohort(
         return Demand(4.0 * (frozen + trained), 4.0 * (own + trained) + besides)  # with the model they are made from
     averaged = any(cell.averaging != "none" for cell in cells)
     copy = trained + buffers if averaged or norms else 0
-    if optim.parse(optimizer).averages:
+    if optimizers.parse(optimizer).averages:
         copy = own
     return Demand(look + 4.0 * (frozen + own), 4.0 * (own + max(trained, copy)))  # `own` once more: a fork's state
 
 
 def _averages(task: Task, cells: Sequence[Cell]) -> int:
     """Averages of different names that riders of one member may keep, in copies of the weights."""
-    tracks = averaging.Averagings(cells, epoch_steps(task))
-    kept = {tracks.track(i): getattr(averaging.parse(cell.averaging), "k", 1) for i, cell in enumerate(cells)}
-    return sum(copies for track, copies in kept.items() if track != averaging.PRESENT)
+    tracks = averagings.Averagings(cells, epoch_steps(task))
+    kept = {tracks.track(i): getattr(averagings.parse(cell.averaging), "k", 1) for i, cell in enumerate(cells)}
+    return sum(copies for track, copies in kept.items() if track != averagings.PRESENT)
 
 
 def of_look(task: Task, parts: int = 1) -> float:
@@ -91,7 +91,7 @@ class _Counts(NamedTuple):
 
 @cache
 def _counts(task: Task) -> _Counts:
-    from bench.engine.readings import batch_norms
+    from bench.engine.evaluation import batch_norms
 
     model = task.model()
     trained, frozen = (sum(p.numel() for p in model.parameters() if p.requires_grad is is_) for is_ in (True, False))
@@ -130,7 +130,7 @@ def batch(task: Task, count: int) -> Batch:
 @cache
 def _slots(optimizer: str) -> int:
     """Tensors that an optimizer keeps of each weight: what it says, or what it is seen to keep of a small one."""
-    if (known := optim.parse(optimizer).slots) is not None:
+    if (known := optimizers.parse(optimizer).slots) is not None:
         return known
     return seen_slots(optimizer)
 
@@ -140,7 +140,7 @@ def seen_slots(optimizer: str) -> int:
     import torch
 
     weight = torch.nn.Linear(3, 2, bias=False)
-    built = optim.parse(optimizer).build(weight, 0.0)
+    built = optimizers.parse(optimizer).build(weight, 0.0)
     weight(torch.ones(1, 3)).sum().backward()
     built.step(lambda: torch.ones(()))  # type: ignore[arg-type, return-value]  # MoMo asks for the loss, a tensor
     kept = built.state[weight.weight].values()

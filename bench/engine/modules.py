@@ -13,16 +13,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
-from bench.arithmetic import USUAL, Arithmetic
 from bench.contract import SKIPPED, Batch, InputError, Move, Recipe
-from bench.engine.copies import CPU, twin
-from bench.engine.feed import Feed, key
+from bench.engine.clone import CPU, twin
+from bench.engine.data_parallel import averaged, several
+from bench.engine.evaluation import Readings, answers, batch_norms, distinct, renew, score
+from bench.engine.forward_backward import Pass
+from bench.engine.loader import Feed, key
 from bench.engine.member import Member
-from bench.engine.optim import adjust
-from bench.engine.optimizer import Optimizer
-from bench.engine.parallel import averaged, several
-from bench.engine.passes import Pass
-from bench.engine.readings import Readings, answers, batch_norms, distinct, renew, score
+from bench.numerics import USUAL, Arithmetic
+from bench.strategies.optimizer import Optimizer
+from bench.strategies.optimizers import adjust
 
 
 def initial(feed: Feed) -> nn.Module:

@@ -16,11 +16,12 @@ import torch
 from torch import nn
 
 import tasks
-from bench import engine, world
-from bench.arithmetic import Arithmetic
+from bench import engine
 from bench.contract import Data, InputError, Stream, Task
-from bench.engine import feed
-from bench.engine.feed import Feed
+from bench.engine import loader
+from bench.engine.loader import Feed
+from bench.numerics import Arithmetic
+from bench.runner import distributed
 from tests.engine.toys import Drops, Plain, drive, load, tensors, toy
 
 STEPS, LR = 24, 0.03
@@ -40,7 +41,7 @@ def grammar():
     task = tasks.parse("grammar")
 
     def model():
-        from tasks import bert  # imports transformers, which takes seconds
+        from tasks.text import bert  # imports transformers, which takes seconds
 
         with mock.patch.dict(bert.SETTINGS, hidden_dropout_prob=0.1, attention_probs_dropout_prob=0.1):
             return task.model()
@@ -91,7 +92,7 @@ def train(case, accelerator=None):
     trained = drive(engine.create(built, fed, it.optimizer, 1e-3, accelerator, done), fed, STEPS, it.lr)
     history = [torch.tensor([*loss_M, *norm_M]) for loss_M, norm_M in trained.history()]
     ended = {"members": tensors(trained), "history": torch.cat(history)}
-    with mock.patch.object(feed, "CHUNK", CHUNK):
+    with mock.patch.object(loader, "CHUNK", CHUNK):
         ended["anew"] = trained.recalibrated("test", [0, 1]) or trained.evaluate("test", [0, 1])
         if accelerator:
             alone = engine.create(it.engine, Feed(it.task(), 0, dtype=it.dtype), it.optimizer, 1e-3, None, done)
@@ -120,7 +121,7 @@ def spoilt(accelerator):
     data = Data(*map(one, load()))
     fed = Feed(dataclasses.replace(toy(Plain), load=lambda: data), 0, rank=accelerator.process_index, world=2)
     trained, said = engine.create("modules", fed, "sgd", 0.0, accelerator), ""
-    with mock.patch.object(feed, "CHUNK", CHUNK):
+    with mock.patch.object(loader, "CHUNK", CHUNK):
         try:
             trained.evaluate("test", [0])
         except InputError as error:
@@ -145,8 +146,8 @@ def both(folder, *cases):
 
 def main(folder, *cases):
     torch.set_num_threads(1)
-    with mock.patch.object(world, "_memory", memory):
-        here = world.World.here(data_parallel=True)
+    with mock.patch.object(distributed, "_memory", memory):
+        here = distributed.World.here(data_parallel=True)
     accelerator = here.accelerator()
     ended = {case: train(case, accelerator) for case in cases}
     told = {"cases": ended, "memory": here.memory, "spoilt": spoilt(accelerator)}

@@ -15,7 +15,7 @@ import torch
 import tasks
 from bench import engine
 from bench.contract import Move
-from bench.engine.feed import Feed
+from bench.engine.loader import Feed
 
 ROUNDS = 7
 SECONDS = 0.3  # a round of the slower engine, about

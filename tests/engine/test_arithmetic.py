@@ -9,10 +9,10 @@ from torch.nn import functional
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from bench import engine
-from bench.arithmetic import Arithmetic
 from bench.contract import SKIPPED, InputError, Move
-from bench.engine import scaler
-from bench.engine.feed import key
+from bench.engine import grad_scaler as scaler
+from bench.engine.loader import key
+from bench.numerics import Arithmetic
 from tests.engine.toys import Drops, Net, Plain, apart, create, drive, same, tensors, toy
 
 STEPS, LR = 24, 0.03

@@ -9,10 +9,10 @@ import pytest
 
 from bench import engine
 from bench.contract import InputError, Layers
-from bench.engine import optim
+from bench.strategies import optimizers
 from tests.engine.toys import toy
 
-CASES = list(itertools.product(get_args(Layers), optim.CATALOGUE, (1, 3, 4, 40), ("cpu", "cuda", "cuda:1")))
+CASES = list(itertools.product(get_args(Layers), optimizers.CATALOGUE, (1, 3, 4, 40), ("cpu", "cuda", "cuda:1")))
 
 
 def test_the_rule_chooses_what_its_text_says():

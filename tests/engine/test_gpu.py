@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from bench import engine
-from bench.arithmetic import Arithmetic
 from bench.contract import Move
-from bench.engine.feed import Feed
+from bench.engine.loader import Feed
+from bench.numerics import Arithmetic
 from tests.engine.toys import Net, same, toy
 
 pytestmark = pytest.mark.gpu

@@ -7,8 +7,8 @@ import weakref
 import pytest
 
 from bench.contract import Move
-from bench.order import Order, crowd
-from bench.world import World
+from bench.runner.config import Order, crowd
+from bench.runner.distributed import World
 from tests.engine.toys import create, toy
 
 

@@ -10,8 +10,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from bench.contract import Cell, Move
-from bench.engine import memory, optim
-from bench.engine.averaging import Averagings
+from bench.engine import memory
+from bench.strategies import optimizers
+from bench.strategies.averagings import Averagings
 from tests.engine.toys import Net, Plain, create, toy
 
 MEMBERS = 5
@@ -120,9 +121,9 @@ def test_riders_averages_count_by_what_they_keep():
     assert kept("lawa(k=3)") == 3 + 3
 
 
-@pytest.mark.parametrize("name", [name for name, kind in optim.CATALOGUE.items() if kind.slots is not None])
+@pytest.mark.parametrize("name", [name for name, kind in optimizers.CATALOGUE.items() if kind.slots is not None])
 def test_what_an_optimizer_says_it_keeps_is_what_it_keeps(name):
-    assert optim.CATALOGUE[name].slots == memory.seen_slots(name)
+    assert optimizers.CATALOGUE[name].slots == memory.seen_slots(name)
 
 
 def test_the_memory_of_a_look_is_what_autograd_keeps():

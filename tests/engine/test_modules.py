@@ -9,17 +9,18 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR
 
 import tasks
 from bench.contract import InputError, Move
-from bench.engine import contenders, optim, readings
-from bench.engine.feed import Feed, key
+from bench.engine import evaluation
+from bench.engine.loader import Feed, key
+from bench.strategies import external_optimizers, optimizers
 from tests.engine.toys import create, same, toy
 
 STEPS, FORK = 24, 9
-CONTENDERS = {kind.__name__ for kind in contenders.ALL}  # `test_contenders.py` has these
+CONTENDERS = {kind.__name__ for kind in external_optimizers.ALL}  # `test_contenders.py` has these
 OPTIMIZERS = {
     "sgd(momentum=0.0)": lambda p: torch.optim.SGD(p, 0.05, weight_decay=1e-3),
     "sgd": lambda p: torch.optim.SGD(p, 0.05, momentum=0.9, weight_decay=1e-3),
     "sgd(nesterov=True)": lambda p: torch.optim.SGD(p, 0.05, momentum=0.9, weight_decay=1e-3, nesterov=True),
-    "adamw": lambda p: torch.optim.AdamW(p, 0.05, betas=(0.9, optim.adamw().beta2), weight_decay=1e-3),
+    "adamw": lambda p: torch.optim.AdamW(p, 0.05, betas=(0.9, optimizers.adamw().beta2), weight_decay=1e-3),
 }
 SCHEDULERS = {
     "cosine": lambda optimizer: CosineAnnealingLR(optimizer, STEPS),
@@ -75,7 +76,7 @@ class TestAgainstALoopByHand:
             assert same(dict(expected), dict(member.model.state_dict())), scheduler
 
 
-@pytest.mark.parametrize("name", [name for name in optim.CATALOGUE if name not in CONTENDERS])
+@pytest.mark.parametrize("name", [name for name in optimizers.CATALOGUE if name not in CONTENDERS])
 def test_every_optimizer_of_the_catalogue_trains_and_resumes(name):
     trained, feed = create("modules", toy(), name, 1e-3)
     momentum, crews, losses = None if name == "adagrad" else 0.8, [trained], []
@@ -119,7 +120,7 @@ def test_outputs_leave_the_device_chunk_by_chunk():
         seen.append(Held.there)
         return [{"boxes": [Held(), Held()], "loss": (Held(),)}]
 
-    (first, *_), *_ = outputs = readings.answers(range(3), forward)
+    (first, *_), *_ = outputs = evaluation.answers(range(3), forward)
     assert seen == [0, 0, 0]
     assert len(outputs) == 3
     assert torch.equal(first["boxes"][1], torch.ones(2))

@@ -9,14 +9,15 @@ import torch
 from torch.nn import functional
 
 import schedules
-from bench.arithmetic import Arithmetic
 from bench.contract import SKIPPED, Move
-from bench.decide import Decisions
-from bench.desk import Desk
-from bench.loop import Training
-from bench.plan import Grid, Suite, build
-from bench.record import ledger, trace
-from bench.roster import Member
+from bench.ledger import ledger, trace
+from bench.numerics import Arithmetic
+from bench.plan import Grid, Suite
+from bench.plan.plan import build
+from bench.train.decisions import Decisions
+from bench.train.io import Desk
+from bench.train.loop import Training
+from bench.train.roster import Member
 from schedules.refined import read as norms_of
 from tests.engine.toys import Net, Plain, accuracy, create, toy
 

@@ -5,10 +5,10 @@ import torch
 from torch import nn
 
 from bench.contract import Move
-from bench.engine import optim
 from bench.engine.member import Member
-from bench.order import Order, prepare
-from bench.work import Site, crew
+from bench.runner.config import Order, prepare
+from bench.runner.worker import Site, crew
+from bench.strategies import optimizers
 from tests.engine.toys import Net, create, same, toy
 
 
@@ -45,7 +45,7 @@ class Scaled(nn.Linear):
         return self.scale * super().forward(x)
 
 
-@pytest.mark.parametrize("name", list(optim.CATALOGUE))
+@pytest.mark.parametrize("name", list(optimizers.CATALOGUE))
 def test_what_belongs_to_a_weight_without_axes_comes_back_beside_it(name):
     trained, feed = create("modules", toy(Scaled), name, 0.0, torch.float32)
     for k in range(2):
@@ -54,7 +54,7 @@ def test_what_belongs_to_a_weight_without_axes_comes_back_beside_it(name):
         trained.blend("mean", [0], 1.0)
     with torch.device("meta"):  # stands for any device that is not the CPU
         model = Scaled()
-    member = Member(model, optim.parse(name).build(model, 0.0))
+    member = Member(model, optimizers.parse(name).build(model, 0.0))
     (state,) = trained.state_dict()["members"]
     member.load(state)
     slots = [

@@ -9,9 +9,9 @@ from torch.nn import functional
 from torch.utils import _pytree as pytree
 
 from bench import engine
-from bench.arithmetic import Arithmetic
 from bench.contract import Baseline, Data, Move, Split, Task
-from bench.engine.feed import Feed
+from bench.engine.loader import Feed
+from bench.numerics import Arithmetic
 
 
 class Net(nn.Module):

@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from bench.record import ledger
+from bench.ledger import ledger
 from tests.faults.test_kill import await_change, begin, snapshots, steps
 from tests.runs import payloads, traces
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench.record import ledger, snapshot, trace
+from bench.ledger import checkpoint, ledger, trace
 from tests.runs import count_lines, launch, payloads, traces
 
 pytestmark = pytest.mark.faults
@@ -34,7 +34,7 @@ def torn(out):
     if ledger.parts(out):
         ledger.read(out)
     for path in (out / "snapshots").glob("*"):
-        snapshot.load(path)
+        checkpoint.load(path)
     for path in (out / "traces").rglob("*"):
         if path.is_file():
             trace.read(path)

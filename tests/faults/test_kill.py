@@ -10,8 +10,8 @@ import time
 import pytest
 import torch
 
-from bench.record import ledger
-from bench.record.preempt import PREEMPTED
+from bench.ledger import ledger
+from bench.runner.preempt import PREEMPTED
 from tests.runs import ROOT, count_lines, payloads, traces
 
 pytestmark = pytest.mark.faults

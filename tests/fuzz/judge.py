@@ -12,7 +12,7 @@ import datasets
 import numpy as np
 
 from bench.contract import InputError
-from tasks.pack import ROOT
+from tasks.data.dataset import ROOT
 from tests.fuzz.layouts import LAYOUTS
 from tests.fuzz.mutations import KNOWN, MUTATIONS, SUMS
 

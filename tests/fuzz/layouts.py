@@ -15,13 +15,16 @@ from unittest import mock
 
 import pytest
 
-from bench.evidence import formats
-from bench.order import Order, prepare
-from tasks import annotated, coco, pixels, recordings, texts
-from tasks.glue import KINDS
-from tasks.imagenet import load as load_folders
-from tasks.packs import PACKS
-from tests.evidence.test_published import SMALL as LOG
+from bench.analysis import published_formats
+from bench.runner.config import Order, prepare
+from tasks.data.registry import PACKS
+from tasks.detection import annotations, coco
+from tasks.image import images
+from tasks.image.imagenet import load as load_folders
+from tasks.speech import recordings
+from tasks.text import sentences
+from tasks.text.glue import KINDS
+from tests.analysis.test_published import SMALL as LOG
 from tests.tasks import trees, voices
 
 IMAGES = {"train": 30, "test": 20}
@@ -66,7 +69,7 @@ def _tree(layout):
 
 def expect(patch):
     """Have all sets expected in these sizes; a set whose digests are known says so in `digests`."""
-    patch.setattr(pixels, "CONTROL", 10)
+    patch.setattr(images, "CONTROL", 10)
     for name in ("mnist", "fashion_mnist", "cifar10", "cifar100"):
         patch.setitem(PACKS, name, replace(PACKS[name], rows=IMAGES, sums={}))
     patch.setitem(PACKS, "mnist", replace(PACKS["mnist"], rows=IMAGES, sums=_digests(IDX)))
@@ -97,7 +100,7 @@ def _bag(**parts):
 
 
 def read_pixels(name, root):
-    data = pixels.load(name, 100 if name == "cifar100" else 10)
+    data = images.load(name, 100 if name == "cifar100" else 10)
     return _bag(train=(data.train, data.control), test=(data.test,))
 
 
@@ -112,7 +115,7 @@ def read_folders(root):
 
 def read_boxes(name, root):
     pack = PACKS["bccd"] if name == "bccd" else coco(name).load.args[0]
-    folder, bag = annotated.load(pack, upright=True), Counter()
+    folder, bag = annotations.load(pack, upright=True), Counter()
     parts = ("train", "val", "test") if name == "bccd" else ("train", "train", "val")
     for part, split in zip(parts, folder.data, strict=True):
         for image, rows in zip(split.inputs[0], split.target[0], strict=True):
@@ -142,13 +145,13 @@ def read_commands(name, root):
 def read_sentences(task, root):
     form, bag = KINDS[task].form, Counter()
     for part in ("train", *form.test):
-        rows, labels = texts._part(task, form, part)
+        rows, labels = sentences._part(task, form, part)
         bag.update((part, row, float(label)) for row, label in zip(rows, labels, strict=True))
     return bag
 
 
 def read_log(root):
-    rows = formats.bring(root / "log.csv", "llama-csv", root / "out")
+    rows = published_formats.bring(root / "log.csv", "llama-csv", root / "out")
     told = ("task", "schedule", "peak_lr", "total", "seed", "status", "final")
     return Counter(str([row["payload"].get(name) for name in told]) for row in rows if row["kind"] != "plan")
 

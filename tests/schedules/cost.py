@@ -17,9 +17,9 @@ import torch
 import schedules
 import tasks
 from bench.contract import Cell, Signals
-from bench.decide import Decisions
-from bench.engine.feed import Feed
+from bench.engine.loader import Feed
 from bench.suites import EVERY
+from bench.train.decisions import Decisions
 from tests.engine.speed import crew, spent
 
 ROUNDS = 7

@@ -12,7 +12,7 @@ import numpy as np
 
 import schedules
 from bench.contract import Clock, Signals
-from bench.record.trace import Trace
+from bench.ledger.trace import Trace
 
 T, EPOCH_STEPS = 1000, 100  # ten epochs
 

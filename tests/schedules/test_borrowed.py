@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import schedules
-from bench import cli
+from bench.cli import main
 from bench.contract import Clock, InputError
 from schedules import borrowed
 from schedules.replay import Replays
@@ -91,7 +91,7 @@ def test_texts_stay_where_the_scheduler_takes_texts(text):
 )
 def test_at_the_budgets_of_a_plan(text, words, capsys):
     """Beyond ten times the longest budget nobody looks."""
-    code = cli.main(["plan", "smoke", "--tasks", "linreg", "--schedules", f"constant, {text}", "--seeds", "1"])
+    code = main.main(["plan", "smoke", "--tasks", "linreg", "--schedules", f"constant, {text}", "--seeds", "1"])
     told = capsys.readouterr().err
     assert (code, words is None or words in told) == (0 if words is None else 2, True)
 

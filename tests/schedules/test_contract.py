@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import schedules
-from bench.call import names, parse
 from bench.contract import Clock, Schedule, Setting, Signals
+from bench.spec import names, parse
 from schedules.schedule import factors, pack, unpack
 from tests.schedules.examples import EPOCH_STEPS, EXAMPLES, FOLDER, HIGHEST, RUNS, T, recorded, run, signals
 

@@ -8,10 +8,10 @@ import re
 import pytest
 
 import schedules
-from bench import cli
-from bench.call import parse
+from bench.cli import main
 from bench.contract import Clock, InputError, Schedule
-from bench.order import Order, prepare
+from bench.runner.config import Order, prepare
+from bench.spec import parse
 from schedules import external
 from schedules.schedule import factors
 
@@ -224,7 +224,7 @@ UNSOUND = [
 @pytest.mark.parametrize(("source", "words"), UNSOUND)
 def test_an_unsound_one_is_refused_by_the_rule_it_breaks(mine, source, words, capsys):
     mine.write_text(source + "\n")
-    assert cli.main(["plan", "smoke", "--tasks", "linreg", "--schedules", "cosine, mine.py:f"]) == 2
+    assert main.main(["plan", "smoke", "--tasks", "linreg", "--schedules", "cosine, mine.py:f"]) == 2
     (line,) = capsys.readouterr().err.strip().splitlines()
     assert words in line
     assert "mine.py" in line
@@ -253,7 +253,7 @@ def test_what_goes_wrong_at_a_real_budget_only_is_found_before_training(mine, ca
     """The probe cannot know every budget; the plan asks for every update of every cell."""
     total = prepare(Order(suite="smoke", tasks="linreg", schedules="constant", seeds=1)).plan.cells[0].total
     mine.write_text(f"def f(clock): return -1.0 if clock[:2] == ({total - 1}, {total}) else 1.0\n")
-    assert cli.main(["plan", "smoke", "--tasks", "linreg", "--schedules", "mine.py:f", "--seeds", "1"]) == 2
+    assert main.main(["plan", "smoke", "--tasks", "linreg", "--schedules", "mine.py:f", "--seeds", "1"]) == 2
     assert f"it gave -1.0 at update {total - 1} of {total}" in capsys.readouterr().err
 
 

@@ -1,6 +1,6 @@
 """What a trace of factors can't say of the libraries: momentum, closed loops, noise; and splines, which only scipy has.
 
-The factors themselves are compared in `bench.conform`, and held by `tests/conform/test_claims.py`.
+The factors themselves are compared in `bench.conformance`, and held by `tests/conformance/test_equivalents.py`.
 """
 
 import random
@@ -14,14 +14,14 @@ from torch.optim import lr_scheduler as torch_lr
 from transformers import optimization as hf
 
 import schedules
-from bench.conform import traces
-from bench.conform.claims import Claim, E, T
-from bench.conform.traces import LIBRARIES, optimizer
+from bench.conformance import factors
+from bench.conformance.equivalents import Claim, E, T
+from bench.conformance.factors import LIBRARIES, optimizer
 from bench.contract import Clock, Signals
 
 
 def ours(text, total=T):
-    return [setting.factor for setting in traces.settings(text, total)]
+    return [setting.factor for setting in factors.settings(text, total)]
 
 
 def close(values):
@@ -42,8 +42,8 @@ def test_the_momentum_of_onecycle_equals_that_of_torch_on_a_clock_of_one_more_up
     rise = (chosen.get("pct_start", 0.3) * T + 1) / (T + 1)
     o = optimizer()
     made = torch_lr.OneCycleLR(o, 1.0, total_steps=T + 1, **(chosen | {"pct_start": rise}))
-    momenta = [setting.momentum for setting in traces.settings(text, T)]
-    assert momenta == close(traces.stepped(made, o, Claim(text, ""), "momentum"))
+    momenta = [setting.momentum for setting in factors.settings(text, T)]
+    assert momenta == close(factors.stepped(made, o, Claim(text, ""), "momentum"))
 
 
 def test_onecycle_is_one_update_behind_torch_after_the_peak():

@@ -6,8 +6,8 @@ import pytest
 
 import schedules
 from bench.contract import Clock, InputError, Signals
-from bench.decide import Decisions
-from bench.record import snapshot
+from bench.ledger import checkpoint
+from bench.train.decisions import Decisions
 
 HEAD = """
 from dataclasses import dataclass
@@ -73,9 +73,9 @@ def test_a_state_of_any_shape_is_resumed_to_the_bit(build, tmp_path, case):
     whole = Decisions([cell], {cell.schedule: it}, 5)
     path = tmp_path / "it.pt"
     for step in range(12):
-        snapshot.save(path, whole.state())
+        checkpoint.save(path, whole.state())
         again = Decisions([cell], {cell.schedule: it}, 5)
-        again.load(snapshot.load(path))
+        again.load(checkpoint.load(path))
         assert types(again.states[0]) == types(whole.states[0])
         seen = Signals(2 - step / 12, 1.0)
         assert again.ask(0, step, seen) == whole.ask(0, step, seen) is not None
@@ -127,8 +127,8 @@ def test_what_the_trial_cannot_reach_fails_its_cell_alone_and_leaves_a_state_tha
     assert asked.ask(0, 0, Signals(1.0, 1.0)) is not None
     assert asked.ask(0, 1, Signals(99.0, 1.0)) is None
     assert "is of numpy.float64" in asked.failed[0][1]
-    snapshot.save(tmp_path / "it.pt", asked.state())
-    assert snapshot.load(tmp_path / "it.pt")["states"] == [1.0]
+    checkpoint.save(tmp_path / "it.pt", asked.state())
+    assert checkpoint.load(tmp_path / "it.pt")["states"] == [1.0]
 
 
 @pytest.mark.parametrize("momentum", ["'high'", "1.0", "-0.1", "float('nan')"])

@@ -12,10 +12,10 @@ from torch.utils import _pytree as pytree
 
 import tasks
 from bench.contract import InputError
-from bench.engine import optim
-from bench.engine.feed import Feed
+from bench.engine.evaluation import score
+from bench.engine.loader import Feed
 from bench.engine.modules import initial
-from bench.engine.readings import score
+from bench.strategies import optimizers
 from tests.runs import ROOT
 from tests.tasks import trees, voices
 
@@ -53,7 +53,7 @@ def test_it_says_where_its_data_come_from_and_what_chance_is(task):
     assert len(task.source) > 10
     assert len(task.chance) > 10
     assert task.family in {"image", "detection", "text", "speech", "tunnel"}
-    assert optim.parse(task.optimizer).text == task.optimizer
+    assert optimizers.parse(task.optimizer).text == task.optimizer
     assert list(task.peak_lrs) == sorted(set(task.peak_lrs))
     assert len(task.peak_lrs) >= 2
     assert task.epochs / task.eval_epochs >= 5
@@ -94,7 +94,7 @@ def test_untrained_weights_are_scored_and_trained_ones_fit(task):
     assert first["finite"] == 1
     assert {task.metric, "loss"} <= first.keys()
     assert all(math.isfinite(v) for v in first.values())
-    stepper = optim.parse(task.optimizer).build(model, task.weight_decay, lr=task.peak_lrs[0])
+    stepper = optimizers.parse(task.optimizer).build(model, task.weight_decay, lr=task.peak_lrs[0])
     losses = []
     for step in range(40):
         inputs, truth = feed.batch(step)

@@ -12,10 +12,10 @@ import numpy as np
 import torchvision
 from PIL import Image
 
-from tasks import pixels
-from tasks.glue import KINDS
-from tasks.pack import ROOT
-from tasks.packs import PACKS
+from tasks.data.dataset import ROOT
+from tasks.data.registry import PACKS
+from tasks.image import images as pixels
+from tasks.text.glue import KINDS
 
 ROWS = {"train": 300, "test": 100}
 CONTROL = 100

@@ -8,9 +8,9 @@ import numpy as np
 import pyarrow.parquet
 import soundfile
 
-from tasks import recordings
-from tasks.pack import ROOT
-from tasks.packs import PACKS
+from tasks.data.dataset import ROOT
+from tasks.data.registry import PACKS
+from tasks.speech import recordings
 
 ROWS = {
     "fsdd": {"train": 300, "test": 100},  # two speakers, 20 takes

@@ -1,0 +1,170 @@
+"""Published logs as rows of a ledger, so that the same tables run on other people's data.
+
+Such a row is marked `published` (source, citation, licence) and names no attempt: nobody here ran it. What a source
+doesn't tell (a control split, best epochs, seeds) is left empty, or said to be one and the same number.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import schedules
+from bench.contract import InputError, digest
+from bench.ledger.deposit import row
+from bench.ledger.lines import Row
+from schedules.schedule import drawn, factors
+
+METRIC = "val_loss"
+EPOCH_STEPS = 1000
+"""Language models are trained on a stream: what stands for an epoch is a thousand updates."""
+
+
+class Source(NamedTuple):
+    """Where numbers come from; on every row."""
+
+    source: str
+    citation: str
+    licence: str
+    reference: str  # the strategy that the others are held against
+
+
+class Run(NamedTuple):
+    """One published run: what was trained how, and the loss that it ended with."""
+
+    task: str
+    strategy: str  # our schedule where there is an equal one, else what the source calls it
+    known_as: str  # what the source calls it
+    optimizer: str
+    peak_lr: float
+    total: int  # updates
+    seed: int
+    loss: float  # final validation loss
+    group: str = "main"  # part of the source; of equal runs that of `main` is the cell, the others are repeats
+
+
+def rows(runs: Sequence[Run], about: Source, name: str) -> list[Row]:
+    """The rows of a ledger: a plan, a cell for each configuration, a `repeat` for each further run of one."""
+    first, repeats = _sorted_out(runs)
+    full = {task: max(r.total for r in first if r.task == task) for task in dict.fromkeys(r.task for r in first)}
+    said = about._asdict()
+    reference = said.pop("reference")
+    mark = {"published": said}
+    cells = [_cell(run, full[run.task], i) | mark for i, run in enumerate(first)]
+    again = [_cell(run, full[run.task], i) | mark for i, run in enumerate(repeats, len(first))]
+    plan = _plan(first, repeats, full, name) | mark | {"reference": reference}
+    made = [("plan", plan["plan"], plan)]
+    made += [("cell", c["cell"], c) for c in cells]
+    made += [("repeat", f"{c['cell']}/{c['segment']}", c) for c in again]
+    return [row(kind, key, payload) for kind, key, payload in made]
+
+
+def _sorted_out(runs: Sequence[Run]) -> tuple[list[Run], list[Run]]:
+    """(one run of each configuration, the others); that of group `main` where there is one."""
+    seen: dict[tuple[Any, ...], Run] = {}
+    others = []
+    for run in sorted(runs, key=lambda r: r.group != "main"):
+        key = (run.task, run.strategy, run.optimizer, run.peak_lr, run.total, run.seed)
+        if seen.setdefault(key, run) is not run:
+            others.append(run)
+    return list(seen.values()), others
+
+
+def spread(first: Sequence[Run], repeats: Sequence[Run]) -> dict[str, float]:
+    """How far repeats of a configuration lie apart: `runs`, and the pooled standard deviation `deviation`.
+
+    Same seed, same data: what differs is the machine's rounding. It is a floor under the noise between seeds, which a
+    single seed does not show.
+    """
+    groups: dict[tuple[Any, ...], list[float]] = {}
+    for run in (*first, *repeats):
+        groups.setdefault(run[:2] + run[3:7], []).append(run.loss)
+    several = [losses for losses in groups.values() if len(losses) > 1]
+    if not several:
+        return {}
+    squares = math.fsum((x - math.fsum(g) / len(g)) ** 2 for g in several for x in g)
+    return {"runs": sum(map(len, several)), "deviation": math.sqrt(squares / sum(len(g) - 1 for g in several))}
+
+
+def _cell(run: Run, full: int, number: int) -> dict[str, Any]:
+    identity = [*run[:2], *run[3:7]]
+    value = {METRIC: run.loss} if math.isfinite(run.loss) else None
+    settings = {
+        "cell": digest(json.dumps(identity)),
+        "task": run.task,
+        "family": "text",
+        "schedule": run.strategy,
+        "optimizer": run.optimizer,
+        "weight_decay": None,
+        "peak_lr": run.peak_lr,
+        "budget": run.total / full,
+        "epochs": run.total / EPOCH_STEPS,
+        "total": run.total,
+        "seed": run.seed,
+        "data": None,
+        "cohort": "published",
+        "engine": "published",
+        "segment": number,
+    }
+    if value is None:
+        return settings | {"status": "diverged", "first_bad_step": None}
+    return settings | {"status": "done", "final": value, "best": None, "control": value, "recalibrated": None}
+
+
+def _plan(first: Sequence[Run], repeats: Sequence[Run], full: Mapping[str, int], name: str) -> dict[str, Any]:
+    known = {run.strategy: run.known_as for run in (*repeats, *first)}
+    empty = dict.fromkeys(("cohorts", "cell_steps", "looks", "optimum", "split_loss"), 0)
+    return {
+        "suite": name,
+        "plan": digest(json.dumps([first, repeats])),
+        "cells": len(first),
+        **empty,
+        "notes": [],
+        "tasks": {task: _task([r for r in first if r.task == task], repeats, total) for task, total in full.items()},
+        "curves": _curves(first),
+        "known_as": dict(sorted(known.items())),
+    }
+
+
+def _task(runs: Sequence[Run], repeats: Sequence[Run], full: int) -> dict[str, Any]:
+    """What the plan says of a task; None where the source says nothing."""
+    return {
+        "family": "text",
+        "metric": METRIC,
+        "direction": "min",
+        "baseline": None,
+        "epochs": full / EPOCH_STEPS,
+        "epoch_steps": EPOCH_STEPS,
+        "unit": "thousand updates",
+        "eval_epochs": None,
+        "batch_size": None,
+        "source": "published",
+        "chance": "",
+        "digest": None,
+        "sizes": {},
+        "layers": "transformer",
+        "engine": "published",
+        "optimizer": runs[0].optimizer,
+        "weight_decay": None,
+        "optimizers": sorted({r.optimizer for r in runs}),
+        "seeds": sorted({r.seed for r in runs}),
+        "budgets": sorted({r.total / full for r in runs}),
+        "peak_lrs": sorted({r.peak_lr for r in runs}),
+        "schedules": sorted({r.strategy for r in runs}),
+        "repeats": spread(runs, [r for r in repeats if r.task == runs[0].task]),
+    }
+
+
+def _curves(runs: Sequence[Run]) -> dict[str, dict[str, list[float]]]:
+    """Factor against progress of every strategy that is a schedule of ours, at its longest run."""
+    longest = {run.strategy: run for run in sorted(runs, key=lambda r: r.total)}
+    curves = {}
+    for text, run in sorted(longest.items()):
+        try:
+            it = schedules.parse(text)
+        except InputError:  # the source's own name of something not told in full
+            continue
+        curves[text] = drawn(factors(it, run.total, EPOCH_STEPS, run.peak_lr))
+    return curves

@@ -1,0 +1,223 @@
+"""What convex theory predicts of each schedule, beside what was measured. No text, no drawing.
+
+The last iterate of (sub)gradient descent on a convex function, with rates gamma eta_1 .. gamma eta_T, distance D to
+the optimum at the start and gradient norms at most G_t, ends within
+
+    Omega_T(gamma) = D^2 / (2 gamma sum_{s=1..T} eta_s)
+                   + gamma/2 sum_{s=1..T} eta_s^2 G_s^2 / sum_{s=1..T} eta_s
+                   + gamma/2 sum_{k=1..T-1} (eta_k / sum_{s>k} eta_s) (sum_{s>=k} eta_s^2 G_s^2 / sum_{s>=k} eta_s)
+
+of the minimum (Schaipp et al. 2025, arXiv:2501.18965; Defazio et al. 2023, arXiv:2310.07831). It knows no momentum, so
+the momentum that a schedule cycles is ignored, and it knows of a task nothing but D and G: it predicts an order of
+schedules, and ratios of peak LRs.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property
+from typing import NamedTuple
+
+import numpy as np
+
+import schedules
+from bench.analysis.comparison import Comparison, Verdict
+from bench.analysis.results import SEPARATOR, schedule_of
+from bench.analysis.stats.intervals import Interval, interval, ranks
+from bench.contract import Array, Clock, InputError
+
+POINTS = 10_000
+"""Updates of a schedule that are computed one by one."""
+
+
+class Bound(NamedTuple):
+    """The bound as a function of the peak LR gamma: Omega(gamma) = start / gamma + gamma * noise."""
+
+    start: float  # of the distance D
+    noise: float  # of the gradient norms G_t
+
+    def at(self, gamma: float) -> float:
+        """The bound at a peak LR."""
+        return self.start / gamma + gamma * self.noise
+
+    @property
+    def gamma(self) -> float:
+        """The peak LR with the lowest bound, sqrt(start / noise): in units of D / G when both are 1."""
+        return math.sqrt(self.start / self.noise)
+
+    @property
+    def best(self) -> float:
+        """The bound at that peak LR, 2 sqrt(start noise): in units of D G when both are 1."""
+        return 2 * math.sqrt(self.start * self.noise)
+
+
+def bound(factors_T: Sequence[float] | Array, norms_T: Sequence[float] | Array | None = None, d: float = 1.0) -> Bound:
+    """The last-iterate bound of a schedule, in O(T) by sums from the end.
+
+    Args:
+        factors_T: The schedule's factors eta_1 .. eta_T [T]. Zeros at the end move nothing, and are left out.
+        norms_T: Gradient-norm bounds G_1 .. G_T [T]; 1 by default.
+        d: Distance to the optimum at the start.
+
+    Raises:
+        ValueError: no factor above 0, one below 0, or norms of another length.
+    """
+    eta = np.trim_zeros(np.asarray(factors_T, dtype=float), "b")
+    if not len(eta) or eta.min() < 0:
+        raise ValueError("a bound needs factors of 0 or more, one of them above 0")
+    norms = np.ones(len(factors_T)) if norms_T is None else np.asarray(norms_T, dtype=float)
+    if len(norms) != len(factors_T):
+        raise ValueError(f"{len(factors_T)} factors, but {len(norms)} gradient norms")
+    rates = np.cumsum(eta[::-1])[::-1]  # sum_{s>=k} eta_s
+    squares = np.cumsum((eta * norms[: len(eta)])[::-1] ** 2)[::-1]
+    tail = float(np.sum(eta[:-1] / rates[1:] * (squares[:-1] / rates[:-1])))
+    return Bound(d**2 / (2 * float(rates[0])), (float(squares[0] / rates[0]) + tail) / 2)
+
+
+# -------------------------------------------------------------------------------------------- beside a ledger
+
+
+class Line(NamedTuple):
+    """One strategy at one budget of one task: predicted and measured."""
+
+    strategy: str
+    bound: Bound
+    predicted: float  # rank by the bound at its best peak LR, among the strategies that have one
+    measured: float  # rank of the final test value, among the same
+    peak_lr: float  # predicted best peak LR, over the geometric mean of these strategies
+    chosen: float  # geometric mean of the peak LRs chosen, over that of these strategies
+
+
+def reach(tau: Interval) -> tuple[float, float] | None:
+    """95 % interval of a mean correlation, which lies in [-1, 1]; None without a width, or where all values are one.
+
+    It is the t interval cut to what there can be, which loses no coverage: what is cut off is never true.
+
+    >>> reach(Interval(0.5, 0.7, 3)), reach(Interval(0.0, 3.0, 2)), reach(Interval(0.2, None, 1))
+    ((-0.2, 1.0), (-1.0, 1.0), None)
+    """
+    if not tau.half or tau.low is None or tau.high is None:
+        return None
+    return round(max(-1.0, tau.low), 12), round(min(1.0, tau.high), 12)
+
+
+class Agreement(NamedTuple):
+    """Lines of one task and budget, best predicted first, and Kendall's tau-b of predicted and measured order."""
+
+    lines: tuple[Line, ...]
+    left_out: tuple[str, ...]  # strategies without a bound: closed loop, another optimizer, or not our schedule
+    tau: Interval | None  # over seeds; None when there is no order to compare
+    rho: float | None  # Spearman's, of the predicted order and that of the means over seeds
+    tau_peaks: float | None  # of predicted and chosen peak LRs, over strategies; None when either is all one
+
+
+@dataclass(frozen=True)
+class Theory:
+    """A comparison beside its prediction, gradient norms taken as constant."""
+
+    it: Comparison
+
+    @cached_property
+    def agreements(self) -> Mapping[tuple[str, float], Agreement]:
+        """By (task, budget), where three strategies or more have a bound and a rank."""
+        seen = {key: self._agreement(*key) for key in self.it.verdicts}
+        return {key: found for key, found in seen.items() if found}
+
+    def over_tasks(self) -> Interval | None:
+        """Mean tau over tasks, with its t interval. A task counts once, by the mean over its budgets, which share runs.
+
+        Seeds of one task share its schedules and its data, so they say how sure its own tau is, not how far it carries.
+        """
+        by_task: dict[str, list[float]] = {}
+        for (task, _), found in self.agreements.items():
+            if found.tau:
+                by_task.setdefault(task, []).append(found.tau.mean)
+        means = [math.fsum(taus) / len(taus) for taus in by_task.values()]
+        return interval(means) if means else None
+
+    def _agreement(self, task: str, budget: float) -> Agreement | None:
+        verdicts = {s: v for s, v in self.it.at(task, budget).items() if v.score.chosen}
+        bounds = {s: b for s, v in verdicts.items() if (b := self._bound(task, s, v))}
+        if len(bounds) < 3:  # an order of two is a coin
+            return None
+        names = list(bounds)
+        direction = self.it.direction(task)
+        finals = [it.mean if (it := verdicts[s].score.final) else math.nan for s in names]
+        omegas = [bounds[s].best for s in names]
+        gammas = _relative([bounds[s].gamma for s in names])
+        peaks = _relative([_middle([t.peak_lr for t in verdicts[s].score.chosen]) for s in names])
+        columns = zip(
+            names, bounds.values(), ranks(omegas, "min"), ranks(finals, direction), gammas, peaks, strict=True
+        )
+        lines = sorted((Line(*column) for column in columns), key=lambda line: line.predicted)
+        taus = [kendall(omegas, costs) for costs in self._costs(names, verdicts, direction)]
+        sound = [tau for tau in taus if tau is not None]
+        rest = tuple(s for s in verdicts if s not in bounds)
+        rho = spearman(omegas, ranks(finals, direction))
+        return Agreement(tuple(lines), rest, interval(sound) if sound else None, rho, kendall(gammas, peaks))
+
+    def _costs(self, names: Sequence[str], verdicts: Mapping[str, Verdict], direction: str) -> list[list[float]]:
+        """Ranks of the final values for each seed that all of the strategies have."""
+        finals = [{t.seed: math.nan if t.final is None else t.final for t in verdicts[s].score.chosen} for s in names]
+        shared = sorted(set.intersection(*map(set, finals)))
+        return [ranks([each[seed] for each in finals], direction) for seed in shared]
+
+    def _bound(self, task: str, strategy: str, verdict: Verdict) -> Bound | None:
+        first, facts = verdict.score.chosen[0], self.it.study.tasks[task]
+        more = strategy.partition(SEPARATOR)[2]  # an optimizer, if the task has several, then a weight decay
+        usual = not more or more.startswith("weight decay ") or f"{more}, ".startswith(f"{facts['optimizer']}, ")
+        if first.ride[3] != "none" or not usual:
+            return None
+        return _of_text(schedule_of(strategy), first.total, facts["epoch_steps"], first.peak_lr)
+
+
+@cache
+def _of_text(text: str, total: int, epoch_steps: int, peak_lr: float) -> Bound | None:
+    """The bound of the schedule that `text` spells; None when it is closed loop, not known here, or all zero.
+
+    Beyond `POINTS` updates, factors are taken to be linear between so many of them: an open loop needs no others.
+    """
+    try:
+        it = schedules.parse(text)
+    except InputError:
+        return None
+    if it.needs:
+        return None
+    at = np.unique(np.linspace(0, total - 1, min(total, POINTS)).round().astype(int))
+    seen = [it(it.init(), Clock(int(step), total, epoch_steps, peak_lr), None)[0].factor for step in at]
+    etas = np.interp(np.arange(total), at, seen)
+    return bound(etas) if etas.max() > 0 else None
+
+
+def _middle(values: Sequence[float]) -> float:
+    """Geometric mean."""
+    return math.exp(math.fsum(map(math.log, values)) / len(values))
+
+
+def _relative(values: Sequence[float]) -> list[float]:
+    middle = _middle(values)
+    return [v / middle for v in values]
+
+
+def kendall(a_K: Sequence[float], b_K: Sequence[float]) -> float | None:
+    """Kendall's tau-b of two orders [K], ties counted; None when one of them is all ties.
+
+    >>> kendall([1, 2, 3], [1, 3, 2]), kendall([1, 1], [1, 2])
+    (0.3333333333333333, None)
+    """
+    a, b = (np.sign(np.subtract.outer(x, x)) for x in (np.asarray(ranks(x, "min")) for x in (a_K, b_K)))
+    scale = math.sqrt(float((a * a).sum()) * float((b * b).sum()))
+    return float((a * b).sum()) / scale if scale else None
+
+
+def spearman(a_K: Sequence[float], b_K: Sequence[float]) -> float | None:
+    """Spearman's rho of two orders [K], the correlation of their ranks; None when one of them is all ties.
+
+    >>> spearman([1, 2, 3], [1, 3, 2])
+    0.5
+    """
+    a, b = (np.asarray(ranks(x, "min")) - (len(x) + 1) / 2 for x in (a_K, b_K))
+    scale = math.sqrt(float(a @ a) * float(b @ b))
+    return float(a @ b) / scale if scale else None

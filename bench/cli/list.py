@@ -1,0 +1,39 @@
+"""`glideslope list`: the catalogues of tasks, schedules, suites and data sets."""
+
+from __future__ import annotations
+
+import argparse
+
+from bench.cli.options import Commands, path
+from bench.contract import InputError
+
+
+def add(commands: Commands) -> None:
+    """Add `list` to the command line."""
+    parser = commands.add_parser("list", help="what there is: tasks, schedules, suites, data sets")
+    parser.add_argument("what", choices=("tasks", "schedules", "suites", "data"))
+    parser.add_argument("--long", action="store_true", help="of schedules and tasks: all there is to know")
+    parser.add_argument("--page", type=path, metavar="FILE", help="of schedules: a page with every curve drawn")
+    parser.set_defaults(do=show)
+
+
+def show(args: argparse.Namespace) -> int:
+    """Print a catalogue.
+
+    Raises:
+        InputError: an option that the catalogue does not have.
+    """
+    from rich.console import Console
+
+    from bench.report import catalogue
+
+    if args.long and args.what not in ("schedules", "tasks"):
+        raise InputError(f"list {args.what}: --long is of schedules and tasks alone")
+    if args.page and args.what != "schedules":
+        raise InputError(f"list {args.what}: --page is of schedules alone")
+    if args.page:  # first: it may be refused
+        from bench.report import gallery
+
+        gallery.write(args.page)
+    catalogue.show(args.what, Console(), long=args.long)
+    return 0

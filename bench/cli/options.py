@@ -1,0 +1,70 @@
+"""Types of options, each with one line for words that mean nothing."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
+
+from bench.plan.packing import Assigned
+from bench.spec import hint
+
+if TYPE_CHECKING:
+    Commands: TypeAlias = "argparse._SubParsersAction[Parser]"  # argparse has no public name for it
+else:
+    Commands = object
+
+BAD_INPUT = 2
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(BAD_INPUT, f"glideslope: {message} (see {self.prog} --help)\n")
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """Argparse's own check of choices, with the nearest one named."""
+        if action.choices is not None and value not in action.choices:
+            known = [str(choice) for choice in action.choices]
+            what = f"unknown {'command' if action.dest == 'command' else 'choice'} {value!r}"
+            raise argparse.ArgumentError(action, f"{what}{hint(str(value), known)}; there are: {', '.join(known)}")
+
+
+def numbers(text: str) -> tuple[float, ...]:
+    """Comma-separated numbers."""
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} should be numbers with commas between, such as 0.1,0.5,1") from None
+
+
+def shard(text: str) -> tuple[int, int]:
+    """`i/n`, 0-based."""
+    try:
+        i, n = map(int, text.split("/"))
+        if n < 1:
+            raise ValueError
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} should be i/n, such as 0/8") from None
+    return i, n
+
+
+def assigned(text: str) -> Assigned:
+    """`FILE:I`, 0-based."""
+    file, _, task = text.rpartition(":")
+    if not (file and task.isdecimal()):
+        raise argparse.ArgumentTypeError(f"{text!r} should be FILE:I, such as runs/core/slurm/001/cohorts.json:0")
+    return Assigned(Path(file), int(task))
+
+
+def named(text: str) -> str:
+    """A name that is not empty, as a variable of the shell that is not set makes it."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("the name is empty")
+    return text
+
+
+def path(text: str) -> Path:
+    """A path that is not empty, which Python would take for the current folder."""
+    return Path(named(text))

@@ -1,0 +1,24 @@
+"""`glideslope plan`: what would run, what sharing saves, and what it costs."""
+
+from __future__ import annotations
+
+import argparse
+
+from bench.cli import run
+from bench.cli.options import Commands
+
+
+def add(commands: Commands) -> None:
+    """Add `plan` to the command line."""
+    parser = commands.add_parser("plan", help="print what would run, what sharing saves, and what it costs")
+    run.arguments(parser)
+    parser.set_defaults(do=plan)
+
+
+def plan(args: argparse.Namespace) -> int:
+    """Print the plan."""
+    from rich.console import Console
+
+    from bench.runner import preview
+
+    return preview.show(run.order(args), Console())

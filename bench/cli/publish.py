@@ -1,0 +1,57 @@
+"""`glideslope publish`: bring W&B to the state of a ledger; and `--wandb`, an option of `run`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from typing import get_args
+
+from bench.cli.options import Commands, path
+from bench.contract import InputError, Wandb
+
+CHOICES: tuple[Wandb, ...] = get_args(Wandb)
+VARIABLE = "GLIDESLOPE_WANDB"
+
+
+def option(parser: argparse.ArgumentParser) -> None:
+    """`--wandb`; off unless asked for, since a key on a machine is no wish to upload thousands of runs."""
+    parser.add_argument(
+        "--wandb",
+        choices=CHOICES,
+        default=os.environ.get(VARIABLE, "off"),
+        help=f"a W&B run for each cell, written beside the training (default: {VARIABLE}, or off)",
+    )
+
+
+def chosen(args: argparse.Namespace) -> Wandb:
+    """What `--wandb` or the environment says.
+
+    Raises:
+        InputError: the variable holds something else.
+    """
+    for choice in CHOICES:
+        if args.wandb == choice:
+            return choice
+    raise InputError(f"{VARIABLE} is {args.wandb!r}: it should be one of {', '.join(CHOICES)}")
+
+
+def add(commands: Commands) -> None:
+    """Add `publish` to the command line."""
+    parser = commands.add_parser("publish", help="bring W&B to the state of a ledger, exactly once, with a report")
+    parser.set_defaults(do=publish)
+    add = parser.add_argument
+    add("directory", type=path, metavar="DIR")
+    add("--entity", metavar="E", help="user or team (default: WANDB_ENTITY, then your own)")
+    add("--project", metavar="P", help="project (default: WANDB_PROJECT, then glideslope)")
+    add("--report", action="store_true", help="write a W&B Report, too, or renew the one there: a draft")
+    add("--final", action="store_true", help="publish the report to all who may see the project")
+
+
+def publish(args: argparse.Namespace) -> int:
+    """Publish a ledger."""
+    from rich.console import Console
+
+    from bench.tracking.publish import Wish, publish
+
+    names = ("directory", "entity", "project", "report", "final")
+    return publish(Wish(**{name: getattr(args, name) for name in names}), Console())

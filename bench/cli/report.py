@@ -1,0 +1,47 @@
+"""`glideslope report` and `glideslope import`: tables, figures and page from a ledger, or from published logs."""
+
+from __future__ import annotations
+
+import argparse
+
+from bench.cli.options import Commands, path
+
+
+def add(commands: Commands) -> None:
+    """Add `report` and `import` to the command line."""
+    parser = commands.add_parser("report", help="rebuild tables, figures and page from a ledger alone")
+    parser.add_argument("directory", type=path, metavar="DIR")
+    parser.set_defaults(do=report)
+    parser = commands.add_parser("import", help="turn published logs into a ledger, for the same tables")
+    parser.add_argument("file", type=path, metavar="FILE")
+    parser.add_argument("--out", type=path, required=True, metavar="DIR", help="where the ledger goes")
+    parser.add_argument("--format", default="llama-csv", metavar="F", help="the kind of file (default: llama-csv)")
+    parser.set_defaults(do=import_logs)
+
+
+def report(args: argparse.Namespace) -> int:
+    """Write the report, and print its main table."""
+    from rich.console import Console
+
+    from bench.analysis.results import KINDS
+    from bench.ledger import ledger
+    from bench.report import write
+
+    console, notes = Console(), list[str]()
+    rows = ledger.read(args.directory, notes, KINDS)
+    page = write.write(args.directory, rows)
+    write.show(rows, console)
+    for note in notes:
+        console.print(f"note: {note}", highlight=False, markup=False)
+    console.print(f"Report: {page}", highlight=False, markup=False, soft_wrap=True)
+    return 0
+
+
+def import_logs(args: argparse.Namespace) -> int:
+    """Write a ledger of published cells."""
+    from bench.analysis import published_formats
+
+    rows = published_formats.bring(args.file, args.format, args.out)
+    cells = sum(row["kind"] == "cell" for row in rows)
+    print(f"{cells:,} published cells in {args.out}; their tables: glideslope report {args.out}")
+    return 0

@@ -1,0 +1,93 @@
+"""`glideslope run`: train a suite and compare. Its options are also those of `plan`, `submit` and `bench/run.py`."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import fields
+from typing import TYPE_CHECKING
+
+from bench.cli import publish
+from bench.cli.options import Commands, assigned, named, numbers, path, shard
+from bench.contract import InputError
+from bench.runner import preempt
+
+if TYPE_CHECKING:
+    from bench.runner.config import Order
+
+
+def add(commands: Commands) -> None:
+    """Add `run` to the command line."""
+    parser = commands.add_parser("run", help="train a suite and compare; the same command continues")
+    arguments(parser)
+    parser.set_defaults(do=run)
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `run`, shared by `glideslope plan` and `bench/run.py`."""
+    order_arguments(parser)
+    add = parser.add_argument
+    add("--shard", type=shard, default=(0, 1), metavar="I/N", help="only every N-th cohort from the I-th, 0-based")
+    add("--assigned", type=assigned, metavar="FILE:I", help="only what `glideslope submit` gave to array task I")
+    add("--plan", action="store_true", help="print what would run, with estimated cost, and stop")
+
+
+def order_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments that say what is trained and how, shared by `run` and `submit`."""
+    add = parser.add_argument
+    add("suite", nargs="?", default="core", help="a suite of `glideslope list suites`, or a Python file with suite()")
+    add("--out", type=path, metavar="DIR", help="where the ledger and the report go (default: runs/SUITE)")
+    add("--tasks", metavar="A,B", help="only these tasks, such as \"digits,digits(model='cnn')\"")
+    add(
+        "--schedules",
+        metavar="A,B",
+        help='these strategies instead, such as "cosine, wsd(cooldown=0.3), my_file.py:mine(k=3)"',
+    )
+    add("--budgets", type=numbers, metavar="X,Y", help="fractions of each task's full epochs, such as 0.1,0.5,1")
+    add("--peak-lrs", type=numbers, metavar="X,Y", help="peak learning rates, the same for every strategy")
+    add("--seeds", type=int, metavar="N", help="number of seeds: 0 .. N-1")
+    add("--engine", choices=("auto", "modules", "stacked"), default="auto", help="how members are trained side by side")
+    add("--workers", type=int, metavar="N", help="worker processes (default: one a CPU core; 1 on a GPU)")
+    add("--data-parallel", action="store_true", help="train each cohort on all Accelerate processes")
+    add("--precision", choices=("fp32", "bf16", "fp16"), help="of forward and backward (default: as accelerate has it)")
+    add("--accumulate", type=int, metavar="N", help="micro-batches that a process computes of each batch, in turn")
+    add("--compile", action="store_true", help="compile models with torch.compile, once for all members")
+    add("--width", type=int, metavar="N", help="cells in a cohort at most (default: as memory allows, 512 at most)")
+    add("--snapshot-seconds", type=float, default=30.0, metavar="S", help="least time between snapshots (default: 30)")
+    add(
+        "--data",
+        type=named,
+        metavar="DIR",
+        help="folder of the real data sets, or `hub` (default: $GLIDESLOPE_DATA)",
+    )
+    add("--extend", action="store_true", help="add to what --out holds a plan with all its cells and more")
+    publish.option(parser)
+
+
+def order(args: argparse.Namespace) -> Order:
+    """The order that the arguments spell."""
+    from bench.runner.config import Order
+
+    for name in ("workers", "width"):
+        if (given := getattr(args, name)) is not None and given < 1:
+            raise InputError(f"--{name} {given}: give 1 or more")
+    if args.workers is not None and args.data_parallel:
+        raise InputError("--workers and --data-parallel exclude each other: all processes train each cohort together")
+    if not args.snapshot_seconds >= 0:
+        raise InputError(f"--snapshot-seconds {args.snapshot_seconds}: give 0 or more")
+    if args.assigned is not None and args.shard != (0, 1):
+        raise InputError("--assigned and --shard exclude each other: each says which cohorts are to be done here")
+    given = {f.name: getattr(args, f.name) for f in fields(Order) if hasattr(args, f.name)}
+    given |= {"backend": "inductor" if args.compile else None, "wandb": publish.chosen(args)}
+    return Order(**given, cadence=args.snapshot_seconds)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train a suite; with `--plan`, only print what would be trained."""
+    preempt.quiet_start()
+    from rich.console import Console
+
+    from bench.runner import preview, session
+
+    if args.plan:
+        return preview.show(order(args), Console())
+    return session.run(order(args), Console())

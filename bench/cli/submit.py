@@ -1,0 +1,91 @@
+"""`glideslope submit`: a suite as a SLURM array job."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from bench.cli import run
+from bench.cli.options import Commands
+from bench.contract import InputError
+
+if TYPE_CHECKING:
+    from bench.slurm.request import Request
+
+USAGE = "glideslope submit [SUITE] [options] [-- any options of sbatch]"
+
+
+def split(words: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
+    """Our own words, and what follows `--` after `submit`: options of sbatch, which argparse would take for its own."""
+    if words[:1] != ["submit"] or "--" not in words:
+        return list(words), ()
+    at = words.index("--")
+    return list(words[:at]), tuple(words[at + 1 :])
+
+
+def add(commands: Commands) -> None:
+    """Add `submit` to the command line."""
+    parser = commands.add_parser("submit", help="run a suite as a SLURM array job", usage=USAGE)
+    run.order_arguments(parser)
+    arguments(parser)
+    parser.set_defaults(do=submit, shard=(0, 1), assigned=None)
+
+
+def submit(args: argparse.Namespace) -> int:
+    """Write the batch scripts and submit them."""
+    from rich.console import Console
+
+    from bench.slurm import submission
+
+    return submission.submit(run.order(args), request(args), Console())
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `submit` besides what is trained."""
+    add = parser.add_argument
+    add("--array", type=int, metavar="N", help="array tasks (default: of about half an hour each, as predicted)")
+    add("--max-parallel", type=int, metavar="N", help="array tasks at once (default: as many as the cluster lets)")
+    add("--partition", metavar="P", help="where both jobs run (default: the cluster's own)")
+    add("--time", metavar="T", help="limit of an array task, such as 4:00:00 (default: the partition's)")
+    add("--cpus", type=int, default=1, metavar="N", help="CPU cores of a process, a worker each (default: 1)")
+    add("--gpus", type=int, default=0, metavar="N", help="GPUs on each node of an array task (default: 0)")
+    add("--nodes", type=int, default=1, metavar="N", help="nodes of an array task, under --data-parallel (default: 1)")
+    add("--retries", type=int, default=10, metavar="N", help="restarts of an array task at most (default: 10)")
+    add("--setup", action="append", default=[], metavar="LINE", help='a shell line before, "module load cuda"; repeat')
+    add("--python", metavar="WORDS", help='instead of this Python, such as "apptainer exec --nv it.sif python"')
+    add("--only-missing", action="store_true", help="only cohorts that are not done yet")
+    add("--dry-run", action="store_true", help="write the scripts, and submit nothing")
+
+
+def _python(text: str | None) -> tuple[str, ...]:
+    """The words that start Python; this one if none are given."""
+    if text is None:
+        return (sys.executable,)
+    try:
+        return tuple(shlex.split(text))
+    except ValueError as error:
+        raise InputError(f"--python {text!r}: {error}") from None
+
+
+def request(args: argparse.Namespace) -> Request:
+    """What the arguments ask of SLURM."""
+    from bench.slurm.request import Request
+
+    return Request(
+        array=args.array,
+        max_parallel=args.max_parallel,
+        partition=args.partition,
+        time=args.time,
+        cpus=args.cpus,
+        gpus=args.gpus,
+        nodes=args.nodes,
+        retries=args.retries,
+        setup=tuple(args.setup),
+        python=_python(args.python),
+        only_missing=args.only_missing,
+        dry_run=args.dry_run,
+        extra=args.extra,
+    )

@@ -1,0 +1,1 @@
+"""The fast engine: members as rows of stacked weights."""

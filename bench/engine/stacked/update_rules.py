@@ -1,0 +1,122 @@
+"""The update rules of `torch.optim` over stacked rows: the same arithmetic, with an LR and a momentum for each row.
+
+A row holds all weights of a member, those that decay first. Suffixes: M = rows, P = weights of one member.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bench.contract import Move
+from bench.strategies.optimizer import Optimizer
+from bench.strategies.optimizers import adam, sgd
+
+
+def column(values: Sequence[float], like: Tensor) -> Tensor:
+    """Numbers, one a row, as a column [M, 1] to go with `like` [M, P]. Does not wait for the device."""
+    flat_M = torch.tensor(values, dtype=like.dtype, pin_memory=like.is_cuda)
+    return flat_M.to(like.device, non_blocking=True).unsqueeze(1)
+
+
+class Rule(ABC):
+    """An optimizer of rows, and its state.
+
+    Args:
+        momentum: Where a move names none.
+        weight_decay: As torch.optim understands it,
+        decaying: of the first so many weights of a row.
+    """
+
+    def __init__(self, momentum: float, weight_decay: float, decaying: int):
+        self.momentum, self.weight_decay, self.decaying = momentum, weight_decay, decaying
+        self.steps = 0  # taken so far, by every row
+        self.slots: dict[str, Tensor] = {}  # state [M, P], by name
+
+    def move(self, weight_MP: Tensor, grad_MP: Tensor, moves: Sequence[Move]) -> None:
+        """One update of `weight_MP` in place; `grad_MP` is used up."""
+        self.steps += 1
+        momenta = [self.momentum if move.momentum is None else move.momentum for move in moves]
+        self.update(weight_MP, grad_MP, [move.lr for move in moves], momenta)
+
+    @abstractmethod
+    def update(self, weight_MP: Tensor, grad_MP: Tensor, lrs: list[float], momenta: list[float]) -> None:
+        """The rule itself; an LR and a momentum for each row."""
+
+    def slot(self, name: str, like: Tensor) -> Tensor:
+        """A state, which is zeros at its first use."""
+        if name not in self.slots:
+            self.slots[name] = torch.zeros_like(like)
+        return self.slots[name]
+
+    def pull(self, weight_MP: Tensor, grad_MP: Tensor) -> None:
+        """Weight decay as a part of the gradient."""
+        if self.weight_decay:
+            grad_MP[:, : self.decaying].add_(weight_MP[:, : self.decaying], alpha=self.weight_decay)
+
+
+class SGD(Rule):
+    """As torch.optim.SGD: at momentum 0 the buffer is neither used nor changed."""
+
+    def __init__(self, chosen: sgd, weight_decay: float, decaying: int):
+        super().__init__(chosen.momentum, weight_decay, decaying)
+        self.nesterov = chosen.nesterov
+
+    def update(self, weight_MP: Tensor, grad_MP: Tensor, lrs: list[float], momenta: list[float]) -> None:
+        self.pull(weight_MP, grad_MP)
+        step_MP = self.swung(grad_MP, momenta) if any(momenta) else grad_MP
+        weight_MP.addcmul_(step_MP, column(lrs, weight_MP), value=-1)
+
+    def swung(self, grad_MP: Tensor, momenta: list[float]) -> Tensor:
+        """The gradient with its momentum. A first gradient fills the buffer, which zeros give too."""
+        momentum_M1, buffer_MP = column(momenta, grad_MP), self.slot("momentum", grad_MP)
+        if all(momenta):
+            swung_MP = torch.addcmul(grad_MP, buffer_MP, momentum_M1, out=buffer_MP)
+        else:
+            swung_MP = torch.addcmul(grad_MP, buffer_MP, momentum_M1)
+            self.slots["momentum"] = torch.where(momentum_M1 == 0, buffer_MP, swung_MP)
+        return grad_MP.addcmul_(swung_MP, momentum_M1) if self.nesterov else swung_MP
+
+
+class Adam(Rule):
+    """As torch.optim.Adam: a move's momentum is the first beta, and its present value corrects the bias."""
+
+    def __init__(self, chosen: adam, weight_decay: float, decaying: int):
+        super().__init__(chosen.beta1, weight_decay, decaying)
+        self.beta2, self.eps = chosen.beta2, chosen.eps
+
+    def update(self, weight_MP: Tensor, grad_MP: Tensor, lrs: list[float], momenta: list[float]) -> None:
+        self.decay(weight_MP, grad_MP, lrs)
+        mean_MP, square_MP = self.slot("mean", grad_MP), self.slot("square", grad_MP)
+        mean_MP.lerp_(grad_MP, column([1 - beta1 for beta1 in momenta], grad_MP))
+        square_MP.mul_(self.beta2).addcmul_(grad_MP, grad_MP, value=1 - self.beta2)
+        spread_MP = torch.sqrt(square_MP, out=grad_MP).div_(math.sqrt(1 - self.beta2**self.steps)).add_(self.eps)
+        step_MP = torch.div(mean_MP, spread_MP, out=spread_MP)
+        sizes = [lr / (1 - beta1**self.steps) for lr, beta1 in zip(lrs, momenta, strict=True)]
+        weight_MP.addcmul_(step_MP, column(sizes, weight_MP), value=-1)
+
+    def decay(self, weight_MP: Tensor, grad_MP: Tensor, lrs: list[float]) -> None:
+        self.pull(weight_MP, grad_MP)
+
+
+class AdamW(Adam):
+    """As torch.optim.AdamW: weights shrink by lr * weight decay first."""
+
+    def decay(self, weight_MP: Tensor, grad_MP: Tensor, lrs: list[float]) -> None:
+        if self.weight_decay:
+            shrink_M1 = column([1 - lr * self.weight_decay for lr in lrs], weight_MP)
+            weight_MP[:, : self.decaying].mul_(shrink_M1)
+
+
+RULES: dict[str, Callable[[Any, float, int], Rule]] = {"sgd": SGD, "adam": Adam, "adamw": AdamW}
+"""By the optimizer's name; `optim.STACKABLE` lists the same, without importing torch."""
+
+
+def create(optimizer: Optimizer, weight_decay: float, decaying: int) -> Rule:
+    """The rule of a stackable optimizer, without state."""
+    return RULES[optimizer.name](optimizer, weight_decay, decaying)

@@ -1,0 +1,146 @@
+"""What a plan will cost and what sharing saves, before anything trains."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import cache
+from typing import Any
+
+from bench.contract import Cell, Clock, Cohort, Schedule, Setting, Signals, Task
+from bench.plan.plan import Plan, optimum, together
+from schedules.borrowed import Borrowed
+from schedules.refusals import check_moves
+from schedules.schedule import drawn, factors
+
+SECONDS = {
+    "mlp": 1.5e-4,
+    "conv1d": 5e-4,
+    "recurrent": 1e-3,
+    "conv2d": 6e-3,
+    "residual": 0.2,
+    "transformer": 3.5e-3,
+    "detector": 0.6,
+    "large": 1.0,
+}
+"""Rough seconds per member-step on one CPU thread: they order the work, and time left is corrected as it runs."""
+
+TRIED = 500  # updates of a closed-loop schedule, to see whether it sets the momentum
+
+
+class Forecast:
+    """Looks of each cohort, counted from the schedules alone.
+
+    A closed-loop schedule is counted as if it never reacted (factor 1), so it may need more looks than said.
+    """
+
+    def __init__(self, plan: Plan, tasks: Mapping[str, Task], schedules: Mapping[str, Schedule[Any]]):
+        self.plan, self.tasks, self.schedules = plan, tasks, schedules
+        self.epoch_steps = {name: len(task.load().train) // task.batch_size for name, task in tasks.items()}
+        self._trace = cache(self._factors)
+        self._looks = cache(self._optimum)
+
+    def _factors(self, schedule: str, total: int, epoch_steps: int, peak_lr: float) -> list[Setting]:
+        it = self.schedules[schedule]
+        return [Setting(1.0)] * total if it.needs else factors(it, total, epoch_steps, peak_lr)
+
+    def check_moves(self) -> None:
+        """Refuse borrowed schedules that never move in any cell, or leave one at an LR of 0.
+
+        Raises:
+            InputError: one line that says which, and when it would have moved.
+        """
+        for text, it in self.schedules.items():
+            lines = {(c.total, self.epoch_steps[c.task], c.peak_lr) for c in self.plan.cells if c.schedule == text}
+            if lines and isinstance(machine := getattr(it, "machine", None), Borrowed):
+                check_moves(text, machine, [(Clock(0, *line), self._trace(text, *line)) for line in sorted(lines)])
+
+    def _optimum(self, lines: tuple[tuple[str, int, int, float], ...]) -> int:
+        return optimum((self._trace(*line) for line in lines), (line[3] for line in lines))
+
+    def looks(self, cells: Iterable[Cell]) -> int:
+        """Looks that these cells (of one task, optimizer, weight decay and seed) need at least."""
+        return self._looks(tuple((c.schedule, c.total, self.epoch_steps[c.task], c.peak_lr) for c in cells))
+
+    def sets_momentum(self, cell: Cell) -> bool:
+        """Whether a cell's schedule sets the momentum; a closed-loop one as far as a short trial shows."""
+        it, steps = self.schedules[cell.schedule], self.epoch_steps[cell.task]
+        if not it.needs:
+            return any(s.momentum is not None for s in self._trace(cell.schedule, cell.total, steps, cell.peak_lr))
+        state = it.init()
+        for step in range(min(cell.total, TRIED)):
+            seen = Signals(2 - step / cell.total, 1.0 + step % 3)
+            setting, state = it(state, Clock(step, cell.total, steps, cell.peak_lr), seen)
+            if setting.momentum is not None:
+                return True
+        return False
+
+    def seconds(self, cohort: Cohort) -> float:
+        """Rough cost on one thread."""
+        return self.looks(cohort.cells) * SECONDS[self.tasks[cohort.task].layers]
+
+    def engine(self, cohort: Cohort) -> str:
+        """The engine of a cohort and what is unusual about its arithmetic."""
+        return f"{cohort.engine} ({cohort.arithmetic.text})" if cohort.arithmetic.text else cohort.engine
+
+    def optimum(self) -> int:
+        """Looks of the whole plan had no cohort been split: the trie optimum."""
+        return sum(map(self.looks, together(self.plan.cells)))
+
+    def payload(self) -> dict[str, Any]:
+        """The `plan` row: everything a report says of the experiment besides its results."""
+        planned = sum(self.looks(c.cells) for c in self.plan.cohorts)
+        best = self.optimum()
+        return {
+            "suite": self.plan.suite,
+            "plan": self.plan.id,
+            "reference": self.plan.reference,
+            "cells": len(self.plan.cells),
+            "cohorts": len(self.plan.cohorts),
+            "cell_steps": sum(c.cell_steps for c in self.plan.cohorts),
+            "looks": planned,
+            "optimum": best,
+            "split_loss": planned - best,
+            "notes": list(self.plan.notes),
+            "tasks": {name: self._task(name) for name in dict.fromkeys(c.task for c in self.plan.cohorts)},
+            "curves": self._curves(),
+        }
+
+    def _task(self, name: str) -> dict[str, Any]:
+        task, data = self.tasks[name], self.tasks[name].load()
+        cells = [c for c in self.plan.cells if c.task == name]
+        baseline = task.baseline(data)
+        return {
+            "family": task.family,
+            "metric": task.metric,
+            "direction": task.direction,
+            "baseline": {"name": baseline.name, "value": baseline.value},
+            "epochs": task.epochs,
+            "epoch_steps": self.epoch_steps[name],
+            "eval_epochs": task.eval_epochs,
+            "batch_size": task.batch_size,
+            "source": task.source,
+            "chance": task.chance,
+            "digest": cells[0].data,
+            **({"code": cells[0].code} if cells[0].code else {}),
+            "sizes": {split: len(getattr(data, split)) for split in data._fields},
+            "layers": task.layers,
+            "engine": ", ".join(dict.fromkeys(self.engine(c) for c in self.plan.cohorts if c.task == name)),
+            "optimizer": cells[0].optimizer,
+            "weight_decay": cells[0].weight_decay,
+            "optimizers": list(dict.fromkeys(f"{c.optimizer}, weight decay {c.weight_decay:g}" for c in cells)),
+            "seeds": sorted({c.seed for c in cells}),
+            "budgets": sorted({c.budget for c in cells}),
+            "peak_lrs": sorted({c.peak_lr for c in cells}),
+            "schedules": list(dict.fromkeys(c.schedule for c in cells)),
+        }
+
+    def _curves(self) -> dict[str, dict[str, Any]]:
+        """Factor against progress of each open-loop schedule, on the plan's first task at its full budget."""
+        curves = {}
+        for cell in sorted(self.plan.cells, key=lambda c: c.total):
+            if not self.schedules[cell.schedule].needs:
+                curves[cell.schedule] = cell
+        return {text: self._curve(cell) for text, cell in curves.items()}
+
+    def _curve(self, cell: Cell) -> dict[str, Any]:
+        return drawn(self._trace(cell.schedule, cell.total, self.epoch_steps[cell.task], cell.peak_lr))

@@ -1,0 +1,96 @@
+"""Which array task trains which cohorts: packed at submission, written down, and read back by the task."""
+
+from __future__ import annotations
+
+import heapq
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from bench.contract import Cohort, InputError
+from bench.plan.plan import Plan
+
+
+@dataclass(frozen=True)
+class Load:
+    """A cohort as its submission knew it."""
+
+    id: str
+    task: str
+    seed: int
+    cells: int
+    seconds: float  # predicted, on one thread
+
+    @classmethod
+    def of(cls, cohort: Cohort, seconds: float) -> Load:
+        return cls(cohort.id, cohort.task, cohort.seed, len(cohort.cells), seconds)
+
+
+Share = tuple[Load, ...]
+"""The cohorts of one array task, in the order of training."""
+
+
+def pack(loads: Sequence[Load], count: int) -> list[Share]:
+    """Shares of about equal predicted time: the longest first, each to the share with the least so far.
+
+    This rule (longest processing time) ends at most 4/3 - 1/(3 count) times later than the best packing does:
+    Graham 1969, doi.org/10.1137/0117039. Equal loads keep their order, so the same loads give the same shares.
+    """
+    shares: list[list[Load]] = [[] for _ in range(count)]
+    heap = [(0.0, i) for i in range(count)]
+    for load in sorted(loads, key=lambda it: -it.seconds):
+        spent, i = heap[0]
+        shares[i].append(load)
+        heapq.heapreplace(heap, (spent + load.seconds, i))
+    return [tuple(share) for share in shares if share]
+
+
+def size(loads: Sequence[Load], seconds: float, most: int) -> int:
+    """How many array tasks of about `seconds` the loads need: one a cohort at most, and `most` at most."""
+    return max(1, min(math.ceil(sum(it.seconds for it in loads) / seconds), len(loads), most))
+
+
+def save(path: Path, plan: Plan, shares: Sequence[Share]) -> None:
+    """Write shares as JSON, a cohort a line."""
+    tasks = (",\n   ".join(json.dumps(asdict(load)) for load in share) for share in shares)
+    text = ",\n".join(f"  [{task}]" for task in tasks)
+    path.write_text(f'{{"suite": {json.dumps(plan.suite)}, "plan": "{plan.id}", "tasks": [\n{text}\n]}}\n', "utf-8")
+
+
+def read(path: Path) -> tuple[str, list[Share]]:
+    """The plan's id and the shares in a file of `save`.
+
+    Raises:
+        InputError: no such file, or another file.
+    """
+    try:
+        held: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        return held["plan"], [tuple(Load(**load) for load in task) for task in held["tasks"]]
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from None
+    except (ValueError, KeyError, TypeError):
+        raise InputError(f"{path} is no list of cohorts that `glideslope submit` wrote") from None
+
+
+class Assigned(NamedTuple):
+    """One array task of a submission, as `--assigned FILE:I` names it."""
+
+    path: Path
+    task: int  # 0-based
+
+    def of(self, plan: Plan) -> Plan:
+        """The plan with this array task's cohorts alone, in the order of the file.
+
+        Raises:
+            InputError: no such array task, or the file is of another plan.
+        """
+        name, shares = read(self.path)
+        if name != plan.id:
+            raise InputError(f"{self.path} was written for another plan ({name}; this one is {plan.id})")
+        if not 0 <= self.task < len(shares):
+            raise InputError(f"{self.path} has the array tasks 0 .. {len(shares) - 1}, not {self.task}")
+        known: Mapping[str, Cohort] = {cohort.id: cohort for cohort in plan.cohorts}
+        return Plan(plan.suite, tuple(known[load.id] for load in shares[self.task]), plan.notes)

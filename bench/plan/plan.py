@@ -1,0 +1,250 @@
+"""From a suite to cells, cohorts and shards; what will run, and what sharing saves. Nothing trains here."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import Any, Literal
+
+import numpy as np
+
+from bench.contract import Cell, Cohort, InputError, Setting, Task, digest
+from bench.numerics import Arithmetic
+
+EngineName = Literal["modules", "stacked"]
+WIDTH = 512  # cells in a cohort
+THREADS = 1  # CPU threads of each
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grid:
+    """One task with everything that is crossed on it. None means the task's own default."""
+
+    task: str
+    schedules: tuple[str, ...]
+    budgets: tuple[float, ...] = (0.1, 0.25, 0.5, 1.0)
+    peak_lrs: tuple[float, ...] | None = None
+    seeds: int = 3
+    optimizer: str | None = None
+    weight_decay: float | None = None
+    averagings: tuple[str, ...] = ("none",)  # how the weights are read; they ride free
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A named list of grids; see `bench/suites.py` for the built-in ones."""
+
+    name: str
+    grids: tuple[Grid, ...]
+    reference: str = "constant"  # the schedule that the others are tested against, declared before the run
+
+    def where(self, tasks: Sequence[str] | None = None, **changes: Any) -> Suite:
+        """The suite with only the named tasks, and with some fields of each grid replaced."""
+        if tasks is not None:
+            here = {t: [g for g in self.grids if g.task == t] for t in tasks}
+            new = replace(self.grids[0], peak_lrs=None, optimizer=None)
+            grids = [g for t in tasks for g in here[t] or [replace(new, task=t)]]
+        else:
+            grids = list(self.grids)
+        given = {k: v for k, v in changes.items() if v is not None}
+        return replace(self, grids=tuple(replace(g, **given) for g in grids))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What will run: cohorts in a fixed order, and what is worth saying about them."""
+
+    suite: str
+    cohorts: tuple[Cohort, ...]
+    notes: tuple[str, ...] = ()
+    reference: str = "constant"
+    extends: tuple[str, ...] = ()  # ids of the plans whose cells are recorded and left out here, oldest first
+
+    @property
+    def id(self) -> str:
+        return digest(" ".join([*self.extends, *(c.id for c in self.cohorts)]))
+
+    @property
+    def cells(self) -> list[Cell]:
+        return [cell for cohort in self.cohorts for cell in cohort.cells]
+
+    def under(self, arithmetic: Arithmetic) -> Plan:
+        """The same cohorts, computed so."""
+        return replace(self, cohorts=tuple(replace(cohort, arithmetic=arithmetic) for cohort in self.cohorts))
+
+    def coded(self, codes: Mapping[str, str]) -> Plan:
+        """The same cohorts, of tasks with other code: its digest by the task's text, none where it is not there."""
+
+        def cell(it: Cell) -> Cell:
+            return replace(it, code=codes.get(it.task, ""))
+
+        return replace(self, cohorts=tuple(replace(c, cells=tuple(map(cell, c.cells))) for c in self.cohorts))
+
+    def cut(self, width: int) -> Plan:
+        """Its cohorts split by peak LR into such as hold so many cells at most."""
+        parts = [replace(c, cells=tuple(part)) for c in self.cohorts for part in _split([*c.cells], width)]
+        return replace(self, cohorts=tuple(parts))
+
+    def shard(self, i: int, n: int) -> Plan:
+        """Every n-th cohort, from the i-th (0-based): shards are disjoint, and take whole cohorts."""
+        if not 0 <= i < n:
+            raise InputError(f"shard {i}/{n}: the shard should lie in 0 .. {n - 1}")
+        return replace(self, cohorts=self.cohorts[i::n])
+
+
+def updates(epochs: float, budget: float, epoch_steps: int) -> int:
+    """A budget in updates, T = max(1, round(epochs * budget * epoch_steps))."""
+    return max(1, round(epochs * budget * epoch_steps))
+
+
+def build(
+    suite: Suite,
+    tasks: Mapping[str, Task],
+    choose: Callable[[Task, str, int], EngineName],
+    *,
+    width: int = WIDTH,
+    fits: Callable[[Task, Sequence[Cell], EngineName], int] | None = None,
+    recorded: Collection[str] = (),
+) -> Plan:
+    """The plan of a suite. `tasks` holds each grid's task by its text; texts in the grids are canonical.
+
+    Args:
+        suite: What to cross.
+        tasks: Task of each grid by its text.
+        choose: Engine for (task, optimizer text, number of cells), deterministic.
+        width: Cells in a cohort at most; a wider one is split by peak LR, which have nothing to share but look 0.
+        fits: Members that memory holds of a cohort of such cells.
+        recorded: Ids of cells to leave out.
+
+    Raises:
+        InputError: a setting that cannot be run.
+    """
+    if not suite.grids:
+        raise InputError(f"suite {suite.name!r} holds no grid: nothing to run")
+    cohorts: list[Cohort] = []
+    notes: list[str] = []
+    crossed = (c for grid in suite.grids for c in _cells(grid, tasks[grid.task], notes))
+    for cells in together(c for c in crossed if c.id not in recorded):
+        first = cells[0]
+        engine = choose(tasks[first.task], first.optimizer, len(cells))
+        held = fits(tasks[first.task], cells, engine) if fits else width
+        parts = _split(cells, min(width, held))
+        if len(parts) > 1:
+            why = "all that memory holds" if held < width else "width"
+            notes.append(
+                f"{first.task} seed {first.seed}: {len(cells)} cells are split by peak LR into {len(parts)} "
+                f"cohorts ({why} {min(width, held)}), which costs {len(parts) - 1} looks at step 0 at least"
+            )
+        cohorts += [Cohort(tuple(part), engine, THREADS) for part in parts]
+    return Plan(suite.name, _distinct(cohorts), tuple(dict.fromkeys(notes)), suite.reference)
+
+
+def together(cells: Iterable[Cell]) -> Iterable[list[Cell]]:
+    """Cells of equal task, optimizer, weight decay and seed, whichever grids they come from: what can share members."""
+    groups: dict[tuple[str, str, float, int], list[Cell]] = {}
+    for cell in cells:
+        groups.setdefault((cell.task, cell.optimizer, cell.weight_decay, cell.seed), []).append(cell)
+    return groups.values()
+
+
+def _cells(grid: Grid, task: Task, notes: list[str]) -> Iterable[Cell]:
+    check(grid)
+    data = task.load()
+    steps = len(data.train) // task.batch_size
+    totals: dict[int, float] = {}
+    for budget in sorted(grid.budgets, reverse=True):
+        total = updates(task.epochs, budget, steps)
+        if total in totals:
+            notes.append(f"{grid.task}: budget {budget:g} is {total} updates, as {totals[total]:g} is: merged")
+        totals.setdefault(total, budget)
+    mark = data.digest()
+    for seed in range(grid.seeds):
+        for peak_lr in sorted(set(grid.peak_lrs or task.peak_lrs)):
+            for schedule, averaging in product(dict.fromkeys(grid.schedules), dict.fromkeys(grid.averagings)):
+                for total, budget in sorted(totals.items()):
+                    yield Cell(
+                        task=grid.task,
+                        schedule=schedule,
+                        optimizer=grid.optimizer or task.optimizer,
+                        peak_lr=peak_lr,
+                        weight_decay=task.weight_decay if grid.weight_decay is None else grid.weight_decay,
+                        budget=budget,
+                        total=total,
+                        seed=seed,
+                        data=mark,
+                        averaging=averaging,
+                        code=task.code,
+                    )
+
+
+def check(grid: Grid) -> None:
+    """Refuse settings that mean nothing, before anything is loaded.
+
+    Raises:
+        InputError: naming the setting and what is allowed.
+    """
+    if isinstance(grid.seeds, bool) or not isinstance(grid.seeds, int) or grid.seeds < 1:
+        raise InputError(f"seeds {grid.seeds!r} on {grid.task}: give a whole number, 1 or more")
+    if not (grid.schedules and grid.budgets and grid.averagings):
+        raise InputError(f"{grid.task}: give at least one schedule, one budget and one averaging ('none')")
+    for budget in grid.budgets:
+        if not (math.isfinite(budget) and budget > 0):
+            raise InputError(f"budget {budget} on {grid.task}: a fraction of the full epochs above 0, such as 0.25")
+    for peak_lr in grid.peak_lrs or ():
+        if not (math.isfinite(peak_lr) and peak_lr > 0):
+            raise InputError(f"peak LR {peak_lr} on {grid.task}: give a finite number above 0")
+    decay = grid.weight_decay
+    if decay is not None and not (math.isfinite(decay) and decay >= 0):
+        raise InputError(f"weight decay {decay} on {grid.task}: give a finite number, 0 or more")
+
+
+def _split(cells: list[Cell], width: int) -> list[list[Cell]]:
+    if len(cells) <= width:
+        return [cells]
+    by_peak: dict[float, list[Cell]] = {}
+    for cell in cells:
+        by_peak.setdefault(cell.peak_lr, []).append(cell)
+    return [part[i : i + width] for part in by_peak.values() for i in range(0, len(part), width)]
+
+
+def _distinct(cohorts: list[Cohort]) -> tuple[Cohort, ...]:
+    seen: set[str] = set()
+    for cohort in cohorts:
+        ids = {c.id for c in cohort.cells}
+        if ids & seen or len(ids) < len(cohort.cells):
+            raise InputError(f"the suite names a cell of task {cohort.task} twice: each of its grids should differ")
+        seen |= ids
+    return tuple(cohorts)
+
+
+def optimum(traces: Iterable[Sequence[Setting]], peaks: Iterable[float]) -> int:
+    """Looks that training these open-loop cells needs at least: the trie optimum of DESIGN section 2.
+
+    That is the number of distinct prefixes, of lengths 0 to T-1, of the sequences of (LR, momentum), bitwise.
+    Sequences are sorted; neighbours then share the longest prefixes, and each cell adds what it does not share.
+    """
+    keyed = sorted(_key(trace, peak) for trace, peak in zip(traces, peaks, strict=True))
+    looks = 0
+    for i, (text, total) in enumerate(keyed):
+        looks += total
+        if i:
+            before, shorter = keyed[i - 1]
+            looks -= min(_common(before, text) + 1, total, shorter)
+    return looks
+
+
+_WIDTH = 16  # bytes of one update: LR and momentum, both float64
+
+
+def _key(trace: Sequence[Setting], peak: float) -> tuple[bytes, int]:
+    missing = -1.0  # no optimizer has a negative momentum
+    pairs = [(peak * s.factor, missing if s.momentum is None else s.momentum) for s in trace]
+    return np.asarray(pairs, dtype=">f8").tobytes(), len(trace)
+
+
+def _common(a: bytes, b: bytes) -> int:
+    n = min(len(a), len(b))
+    differ = np.flatnonzero(np.frombuffer(a[:n], np.uint8) != np.frombuffer(b[:n], np.uint8))
+    return int(differ[0] if len(differ) else n) // _WIDTH

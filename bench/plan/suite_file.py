@@ -1,0 +1,71 @@
+"""A suite of the user's own: a Python file whose `suite()` returns a `bench.plan.Suite`, every field of it checked."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from bench import user_code
+from bench.contract import InputError
+from bench.plan import Grid, Suite
+
+LISTS: dict[str, tuple[Any, str]] = {
+    "schedules": (str, "('cosine', 'rex')"),
+    "budgets": (int | float, "(0.1, 0.5)"),
+    "peak_lrs": (int | float, "(0.1, 0.3)"),
+    "averagings": (str, "('none', 'ema(decay=0.99)')"),
+}
+"""Fields of a Grid that are tuples: of what, and an example."""
+
+
+def load(path: Path) -> Suite:
+    """The suite of a file; lists in it become tuples.
+
+    Raises:
+        InputError: the file has no working `suite()`, or a field is of another type than `bench.plan` declares.
+    """
+    what = f"suite file {path}"
+    module = user_code.execute(path, what)
+    make = getattr(module, "suite", None)
+    if not callable(make):
+        raise InputError(f"{what}: it has no function suite(), which should return a bench.plan.Suite")
+    with user_code.blamed(what):
+        suite = make()
+    if not isinstance(suite, Suite):
+        raise InputError(f"{what}: suite() should return a bench.plan.Suite, not {type(suite).__name__}")
+    if not (isinstance(suite.name, str) and suite.name.strip() and isinstance(suite.reference, str)):
+        raise InputError(f"{what}: its name and reference should be texts, not {suite.name!r}, {suite.reference!r}")
+    grids = suite.grids if isinstance(suite.grids, tuple | list) else ()
+    if not grids or not all(isinstance(grid, Grid) for grid in grids):
+        raise InputError(f"{what}: its grids should be a tuple of one Grid or more, not {_short(suite.grids)}")
+    return replace(suite, grids=tuple(_typed(grid, what) for grid in grids))
+
+
+def _typed(grid: Grid, what: str) -> Grid:
+    def should(name: str, be: str) -> InputError:
+        return InputError(f"{what}: {name} of a Grid should be {be}, not {_short(getattr(grid, name))}")
+
+    if not isinstance(grid.task, str):
+        raise should("task", "a text such as 'digits'")
+    lists: dict[str, Any] = {}
+    for name, (kind, example) in LISTS.items():
+        values = getattr(grid, name)
+        if values is None and name == "peak_lrs":
+            continue
+        if not isinstance(values, tuple | list) or not values:
+            raise should(name, f"a tuple such as {example}")
+        if not all(isinstance(value, kind) and not isinstance(value, bool) for value in values):
+            raise should(name, f"a tuple such as {example}")
+        lists[name] = tuple(values)
+    if not isinstance(grid.optimizer, str | None):
+        raise should("optimizer", "a text such as 'adamw'")
+    if not isinstance(grid.weight_decay, int | float | None) or isinstance(grid.weight_decay, bool):
+        raise should("weight_decay", "a number, 0 or more")
+    if not isinstance(grid.seeds, int) or isinstance(grid.seeds, bool) or grid.seeds < 1:
+        raise should("seeds", "a whole number, 1 or more")
+    return replace(grid, **lists)
+
+
+def _short(value: object) -> str:
+    return " ".join(repr(value).split())[:80]

@@ -1,0 +1,78 @@
+"""What a task's settings have to be: looked at when a task is named, before anything is loaded or trained."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import partial
+from itertools import pairwise
+from operator import contains
+from typing import Any, get_args
+
+from bench.contract import Direction, Family, InputError, Layers, Task
+from bench.plan import Grid
+from bench.plan.plan import check as check_grid
+
+CHOICES = {"family": get_args(Family), "direction": get_args(Direction), "layers": get_args(Layers)}
+TEXTS = ("name", "metric", "optimizer")
+MOST_SEEDS, MOST_UPDATES = 10**5, 10**8
+CALLABLES = ("load", "model", "loss", "score", "baseline")
+
+
+def check(task: Task) -> None:
+    """Refuse settings that mean nothing.
+
+    Raises:
+        InputError: naming the task, the setting and what is allowed.
+    """
+    for name, choices in CHOICES.items():
+        _require(task, name, partial(contains, choices), f"one of {', '.join(choices)}")
+    for name in TEXTS:
+        _require(task, name, lambda value: isinstance(value, str) and bool(value), "a text")
+    for name in ("batch_size", "eval_epochs"):
+        _require(task, name, lambda value: _whole(value) and value >= 1, "a whole number, 1 or more")
+    _require(task, "epochs", _positive, "a finite number above 0")
+    _require(task, "weight_decay", lambda value: _number(value) and value >= 0, "a finite number, 0 or more")
+    _require(task, "clip", lambda value: value is None or _positive(value), "None or a finite number above 0")
+    _require(task, "peak_lrs", _ascending, "one or more finite numbers above 0, ascending")
+    for name in CALLABLES:
+        _require(task, name, callable, "a function")
+    _require(task, "prepare", lambda value: value is None or callable(value), "None or a function")
+
+
+def bounded(grid: Grid, task: Task) -> None:
+    """Refuse a grid whose plan alone would fill the memory.
+
+    Raises:
+        InputError: naming the setting and the most that is allowed.
+    """
+    check_grid(grid)
+    if grid.seeds > MOST_SEEDS:
+        raise InputError(f"seeds {grid.seeds} on {grid.task}: give {MOST_SEEDS:,} at most")
+    updates = task.epochs * max(grid.budgets) * (len(task.load().train) // task.batch_size)
+    if updates > MOST_UPDATES:
+        raise InputError(f"budget {max(grid.budgets):g} on {grid.task}: that is more than {MOST_UPDATES:,} updates")
+
+
+def _require(task: Task, name: str, allowed: Callable[[Any], bool], words: str) -> None:
+    value = getattr(task, name)
+    if not allowed(value):
+        raise InputError(f"task {task.name}: {name} is {value!r}; it should be {words}")
+
+
+def _whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _positive(value: Any) -> bool:
+    return _number(value) and value > 0
+
+
+def _ascending(value: Any) -> bool:
+    if not (isinstance(value, tuple | list) and value and all(map(_positive, value))):
+        return False
+    return all(a < b for a, b in pairwise(value))

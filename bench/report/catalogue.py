@@ -1,0 +1,125 @@
+"""`glideslope list`: what there is, as a table in the terminal."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+import schedules
+import tasks
+from bench.contract import Task
+from bench.spec import OWN
+from bench.suites import SUITES
+from schedules import external
+from schedules.arguments import words
+from tasks.data import dataset
+from tasks.data.registry import PACKS
+
+
+def show(what: str, console: Console, *, long: bool = False) -> None:
+    """Print the catalogue of tasks, schedules, suites or data sets; `long`, of tasks and schedules, is all of it."""
+    if what == "schedules":
+        table = _at_length() if long else _schedules()
+        table.title_justify = "left"
+        console.print(table)
+        return
+    kinds = {"data": _data, "suites": _suites, "tasks": _tasks_at_length if long else _tasks}
+    console.print(kinds[what](), soft_wrap=True)  # names and commands to copy stay whole
+
+
+def _tasks() -> Text:
+    """A line a task."""
+    head = ("task", "family", "full budget", "metric")
+    rows = [(t.name, t.family, f"{t.epochs:g} epochs", f"{t.metric} ({t.direction})") for t in _catalogue()]
+    widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
+    lines = ["  ".join(field.ljust(width) for field, width in zip(row, widths, strict=True)) for row in (head, *rows)]
+    last = "\n--long says more: data, chance, optimizer, peak LRs."
+    return Text("\n").join([Text(lines[0].rstrip(), "bold"), *(Text(line.rstrip()) for line in lines[1:]), Text(last)])
+
+
+def _tasks_at_length() -> Text:
+    lines = []
+    for task in _catalogue():
+        facts = {
+            "budget": f"{task.epochs:g} epochs in batches of {task.batch_size}, evaluated every {task.eval_epochs}",
+            "metric": f"{task.metric} ({task.direction})",
+            "chance": task.chance,
+            "optimizer": f"{task.optimizer}, weight decay {task.weight_decay:g}",
+            "peak LRs": ", ".join(f"{lr:g}" for lr in task.peak_lrs),
+            "data": task.source,
+        }
+        lines += [Text(""), Text.assemble((task.name, "bold"), f": {task.family}"), *_facts(facts)]
+    return Text("\n").join(lines[1:])
+
+
+def _catalogue() -> list[Task]:
+    return [tasks.parse(name) for name in tasks.CATALOGUE]
+
+
+def _facts(facts: Mapping[str, str]) -> list[Text]:
+    return [Text(f"    {name:<12}{fact}") for name, fact in facts.items()]
+
+
+def _schedules() -> Table:
+    table = Table(title="Schedules", show_lines=True)
+    for head in ("schedule", "formula", "horizon"):
+        table.add_column(head, overflow="fold")
+    table.add_column("source", overflow="fold")
+    for name, factory in schedules.CATALOGUE.items():
+        table.add_row(*map(Text, (name, factory.formula, factory.horizon, factory.paper)))
+    for name, reference in external.installed().items():  # not loaded: they are someone else's
+        table.add_row(*map(Text, (name, "offered by an installed package", "", reference)))
+    return table
+
+
+def _at_length() -> Table:
+    table = Table("schedule", "formula, settings, source", title="Schedules", show_lines=True)
+    for name, factory in schedules.CATALOGUE.items():
+        horizon = f"horizon: {factory.horizon}"
+        lines = [summary(factory), "", factory.formula, "", *map(": ".join, settings(factory)), horizon, factory.paper]
+        table.add_row(Text(name, "bold"), Text("\n".join(lines)))
+    return table
+
+
+def settings(factory: Any) -> Iterator[tuple[str, str]]:
+    """Each setting of a schedule with its default, and what it may be."""
+    for it in inspect.signature(factory).parameters.values():
+        default = "" if it.default is it.empty else f" = {_value(it.default)}"
+        yield f"{it.name}{default}", words(it.annotation)
+
+
+def _value(default: object) -> str:
+    return f"{default:g}" if isinstance(default, float) else repr(default)
+
+
+def _suites() -> Text:
+    lines = []
+    for name, suite in SUITES.items():
+        names = ", ".join(dict.fromkeys(grid.task for grid in suite().grids))
+        lines += [Text.assemble((name, "bold"), f": {summary(suite)}"), Text(f"    {names}")]
+    return Text("\n").join([*lines, Text(f"\nOne of your own: {OWN['suite']}")])
+
+
+def _data() -> Text:
+    lines = [Text(f"Data sets, in the folder that --data DIR or {dataset.ROOT} names", "italic")]
+    for it in PACKS.values():
+        facts = {
+            "layout": " or ".join(it.layouts),
+            "size": it.size,
+            "licence": it.licence,
+            "checked by": it.check,
+            "to get it": it.get,
+        }
+        lines += [Text(""), Text.assemble((it.name, "bold"), f": {it.title}")]
+        lines += _facts(facts)
+    return Text("\n").join(lines)
+
+
+def summary(thing: object) -> str:
+    """The first line of its docstring."""
+    return (thing.__doc__ or "").strip().split("\n")[0]

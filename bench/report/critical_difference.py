@@ -1,0 +1,53 @@
+"""Critical-difference diagrams (Demsar 2006): mean ranks on a line, bars over what Nemenyi's test can't tell apart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bench.analysis.ranking import Panel
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def diagrams(panels: list[Panel], ink: str) -> Iterator[tuple[int, str, Figure]]:
+    """(place, caption, figure) of each panel whose ranks were tested."""
+    for i, panel in enumerate(panels):
+        if panel.test is not None:
+            caption = (
+                f"Mean ranks of {len(panel.strategies)} strategies at the largest budgets of {panel.test.tasks} tasks, "
+                "1 is best. A bar joins those that Nemenyi's test cannot tell apart, which lie closer than "
+                f"{panel.test.distance:.2f}."
+            )
+            yield i, caption, diagram(panel, ink)
+
+
+def diagram(panel: Panel, ink: str) -> Figure:
+    """The diagram of one panel, its text in that colour."""
+    import scikit_posthocs
+    from matplotlib.figure import Figure
+
+    rank_TK, names = np.asarray(panel.full), list(panel.strategies)
+    figure = Figure(figsize=(10, 1.0 + 0.13 * len(panel.strategies)), layout="constrained")
+    axes = figure.add_subplot()
+    axes.grid(visible=False)
+    p_KK = scikit_posthocs.posthoc_nemenyi_friedman(rank_TK).set_axis(names).set_axis(names, axis=1)
+    drawn = scikit_posthocs.critical_difference_diagram(
+        dict(zip(names, rank_TK.mean(0), strict=True)),
+        p_KK,
+        ax=axes,
+        color_palette=dict.fromkeys(names, ink),
+        label_fmt_left="{label} ({rank:.1f})",
+        label_fmt_right="({rank:.1f}) {label}",
+        label_props={"fontsize": 8},
+        crossbar_props={"color": "#808080", "linewidth": 2.5},
+        elbow_props={"linewidth": 0.8},
+        marker_props={"s": 18},
+        text_h_margin=0.02,
+    )
+    for (bar,) in drawn["crossbars"]:  # their points come from a set: sorted, the same bytes at every run
+        bar.set_xdata(sorted(bar.get_xdata()))
+    return figure

@@ -1,0 +1,67 @@
+"""Numbers as text: as many digits as their interval supports."""
+
+from __future__ import annotations
+
+import math
+
+from bench.analysis.stats.intervals import Interval
+
+MISSING = "–"
+
+
+def number(mean: float, half: float | None = None, *, signed: bool = False) -> str:
+    """A mean, and half the width of its interval where there is one.
+
+    The half-width gets one significant digit, two if the first is 1, and the mean the same decimals; alone, the mean
+    gets four significant digits. What is tiny or huge is written with a power of ten.
+
+    >>> number(0.96234, 0.00412), number(0.5, 0.0123), number(-3.1e-5, 2e-6, signed=True), number(0.9583)
+    ('0.962 ± 0.004', '0.500 ± 0.012', '(−3.1 ± 0.2)e−5', '0.9583')
+    """
+    size = max(abs(mean), half or 0.0)
+    exponent = math.floor(math.log10(size)) if size else 0
+    if -4 < exponent < 5:
+        return _fixed(mean, half, signed)
+    scaled = _fixed(mean / 10.0**exponent, None if half is None else half / 10.0**exponent, signed)
+    return f"({scaled})e{exponent}".replace("-", "−") if half is not None else f"{scaled}e{exponent}".replace("-", "−")
+
+
+def _fixed(mean: float, half: float | None, signed: bool) -> str:
+    size = max(abs(mean), half or 0.0)
+    most = 3 - math.floor(math.log10(size)) if size else 3  # decimals of four significant digits
+    decimals = most
+    if half:
+        digits = f"{half:.0e}"  # rounded first, so that 0.096 counts as 0.1
+        decimals = min(most + 2, (digits[0] == "1") - int(digits[2:]))
+    decimals = max(0, decimals)
+    text = f"{mean:{'+' if signed else ''}.{decimals}f}".replace("-", "−")
+    return text if half is None else f"{text} ± {f'{half:.{decimals}f}' if half else '0'}"
+
+
+def value(it: Interval | None, *, signed: bool = False) -> str:
+    """An interval; `MISSING` without one."""
+    return MISSING if it is None else number(it.mean, it.half, signed=signed)
+
+
+def percent(share: float) -> str:
+    """A share in per cent: 12.5 %."""
+    return f"{100 * share:.4g} %"
+
+
+def counted(amount: float, units: str) -> str:
+    """An amount of something that is named in the plural.
+
+    >>> counted(2.5, "epochs"), counted(1, "epochs"), counted(1, "strategies")
+    ('2.5 epochs', '1 epoch', '1 strategy')
+    """
+    one = f"{units[:-3]}y" if units.endswith("ies") else units.removesuffix("s")
+    return f"{amount:.4g} {one if amount == 1 else units}"
+
+
+def listed(words: list[str], last: str = "and") -> str:
+    """Words as a list in a sentence.
+
+    >>> listed(["cosine", "rex", "wsd"])
+    'cosine, rex and wsd'
+    """
+    return f" {last} ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words)

@@ -1,0 +1,1 @@
+"""One file for each analysis that a report puts into words."""

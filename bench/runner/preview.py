@@ -1,0 +1,134 @@
+"""`glideslope plan`: what would run, what sharing saves, and what it would cost, tried out for a moment."""
+
+from __future__ import annotations
+
+import time
+
+import torch
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from bench import engine
+from bench.contract import Cohort, Move, Task
+from bench.engine.loader import Feed
+from bench.ledger.lines import Reader, row_of
+from bench.plan.forecast import Forecast
+from bench.runner.config import Order, prepare
+from bench.runner.distributed import World
+from bench.runner.run_dir import KINDS, opened
+
+ROW_BYTES = {"eval": 420, "cell": 900, "move": 16}
+"""Bytes of an eval row, a cell row, and a step of a member in a compressed trace, as seen on `core`."""
+
+MEMBERS = 8  # of the trial
+SLOW = 2.0  # seconds of a first look, from which the trial is of one member and one more look
+
+
+def show(order: Order, console: Console) -> int:
+    """Print the plan of an order; nothing is written."""
+    world = World.here(order.data_parallel)
+    prepared = prepare(order, world)
+    order.part(prepared.plan)
+    opened(Reader(order.directory, row_of(KINDS)), prepared, None)  # what `run` would refuse is refused here
+    forecast, plan = prepared.forecast, prepared.plan
+    table, seconds = _table(), 0.0
+    for name in dict.fromkeys(c.task for c in plan.cohorts):
+        task, cohorts = prepared.tasks[name], [c for c in plan.cohorts if c.task == name]
+        looks = sum(forecast.looks(c.cells) for c in cohorts)
+        cell_steps = sum(c.cell_steps for c in cohorts)
+        a_look, a_member = trial(task, cohorts[0], world.device)
+        cells = sum(len(c.cells) for c in cohorts)
+        evals = looks / forecast.epoch_steps[name] / task.eval_epochs
+        disk = evals * ROW_BYTES["eval"] + cells * ROW_BYTES["cell"] + looks * ROW_BYTES["move"]
+        seconds += a_look * looks
+        table.add_row(
+            Text(name),
+            ", ".join(dict.fromkeys(forecast.engine(c) for c in cohorts)),
+            f"{cells:,}",
+            f"{looks:,}",
+            f"{1 - looks / cell_steps:.0%}",
+            _time(a_look * looks),
+            _size(disk),
+            _size(a_member * max(len(c.cells) for c in cohorts)),
+        )
+    console.print(table)
+    _totals(forecast, seconds, console)
+    return 0
+
+
+def _table() -> Table:
+    """Its columns fit into 80 characters."""
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
+    table.add_column("task", overflow="fold")
+    table.add_column("engine", no_wrap=True)
+    for name in ("cells", "looks", "saved", "time", "disk", "memory"):
+        table.add_column(name, no_wrap=True, justify="right")
+    return table
+
+
+def _totals(forecast: Forecast, seconds: float, console: Console) -> None:
+    plan = forecast.plan
+    planned, best = sum(forecast.looks(c.cells) for c in plan.cohorts), forecast.optimum()
+    alone = sum(c.cell_steps for c in plan.cohorts)
+    lines = [
+        f"{len(plan.cells):,} cells in {len(plan.cohorts):,} cohorts: {alone:,} cell-steps in {planned:,} looks "
+        f"({1 - planned / alone:.0%} saved by sharing; the optimum is {best:,}, so cohorts lose {planned - best:,}).",
+        f"About {_time(seconds)} on one worker, from a short trial of each task; memory: of the widest cohort.",
+        "A closed-loop schedule is counted as if it never reacted.",
+        f"Engine: {engine.RULE}",
+        *(f"Note: {note}" for note in plan.notes),
+    ]
+    for line in lines:
+        console.print(line, highlight=False, markup=False)
+
+
+def trial(task: Task, cohort: Cohort, device: str) -> tuple[float, float]:
+    """(seconds per look of a member, bytes of a member), from a few steps of a small population.
+
+    On a CPU the seconds are of its time, so other work on the machine does not count.
+    """
+    torch.set_num_threads(cohort.threads)
+    clock = time.process_time if device == "cpu" else time.perf_counter
+    feed = Feed(task, 0, device)
+    cell = cohort.cells[0]
+    crew = engine.create(cohort.engine, feed, cell.optimizer, cell.weight_decay, None, cohort.arithmetic)
+    begun = clock()
+    crew.look(feed.batch(0), 0)  # the first step warms up
+    crew.history()
+    slow = clock() - begun > SLOW
+    members, steps = (1, 1) if slow else (min(MEMBERS, len(cohort.cells)), 3)
+    crew.take([0] * members)
+    moves = [Move(cell.peak_lr)] * members
+    crew.move(moves)
+    crew.history()
+    begun = clock()
+    for step in range(1, steps + 1):
+        crew.look(feed.batch(step), step)
+        crew.move(moves)
+    crew.history()
+    spent = (clock() - begun) / steps / members
+    return spent, _bytes(crew.state_dict()) / members * 2  # gradients and the copy of a fork come on top
+
+
+def _bytes(state: object) -> float:
+    if isinstance(state, dict):
+        return sum(map(_bytes, state.values()))
+    if isinstance(state, list | tuple):
+        return sum(map(_bytes, state))
+    return float(getattr(state, "nbytes", 0))
+
+
+def _time(seconds: float) -> str:
+    if seconds > 5400:
+        return f"{seconds / 3600:.1f} h"
+    return f"{seconds / 60:.1f} min" if seconds > 90 else f"{seconds:.0f} s"
+
+
+def _size(count: float) -> str:
+    units = iter(("B", "kB", "MB", "GB", "TB"))
+    unit = next(units)
+    while count >= 1000:
+        count, unit = count / 1000, next(units)
+    return f"{count:.0f} {unit}"

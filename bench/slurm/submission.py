@@ -1,0 +1,193 @@
+"""`glideslope submit`: a suite as an array job, with a report job that follows it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from bench.contract import InputError
+from bench.ledger.lines import Reader, row_of
+from bench.plan import packing
+from bench.plan.packing import Load
+from bench.runner.config import Order, Prepared, prepare
+from bench.runner.distributed import World
+from bench.runner.run_dir import KINDS, opened
+from bench.runner.worker import Site
+from bench.slurm import memory, queue, script
+from bench.slurm.request import Request
+
+HALF_HOUR = 1800.0  # predicted seconds of an array task, unless its number is given
+MOST = 1000  # array tasks, unless their number is given: SLURM's own limit is 1,001 by default
+
+
+def check(order: Order, request: Request) -> None:
+    """Refuse what SLURM could not do.
+
+    Raises:
+        InputError: naming the option and what is allowed.
+    """
+    for name, least in {"array": 1, "max_parallel": 1, "cpus": 1, "nodes": 1, "gpus": 0, "retries": 0}.items():
+        value = getattr(request, name)
+        if value is not None and value < least:
+            raise InputError(f"--{name.replace('_', '-')} {value}: give {least} or more")
+    if request.nodes * request.processes > 1 and not order.data_parallel:
+        raise InputError(
+            f"{request.nodes} nodes with {request.gpus} GPUs each for one array task take --data-parallel; "
+            "without it a task uses one: give --array more tasks"
+        )
+    for name in ("partition", "time"):
+        if (value := getattr(request, name)) is not None and not (value.strip() and value.isprintable()):
+            raise InputError(f"--{name} {value!r}: give it as sbatch takes it, on one line")
+    if not request.python:
+        raise InputError("--python is empty: give the words that start Python")
+    if bad := [word for word in request.extra if not word.startswith("-") or "\n" in word]:
+        raise InputError(f"{bad[0]!r} is no option of sbatch: after -- come options with their values, --account=me")
+
+
+def submit(order: Order, request: Request, console: Console) -> int:
+    """Plan, pack, write the scripts under `DIR/slurm/NNN/`, and submit them; prints the jobs' ids.
+
+    Raises:
+        InputError: one line that says what is wrong, and what of it has been submitted, if anything.
+    """
+    check(order, request)
+
+    def say(text: str) -> None:
+        console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    world = World(size=request.nodes * request.processes, device="cuda" if request.gpus else "cpu")
+    prepared = prepare(order, world)
+    site = None if request.dry_run else Site(order.directory, prepared.plan.id)
+    done, notes = opened(Reader(order.directory, row_of(KINDS)), prepared, site)  # array tasks find the plan's row
+    for note in notes:
+        say(f"note: {note}")
+    loads = _loads(prepared, done if request.only_missing else set())
+    if not loads:
+        cells = f"all {len(prepared.plan.cells):,} cells are in {order.directory}"
+        say(f"Suite {prepared.plan.suite}: {cells}, nothing is missing")
+        return 0
+    count = request.array or packing.size(loads, HALF_HOUR * request.cpus, MOST)
+    shares = packing.pack(loads, count)
+    folder = _folder(order.directory)
+    packing.save(folder / "cohorts.json", prepared.plan, shares)
+    asked = () if request.memory_given else memory.options(prepared, order, request)
+    files = write(order, request, folder, len(shares), asked)
+    longest = max(sum(load.seconds for load in share) for share in shares)
+    of = "1 array task" if len(shares) == 1 else f"{len(shares)} array tasks, the longest"
+    say(
+        f"Suite {prepared.plan.suite}: {len(loads)} of {len(prepared.plan.cohorts)} cohorts in {of} "
+        f"predicted to take {longest / request.cpus:.0f} s"
+    )
+    if request.dry_run:
+        say("\n".join([*map(str, files), "Nothing is submitted (--dry-run)."]))
+        return 0
+    array, after = _sent(files, folder)
+    say(f"Array job {array}, report job {after}; scripts and logs: {folder}")
+    say(f"glideslope status {order.directory} says how it goes")
+    return 0
+
+
+def _sent(files: tuple[Path, Path], folder: Path) -> tuple[str, str]:
+    """Ids of the array job and of the report job. Each is written down as soon as SLURM has it.
+
+    Raises:
+        InputError: SLURM refuses one of them; if it is the second, the line says that the first runs.
+    """
+    array = queue.submit(files[0])
+    jobs = {"array": array.id} | ({"cluster": array.cluster} if array.cluster else {})
+
+    def note() -> None:
+        (folder / "jobs.json").write_text(json.dumps(jobs) + "\n", "utf-8")
+
+    note()
+    try:
+        jobs["report"] = queue.submit(files[1], f"--dependency=afterany:{array.id}").id
+    except InputError as error:
+        raise InputError(
+            f"array job {array.id} is submitted, its report is not ({error}): don't submit again; glideslope report "
+            "makes the tables when the array has ended"
+        ) from None
+    note()
+    return array.id, jobs["report"]
+
+
+def _loads(prepared: Prepared, done: Collection[str]) -> list[Load]:
+    todo = (cohort for cohort in prepared.plan.cohorts if cohort.id not in done)
+    return [Load.of(cohort, prepared.forecast.seconds(cohort)) for cohort in todo]
+
+
+def _folder(directory: Path) -> Path:
+    """A new folder for a submission: `DIR/slurm/001`, and so on."""
+    number = 1
+    try:
+        while True:
+            try:
+                (folder := directory / "slurm" / f"{number:03d}").mkdir(parents=True)
+                return folder
+            except FileExistsError:
+                number += 1
+    except OSError as error:
+        raise InputError(f"cannot write to {directory}: {error.strerror or error}") from None
+
+
+def write(order: Order, request: Request, folder: Path, tasks: int, asked: Sequence[str] = ()) -> tuple[Path, Path]:
+    """The two scripts of a submission: (array, report); `asked` are options of the array besides its shape."""
+    common = [f"--partition={request.partition}"] if request.partition else []
+    place, logs = Path.cwd(), folder.resolve()
+    name = Path(order.suite).stem
+
+    def job(*options: str) -> script.Job:
+        own = (*common, *options, *request.extra)
+        return script.Job(name=name, folder=place, logs=logs, python=request.python, setup=request.setup, options=own)
+
+    files = folder / "array.sbatch", folder / "report.sbatch"
+    shares = script.Shares(str(folder / "cohorts.json"), tasks, request.max_parallel)
+    text = script.array(job(*_shape(request), *asked), words(order), shares, request.retries, _step(request))
+    files[0].write_text(text, "utf-8")
+    files[1].write_text(script.report(job(), str(order.directory)), "utf-8")
+    return files
+
+
+def _shape(request: Request) -> Iterator[str]:
+    """What an array task occupies, as options of sbatch."""
+    if request.nodes * request.processes > 1:
+        yield f"--nodes={request.nodes}"
+        yield f"--ntasks-per-node={request.processes}"
+    if request.gpus:
+        yield f"--gres=gpu:{request.gpus}"
+    yield f"--cpus-per-task={request.cpus}"
+    if request.time:
+        yield f"--time={request.time}"
+
+
+def _step(request: Request) -> str:
+    """How several processes start: ranks that outlive another by a minute wait in vain and are ended."""
+    if request.nodes * request.processes == 1:
+        return ""
+    return f"srun --cpus-per-task={request.cpus} --kill-on-bad-exit=0 --wait=60"
+
+
+def words(order: Order) -> list[str]:
+    """The arguments of `glideslope` that spell an order; its shard aside."""
+    numbers = {"--budgets": order.budgets, "--peak-lrs": order.peak_lrs}
+    given = {
+        "--out": order.directory,
+        "--tasks": order.tasks,
+        "--schedules": order.schedules,
+        **{option: values and ",".join(map(repr, values)) for option, values in numbers.items()},
+        "--seeds": order.seeds,
+        "--engine": None if order.engine == "auto" else order.engine,
+        "--workers": order.workers,
+        "--data": order.data,
+        "--precision": order.precision,
+        "--accumulate": order.accumulate,
+        "--width": order.width,
+        "--snapshot-seconds": None if order.cadence == Order.cadence else order.cadence,
+        "--wandb": None if order.wandb == "off" else order.wandb,
+    }
+    said = [word for option, value in given.items() if value is not None for word in (option, str(value))]
+    flags = {"--data-parallel": order.data_parallel, "--compile": order.backend, "--extend": order.extend}
+    return ["run", order.suite, *said, *(flag for flag, wished in flags.items() if wished)]

@@ -1,0 +1,1 @@
+"""Optimizers and averagings: what a strategy is besides its schedule."""

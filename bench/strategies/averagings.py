@@ -1,0 +1,225 @@
+"""Averagings: what only changes how the weights are read. They ride free on any member, which never notices.
+
+An averaging is a pure function of the step: after an update, which *slot* is blended with the present weights; and when
+weights are read, the *recipe* of slots that are mixed. A blend of share s moves a slot towards the weights by s of the
+distance, as `torch.Tensor.lerp`; share 1 is a copy. Engines keep the slots of each member, and know nothing else.
+
+What is read is a set of weights that no forward of training ever used, so the running statistics of BatchNorm, which
+are those of other weights, mean nothing for it: they are computed anew on training batches before each reading.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from bench import spec
+from bench.contract import Cell, InputError, Recipe
+from bench.spec import Named
+
+Blend: TypeAlias = tuple[str, float]
+"""A slot and a share."""
+
+PRESENT = ""
+"""The slot that stands for the present weights."""
+
+AS_IS = ((PRESENT, 1.0),)
+
+
+@dataclass(frozen=True)
+class Span:
+    """Of the cell that reads: its budget and its epoch, in updates."""
+
+    total: int
+    epoch_steps: int
+
+    def epochs(self, step: int) -> int:
+        """Epochs that have ended after `step` updates."""
+        return step // self.epoch_steps
+
+    def ends_epoch(self, step: int) -> bool:
+        return step % self.epoch_steps == 0
+
+
+class Averaging(Named):
+    """What the catalogue holds: a frozen dataclass whose fields are the arguments of the call.
+
+    Steps count updates taken: after the first one, step is 1. The text says every argument.
+    """
+
+    always = frozenset({"decay", "share", "k"})
+
+    def track(self, span: Span) -> str:
+        """Name of what is kept: riders of one member with equal names share it."""
+        return self.text
+
+    def blend(self, step: int, span: Span) -> Blend | None:
+        """The blend that is due after `step` updates, if any."""
+        raise NotImplementedError
+
+    def recipe(self, step: int, span: Span) -> tuple[Blend, ...]:
+        """How the weights after `step` updates are read, once the blend is done."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class ema(Averaging):
+    """Exponential moving average: a_1 = w_1, then a_t = decay * a_(t-1) + (1 - decay) * w_t at every update t.
+
+    Args:
+        decay: From 0 (the weights themselves) to below 1.
+    """
+
+    decay: float = 0.99
+
+    def __post_init__(self) -> None:
+        _check(self, "decay", lambda decay: 0 <= decay < 1, "a number from 0 to below 1")
+
+    def blend(self, step: int, span: Span) -> Blend:
+        return self.text, 1.0 if step == 1 else 1 - self.decay
+
+    def recipe(self, step: int, span: Span) -> tuple[Blend, ...]:
+        return ((self.text, 1.0),)
+
+
+@dataclass(frozen=True)
+class swa(Averaging):
+    """Stochastic weight averaging (arXiv:1803.05407): the mean of the weights at ends of epochs, late in the budget.
+
+    The end of the budget counts as one. Before the first of them, the weights are read as they are.
+
+    Args:
+        share: Of the budget, its last part, that is averaged over: above 0, at most 1.
+    """
+
+    share: float = 0.25
+
+    def __post_init__(self) -> None:
+        _check(self, "share", lambda share: 0 < share <= 1, "a number above 0, at most 1")
+
+    def start(self, span: Span) -> int:
+        """Updates before averaging begins."""
+        return round(span.total * (1 - self.share))
+
+    def count(self, step: int, span: Span) -> int:
+        """Ends of epochs averaged over after `step` updates."""
+        return max(0, span.epochs(step) - span.epochs(self.start(span)))
+
+    def track(self, span: Span) -> str:
+        return f"swa from {self.start(span)}"
+
+    def blend(self, step: int, span: Span) -> Blend | None:
+        count = self.count(step, span)
+        return (self.track(span), 1 / count) if count and span.ends_epoch(step) else None
+
+    def recipe(self, step: int, span: Span) -> tuple[Blend, ...]:
+        count = self.count(step, span)
+        if not count:
+            return AS_IS
+        kept = (self.track(span), 1.0)
+        return (kept,) if span.ends_epoch(step) else (kept, (PRESENT, 1 / (count + 1)))
+
+
+@dataclass(frozen=True)
+class lawa(Averaging):
+    """Latest weight averaging (arXiv:2209.14981): the mean of the weights at the last k ends of epochs.
+
+    The end of the budget counts as one. Before there are k of them, the mean is of those that there are.
+
+    Args:
+        k: Ends of epochs, 1 or more.
+    """
+
+    k: int = 5
+
+    def __post_init__(self) -> None:
+        _check(self, "k", lambda k: isinstance(k, int) and k >= 1, "a whole number, 1 or more")
+
+    def slot(self, epoch: int) -> str:
+        """Where the weights at the end of an epoch stay, for k epochs."""
+        return f"{self.text} {epoch % self.k}"
+
+    def blend(self, step: int, span: Span) -> Blend | None:
+        return (self.slot(span.epochs(step)), 1.0) if span.ends_epoch(step) else None
+
+    def recipe(self, step: int, span: Span) -> tuple[Blend, ...]:
+        last = span.epochs(step)
+        late = 0 if span.ends_epoch(step) else 1  # the present weights stand for the end of an epoch
+        slots = [self.slot(epoch) for epoch in range(max(1, last - self.k + 1 + late), last + 1)] + [PRESENT] * late
+        return tuple((slot, 1 / count) for count, slot in enumerate(slots, 1))
+
+
+@dataclass(frozen=True)
+class none(Averaging):
+    """No averaging: the weights are read as they are."""
+
+    def blend(self, step: int, span: Span) -> None:
+        return None
+
+    def recipe(self, step: int, span: Span) -> tuple[Blend, ...]:
+        return AS_IS
+
+
+CATALOGUE: dict[str, Callable[..., Averaging]] = {kind.__name__: kind for kind in (none, ema, swa, lawa)}
+
+
+def parse(text: str) -> Averaging:
+    """The averaging that a call names.
+
+    >>> parse("ema").text, parse("lawa(k=3)").text, parse("none").text
+    ('ema(decay=0.99)', 'lawa(k=3)', 'none')
+
+    Raises:
+        InputError: unknown name, argument or value.
+    """
+    built: Averaging = spec.build(spec.parse(text), CATALOGUE, "averaging")
+    return built
+
+
+def _check(averaging: Averaging, name: str, allows: Callable[[Any], bool], allowed: str) -> None:
+    value = getattr(averaging, name)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not allows(value):
+        raise InputError(f"{averaging.name}: {name} is {allowed}, not {value!r}")
+
+
+class Averagings:
+    """The averagings of a cohort's cells, by their index; those that have none are left out."""
+
+    def __init__(self, cells: Sequence[Cell], epoch_steps: int):
+        self._of = {
+            i: (parse(cell.averaging), Span(cell.total, epoch_steps))
+            for i, cell in enumerate(cells)
+            if cell.averaging != "none"
+        }
+
+    def track(self, i: int) -> str:
+        """Name of the average that cell `i` reads; PRESENT if it reads the weights themselves."""
+        if i not in self._of:
+            return PRESENT
+        it, span = self._of[i]
+        return it.track(span)
+
+    def blends(self, riders: Iterable[Sequence[int]], step: int) -> Mapping[Blend, list[int]]:
+        """The blends that are due after `step` updates, each with the members (rows) whose riders ask for it."""
+        due: dict[Blend, list[int]] = {}
+        for row, i in self._riding(enumerate(riders)):
+            it, span = self._of[i]
+            blend = it.blend(step, span)
+            if blend and row not in due.setdefault(blend, []):
+                due[blend].append(row)
+        return due
+
+    def readings(self, riders: Mapping[int, Sequence[int]], step: int) -> Mapping[tuple[str, Recipe], list[int]]:
+        """The averages that these riders (by row) read after `step` updates: track and recipe, with the rows."""
+        due: dict[tuple[str, Recipe], list[int]] = {}
+        for row, i in self._riding(riders.items()):
+            it, span = self._of[i]
+            reading = it.track(span), it.recipe(step, span)
+            if row not in due.setdefault(reading, []):
+                due[reading].append(row)
+        return due
+
+    def _riding(self, riders: Iterable[tuple[int, Sequence[int]]]) -> list[tuple[int, int]]:
+        """(row, cell) of the cells that have an averaging."""
+        return [(row, i) for row, aboard in riders for i in aboard if i in self._of] if self._of else []

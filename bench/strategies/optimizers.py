@@ -1,0 +1,150 @@
+"""Optimizers by name: stock `torch.optim` for `modules`; `rules.py` has the same arithmetic over stacked rows.
+
+Torch is not imported before an optimizer is built. What an optimizer is stands in `optimizer.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bench import spec
+from bench.contract import InputError, Move
+from bench.strategies import external_optimizers
+from bench.strategies.optimizer import Decay, Optimizer
+from schedules.schedule import steer
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+
+def parse(text: str) -> Optimizer:
+    """The optimizer that a call names.
+
+    >>> parse("adamw(decay='matrices', beta2=0.999)").text, parse("sgd").text
+    ("adamw(decay='matrices')", 'sgd(momentum=0.9)')
+
+    Raises:
+        InputError: unknown name, argument or value.
+    """
+    built: Optimizer = spec.build(spec.parse(text), CATALOGUE, "optimizer")
+    return built
+
+
+def adjust(optimizer: torch.optim.Optimizer, move: Move) -> None:
+    """Set the LR of every group, and the momentum (the first beta in Adam's family); None stands for the built one.
+
+    Raises:
+        InputError: a momentum for an optimizer that has none, or that mixes its weights by it.
+    """
+    if move.momentum is not None and "train_mode" in optimizer.defaults:
+        raise InputError(f"{type(optimizer).__name__} reads its weights by its momentum, which cannot cycle")
+    for group in optimizer.param_groups:
+        steer(optimizer, group, move.lr, move.momentum)
+
+
+# ---------------------------------------------------------------------------------------------- catalogue
+
+
+@dataclass(frozen=True)
+class sgd(Optimizer):
+    """SGD; weight decay is added to the gradient."""
+
+    momentum: float = 0.9
+    nesterov: bool = False
+    decay: Decay = "all"
+    family = "SGD"
+    slots = 1  # none where neither it nor a schedule sets a momentum
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.nesterov and not self.momentum:
+            raise InputError("sgd: nesterov=True needs a momentum above 0")
+
+
+@dataclass(frozen=True)
+class adam(Optimizer):
+    """Adam (arXiv:1412.6980); weight decay is added to the gradient."""
+
+    beta1: float = 0.9
+    beta2: float = 0.999
+    eps: float = 1e-8
+    decay: Decay = "all"
+    family = "Adam"
+    slots = 2
+
+
+@dataclass(frozen=True)
+class adamw(adam):
+    """AdamW (arXiv:1711.05101): each update first shrinks the weights by lr * weight decay."""
+
+    family = "AdamW"
+
+
+@dataclass(frozen=True)
+class nadam(adam):
+    """NAdam: Adam with Nesterov momentum."""
+
+    family = "NAdam"
+
+
+@dataclass(frozen=True)
+class radam(adam):
+    """RAdam (arXiv:1908.03265)."""
+
+    family = "RAdam"
+
+
+@dataclass(frozen=True)
+class adamax(adam):
+    """Adamax (arXiv:1412.6980, section 7.1)."""
+
+    family = "Adamax"
+
+
+@dataclass(frozen=True)
+class rmsprop(Optimizer):
+    """RMSprop, the square root taken before `eps` is added."""
+
+    alpha: float = 0.99
+    eps: float = 1e-8
+    momentum: float = 0.0
+    centered: bool = False
+    decay: Decay = "all"
+    family = "RMSprop"
+
+    def build(
+        self, model: nn.Module, weight_decay: float, lr: float = 1.0, fused: bool = False
+    ) -> torch.optim.Optimizer:
+        built = super().build(model, weight_decay, lr, fused)
+        built.register_step_pre_hook(_with_buffers)
+        return built
+
+
+def _with_buffers(optimizer: torch.optim.Optimizer, *_: object) -> None:
+    """Buffers for a momentum that a schedule sets later: RMSprop makes them at a weight's first update or never."""
+    import torch
+
+    for group in optimizer.param_groups:
+        for state in (optimizer.state.get(p, {}) for p in group["params"] if group["momentum"] > 0):
+            if state and "momentum_buffer" not in state:
+                state["momentum_buffer"] = torch.zeros_like(state["square_avg"])
+
+
+@dataclass(frozen=True)
+class adagrad(Optimizer):
+    """Adagrad."""
+
+    eps: float = 1e-10
+    decay: Decay = "all"
+    family = "Adagrad"
+
+
+STACKABLE = frozenset({"sgd", "adam", "adamw"})
+"""Optimizers that `stacked` has; the others run in `modules`."""
+
+CATALOGUE: dict[str, Callable[..., Optimizer]] = {
+    kind.__name__: kind for kind in (sgd, adam, adamw, nadam, radam, adamax, rmsprop, adagrad, *external_optimizers.ALL)
+}

@@ -1,0 +1,67 @@
+"""Where the record of a run goes, and who says when to save or stop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.ledger import atomic, trace
+from bench.ledger.leases import Claim
+from bench.ledger.ledger import Ledger
+
+GO, SAVE, STOP = range(3)
+
+
+class StopError(Exception):
+    """Told to stop in the middle of an evaluation, before it has changed anything."""
+
+
+def tidy(directory: Path, cohort: str) -> None:
+    """Remove what only a resume of this cohort would need: its row says that it is done."""
+    snapshot, chunks = directory / "snapshots" / f"{cohort}.pt", directory / "traces" / cohort
+    snapshot.unlink(missing_ok=True)
+    atomic.sweep(snapshot)
+    atomic.sweep(chunks.with_suffix(".npz"))
+    trace.discard(chunks)
+
+
+def leftovers(directory: Path) -> set[str]:
+    """Cohorts of which something is there that `tidy` would remove."""
+    snapshots = {path.name.removeprefix(".").partition(".")[0] for path in (directory / "snapshots").glob("*")}
+    traces = (directory / "traces").glob("*")
+    return snapshots | {path.name.removeprefix(".").partition(".")[0] for path in traces if path.suffix != ".npz"}
+
+
+@dataclass
+class Desk:
+    """What a cohort in training writes to and asks."""
+
+    directory: Path
+    ledger: Ledger | None  # None on ranks that do not write
+    verdict: Callable[[int], int] = lambda step: GO  # asked after every update
+    progress: Callable[[int, int], None] = lambda cell_steps, cells: None  # told at evaluations: both so far
+    claim: Claim | None = None  # on the cohort
+    heartbeat: Callable[[], bool] = lambda: False  # at every batch and chunk of an evaluation: whether to stop there
+    begin: Callable[[int], None] = lambda step: None  # told the step that training begins at
+
+    def write(self, kind: str, key: str, payload: dict[str, Any]) -> None:
+        if self.ledger is not None:
+            self.ledger.append(kind, key, payload)
+
+    def resumed(self, cohort: str, step: int) -> None:
+        """Note that a cohort goes on from a snapshot: `glideslope status` tells how many had to."""
+        if self.ledger is not None:
+            self.ledger.append_another("resume", cohort, {"cohort": cohort, "step": step})
+
+    def flush(self) -> None:
+        """Bring the rows to the disk, for a snapshot or an end that counts on them.
+
+        Raises:
+            LostError: another process has the cohort, so nothing more is written for it.
+        """
+        if self.claim is not None:
+            self.claim.check()
+        if self.ledger is not None:
+            self.ledger.flush()

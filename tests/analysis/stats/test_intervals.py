@@ -1,0 +1,106 @@
+"""The statistics against scipy, in simulation, and against leaks."""
+
+import math
+
+import numpy as np
+import pytest
+import scipy.stats
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.analysis.stats.intervals import LEVEL, Interval, binomial_half, choose, interval, paired, ranks, t_quantile
+
+VALUES = st.floats(-1e3, 1e3)
+
+
+@pytest.mark.parametrize("n", [2, 3, 5, 30])
+def test_the_interval_is_that_of_scipy(n):
+    values = np.random.default_rng(n).normal(0.9, 0.01, n)
+    it = interval(values.tolist())
+    low, high = scipy.stats.t.interval(LEVEL, n - 1, values.mean(), scipy.stats.sem(values))
+    assert (it.low, it.high) == pytest.approx((low, high), rel=1e-12)
+    assert t_quantile(n) == pytest.approx(scipy.stats.t.ppf(0.975, n - 1), rel=1e-12)
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.4, 1.2])
+def test_the_rule_of_comparison_is_a_paired_t_test(shift):
+    draw = np.random.default_rng(1)
+    for _ in range(50):
+        a, b = draw.normal(shift, 1, 5), draw.normal(0, 1, 5)
+        assert paired(a.tolist(), b.tolist()).excludes_zero == (scipy.stats.ttest_rel(a, b).pvalue < 1 - LEVEL)
+
+
+@pytest.mark.parametrize("n", [3, 5])
+def test_intervals_cover_the_truth_as_often_as_they_claim(n):
+    draws = np.random.default_rng(n).normal(7.0, 2.0, (4000, n)).tolist()
+    covered = sum(it.low < 7.0 < it.high for it in map(interval, draws))
+    assert covered / len(draws) == pytest.approx(LEVEL, abs=0.012)  # 3.5 standard errors
+
+
+def test_equal_shares_of_few_test_examples_are_not_known_exactly():
+    grain, n = 1 / 400, 3
+    rounding = scipy.stats.uniform(0, grain).var()
+    assert interval([0.985] * n, grain).half == pytest.approx(scipy.stats.t.ppf(0.975, n - 1) * math.sqrt(rounding / n))
+    apart = [0.98, 0.985, 0.99]
+    assert interval(apart).half < interval(apart, grain).half < 1.1 * interval(apart).half
+
+
+def test_one_value_has_no_interval_and_decides_nothing():
+    assert interval([0.5]) == Interval(0.5, None, 1)
+    assert interval([0.5]).low is None
+    assert not paired([1.0], [0.0]).excludes_zero
+    with pytest.raises(ValueError, match="at least one value"):
+        interval([])
+
+
+@given(st.lists(VALUES, min_size=2, max_size=8), st.randoms())
+def test_the_order_of_the_seeds_changes_no_bit(values, random):
+    mixed = random.sample(values, len(values))
+    assert interval(mixed) == interval(values)
+
+
+def test_the_binomial_half_width_is_the_normal_one():
+    spread = scipy.stats.binom.std(500, 0.9) / 500
+    assert binomial_half(0.9, 500) == pytest.approx(scipy.stats.norm.ppf(0.975) * spread, rel=1e-12)
+
+
+@given(st.lists(st.sampled_from([0.1, 0.2, 0.3]), min_size=1, max_size=9))
+def test_ranks_are_those_of_scipy(values):
+    assert ranks(values, "min") == scipy.stats.rankdata(values).tolist()
+    assert ranks(values, "max") == scipy.stats.rankdata([-v for v in values]).tolist()
+
+
+def test_what_diverged_ranks_last_in_both_directions():
+    for direction in ("max", "min"):
+        assert ranks([math.nan, 0.3, math.nan], direction) == [2.5, 1.0, 2.5]
+
+
+grids = st.integers(2, 5).flatmap(
+    lambda n: st.lists(st.lists(VALUES | st.just(math.nan), min_size=n, max_size=n), min_size=1, max_size=4)
+)
+
+
+@given(grids, st.data(), st.sampled_from(["max", "min"]))
+def test_a_seed_takes_no_part_in_its_own_choice(rows, data, direction):
+    control_LN = np.array(rows)
+    seed = data.draw(st.integers(0, control_LN.shape[1] - 1))
+    before = choose(control_LN, direction)[seed]
+    control_LN[:, seed] = data.draw(st.lists(VALUES | st.just(math.nan), min_size=len(rows), max_size=len(rows)))
+    assert choose(control_LN, direction)[seed] == before
+
+
+@given(grids, st.sampled_from(["max", "min"]))
+def test_the_choice_is_the_best_mean_of_the_others(rows, direction):
+    control_LN = np.array(rows)
+    for seed, row in enumerate(choose(control_LN, direction)):
+        others = np.delete(control_LN, seed, axis=1)
+        lost = np.isnan(others).sum(1)
+        assert lost[row] == lost.min()
+        if lost[row] < others.shape[1]:
+            rivals = [np.nanmean(line) for line, bad in zip(others, lost, strict=True) if bad == lost[row]]
+            best = max(rivals) if direction == "max" else min(rivals)
+            assert np.nanmean(others[row]) == pytest.approx(best, rel=1e-9, abs=1e-9)
+
+
+def test_with_one_seed_its_own_control_value_decides():
+    assert choose(np.array([[0.5], [0.7], [0.6]]), "max") == (1,)

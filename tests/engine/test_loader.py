@@ -1,0 +1,168 @@
+"""What is fed: augmentation and reading ahead are functions of (seed, step), on any number of processes."""
+
+import multiprocessing
+import threading
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+import torch
+
+from bench.contract import Data, InputError, Split, Stream
+from bench.engine import prefetch
+from bench.engine.loader import Feed, key
+from bench.engine.prefetch import Reader
+from tasks.image.augment import crop_and_flip, from_bytes, standardised
+from tests.engine.toys import toy
+
+SIZES = (40, 20, 20)
+
+
+def pictures():
+    draw = np.random.default_rng(0)
+    return Data(*(Split((draw.integers(0, 256, (n, 3, 6, 6), np.uint8),), (np.arange(n) % 3,)) for n in SIZES))
+
+
+@dataclass(frozen=True)
+class Read:
+    """An example of a held split, the key's last digits added where there is one."""
+
+    split: Split
+
+    def __call__(self, i, key):
+        if i == 13 and len(self.split) == 20:
+            raise InputError("example 13 holds no whole image")
+        return (self.split.inputs[0][i].astype(np.float32) + (key or 0) % 100,), (self.split.target[0][i],)
+
+
+def streamed():
+    return Data(*(Stream(Read(split), split.target, "made here") for split in pictures()))
+
+
+HELD = replace(toy(), load=pictures, prepare=from_bytes((0.5,) * 3, (0.25,) * 3, crop_and_flip))
+STREAM = replace(toy(), load=streamed)
+
+
+def equal(a, b):
+    return all(torch.equal(x, y) for one, two in zip(a, b, strict=True) for x, y in zip(one, two, strict=True))
+
+
+def test_augmentation_is_a_function_of_seed_and_step():
+    feed = Feed(HELD, 0)
+    later = feed.batch(7)
+    feed.batch(2)
+    assert equal(feed.batch(7), later)
+    assert equal(Feed(HELD, 0).batch(7), later)
+    assert not equal(Feed(HELD, 1).batch(7), later)
+    plain = Feed(replace(HELD, prepare=from_bytes((0.5,) * 3, (0.25,) * 3)), 0)
+    assert torch.equal(plain.batch(7)[1][0], later[1][0]), "the order of the examples does not hang on augmentation"
+    assert not torch.equal(plain.batch(7)[0][0], later[0][0])
+
+
+@pytest.mark.parametrize("task", [HELD, replace(HELD, prepare=None), STREAM], ids=["prepared", "plain", "stream"])
+def test_slices_of_ranks_make_up_the_batch_of_one_process(task):
+    whole, halves = Feed(task, 3).batch(6), [Feed(task, 3, rank=rank, world=2).batch(6) for rank in range(2)]
+    joined = [tuple(torch.cat(parts) for parts in zip(*kind, strict=True)) for kind in zip(*halves, strict=True)]
+    assert equal(joined, whole)
+
+
+@pytest.mark.parametrize("task", [HELD, replace(HELD, prepare=None), STREAM], ids=["prepared", "plain", "stream"])
+@pytest.mark.parametrize("world", [2, 4])
+def test_ranks_are_dealt_the_chunks_of_a_split_in_turn_and_some_may_get_none(monkeypatch, task, world):
+    monkeypatch.setattr("bench.engine.loader.CHUNK", 15)
+    chunks, target = Feed(task, 3).split("train")
+    whole = list(chunks)
+    assert len(whole) == 3
+    for rank in range(world):
+        own, same = Feed(task, 3, rank=rank, world=world).split("train")
+        for _ in range(2):
+            assert equal(list(own), whole[rank::world])
+        assert torch.equal(same[0], target[0])
+
+
+def test_evaluation_is_not_augmented_and_can_be_repeated():
+    chunks, target = Feed(HELD, 0).split("test")
+    split = pictures().test
+    want = standardised(torch.tensor(split.inputs[0]), (0.5,) * 3, (0.25,) * 3)
+    for _ in range(2):
+        assert torch.equal(torch.cat([inputs for (inputs,) in chunks]), want)
+    assert torch.equal(target[0], torch.tensor(split.target[0]))
+
+
+def test_what_is_prepared_has_the_type_of_the_weights():
+    assert Feed(HELD, 0, dtype=torch.float64).batch(0)[0][0].dtype == torch.float64
+
+
+def test_crops_and_mirrors_equal_those_made_one_by_one():
+    images = torch.randint(0, 256, (64, 3, 8, 6), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    got = crop_and_flip(images, torch.Generator().manual_seed(5), padding=2)
+    draw = torch.Generator().manual_seed(5)
+    offsets, flips = torch.randint(0, 5, (64, 2), generator=draw), torch.randint(0, 2, (64,), generator=draw)
+    for image, (top, left), flip, one in zip(images, offsets.tolist(), flips.tolist(), got, strict=True):
+        padded = torch.zeros(3, 12, 10, dtype=torch.uint8)
+        padded[:, 2:10, 2:8] = image
+        cut = padded[:, top : top + 8, left : left + 6]
+        assert torch.equal(one, cut.flip(2) if flip else cut)
+    assert len({*map(tuple, offsets.tolist())}) > 15
+    assert 16 < flips.sum() < 48
+
+
+def test_a_stream_has_the_order_of_a_held_split_and_a_key_for_every_example_and_epoch():
+    feed, held = Feed(STREAM, 0), Feed(replace(HELD, prepare=None), 0)
+    for step in (0, 1, 2, 9, 3, 4):
+        (images,), (labels,) = feed.batch(step)
+        (plain,), (same,) = held.batch(step)
+        assert torch.equal(labels, same)
+        picked = held._examples(step, slice(None)).tolist()
+        added = torch.tensor([key(0, step // held.epoch_steps, i, "read") % 100 for i in picked])
+        assert torch.equal(images, plain + added.view(-1, 1, 1, 1))
+
+
+def test_a_stream_goes_on_after_evaluation_and_is_evaluated_as_it_lies():
+    feed = Feed(STREAM, 0)
+    first = feed.batch(0)
+    chunks, target = feed.split("train")
+    for _ in range(2):
+        assert torch.equal(torch.cat([x for (x,) in chunks]), torch.tensor(pictures().train.inputs[0]).float())
+    assert torch.equal(target[0], torch.tensor(pictures().train.target[0]))
+    assert equal(feed.batch(1), Feed(STREAM, 0).batch(1))
+    assert equal(feed.batch(0), first)
+
+
+def test_an_example_that_cannot_be_read_is_one_line():
+    chunks, _ = Feed(STREAM, 0).split("test")
+    with pytest.raises(InputError, match=r"^example 13 holds no whole image$"):
+        list(chunks)
+
+
+@pytest.fixture
+def crew_of_two(monkeypatch):
+    """As beside a GPU, which there is none of here."""
+    monkeypatch.setattr(prefetch, "crew", lambda device: 2)
+
+
+def test_workers_read_what_the_process_itself_would(one_thread, crew_of_two):
+    there, here = Feed(STREAM, 0), Feed(STREAM, 0)
+    here._reader = lambda: Reader(here._data, here.device, workers=0)
+    for step in (0, 1, 7, 8):
+        assert equal(there.batch(step), here.batch(step))
+    with pytest.raises(InputError, match=r"^example 13 holds no whole image$"):
+        list(there.split("test")[0])
+    assert equal(there.batch(9), here.batch(9)), "and goes on"
+    there.close()
+    assert not multiprocessing.active_children(), "its workers end with it"
+
+
+def test_workers_are_not_given_what_is_held(one_thread, crew_of_two):
+    """A lock can't be copied to another process, so it would not start."""
+    feed = Feed(replace(STREAM, load=lambda: streamed()._replace(control=Split((threading.Lock(),), ([0],)))), 0)
+    feed.batch(0)
+    feed.close()
+
+
+def test_the_digest_of_a_stream_covers_its_stamp_and_its_targets():
+    data = streamed()
+    other = data._replace(test=replace(data.test, stamp="made there"))
+    relabelled = data._replace(test=replace(data.test, target=(1 - data.test.target[0],)))
+    assert len({data.digest(), other.digest(), relabelled.digest()}) == 3
+    assert data.digest() == streamed().digest()

@@ -1,0 +1,67 @@
+"""LR by LR: differences from the reference at each peak LR, ranks among what was tried there, and flips."""
+
+import csv
+import io
+
+import pytest
+
+from bench.analysis.comparison import Comparison
+from bench.analysis.results import Study
+from bench.report.sections import peaks
+from tests.analysis.rows import ledger, task
+
+FEW = ("constant", "step", "cosine")
+LEADS = {("cosine", 0.03): 0.02, ("cosine", 0.3): -0.01, ("step", 0.03): 0.005, ("step", 0.3): 0.005}
+
+
+def outcome(name, strategy, budget, peak_lr, seed):
+    if (strategy, peak_lr, seed) == ("step", 0.1, 1):
+        return None
+    final = 0.9 + 0.01 * seed + LEADS.get((strategy, peak_lr), 0.0)
+    return 0.5, final, final
+
+
+@pytest.fixture(scope="module")
+def it():
+    return Comparison(Study.of(ledger({"digits": task(FEW, (0.5, 1.0))}, outcome, tied=())))
+
+
+def test_a_flip_of_the_order_stands_in_the_table_and_in_a_sentence(it):
+    table = peaks.table(it, "digits")
+    assert table.head == ("strategy", "0.03", "0.1", "0.3")
+    texts = {row[0].text: [field.text for field in row[1:]] for row in table.rows}
+    assert texts["cosine"][0].startswith("+0.02")
+    assert texts["cosine"][2].startswith("−0.01")
+    assert texts["cosine"][2].endswith("(3)")
+    assert texts["step"][1] == "diverged 1"
+    assert "constant" not in texts
+    (sentence,) = peaks.flips(it, "digits")
+    assert "cosine (+0.02000 at 0.03, −0.01000 at 0.3); clearly so, at both, 1 of them" in sentence
+    assert "step" not in sentence
+
+
+def test_the_csv_has_every_peak_lr_of_every_budget(it):
+    lines = list(csv.DictReader(io.StringIO(peaks.peaks_csv(it))))
+    assert len(lines) == 2 * 3 * 3
+    line = next(x for x in lines if (x["strategy"], x["peak_lr"], x["budget"]) == ("cosine", "0.03", "1.0"))
+    assert float(line["mean"]) == pytest.approx(0.93)
+    assert float(line["over_reference"]) == pytest.approx(0.02)
+    assert (line["n"], line["diverged"], line["rank"]) == ("3", "0", "1.0")
+
+
+def test_another_optimizers_peak_lrs_are_not_held_against_the_references():
+    rows = ledger({"digits": task(FEW, (1.0,))}, outcome, tied=())
+    for row in rows:
+        if row["kind"] == "cell" and row["payload"]["schedule"] == "cosine":
+            row["payload"]["optimizer"] = "adamw"
+    it = Comparison(Study.of(rows))
+    assert {row[0].text for row in peaks.table(it, "digits").rows} == {"step with sgd(momentum=0.9)"}
+    found = peaks.entries(it, "digits", 1.0)["cosine with adamw", 0.03]
+    assert (found.rank, found.over) == (None, None)
+    assert found.final.mean == pytest.approx(0.93)
+
+
+def test_without_a_reference_there_is_no_such_table():
+    it = Comparison(Study.of(ledger({"digits": task(("step", "cosine"), (1.0,))}, tied=())))
+    assert peaks.table(it, "digits") is None
+    assert list(peaks.flips(it, "digits")) == []

@@ -1,0 +1,109 @@
+"""Processes of a SLURM step find each other, and keep to the cores that they were given."""
+
+import multiprocessing
+import os
+
+import pytest
+import torch
+
+from bench.cli import main
+from bench.contract import InputError
+from bench.engine.prefetch import crew
+from bench.runner import distributed
+from bench.runner.distributed import World, _memory, of_slurm, processors
+
+STEP = {
+    "SLURM_STEP_NUM_TASKS": "8",
+    "SLURM_STEP_NUM_NODES": "2",
+    "SLURM_PROCID": "5",
+    "SLURM_LOCALID": "1",
+    "SLURM_JOB_ID": "12",
+    "SLURM_STEP_ID": "0",
+    "SLURM_LAUNCH_NODE_IPADDR": "10.0.0.7",
+}
+
+
+def test_a_task_of_a_step_has_its_place():
+    place = of_slurm(STEP)
+    assert 20_000 <= int(place.pop("MASTER_PORT")) < 30_000
+    assert place == {
+        "RANK": "5",
+        "WORLD_SIZE": "8",
+        "LOCAL_RANK": "1",
+        "LOCAL_WORLD_SIZE": "4",
+        "MASTER_ADDR": "10.0.0.7",
+    }
+
+
+def test_all_tasks_of_a_step_meet_at_one_port_and_steps_at_different_ones():
+    ports = [of_slurm(STEP | {"SLURM_PROCID": str(i)})["MASTER_PORT"] for i in range(8)]
+    assert len(set(ports)) == 1
+    others = {of_slurm(STEP | {"SLURM_JOB_ID": str(i)})["MASTER_PORT"] for i in range(1000)}
+    assert len(others) == 1000
+
+
+def test_an_address_that_is_given_comes_first():
+    given = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1234"}
+    assert given.items() <= of_slurm(STEP | given).items()
+
+
+@pytest.mark.parametrize("other", [{"RANK": "0"}, {"SLURM_STEP_NUM_TASKS": "1"}])
+def test_torchrun_and_single_tasks_keep_their_own_place(other):
+    assert of_slurm(STEP | other) == {}
+
+
+def test_a_shell_of_srun_waits_for_nobody():
+    """`srun --ntasks=8 --pty bash`: what is typed there is alone, whatever the step's size."""
+    assert of_slurm(STEP | {"SLURM_PTY_PORT": "35001", "SLURM_PTY_WIN_COL": "80"}) == {}
+
+
+def without(*names):
+    return {name: value for name, value in STEP.items() if name not in names}
+
+
+def test_a_given_address_needs_no_other():
+    given = {"MASTER_ADDR": "10.0.0.9"}
+    assert of_slurm(without("SLURM_LAUNCH_NODE_IPADDR") | given)["MASTER_ADDR"] == "10.0.0.9"
+
+
+def test_a_step_of_one_node_meets_on_it_and_of_several_asks_for_the_address():
+    one = without("SLURM_LAUNCH_NODE_IPADDR") | {"SLURM_STEP_NUM_NODES": "1"}
+    assert of_slurm(one)["MASTER_ADDR"] == "127.0.0.1"
+    with pytest.raises(InputError, match="set MASTER_ADDR to the address of the step's first node"):
+        of_slurm(without("SLURM_LAUNCH_NODE_IPADDR"))
+
+
+@pytest.mark.parametrize("name", distributed.STEP)
+def test_a_variable_that_is_missing_is_named(name):
+    with pytest.raises(InputError, match=f"a task of 8 of a SLURM step, but {name} is not set"):
+        of_slurm(without(name))
+
+
+def test_where_the_system_keeps_no_list_of_cores_all_count(monkeypatch):
+    """As on macOS."""
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 6)
+    assert processors() == 6
+    assert World().cores == 6
+    assert _memory(torch.device("cpu")) > 0
+    monkeypatch.setattr(multiprocessing.current_process(), "_config", {"daemon": False})
+    assert crew(torch.device("cuda")) == 6
+
+
+def test_a_process_has_no_more_cores_than_slurm_gave_its_job(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(16)), raising=False)
+    assert World(0, 1, 1, "cpu").cores == 16
+    monkeypatch.setenv("SLURM_CPUS_ON_NODE", "4")
+    assert World(0, 1, 1, "cpu").cores == 4
+    assert World(0, 2, 2, "cpu").cores == 2
+    assert World(0, 8, 8, "cpu").cores == 1
+
+
+def test_an_assignment_that_means_nothing_is_refused(tmp_path, capsys):
+    for wrong, said in (("cohorts.json", "should be FILE:I"), ("a.json:x", "should be FILE:I")):
+        with pytest.raises(SystemExit) as end:
+            main.main(["run", "smoke", "--assigned", wrong])
+        assert end.value.code == 2
+        assert said in capsys.readouterr().err
+    assert main.main(["run", "smoke", "--assigned", f"{tmp_path}/a.json:0", "--shard", "0/2"]) == 2
+    assert "exclude each other" in capsys.readouterr().err

@@ -1,0 +1,46 @@
+"""Without any network, `--wandb offline` writes a file for each cell, which holds exactly what the ledger does."""
+
+import subprocess
+import sys
+
+import pytest
+
+from bench.ledger import ledger
+from tests.runs import ROOT
+from tests.tracking import files
+from tests.tracking.mirrors import assert_is, history
+
+pytestmark = pytest.mark.faults
+
+SUITE = """
+from bench.plan import Grid, Suite
+
+
+def suite():
+    some = ("constant", "step", "cosine", "wsd", "plateau(patience=1)")
+    tasks = ("quadratic", "linreg", "digits", "vowels", "mnist5k")
+    grids = (Grid(task=task, schedules=some, budgets=(0.05, 0.1), peak_lrs=(0.01,), seeds=1) for task in tasks)
+    return Suite("fifty", tuple(grids))
+"""
+
+
+def test_each_file_of_fifty_cells_holds_the_ledgers_rows(tmp_path, wandb_environment):
+    (tmp_path / "fifty.py").write_text(SUITE)
+    out = tmp_path / "out"
+    run = [sys.executable, "-m", "bench.cli", "run", str(tmp_path / "fifty.py"), "--out", str(out)]
+    cut_off = ["unshare", "--net", *run, "--wandb", "offline"]
+    done = subprocess.run(cut_off, cwd=ROOT, capture_output=True, text=True, timeout=500)
+    assert done.returncode == 0, done.stderr
+    assert "W&B: all runs are offline" in done.stdout
+
+    rows = ledger.read(out)
+    kinds = {kind: [r["payload"] for r in rows if r["kind"] == kind] for kind in ("plan", "cell", "eval")}
+    (plan,) = kinds["plan"]
+    held = [files.run(path) for path in sorted(out.glob("wandb/**/*.wandb"))]
+    assert sorted(it.settings["cell"] for it in held) == sorted(cell["cell"] for cell in kinds["cell"])
+    assert len(held) == 50
+    cells = {cell["cell"]: cell for cell in kinds["cell"]}
+    for it in held:
+        cell = cells[it.settings["cell"]]
+        evals = [e for e in kinds["eval"] if e["cohort"] == cell["cohort"]]
+        assert_is(it, cell, plan, history(out, cell, evals, plan["tasks"][cell["task"]]["epoch_steps"]))
