@@ -145,4 +145,4 @@ def compare(library: Library, claim: Claim) -> Comparison:
 
 def compared() -> list[Comparison]:
     """Every claim of every library that is installed."""
-    return [compare(library, claim) for library in LIBRARIES if library.installed for claim in library.claims]
+    return [compare(library, claim) for library in LIBRARIES if library.installed for claim in library.equivalents]

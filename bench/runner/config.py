@@ -23,7 +23,7 @@ from bench.plan.forecast import Forecast
 from bench.plan.packing import Assigned
 from bench.plan.plan import WIDTH, EngineName, Plan, build
 from bench.runner.distributed import World
-from bench.strategies import averagings
+from bench.strategies import averagings, optimizers
 from tasks.data import dataset
 
 
@@ -109,7 +109,7 @@ class _Named:
         self.tasks[task.name] = task
         named = [schedules.parse(text) for text in grid.schedules]
         self.schedules.update((s.text, s) for s in named)
-        optimizer = engine.optim.parse(grid.optimizer or task.optimizer)
+        optimizer = optimizers.parse(grid.optimizer or task.optimizer)
         read = tuple(averagings.parse(text).text for text in grid.averagings)
         if optimizer.averages and set(read) != {"none"}:
             raise InputError(f"{optimizer.name} is read by an average of its own: no averaging goes on top")
@@ -200,7 +200,7 @@ def check_momentum(forecast: Forecast) -> None:
     Raises:
         InputError: naming every such pair.
     """
-    unsteered = {c.optimizer: engine.optim.parse(c.optimizer).unsteered() for c in forecast.plan.cells}
+    unsteered = {c.optimizer: optimizers.parse(c.optimizer).unsteered() for c in forecast.plan.cells}
     pairs = {(c.schedule, c.optimizer): c for c in forecast.plan.cells if unsteered[c.optimizer]}
     if wrong := [pair for pair, cell in pairs.items() if forecast.sets_momentum(cell)]:
         told = "; ".join(f"{schedule} sets the momentum, {unsteered[optimizer]}" for schedule, optimizer in wrong)
