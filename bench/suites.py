@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bench.contract import InputError
 from bench.plan import Grid, Suite, suite_file
-from bench.spec import choose
+from schedules.spec import choose
 
 EVERY = (
     "constant",

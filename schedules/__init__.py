@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from bench import spec
-from bench.contract import Schedule
-from schedules import external
+from schedules import external, spec
 from schedules.borrowed import timm, torch, transformers
 from schedules.chebyshev import chebyshev
 from schedules.compose import chain, stages
 from schedules.constant import constant
+from schedules.contract import Schedule
 from schedules.cosine import cosine
 from schedules.cyclic import cyclic, onecycle, restarts
 from schedules.exponential import exponential

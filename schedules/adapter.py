@@ -11,7 +11,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 import schedules
-from bench.contract import Clock, InputError, Schedule, Signals
+from schedules.contract import Clock, InputError, Schedule, Signals
 from schedules.groups import copied, fill, set_momentum
 from schedules.schedule import pack, unpack
 

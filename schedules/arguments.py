@@ -7,7 +7,7 @@ from math import inf
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
 
-from bench.contract import InputError
+from schedules.contract import InputError
 
 LARGEST = sys.float_info.max  # what is above is infinite, and NaN is not below
 

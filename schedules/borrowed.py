@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Literal
 
-from bench.contract import Clock, InputError, Setting
-from bench.spec import choose, render
-from bench.user_code import blamed
 from schedules.arguments import fit
+from schedules.contract import Clock, InputError, Setting
 from schedules.refusals import AMOUNT, amounts, check_texts, try_out
 from schedules.replay import REPLAYS
 from schedules.schedule import Built, formula
+from schedules.spec import choose, render
+from schedules.user_code import blamed
 
 Per = Literal["update", "epoch"]
 

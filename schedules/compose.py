@@ -7,8 +7,8 @@ from itertools import accumulate
 from math import fsum, prod
 from typing import Annotated, Any
 
-from bench.contract import Clock, InputError, Schedule, Setting, Signals
 from schedules.arguments import Range, Share
+from schedules.contract import Clock, InputError, Schedule, Setting, Signals
 from schedules.schedule import schedule
 
 Scale = Annotated[float, Range(1e-9, 1e9, "[]")]  # so that no stage has a peak LR that underflows to 0

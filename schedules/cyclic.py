@@ -5,8 +5,8 @@ from __future__ import annotations
 from math import cos, floor, log, log1p, pi, pow
 from typing import Annotated, Literal
 
-from bench.contract import Setting
 from schedules.arguments import Low, Part, Range, Share
+from schedules.contract import Setting
 from schedules.schedule import schedule
 
 Divisor = Annotated[float, Range(1, 1e9, "[]")]

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from math import fsum, inf
 from typing import Annotated, NamedTuple
 
-from bench.contract import Clock, Signals
 from schedules.arguments import Count, Low, Part, Range, Reach
+from schedules.contract import Clock, Signals
 from schedules.schedule import schedule
 
 Some = Annotated[int, Range(1, inf, "[)")]

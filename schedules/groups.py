@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor
 from torch.optim import Optimizer
 
-from bench.contract import InputError
+from schedules.contract import InputError
 
 
 def copied(lr: Any) -> Any:

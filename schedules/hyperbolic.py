@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from math import sqrt
 
-from bench.contract import Clock
 from schedules.arguments import Part, Positive
+from schedules.contract import Clock
 from schedules.schedule import schedule
 
 

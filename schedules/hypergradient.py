@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bench.contract import Clock, Signals
 from schedules.arguments import Positive, Reach
+from schedules.contract import Clock, Signals
 from schedules.schedule import schedule
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from math import pow, sqrt
 
-from bench.contract import Clock
 from schedules.arguments import Positive
+from schedules.contract import Clock
 from schedules.schedule import schedule
 
 

@@ -8,8 +8,8 @@ from itertools import pairwise
 from math import cos, pi
 from typing import Annotated, Any, Literal
 
-from bench.contract import Clock, InputError, Signals
 from schedules.arguments import Range
+from schedules.contract import Clock, InputError, Signals
 from schedules.schedule import schedule
 
 Unit = Annotated[float, Range(0, 1, "[]")]

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from math import inf
 from typing import NamedTuple
 
-from bench.contract import Clock, Signals
 from schedules.arguments import Count, Low, Part
+from schedules.contract import Clock, Signals
 from schedules.schedule import schedule
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from bench.contract import Clock, Signals
 from schedules.arguments import Positive, Range
+from schedules.contract import Clock, Signals
 from schedules.schedule import schedule
 
 Loss = Annotated[float, Range(-1e9, 1e9, "[]")]

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
 
-from bench.contract import Clock, InputError, Setting
+from schedules.contract import Clock, InputError, Setting
 
 AMOUNT = re.compile(r"\s*(?:(\d+\.?\d*(?:e-?\d+)?|\.\d+) *\* *)?(total|epochs|epoch_steps|peak_lr)\s*")
 TRIAL = Clock(0, 200, 10, 0.1)

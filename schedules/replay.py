@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 from typing import Any, TypeAlias
 
-from bench.contract import Clock, Setting
+from schedules.contract import Clock, Setting
 
 Key: TypeAlias = tuple[Any, Clock]  # a machine with `settled(clock)`, and the clock of a cell at update 0
 WINDOW, ENDED = 256, 256

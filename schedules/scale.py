@@ -7,8 +7,8 @@ from dataclasses import KW_ONLY, dataclass
 from statistics import NormalDist
 from typing import Any
 
-from bench.contract import Clock, Schedule, Setting, Signals
 from schedules.arguments import Count, Low, Part, Positive
+from schedules.contract import Clock, Schedule, Setting, Signals
 from schedules.schedule import Around, schedule
 
 

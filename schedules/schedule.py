@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from itertools import takewhile, zip_longest
 from typing import Any, get_type_hints
 
-from bench.contract import Clock, InputError, Schedule, Setting, Signals
-from bench.spec import render
 from schedules.arguments import fit
+from schedules.contract import Clock, InputError, Schedule, Setting, Signals
+from schedules.spec import render
 
 SEES: dict[str, tuple[Callable[[Clock], Any], str | None]] = {
     "progress": (lambda clock: clock.progress, "relative"),

@@ -6,8 +6,8 @@ from dataclasses import KW_ONLY, dataclass
 from math import cos, exp, pi, sqrt
 from typing import Any, Literal
 
-from bench.contract import Clock, InputError, Schedule, Setting, Signals
 from schedules.arguments import Low, Part, Positive
+from schedules.contract import Clock, InputError, Schedule, Setting, Signals
 from schedules.schedule import Around, schedule
 
 Shape = Literal["linear", "cosine", "sqrt", "polynomial", "exponential"]

@@ -6,8 +6,8 @@ from dataclasses import KW_ONLY, dataclass
 from math import cos, pi, pow, sqrt
 from typing import Any, Literal
 
-from bench.contract import Clock, Schedule, Setting, Signals
 from schedules.arguments import Part, Positive, Share
+from schedules.contract import Clock, Schedule, Setting, Signals
 from schedules.schedule import Around, schedule
 
 Shape = Literal["linear", "sqrt", "cosine", "mirror", "power", "exp"]

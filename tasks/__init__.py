@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from bench import spec
 from bench.code_digest import digest
 from bench.contract import InputError, Task
 from bench.plan import task_checks
+from schedules import spec
 from tasks.detection.coco import bccd, coco
 from tasks.detection.scenes import scenes
 from tasks.image.cifar import cifar10, cifar10_jpeg_q75, cifar100

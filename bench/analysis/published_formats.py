@@ -14,7 +14,7 @@ from bench.analysis.published import EPOCH_STEPS, Run, Source, rows
 from bench.contract import InputError
 from bench.ledger.deposit import deposit
 from bench.ledger.lines import Row
-from bench.spec import choose
+from schedules.spec import choose
 
 
 class Format(NamedTuple):

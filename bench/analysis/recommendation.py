@@ -13,7 +13,7 @@ from bench.analysis.results import KINDS, Study
 from bench.contract import InputError
 from bench.ledger import ledger
 from bench.report.numbers import counted
-from bench.spec import hint
+from schedules.spec import hint
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = Path("results") if Path.cwd() == ROOT else ROOT / "results"

@@ -8,7 +8,7 @@ import warnings
 from bench.contract import InputError, Task
 from bench.engine.loader import epoch_steps
 from bench.engine.memory import FEW, batch
-from bench.user_code import blamed
+from schedules.user_code import blamed
 
 
 def check(task: Task) -> None:

@@ -6,9 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bench import user_code
 from bench.contract import InputError
 from bench.plan import Grid, Suite
+from schedules import user_code
 
 LISTS: dict[str, tuple[Any, str]] = {
     "schedules": (str, "('cosine', 'rex')"),

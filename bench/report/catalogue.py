@@ -13,10 +13,10 @@ from rich.text import Text
 import schedules
 import tasks
 from bench.contract import Task
-from bench.spec import OWN
 from bench.suites import SUITES
 from schedules import external
 from schedules.arguments import words
+from schedules.spec import OWN
 from tasks.data import dataset
 from tasks.data.registry import PACKS
 

@@ -134,7 +134,8 @@ def crew(cohort: Cohort, task: Task, site: Site) -> tuple[Feed, Engine]:
 
     torch.set_num_threads(cohort.threads)
     torch.use_deterministic_algorithms(True)
-    # Kernels write all that they read; those that don't (`bench/engine/wide_convolutions.py`) read memory that this never fills.
+    # Kernels write all that they read; those that don't read memory that this never fills anyway: see
+    # `bench/engine/wide_convolutions.py`.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     first, team = cohort.cells[0], site.accelerator
     rank, world = (team.process_index, team.num_processes) if team else (0, 1)

@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from bench import spec
 from bench.contract import Cell, InputError, Recipe
-from bench.spec import Named
+from schedules import spec
+from schedules.spec import Named
 
 Blend: TypeAlias = tuple[str, float]
 """A slot and a share."""

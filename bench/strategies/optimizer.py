@@ -7,7 +7,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias, get_args
 
 from bench.contract import InputError
-from bench.spec import Named
+from schedules.spec import Named
 
 if TYPE_CHECKING:
     import torch

@@ -9,10 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bench import spec
 from bench.contract import InputError, Move
 from bench.strategies import external_optimizers
 from bench.strategies.optimizer import Decay, Optimizer
+from schedules import spec
 from schedules.schedule import steer
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""The data sets that tasks read from a folder or the hub, on one screen; `tasks/data/dataset.py` says what a record means."""
+"""The data sets that tasks read from a folder or the hub, on one screen; `dataset.py` explains the fields."""
 
 from __future__ import annotations
 

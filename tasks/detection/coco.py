@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.contract import Data, InputError, Task
-from bench.spec import choose, render
+from schedules.spec import choose, render
 from tasks.data.dataset import Pack
 from tasks.data.registry import PACKS
 from tasks.detection import anchor_free, augment

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from bench.contract import Task
-from bench.spec import choose, render
+from schedules.spec import choose, render
 from tasks import classification
 from tasks.data.registry import PACKS
 from tasks.image import images, timm_models

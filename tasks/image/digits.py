@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import numpy as np
 
 from bench.contract import Data, Layers, Task
-from bench.spec import choose, render
+from schedules.spec import choose, render
 from tasks import classification
 from tasks.data.embedded import pick, stratified, table
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from bench.contract import Array, Data, InputError, Stream, Task, digest
-from bench.spec import render
+from schedules.spec import render
 from tasks import classification
 from tasks.data import inventory, picture
 from tasks.data.dataset import root

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bench.contract import Array, Baseline, Data, Split, Stream, Task
-from bench.spec import choose, render
+from schedules.spec import choose, render
 from tasks import classification
 from tasks.data import checkpoint
 from tasks.data.dataset import root

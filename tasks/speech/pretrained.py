@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.contract import InputError
-from bench.user_code import blamed
+from schedules.user_code import blamed
 from tasks.data import checkpoint
 from tasks.speech import logmel
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor, nn
 
 from bench.contract import InputError
-from bench.user_code import blamed
+from schedules.user_code import blamed
 from tasks.data import checkpoint
 from tasks.text.bert import bert
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from bench.contract import Array, Baseline, Batch, Data, InputError, Split, Task
-from bench.spec import choose, render
+from schedules.spec import choose, render
 from tasks import classification
 from tasks.data import checkpoint
 from tasks.data.registry import PACKS

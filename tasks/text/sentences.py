@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 import numpy as np
 
 from bench.contract import Array, Data, InputError, Split
-from bench.user_code import blamed
+from schedules.user_code import blamed
 from tasks.data import checkpoint, labels
 from tasks.data.dataset import Pack, root
 from tasks.data.embedded import stratified

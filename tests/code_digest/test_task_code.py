@@ -5,13 +5,13 @@ from dataclasses import replace
 import pytest
 
 import tasks
-from bench import user_code
 from bench.analysis.results import Study
 from bench.cli import main
 from bench.code_digest import digest
 from bench.contract import Cell
 from bench.ledger import ledger, provenance
 from bench.runner.config import Order, prepare
+from schedules import user_code
 from tests.runs import ROOT
 
 TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")

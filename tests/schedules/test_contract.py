@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 import schedules
 from bench.contract import Clock, Schedule, Setting, Signals
-from bench.spec import names, parse
 from schedules.schedule import factors, pack, unpack
+from schedules.spec import names, parse
 from tests.schedules.examples import EPOCH_STEPS, EXAMPLES, FOLDER, HIGHEST, RUNS, T, recorded, run, signals
 
 BORROWED = {"torch", "timm", "transformers"}

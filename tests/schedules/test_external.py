@@ -11,9 +11,9 @@ import schedules
 from bench.cli import main
 from bench.contract import Clock, InputError, Schedule
 from bench.runner.config import Order, prepare
-from bench.spec import parse
 from schedules import external
 from schedules.schedule import factors
+from schedules.spec import parse
 
 MINE = '''
 from dataclasses import dataclass

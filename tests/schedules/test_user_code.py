@@ -2,7 +2,7 @@
 
 import os
 
-from bench import user_code
+from schedules import user_code
 
 
 def test_a_file_changed_within_a_second_is_read_anew(tmp_path):

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
-from bench.contract import InputError
+from schedules.contract import InputError
 
 REFERENCE = r"[\w.~/\\-]+:[A-Za-z_][\w.]*(?:@[0-9a-f]+)?"
 """Something in a file or a module, `my_file.py:mine`, `mypkg.mymod:mine`, or one version, `my_file.py:mine@1f0c`."""
