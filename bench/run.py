@@ -6,7 +6,7 @@ from pathlib import Path
 # Python puts this file's own folder first on the path, where our modules could shadow others under a second name.
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from bench.runner import preempt  # noqa: E402  # only importable now
+from bench import preempt  # noqa: E402  # only importable now
 
 if __name__ == "__main__":
     preempt.quiet_start()  # what follows takes seconds to import

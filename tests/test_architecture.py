@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from collections import Counter, defaultdict
 from pathlib import Path
 
 import pytest
@@ -10,65 +11,29 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 FILES = sorted(p for folder in ("bench", "schedules", "tasks") for p in (ROOT / folder).rglob("*.py"))
 
-# The table of levels: a file imports from lower levels only, or from its own folder.
-LEVELS = {
-    "bench.data": 0,
-    "bench.numerics": 0,
-    "bench.contract": 0,
-    "schedules.spec": 1,
-    "bench.plan.task_checks": 1,
-    "bench.cli.options": 1,
-    "schedules.user_code": 1,
-    "bench.code_digest.digest": 1,
-    "bench.code_digest.normal_form": 1,
-    "bench.code_digest.scopes": 1,
-    "bench.train.roster": 1,
-    "bench.plan": 1,
-    "bench.plan.packing": 1,
-    "bench.ledger": 1,
-    "bench.plan.suite_file": 2,
-    "schedules": 1,
-    "tasks": 2,
-    "bench.engine": 2,
-    "bench.train.io": 2,
-    "bench.train.decisions": 2,
-    "bench.train.loop": 3,
-    "bench.plan.forecast": 3,
-    "bench.report": 3,
-    "bench.runner.worker": 4,
-    "bench.runner.pool": 4,
-    "bench.suites": 4,
-    "bench.plan.extension": 3,
-    "bench.runner.config": 4,
-    "bench.runner.rendezvous": 1,
-    "bench.runner.distributed": 1,
-    "bench.runner.progress": 1,
-    "bench.slurm": 4,
-    "bench.runner.run_dir": 4,
-    "bench.runner.session": 4,
-    "bench.runner.preview": 4,
-    "bench.report.catalogue": 4,
-    "bench.report.gallery": 4,
-    "bench.conformance": 4,
-    "bench.tracking": 4,
-    "bench.cli": 5,
-    "bench.run": 6,
-}
-ORDER_WITHIN_LEVEL = [
+# From top to bottom: a file imports from rooms below its own, or from its own. CONTRIBUTING.md explains the rooms.
+ROOMS = [
+    "bench.run",
+    "bench.cli",
+    "bench.slurm",
+    "bench.runner",
+    "bench.tracking",
+    "bench.conformance",
+    "bench.report",
+    "bench.analysis",
+    "bench.train",
+    "bench.engine",
+    "bench.strategies",
+    "bench.suites",
+    "bench.plan",
+    "tasks",
+    "bench.ledger",
+    "bench.preempt",
+    "bench.code_digest",
+    "bench.contract",
     "bench.data",
     "bench.numerics",
-    "bench.contract",
-    "bench.runner.worker",
-    "bench.runner.pool",
-    "bench.suites",
-    "bench.runner.config",
-    "bench.runner.run_dir",
-    "bench.slurm",
-    "bench.tracking",
-    "bench.runner.session",
-    "bench.runner.preview",
-    "bench.report.catalogue",
-    "bench.report.gallery",
+    "schedules",
 ]
 
 
@@ -78,8 +43,8 @@ def module(path):
 
 
 def room(name):
-    """The entry of the table that a module lies in; None for what is not ours."""
-    return next((key for key in LEVELS if name == key or name.startswith(key + ".")), None)
+    """The room that a module lies in; None for what is not ours."""
+    return next((key for key in ROOMS if name == key or name.startswith(key + ".")), None)
 
 
 def imports(path):
@@ -96,24 +61,140 @@ def imports(path):
 def test_imports_point_down(path):
     here = room(module(path))
     if here is None:
-        assert module(path) == "bench", f"{module(path)} has no place in the table of levels"
+        assert module(path) == "bench", f"{module(path)} is in no room"
         return
     for name in imports(path):
         there = room(name)
-        if there is None or there == here:
-            continue
-        down = LEVELS[there] < LEVELS[here]
-        beside = LEVELS[there] == LEVELS[here] and (
-            LEVELS[here] == 1
-            or (here in ORDER_WITHIN_LEVEL and ORDER_WITHIN_LEVEL.index(there) < ORDER_WITHIN_LEVEL.index(here))
-        )
-        assert down or beside, f"{module(path)} (level {LEVELS[here]}) imports {name} (level {LEVELS[there]})"
+        if there is not None:
+            assert ROOMS.index(there) >= ROOMS.index(here), f"{module(path)} imports {name}, which is above it"
+
+
+def test_no_folder_is_crowded():
+    """`schedules` apart, where one file is one family."""
+    folders = Counter(path.parent for path in (*FILES, *(ROOT / "tests").rglob("*.py")))
+    crowded = {str(folder.relative_to(ROOT)): n for folder, n in folders.items() if n > 14}
+    assert set(crowded) <= {"schedules", "tests/schedules"}, crowded
+
+
+def test_a_class_name_occurs_once():
+    names = defaultdict(list)
+    for path in FILES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ClassDef):
+                names[node.name].append(module(path))
+    assert not {name: places for name, places in names.items() if len(places) > 1}
+
+
+PRONOUNS = set(
+    [
+        "it",
+        "its",
+        "he",
+        "they",
+        "them",
+        "their",
+        "theirs",
+        "ours",
+        "mine",
+        "this",
+        "that",
+        "these",
+        "those",
+        "what",
+        "who",
+        "whom",
+        "whose",
+        "which",
+        "here",
+        "there",
+        "everyone",
+        "everybody",
+        "everything",
+        "somebody",
+        "something",
+        "nobody",
+        "nothing",
+        "anybody",
+        "anything",
+    ]
+)
+PARTICIPLES = set(
+    [
+        "said",
+        "told",
+        "found",
+        "seen",
+        "held",
+        "made",
+        "given",
+        "taken",
+        "kept",
+        "gone",
+        "done",
+        "known",
+        "asked",
+        "named",
+        "written",
+        "built",
+        "shown",
+        "meant",
+        "left",
+        "lost",
+        "begun",
+        "spelt",
+        "drawn",
+        "thought",
+        "brought",
+        "caught",
+        "felt",
+        "wished",
+        "chosen",
+        "called",
+        "used",
+        "needed",
+        "wanted",
+        "counted",
+        "anew",
+        "apart",
+        "together",
+        "again",
+    ]
+)
+
+
+def identifiers(tree):
+    """Names that are bound, read or taken as an attribute, an argument or a keyword."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name):
+            yield node.id
+        elif isinstance(node, ast.Attribute):
+            yield node.attr
+        elif isinstance(node, ast.arg | ast.keyword) and node.arg:
+            yield node.arg
+        elif isinstance(node, ast.FunctionDef | ast.ClassDef):
+            yield node.name
+
+
+def test_identifiers_are_no_pronouns_and_no_bare_participles():
+    every = Counter()
+    for path in FILES:
+        every.update(name.lstrip("_") for name in identifiers(ast.parse(path.read_text())))
+    vague = {name: n for name, n in every.items() if name in PRONOUNS | PARTICIPLES}
+    assert sum(vague.values()) <= 0.002 * every.total(), vague
+
+
+def test_docstrings_begin_with_a_noun_or_a_verb():
+    for path in FILES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+                first = (ast.get_docstring(node) or "x").split()[0]
+                assert first not in {"What", "How", "Who", "Where", "Which", "Whether"}, f"{module(path)}: {first} ..."
 
 
 @pytest.mark.parametrize("path", FILES, ids=module)
 def test_files_and_functions_fit_their_budgets(path):
     source = path.read_text()
-    assert len(source.splitlines()) <= 250, f"{module(path)} is longer than 250 lines"
+    assert len(source.splitlines()) <= 300, f"{module(path)} is longer than 300 lines"
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.FunctionDef):
             arguments = node.args.posonlyargs + node.args.args + node.args.kwonlyargs
@@ -151,7 +232,7 @@ def test_the_project_names_the_shared_folder_only_in_tests():
             assert "../shared" not in path.read_text(errors="ignore"), name
 
 
-@pytest.mark.parametrize("module_name", ["bench.cli", "schedules", "tasks", "bench.plan"])
+@pytest.mark.parametrize("module_name", ["bench.cli.main", "schedules", "tasks", "bench.plan"])
 def test_planning_and_help_do_not_import_torch(module_name):
     code = f"import sys, {module_name}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-W", "error", "-c", code], cwd=ROOT).returncode == 0

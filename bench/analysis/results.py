@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from bench.analysis.history import Courses
 from bench.contract import InputError
-from bench.train.rows import of_code, standing
+from bench.ledger.rows import of_code, standing
 
 Payload = Mapping[str, Any]
 

@@ -7,11 +7,11 @@ import os
 import sys
 from collections.abc import Sequence
 
+from bench import preempt
 from bench.cli import compare, conform, list, plan, publish, recommend, report, run, status, submit
 from bench.cli.options import BAD_INPUT, Parser
 from bench.contract import InputError
 from bench.ledger import atomic
-from bench.runner import preempt
 
 COMMANDS = (run, plan, report, compare, recommend, submit, status, publish, list, conform)
 """Files of commands, in the order of `glideslope --help`."""

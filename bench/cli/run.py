@@ -6,10 +6,10 @@ import argparse
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
+from bench import preempt
 from bench.cli import publish
 from bench.cli.options import Commands, assigned, named, numbers, path, shard
 from bench.contract import InputError
-from bench.runner import preempt
 
 if TYPE_CHECKING:
     from bench.runner.config import Order

@@ -14,8 +14,8 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from bench.contract import Batch, Data, InputError, Stream
 from bench.engine.loader import Request
-from bench.runner.distributed import processors
-from bench.runner.preempt import SIGNALS, held
+from bench.ledger.machine import processors
+from bench.preempt import SIGNALS, held
 
 MOST = 16
 """Worker processes of a reader at most."""

@@ -1,4 +1,4 @@
-"""Which machine this is, and which of its processes live."""
+"""This machine: its identity, its CPU cores, and which of its processes live."""
 
 from __future__ import annotations
 
@@ -27,3 +27,8 @@ def started(process: int) -> str | None:
     except OSError:
         return None
     return None if state in "ZX" else fields[18]
+
+
+def processors() -> int:
+    """CPU cores that the system lets this process use; all of them where it keeps no list, as macOS."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

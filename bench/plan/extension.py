@@ -11,8 +11,8 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from bench.contract import InputError
+from bench.ledger.rows import of_code
 from bench.plan.plan import Plan
-from bench.train.rows import of_code
 
 Row = Mapping[str, Any]
 

@@ -18,7 +18,7 @@ from bench.contract import Cell, InputError, Schedule, Task, Wandb
 from bench.engine import dry_run, memory
 from bench.ledger import ledger, lines
 from bench.numerics import Arithmetic
-from bench.plan import Grid, extension, task_checks
+from bench.plan import Grid, extension, limits
 from bench.plan.forecast import Forecast
 from bench.plan.packing import Assigned
 from bench.plan.plan import WIDTH, EngineName, Plan, build
@@ -126,7 +126,7 @@ class _Named:
             dry_run.check(task)
             engine.check_parts(task, arithmetic)
         for grid in grids:
-            task_checks.bounded(grid, self.tasks[grid.task])
+            limits.bounded(grid, self.tasks[grid.task])
 
     def fits(self, room: float, arithmetic: Arithmetic) -> Callable[[Task, Sequence[Cell], EngineName], int]:
         """How many members of a cohort so many bytes hold."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.contract import InputError
+from bench.ledger.machine import processors
 from bench.numerics import Arithmetic, Precision
 from bench.runner import rendezvous
 
@@ -205,11 +206,6 @@ def _device(local_rank: int, cpu: bool) -> Any:
     index = local_rank % torch.accelerator.device_count()
     torch.accelerator.set_device_index(index)
     return torch.device(found.type, index)
-
-
-def processors() -> int:
-    """CPU cores that the system lets this process use; all of them where it keeps no list, as macOS."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _gathered(size: int, name: str, own: Any) -> list[Any]:

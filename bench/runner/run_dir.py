@@ -9,10 +9,10 @@ from typing import Any
 
 from bench.contract import InputError
 from bench.ledger.lines import Reader, Row
+from bench.ledger.rows import standing
 from bench.plan.plan import Plan
 from bench.runner.config import Prepared
 from bench.runner.worker import Site
-from bench.train.rows import standing
 
 KINDS = ("plan", "cohort")
 """Rows that a reader given to `opened` should read."""

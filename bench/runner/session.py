@@ -13,11 +13,11 @@ from bench.contract import Cohort
 from bench.ledger import failed_cohorts, leases, ledger
 from bench.ledger.lines import Reader, row_of
 from bench.plan.plan import Plan
+from bench.preempt import DONE, FAILED, PREEMPTED, Flag
 from bench.report import write
 from bench.runner import pool
 from bench.runner.config import Order, Prepared, prepare
 from bench.runner.distributed import World
-from bench.runner.preempt import DONE, FAILED, PREEMPTED, Flag
 from bench.runner.progress import Board
 from bench.runner.run_dir import KINDS, opened
 from bench.runner.worker import Site, crew

@@ -17,13 +17,12 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 import schedules
 import tasks
 from bench.contract import Cohort, Engine, InputError, Task
-from bench.ledger import atomic, failed_cohorts, leases, provenance
+from bench.ledger import atomic, failed_cohorts, leases, provenance, rows
 from bench.ledger.ledger import Ledger
-from bench.runner.preempt import Flag, end_at_once
-from bench.train import rows
+from bench.ledger.rows import explain
+from bench.preempt import Flag, end_at_once
 from bench.train.io import GO, SAVE, STOP, Desk
 from bench.train.loop import Training
-from bench.train.rows import explain
 
 if TYPE_CHECKING:
     from bench.engine.loader import Feed

@@ -16,10 +16,10 @@ from rich.console import Console
 from bench.contract import InputError
 from bench.ledger import leases
 from bench.ledger.lines import Reader, Row, parts, row_of
+from bench.ledger.rows import of_code, standing
 from bench.plan import packing
 from bench.plan.packing import Load
 from bench.slurm import queue
-from bench.train.rows import of_code, standing
 
 KINDS = ("plan", "attempt", "cohort", "cell", "failure", "resume")
 """Rows that a standing is made of."""

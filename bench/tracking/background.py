@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 from bench.contract import InputError
 from bench.ledger import lines
-from bench.runner.preempt import SIGNALS, held
+from bench.preempt import SIGNALS, held
 from bench.tracking.runs import Book, Run
 from bench.tracking.server import Server
 from bench.tracking.sync import Publisher, cohort_batch, lock, said

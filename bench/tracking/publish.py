@@ -10,7 +10,7 @@ from bench.analysis.comparison import Comparison
 from bench.analysis.results import Study
 from bench.contract import InputError
 from bench.ledger import ledger
-from bench.runner.preempt import DONE, FAILED
+from bench.preempt import DONE, FAILED
 from bench.tracking.runs import Book
 from bench.tracking.server import Server
 from bench.tracking.sync import Publisher, cohort_batch, said, scores_batch

@@ -13,8 +13,8 @@ from typing import Any, TypeAlias
 from bench.analysis import results
 from bench.contract import digest
 from bench.ledger import ledger, lines, trace
+from bench.ledger.rows import of_code, standing
 from bench.strategies import averagings
-from bench.train.rows import of_code, standing
 
 Payload: TypeAlias = Mapping[str, Any]
 

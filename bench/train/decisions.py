@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from bench.contract import SKIPPED, Cell, Clock, InputError, Move, Schedule, Signals
+from bench.ledger.rows import explain
 from bench.train.roster import Member
-from bench.train.rows import explain
 from schedules.schedule import pack, unpack
 
 

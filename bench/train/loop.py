@@ -8,8 +8,8 @@ from typing import Any, TypeAlias
 from bench.contract import Cohort, Engine, Move, Schedule, Task
 from bench.engine.loader import Feed
 from bench.ledger import checkpoint, trace
+from bench.ledger import rows as record
 from bench.strategies import averagings, optimizers
-from bench.train import rows as record
 from bench.train.decisions import Decisions
 from bench.train.io import SAVE, STOP, Desk, StopError, tidy
 from bench.train.roster import Best, Member, Roster

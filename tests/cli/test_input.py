@@ -12,7 +12,7 @@ from bench import suites
 from bench.cli import main
 from bench.ledger import ledger
 from bench.plan import Grid, Suite
-from bench.runner.preempt import SIGNALS
+from bench.preempt import SIGNALS
 from tests.runs import launch
 
 

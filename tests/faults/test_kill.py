@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from bench.ledger import ledger
-from bench.runner.preempt import PREEMPTED
+from bench.preempt import PREEMPTED
 from tests.runs import ROOT, count_lines, payloads, traces
 
 pytestmark = pytest.mark.faults

@@ -8,7 +8,7 @@ import torch
 
 from bench.contract import InputError
 from bench.ledger import atomic, checkpoint
-from bench.runner.preempt import Flag
+from bench.preempt import Flag
 
 
 def test_state_comes_back_bit_for_bit(tmp_path):

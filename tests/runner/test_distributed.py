@@ -9,8 +9,9 @@ import torch
 from bench.cli import main
 from bench.contract import InputError
 from bench.engine.prefetch import crew
+from bench.ledger.machine import processors
 from bench.runner import distributed
-from bench.runner.distributed import World, _memory, of_slurm, processors
+from bench.runner.distributed import World, _memory, of_slurm
 
 STEP = {
     "SLURM_STEP_NUM_TASKS": "8",

@@ -11,11 +11,12 @@ import pytest
 import torch
 from rich.console import Console
 
+from bench import preempt
 from bench.contract import InputError
 from bench.engine import loader, modules
 from bench.engine.stacked import engine
 from bench.ledger import leases, ledger
-from bench.runner import distributed, preempt, rendezvous, session
+from bench.runner import distributed, rendezvous, session
 from bench.runner.config import Order, prepare
 from bench.runner.worker import Site, train
 from tests.runs import ROOT, payloads, traces

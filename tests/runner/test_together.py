@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from bench.ledger import leases, ledger, lines
+from bench.preempt import Flag
 from bench.runner.config import Order, prepare
-from bench.runner.preempt import Flag
 from bench.runner.worker import Site, train
 from tests.runs import ROOT, count_lines, launch, payloads, traces
 

@@ -1,4 +1,4 @@
-"""What a task's settings have to be: looked at when a task is named, before anything is loaded or trained."""
+"""Settings of a task, checked when the task is named, before anything is loaded or trained."""
 
 from __future__ import annotations
 
@@ -10,12 +10,9 @@ from operator import contains
 from typing import Any, get_args
 
 from bench.contract import Direction, Family, InputError, Layers, Task
-from bench.plan import Grid
-from bench.plan.plan import check as check_grid
 
 CHOICES = {"family": get_args(Family), "direction": get_args(Direction), "layers": get_args(Layers)}
 TEXTS = ("name", "metric", "optimizer")
-MOST_SEEDS, MOST_UPDATES = 10**5, 10**8
 CALLABLES = ("load", "model", "loss", "score", "baseline")
 
 
@@ -38,20 +35,6 @@ def check(task: Task) -> None:
     for name in CALLABLES:
         _require(task, name, callable, "a function")
     _require(task, "prepare", lambda value: value is None or callable(value), "None or a function")
-
-
-def bounded(grid: Grid, task: Task) -> None:
-    """Refuse a grid whose plan alone would fill the memory.
-
-    Raises:
-        InputError: naming the setting and the most that is allowed.
-    """
-    check_grid(grid)
-    if grid.seeds > MOST_SEEDS:
-        raise InputError(f"seeds {grid.seeds} on {grid.task}: give {MOST_SEEDS:,} at most")
-    updates = task.epochs * max(grid.budgets) * (len(task.load().train) // task.batch_size)
-    if updates > MOST_UPDATES:
-        raise InputError(f"budget {max(grid.budgets):g} on {grid.task}: that is more than {MOST_UPDATES:,} updates")
 
 
 def _require(task: Task, name: str, allowed: Callable[[Any], bool], words: str) -> None:
