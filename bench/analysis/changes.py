@@ -4,33 +4,34 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from bench.analysis.comparison import Comparison
 from bench.analysis.reference import leads
-from bench.analysis.results import KINDS, Payload, Study
+from bench.analysis.results import KINDS, Setting, Study
 from bench.analysis.stats.intervals import Interval
 from bench.analysis.stats.tests import Flip, holm, sign_flip
 from bench.contract import InputError
 from bench.ledger import ledger, lines
-
-SETTINGS = ("task", "schedule", "optimizer", "weight_decay", "averaging", "peak_lr", "budget", "total", "seed")
-"""What makes two cells of different ledgers the same one, whatever data and code they ran on."""
-
-RESULTS = ("status", "final", "best", "control", "recalibrated", "first_bad_step", "failed_step", "error")
-"""What a cell's row says of its end. Cohort and segment say who shared its training, which is no result."""
+from bench.ledger.rows import CellRow, CellSettings, Done, of_kind
 
 Key = tuple[Any, ...]
+"""What makes two cells of different ledgers the same one, whatever data and code they ran on."""
+
+
+def _key(cell: CellSettings) -> Key:
+    setting = cell.task, cell.schedule, cell.optimizer, cell.weight_decay, cell.averaging
+    return *setting, cell.peak_lr, cell.budget, cell.total, cell.seed
 
 
 class Side(NamedTuple):
     """One of the two ledgers."""
 
     directory: Path
-    cells: Mapping[Key, Payload]
+    cells: Mapping[Key, CellRow]
     it: Comparison
 
     @property
@@ -39,8 +40,8 @@ class Side(NamedTuple):
         if not self.it.study.attempts:
             return {}
         last = self.it.study.attempts[-1]
-        said = {"commit": last.get("commit"), "device": last.get("device"), "processor": last.get("processor")}
-        return {k: str(v) for k, v in (said | dict(last.get("versions", {}))).items() if v}
+        facts = {"commit": last.commit, "device": last.device, "processor": last.processor}
+        return {name: str(value) for name, value in (facts | (last.versions or {})).items() if value}
 
 
 def read(first: Path, second: Path, notes: list[str]) -> Changes:
@@ -50,13 +51,13 @@ def read(first: Path, second: Path, notes: list[str]) -> Changes:
         InputError: one of them is not there, not readable, or without a finished cell.
     """
     rows = {at: ledger.read(at, notes, KINDS) for at in (first, second)}
-    cells = {at: [r["payload"] for r in each if r["kind"] == "cell"] for at, each in rows.items()}
+    cells = {at: list(of_kind(each, CellRow).values()) for at, each in rows.items()}
     for at, each in cells.items():
         if not each:
             raise InputError(f"{at} holds no finished cell yet: nothing to compare")
-    both = [*cells[first], *cells[second]]
+    both = [Setting.of(cell.settings) for cell in (*cells[first], *cells[second])]
     made = (
-        Side(at, {tuple(c.get(s) for s in SETTINGS): c for c in cells[at]}, Comparison(Study.of(rows[at], both)))
+        Side(at, {_key(cell.settings): cell for cell in cells[at]}, Comparison(Study.of(rows[at], both)))
         for at in (first, second)
     )
     return Changes(*made)
@@ -133,7 +134,7 @@ class Changes:
         """Tasks of both that are judged by different metrics."""
         mine, theirs = self.first.it.study.tasks, self.second.it.study.tasks
         both = (t for t in mine if t in theirs)
-        return tuple(t for t in both if any(mine[t][k] != theirs[t][k] for k in ("metric", "direction")))
+        return tuple(t for t in both if (mine[t].metric, mine[t].direction) != (theirs[t].metric, theirs[t].direction))
 
     @cached_property
     def tests(self) -> list[Test]:
@@ -152,8 +153,12 @@ class Changes:
         return sorted(made, key=lambda test: test.flip.p)
 
 
-def _end(cell: Payload) -> str:
-    return lines.text({name: cell.get(name) for name in RESULTS})
+def _end(cell: CellRow) -> str:
+    """What became of a cell. Cohort, segment and fork say who shared its training, which is no result."""
+    result = cell.result
+    if not isinstance(result, Done):
+        result = replace(result, parent=None, start=None)
+    return lines.text({"status": cell.status} | result.payload())
 
 
 def _finite(it: Change, beside: Sequence[Change]) -> list[float]:

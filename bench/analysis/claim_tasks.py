@@ -27,7 +27,7 @@ class Entry(NamedTuple):
 
     @property
     def family(self) -> str:
-        return str(self.it.study.tasks[self.task]["family"])
+        return self.it.study.tasks[self.task].family
 
     @property
     def constant(self) -> str:

@@ -155,12 +155,12 @@ class Comparison:
     study: Study
 
     def direction(self, task: str) -> str:
-        return str(self.study.tasks[task]["direction"])
+        return self.study.tasks[task].direction
 
     def examples(self, task: str) -> int | None:
         """How many test examples the metric is a share of; None where it is no share."""
         facts = self.study.tasks[task]
-        return int(facts["sizes"]["test"]) if facts["metric"] in SHARES else None
+        return facts.sizes["test"] if facts.metric in SHARES else None
 
     def grain(self, task: str) -> float:
         """Spacing of the values that the metric can have on the test split; 0 where it is no share."""
@@ -185,7 +185,7 @@ class Comparison:
 
     def cut_short(self, task: str, score: Score) -> bool:
         """Whether some seed of the task lacks one of the score's peak LRs: not trained yet, or failed."""
-        return len(score.tries) < len(score.peak_lrs) * len(self.study.tasks[task]["seeds"])
+        return len(score.tries) < len(score.peak_lrs) * len(self.study.tasks[task].seeds)
 
     def standing(self, task: str) -> list[str]:
         """Strategies of a task, best first at its largest budget; those without a rank last."""
@@ -220,7 +220,8 @@ class Comparison:
 
     def short_of_baseline(self, task: str) -> list[str]:
         """Strategies whose interval at the largest budget does not lie wholly beyond the trivial baseline."""
-        line: float | None = self.study.tasks[task]["baseline"]["value"]
+        baseline = self.study.tasks[task].baseline
+        line = baseline.value if baseline else None
 
         def beyond(it: Interval | None) -> bool:
             if it is None or it.low is None or it.high is None or line is None:

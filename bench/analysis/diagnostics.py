@@ -71,7 +71,7 @@ class Diagnostics:
         """What a recorded cell went through."""
         facts = self.it.study.tasks[it.task]
         cohort, segment, total, _ = it.ride
-        return self.it.study.courses.of(cohort, segment, total, (facts["eval_epochs"] or 1) * facts["epoch_steps"])
+        return self.it.study.courses.of(cohort, segment, total, (facts.eval_epochs or 1) * facts.epoch_steps)
 
     def gaps(self, score: Score) -> Seeds:
         """Test loss after the last update, minus the mean training loss since the evaluation before it.

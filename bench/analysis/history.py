@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-Payload = Mapping[str, Any]
+from bench.ledger.rows import EvalRow
 
 
 class Stretch(NamedTuple):
@@ -24,39 +24,39 @@ class Stretch(NamedTuple):
 class Courses:
     """All evaluations of a ledger, by member."""
 
-    def __init__(self, evals: Iterable[Payload]):
+    def __init__(self, evals: Iterable[EvalRow]):
         self._parent: dict[tuple[str, int], tuple[int, int]] = {}  # of a forked segment: its parent, and its start
-        self._evals: dict[tuple[str, int], list[Payload]] = {}
+        self._evals: dict[tuple[str, int], list[EvalRow]] = {}
         for it in evals:
-            member = it["cohort"], it["segment"]
-            if "average" not in it:  # averages are read beside the weights that train
+            member = it.cohort, it.segment
+            if it.average is None:  # averages are read beside the weights that train
                 self._evals.setdefault(member, []).append(it)
-            if it["parent"] is not None:
-                self._parent[member] = it["parent"], it["start"]
+            if it.parent is not None:
+                self._parent[member] = it.parent, it.start
 
     def of(self, cohort: str, segment: int, total: int, grid: int) -> list[Stretch]:
         """What a cell went through that rode this segment for a budget of `total`, from update 0; [] if not told.
 
         Evaluations between those of the grid (every `grid` updates) are of other budgets, but for the last one.
         """
-        seen: dict[int, Payload] = {}
+        seen: dict[int, EvalRow] = {}
         member, end = (cohort, segment), total
         while True:
             parent, start = self._parent.get(member, (None, 0))
-            steps = ((int(it["step"]), it) for it in self._evals.get(member, ()))
+            steps = ((it.step, it) for it in self._evals.get(member, ()))
             seen |= {step: it for step, it in steps if start < step <= end and (step % grid == 0 or step == total)}
             if parent is None:
                 return _stretches(seen) if total in seen else []
             member, end = (cohort, parent), start
 
 
-def _stretches(seen: Mapping[int, Payload]) -> list[Stretch]:
+def _stretches(seen: Mapping[int, EvalRow]) -> list[Stretch]:
     ends = sorted(seen)
     return [_stretch(start, end, seen[end]) for start, end in zip([0, *ends], ends, strict=False)]
 
 
-def _stretch(start: int, end: int, it: Payload) -> Stretch:
-    return Stretch(start, end, it["lr"], _loss(it["train_loss"]), it.get("grad_norm"), it["test_loss"], it["test"])
+def _stretch(start: int, end: int, it: EvalRow) -> Stretch:
+    return Stretch(start, end, it.lr, _loss(it.train_loss), it.grad_norm, it.test_loss, it.test)
 
 
 def _loss(mean: float | None) -> float:

@@ -9,15 +9,18 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import schedules
 from bench.contract import InputError, digest
 from bench.ledger.deposit import row
 from bench.ledger.lines import Row
+from bench.ledger.rows import CellRow, CellSettings, Diverged, Done, PlanRow, Publication, TaskFacts
 from schedules.schedule import drawn, factors
 
 METRIC = "val_loss"
+REPEAT = "repeat"  # kind of the rows of further runs of a cell
 EPOCH_STEPS = 1000
 """Language models are trained on a stream: what stands for an epoch is a thousand updates."""
 
@@ -49,16 +52,15 @@ def rows(runs: Sequence[Run], about: Source, name: str) -> list[Row]:
     """The rows of a ledger: a plan, a cell for each configuration, a `repeat` for each further run of one."""
     first, repeats = _sorted_out(runs)
     full = {task: max(r.total for r in first if r.task == task) for task in dict.fromkeys(r.task for r in first)}
-    said = about._asdict()
-    reference = said.pop("reference")
-    mark = {"published": said}
-    cells = [_cell(run, full[run.task], i) | mark for i, run in enumerate(first)]
-    again = [_cell(run, full[run.task], i) | mark for i, run in enumerate(repeats, len(first))]
-    plan = _plan(first, repeats, full, name) | mark | {"reference": reference}
-    made = [("plan", plan["plan"], plan)]
-    made += [("cell", c["cell"], c) for c in cells]
-    made += [("repeat", f"{c['cell']}/{c['segment']}", c) for c in again]
-    return [row(kind, key, payload) for kind, key, payload in made]
+    publication = Publication(about.source, about.citation, about.licence)
+    cells = [_cell(run, full[run.task], i, publication) for i, run in enumerate(first)]
+    others = [_cell(run, full[run.task], i, publication) for i, run in enumerate(repeats, len(first))]
+    plan = replace(_plan(first, repeats, full, name), published=publication, reference=about.reference)
+    return [
+        row(PlanRow.kind, plan.plan, plan.payload()),
+        *(row(CellRow.kind, cell.settings.cell, cell.payload()) for cell in cells),
+        *(row(REPEAT, f"{cell.settings.cell}/{cell.settings.segment}", cell.payload()) for cell in others),
+    ]
 
 
 def _sorted_out(runs: Sequence[Run]) -> tuple[list[Run], list[Run]]:
@@ -88,73 +90,77 @@ def spread(first: Sequence[Run], repeats: Sequence[Run]) -> dict[str, float]:
     return {"runs": sum(map(len, several)), "deviation": math.sqrt(squares / sum(len(g) - 1 for g in several))}
 
 
-def _cell(run: Run, full: int, number: int) -> dict[str, Any]:
+def _cell(run: Run, full: int, number: int, publication: Publication) -> CellRow:
     identity = [*run[:2], *run[3:7]]
-    value = {METRIC: run.loss} if math.isfinite(run.loss) else None
-    settings = {
-        "cell": digest(json.dumps(identity)),
-        "task": run.task,
-        "family": "text",
-        "schedule": run.strategy,
-        "optimizer": run.optimizer,
-        "weight_decay": None,
-        "peak_lr": run.peak_lr,
-        "budget": run.total / full,
-        "epochs": run.total / EPOCH_STEPS,
-        "total": run.total,
-        "seed": run.seed,
-        "data": None,
-        "cohort": "published",
-        "engine": "published",
-        "segment": number,
-    }
-    if value is None:
-        return settings | {"status": "diverged", "first_bad_step": None}
-    return settings | {"status": "done", "final": value, "best": None, "control": value, "recalibrated": None}
+    settings = CellSettings(
+        cell=digest(json.dumps(identity)),
+        task=run.task,
+        family="text",
+        schedule=run.strategy,
+        optimizer=run.optimizer,
+        weight_decay=None,
+        peak_lr=run.peak_lr,
+        budget=run.total / full,
+        epochs=run.total / EPOCH_STEPS,
+        total=run.total,
+        seed=run.seed,
+        data=None,
+        cohort="published",
+        engine="published",
+        segment=number,
+    )
+    if not math.isfinite(run.loss):
+        return CellRow(settings, Diverged(first_bad_step=None), publication)
+    loss = {METRIC: run.loss}
+    return CellRow(settings, Done(final=loss, best=None, control=loss, recalibrated=None), publication)
 
 
-def _plan(first: Sequence[Run], repeats: Sequence[Run], full: Mapping[str, int], name: str) -> dict[str, Any]:
-    known = {run.strategy: run.known_as for run in (*repeats, *first)}
-    empty = dict.fromkeys(("cohorts", "cell_steps", "looks", "optimum", "split_loss"), 0)
-    return {
-        "suite": name,
-        "plan": digest(json.dumps([first, repeats])),
-        "cells": len(first),
-        **empty,
-        "notes": [],
-        "tasks": {task: _task([r for r in first if r.task == task], repeats, total) for task, total in full.items()},
-        "curves": _curves(first),
-        "known_as": dict(sorted(known.items())),
-    }
+def _plan(first: Sequence[Run], repeats: Sequence[Run], full: Mapping[str, int], name: str) -> PlanRow:
+    names = {run.strategy: run.known_as for run in (*repeats, *first)}
+    return PlanRow(
+        suite=name,
+        plan=digest(json.dumps([first, repeats])),
+        reference=None,
+        cells=len(first),
+        cohorts=0,
+        cell_steps=0,
+        looks=0,
+        optimum=0,
+        split_loss=0,
+        notes=[],
+        tasks={task: _task([r for r in first if r.task == task], repeats, total) for task, total in full.items()},
+        curves=_curves(first),
+        known_as=dict(sorted(names.items())),
+    )
 
 
-def _task(runs: Sequence[Run], repeats: Sequence[Run], full: int) -> dict[str, Any]:
+def _task(runs: Sequence[Run], repeats: Sequence[Run], full: int) -> TaskFacts:
     """What the plan says of a task; None where the source says nothing."""
-    return {
-        "family": "text",
-        "metric": METRIC,
-        "direction": "min",
-        "baseline": None,
-        "epochs": full / EPOCH_STEPS,
-        "epoch_steps": EPOCH_STEPS,
-        "unit": "thousand updates",
-        "eval_epochs": None,
-        "batch_size": None,
-        "source": "published",
-        "chance": "",
-        "digest": None,
-        "sizes": {},
-        "layers": "transformer",
-        "engine": "published",
-        "optimizer": runs[0].optimizer,
-        "weight_decay": None,
-        "optimizers": sorted({r.optimizer for r in runs}),
-        "seeds": sorted({r.seed for r in runs}),
-        "budgets": sorted({r.total / full for r in runs}),
-        "peak_lrs": sorted({r.peak_lr for r in runs}),
-        "schedules": sorted({r.strategy for r in runs}),
-        "repeats": spread(runs, [r for r in repeats if r.task == runs[0].task]),
-    }
+    return TaskFacts(
+        family="text",
+        metric=METRIC,
+        direction="min",
+        baseline=None,
+        epochs=full / EPOCH_STEPS,
+        epoch_steps=EPOCH_STEPS,
+        unit="thousand updates",
+        eval_epochs=None,
+        batch_size=None,
+        source="published",
+        chance="",
+        digest=None,
+        sizes={},
+        layers="transformer",
+        engine="published",
+        optimizer=runs[0].optimizer,
+        weight_decay=None,
+        optimizers=sorted({r.optimizer for r in runs}),
+        seeds=sorted({r.seed for r in runs}),
+        budgets=sorted({r.total / full for r in runs}),
+        peak_lrs=sorted({r.peak_lr for r in runs}),
+        schedules=sorted({r.strategy for r in runs}),
+        repeats=spread(runs, [r for r in repeats if r.task == runs[0].task]) or None,
+    )
 
 
 def _curves(runs: Sequence[Run]) -> dict[str, dict[str, list[float]]]:

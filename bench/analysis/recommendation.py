@@ -12,6 +12,7 @@ from bench.analysis.comparison import Comparison, Verdict
 from bench.analysis.results import KINDS, Study
 from bench.contract import InputError
 from bench.ledger import ledger
+from bench.ledger.rows import CellRow
 from bench.report.numbers import counted
 from schedules.spec import hint
 
@@ -43,7 +44,7 @@ class Evidence(NamedTuple):
 
     @property
     def unit(self) -> str:
-        return str(self.it.study.tasks[self.task].get("unit", "epochs"))
+        return self.it.study.tasks[self.task].unit
 
     def off(self, epochs: float) -> float:
         """By which factor, at least 1, its budget misses the one asked for."""
@@ -72,7 +73,7 @@ def at_hand(given: Sequence[Path], notes: list[str]) -> dict[Path, Comparison]:
         try:
             rows = ledger.read(directory, notes, KINDS)
             found[directory] = Comparison(Study.of(rows))
-            cells[directory] = {row["key"] for row in rows if row["kind"] == "cell"}
+            cells[directory] = {row.key for row in rows if row.kind == CellRow.kind}
         except InputError as error:
             if given:
                 named = str(directory) in str(error)
@@ -111,12 +112,12 @@ def gather(ledgers: Mapping[Path, Comparison], task: str | None, family: str | N
 
 
 def _family(it: Comparison, task: str) -> str:
-    return str(it.study.tasks[task]["family"])
+    return it.study.tasks[task].family
 
 
 def _nearest(directory: Path, it: Comparison, task: str, epochs: float) -> list[Evidence]:
     """The nearest budget with a result; nothing where no budget has one."""
-    full = it.study.tasks[task]["epochs"]
+    full = it.study.tasks[task].epochs
     held = [Evidence(directory, it, task, b, full * b) for b in it.study.budgets(task)]
     held = [e for e in held if e.ranked]
     return [min(held, key=lambda e: (e.off(epochs), -e.epochs))] if held else []

@@ -5,15 +5,29 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from bench.analysis.history import Courses
 from bench.contract import InputError
-from bench.ledger.rows import of_code, standing
+from bench.ledger.lines import Row
+from bench.ledger.rows import (
+    AttemptRow,
+    CellRow,
+    CellSettings,
+    CohortRow,
+    Done,
+    EvalRow,
+    Failed,
+    FailureRow,
+    PlanRow,
+    Publication,
+    TaskFacts,
+    last_plan,
+    of_code,
+    of_kind,
+)
 
-Payload = Mapping[str, Any]
-
-KINDS = ("plan", "attempt", "cell", "cohort", "failure", "eval")
+KINDS = tuple(kind.kind for kind in (PlanRow, AttemptRow, CellRow, CohortRow, FailureRow, EvalRow))
 """Kinds of rows that a study is made of."""
 
 SEPARATOR = " with "
@@ -49,15 +63,15 @@ class Try(NamedTuple):
 class Study:
     """The rows of one ledger. Strategies and tasks stand in the order of the plan, tries sorted."""
 
-    plan: Payload
+    plan: PlanRow
     tries: tuple[Try, ...]
-    cohorts: tuple[Payload, ...]
-    attempts: tuple[Payload, ...]
-    failures: tuple[Payload, ...] = ()  # of cohorts that are not done: the last one of each
-    evals: tuple[Payload, ...] = ()
+    cohorts: tuple[CohortRow, ...]
+    attempts: tuple[AttemptRow, ...]
+    failures: tuple[FailureRow, ...] = ()  # of cohorts that are not done: the last one of each
+    evals: tuple[EvalRow, ...] = ()
 
     @classmethod
-    def of(cls, rows: Iterable[Mapping[str, Any]], beside: Sequence[Payload] = ()) -> Study:
+    def of(cls, rows: Iterable[Row], beside: Sequence[Setting] = ()) -> Study:
         """Arrange rows. Their order does not matter: the same rows in any order give the same study.
 
         Names of strategies tell apart what was run here, and in the cells of another study that this stands `beside`.
@@ -65,53 +79,49 @@ class Study:
         Raises:
             InputError: no `plan` row, so nothing says what the numbers mean.
         """
-        kinds: dict[str, list[Payload]] = {}
-        ordered = sorted(rows, key=lambda r: (r["kind"], r["key"]))
-        for row in ordered:
-            kinds.setdefault(row["kind"], []).append(row["payload"])
-        if "plan" not in kinds:
+        rows = sorted(rows, key=lambda row: (row.kind, row.key))
+        plans = of_kind(rows, PlanRow)
+        if not plans:
             raise InputError("the ledger holds no plan row, so metric and grid are unknown: run its command again")
-        plan = standing(row for row in ordered if row["kind"] == "plan")["payload"]
-        cells = [c for c in kinds.get("cell", []) if c["task"] in plan["tasks"]]
-        cells = [c for c in cells if of_code(plan, c)]  # others are of code that the task no longer has
-        name = namer([*cells, *beside])
-        tries = [_try(c, name(c), plan["tasks"][c["task"]], plan.get("reference", REFERENCE)) for c in cells]
-        task, strategy = _places(plan["tasks"]), _order(plan)
+        plan = last_plan(plans)
+        cells = [cell for cell in of_kind(rows, CellRow).values() if cell.settings.task in plan.tasks]
+        cells = [cell for cell in cells if of_code(plan, cell.settings)]  # others are of code that the task has no more
+        name = namer([*(Setting.of(cell.settings) for cell in cells), *beside])
+        tries = [_try(cell, name(Setting.of(cell.settings)), plan) for cell in cells]
+        task, strategy = _places(plan.tasks), _order(plan)
         tries.sort(key=lambda t: (task[t.task], strategy(t.strategy), t.budget, t.peak_lr, t.seed))
-        attempts = sorted(kinds.get("attempt", []), key=lambda a: str(a.get("time")))
-        cohorts = [it for it in kinds.get("cohort", []) if of_code(plan, it)]
-        failures = {it["cohort"]: it for it in kinds.get("failure", []) if of_code(plan, it)}
+        attempts = sorted(of_kind(rows, AttemptRow).values(), key=lambda attempt: str(attempt.time))
+        cohorts = [cohort for cohort in of_kind(rows, CohortRow).values() if of_code(plan, cohort)]
+        failures = {failure.cohort: failure for failure in of_kind(rows, FailureRow).values() if of_code(plan, failure)}
         for cohort in cohorts:
-            failures.pop(cohort["cohort"], None)
-        evals = kinds.get("eval", [])
+            failures.pop(cohort.cohort, None)
+        evals = of_kind(rows, EvalRow).values()
         return cls(plan, tuple(tries), tuple(cohorts), tuple(attempts), tuple(failures.values()), tuple(evals))
 
     @property
-    def tasks(self) -> Mapping[str, Payload]:
+    def tasks(self) -> Mapping[str, TaskFacts]:
         """What the plan says of each task, by its text."""
-        tasks: Mapping[str, Payload] = self.plan["tasks"]
-        return tasks
+        return self.plan.tasks
 
     @property
     def reference(self) -> str:
         """The schedule that was declared before the run as what the others are tested against."""
-        return str(self.plan.get("reference", REFERENCE))
+        return self.plan.reference or REFERENCE
 
     @property
     def declared(self) -> bool:
         """Whether the plan's row names the reference, so that it stood before the first result."""
-        return "reference" in self.plan and not self.published
+        return self.plan.reference is not None and not self.published
 
     @property
-    def published(self) -> Payload:
-        """Source, citation and licence of other people's runs; empty where these are our own."""
-        about: Payload = self.plan.get("published", {})
-        return about
+    def published(self) -> Publication | None:
+        """Source, citation and licence of other people's runs; None where these are our own."""
+        return self.plan.published
 
     @property
     def missing(self) -> int:
         """Planned cells without a row: not trained yet, or their cohort failed."""
-        return max(0, int(self.plan["cells"]) - len(self.tries))
+        return max(0, self.plan.cells - len(self.tries))
 
     @cached_property
     def blocks(self) -> dict[tuple[str, float, str], tuple[Try, ...]]:
@@ -134,7 +144,7 @@ class Study:
     def of_task(self, task: str) -> tuple[str, ...]:
         """Strategies of one task, recorded or only planned, in order."""
         seen = {t.strategy for t in self.tries if t.task == task}
-        unseen = set(self.tasks[task]["schedules"]) - {schedule_of(s) for s in seen}
+        unseen = set(self.tasks[task].schedules) - {schedule_of(s) for s in seen}
         return tuple(sorted(seen | unseen, key=_order(self.plan)))
 
     def peak_lrs(self, task: str) -> int:
@@ -143,11 +153,11 @@ class Study:
         for it in self.tries:
             if it.task == task:
                 tried.setdefault(it.strategy, set()).add(it.peak_lr)
-        return max(map(len, tried.values()), default=len(self.tasks[task]["peak_lrs"]))
+        return max(map(len, tried.values()), default=len(self.tasks[task].peak_lrs))
 
     def budgets(self, task: str) -> tuple[float, ...]:
         """Budgets of one task, ascending; the last one is the largest that was planned."""
-        return tuple(sorted(self.tasks[task]["budgets"]))
+        return tuple(sorted(self.tasks[task].budgets))
 
 
 def schedule_of(strategy: str) -> str:
@@ -159,52 +169,66 @@ def _places(names: Iterable[str]) -> dict[str, int]:
     return {name: i for i, name in enumerate(dict.fromkeys(names))}
 
 
-def _order(plan: Payload) -> Callable[[str], tuple[int, str]]:
+def _order(plan: PlanRow) -> Callable[[str], tuple[int, str]]:
     """Sort key of strategies: the schedule's place in the plan, then the name."""
-    place = _places(s for task in plan["tasks"].values() for s in task["schedules"])
+    place = _places(schedule for facts in plan.tasks.values() for schedule in facts.schedules)
     return lambda strategy: (place.get(schedule_of(strategy), len(place)), strategy)
 
 
-def namer(cells: Sequence[Payload]) -> Callable[[Payload], str]:
-    """Name of a cell's strategy: its schedule, and what else differs between `cells`, those of its task."""
-    seen: dict[str, tuple[set[str], set[float]]] = {}
-    for cell in cells:
-        optimizers, decays = seen.setdefault(cell["task"], (set(), set()))
-        optimizers.add(cell["optimizer"])
-        decays.add(cell["weight_decay"])
+class Setting(NamedTuple):
+    """What a strategy's name is made of."""
 
-    def name(cell: Payload) -> str:
-        optimizers, decays = seen[cell["task"]]
-        more = [cell["optimizer"]] * (len(optimizers) > 1)
-        more += [f"weight decay {cell['weight_decay']:g}"] if len(decays) > 1 else []
-        more += [cell["averaging"]] if "averaging" in cell else []
-        return str(cell["schedule"]) + (SEPARATOR + ", ".join(more) if more else "")
+    task: str
+    schedule: str
+    optimizer: str
+    weight_decay: float | None
+    averaging: str = "none"
+
+    @classmethod
+    def of(cls, cell: CellSettings) -> Setting:
+        return cls(cell.task, cell.schedule, cell.optimizer, cell.weight_decay, cell.averaging)
+
+
+def namer(settings: Sequence[Setting]) -> Callable[[Setting], str]:
+    """Name of a strategy: its schedule, and what else differs between `settings`, those of its task."""
+    by_task: dict[str, tuple[set[str], set[float | None]]] = {}
+    for setting in settings:
+        optimizers, decays = by_task.setdefault(setting.task, (set(), set()))
+        optimizers.add(setting.optimizer)
+        decays.add(setting.weight_decay)
+
+    def name(setting: Setting) -> str:
+        optimizers, decays = by_task[setting.task]
+        more = [setting.optimizer] * (len(optimizers) > 1)
+        more += [f"weight decay {setting.weight_decay:g}"] if len(decays) > 1 else []
+        more += [setting.averaging] if setting.averaging != "none" else []
+        return setting.schedule + (SEPARATOR + ", ".join(more) if more else "")
 
     return name
 
 
-def _try(cell: Payload, strategy: str, task: Payload, reference: str) -> Try:
-    metric, averaging = task["metric"], cell.get("averaging", "none")
-    ride = (cell["cohort"], cell["segment"], cell["total"], averaging)
-    settings = (cell["budget"], cell["peak_lr"], cell["seed"], cell["total"], cell["epochs"])
-    usual = (reference, task["optimizer"], task["weight_decay"], "none")
-    is_reference = (cell["schedule"], cell["optimizer"], cell["weight_decay"], averaging) == usual
-    it = Try(
-        cell["task"],
-        strategy,
-        *settings,
-        ride,
-        reference=is_reference,
-        error=cell.get("error"),
-        optimizer=cell["optimizer"],
+def _try(cell: CellRow, strategy: str, plan: PlanRow) -> Try:
+    settings, result, facts = cell.settings, cell.result, plan.tasks[cell.settings.task]
+    usual = (plan.reference or REFERENCE, facts.optimizer, facts.weight_decay, "none")
+    own = Try(
+        task=settings.task,
+        strategy=strategy,
+        budget=settings.budget,
+        peak_lr=settings.peak_lr,
+        seed=settings.seed,
+        total=settings.total,
+        epochs=settings.epochs,
+        ride=(settings.cohort, settings.segment, settings.total, settings.averaging),
+        reference=(settings.schedule, settings.optimizer, settings.weight_decay, settings.averaging) == usual,
+        error=result.error if isinstance(result, Failed) else None,
+        optimizer=settings.optimizer,
     )
-    if cell["status"] != "done":
-        return it
-    anew, best = cell["recalibrated"], cell["best"] or {"test": None, "epoch": None}  # a published run has its end only
-    return it._replace(
-        control=cell["control"][metric],
-        final=cell["final"][metric],
-        best=best["test"],
-        best_epoch=best["epoch"],
-        recalibrated=anew and anew[metric],
+    if not isinstance(result, Done):
+        return own
+    return own._replace(
+        control=result.control[facts.metric],
+        final=result.final[facts.metric],
+        best=result.best and result.best.test,  # a published run has its end only
+        best_epoch=result.best and result.best.epoch,
+        recalibrated=result.recalibrated[facts.metric] if result.recalibrated else None,
     )

@@ -167,10 +167,10 @@ class Theory:
     def _bound(self, task: str, strategy: str, verdict: Verdict) -> Bound | None:
         first, facts = verdict.score.chosen[0], self.it.study.tasks[task]
         more = strategy.partition(SEPARATOR)[2]  # an optimizer, if the task has several, then a weight decay
-        usual = not more or more.startswith("weight decay ") or f"{more}, ".startswith(f"{facts['optimizer']}, ")
+        usual = not more or more.startswith("weight decay ") or f"{more}, ".startswith(f"{facts.optimizer}, ")
         if first.ride[3] != "none" or not usual:
             return None
-        return _of_text(schedule_of(strategy), first.total, facts["epoch_steps"], first.peak_lr)
+        return _of_text(schedule_of(strategy), first.total, facts.epoch_steps, first.peak_lr)
 
 
 @cache

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from bench.contract import InputError
-from bench.ledger import atomic, ledger, lines
+from bench.ledger import atomic, ledger, lines, paths
 from bench.ledger.lines import Row
 
 
-def row(kind: str, key: str, payload: Row) -> Row:
+def row(kind: str, key: str, payload: Mapping[str, Any]) -> Row:
     """A row that names no attempt."""
-    return {"v": lines.VERSION, "kind": kind, "key": key, "attempt": None, "payload": ledger.clean(payload)}
+    return Row(kind, key, None, ledger.clean(payload))
 
 
 def deposit(directory: Path, rows: list[Row]) -> None:
@@ -20,12 +22,16 @@ def deposit(directory: Path, rows: list[Row]) -> None:
     Raises:
         InputError: the directory cannot be written, or holds another ledger.
     """
-    if lines.parts(directory):
-        if sorted(map(lines.text, ledger.read(directory))) != sorted(map(lines.text, rows)):
+    if paths.parts(directory):
+        if sorted(ledger.read(directory), key=_place) != sorted(rows, key=_place):
             raise InputError(f"{directory} holds another ledger: give a directory of its own")
         return
-    data = "".join(lines.text(each) + "\n" for each in rows).encode()
+    data = "".join(lines.text({"v": lines.VERSION, **row._asdict()}) + "\n" for row in rows).encode()
     try:
-        atomic.write(directory / "ledger" / "part-000.jsonl", lambda file: file.write(data))
+        atomic.write(paths.ledger(directory) / "part-000.jsonl", lambda file: file.write(data))
     except OSError as error:
         raise InputError(f"cannot write to {directory}: {error.strerror or error}") from None
+
+
+def _place(row: Row) -> tuple[str, str]:
+    return row.kind, row.key

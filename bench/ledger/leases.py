@@ -32,6 +32,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.ledger import paths
 from bench.ledger.machine import machine, started
 
 LEASE = 300.0
@@ -114,7 +115,7 @@ def take(directory: Path, cohort: str, seconds: float = LEASE) -> Claim | None:
     Raises:
         OSError: the directory cannot be written.
     """
-    folder = directory / "claims"
+    folder = paths.leases(directory)
     folder.mkdir(parents=True, exist_ok=True)
     numbers = [number for name, number in _files(folder) if name == cohort]
     holders = _holders(folder, cohort)
@@ -142,7 +143,7 @@ def take(directory: Path, cohort: str, seconds: float = LEASE) -> Claim | None:
 
 def standing(directory: Path) -> dict[str, Holder]:
     """The claims of a run that stand now, by cohort."""
-    return {it.cohort: it for it in _holders(directory / "claims") if it.standing}
+    return {it.cohort: it for it in _holders(paths.leases(directory)) if it.standing}
 
 
 class Watch:
@@ -153,7 +154,7 @@ class Watch:
     """
 
     def __init__(self, directory: Path):
-        self._folder = directory / "claims"
+        self._folder = paths.leases(directory)
         self._seen: dict[tuple[str, int], tuple[float, float]] = {}  # when a claim was renewed, and when we saw that
 
     def standing(self) -> set[str]:

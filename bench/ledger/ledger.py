@@ -19,9 +19,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from bench.contract import InputError, digest
-from bench.ledger import atomic, lines
-from bench.ledger.lines import Reader, Row, parts
+from bench.ledger import atomic, lines, paths
+from bench.ledger.lines import Reader, Row
 from bench.ledger.machine import machine
+from bench.ledger.rows import AttemptRow
 
 LINE = re.compile(
     rf'{re.escape(lines.HEAD)}(\w+)","key":"([^"\\]*)","attempt":"(\w*)","payload":(\{{[^\0]*\}})\}}\n'.encode()
@@ -52,11 +53,11 @@ def read(directory: Path, notes: list[str] | None = None, kinds: Collection[str]
     Raises:
         InputError: no ledger there, or a line in the middle that is not a row; file and line are named.
     """
-    if not parts(directory):
+    if not paths.parts(directory):
         raise InputError(f"{directory} holds no ledger: give the --out directory of a run")
     rows: dict[tuple[str, str], Row] = {}
     for row in Reader(directory, lines.row if kinds is None else lines.row_of(kinds), notes).new():
-        rows.setdefault((row["kind"], row["key"]), row)
+        rows.setdefault((row.kind, row.key), row)
     return list(rows.values())
 
 
@@ -78,8 +79,9 @@ def brief(line: bytes) -> Brief | None:
             return Brief(kind, key, attempt, hash(it[4]))
     if (row := lines.row(line)) is None:
         return None
-    mark = hash(lines.text(row["payload"]).encode())
-    return Brief(row["kind"], row["key"], row.get("attempt"), mark, row["payload"].get("fingerprint"))
+    mark = hash(lines.text(row.payload).encode())
+    fingerprint = AttemptRow.read(row.payload).fingerprint if row.kind == AttemptRow.kind else None
+    return Brief(row.kind, row.key, row.attempt, mark, fingerprint)
 
 
 class Ledger:
@@ -91,26 +93,26 @@ class Ledger:
 
     Args:
         directory: The run's directory; made if missing.
-        attempt: What this process is and runs on; `attempt["fingerprint"]` names the environment.
+        attempt: Provenance of this process.
 
     Raises:
         InputError: the directory cannot be written, or its ledger is corrupt.
     """
 
-    def __init__(self, directory: Path, attempt: Row):
+    def __init__(self, directory: Path, attempt: AttemptRow):
         self.notes: list[str] = []
-        self._attempt = clean(attempt)
+        self._attempt, self._fingerprint = clean(attempt.payload()), attempt.fingerprint
         self._name = digest(json.dumps(self._attempt, sort_keys=True))
         self._waiting: list[str] = []
         self._announced = False
         try:
-            atomic.folder(directory / "ledger")
-            self._part, self._file = self._claim(directory / "ledger")
+            atomic.folder(paths.ledger(directory))
+            self._part, self._file = self._claim(paths.ledger(directory))
         except OSError as error:
             if atomic.full(error):
                 raise
             raise InputError(f"cannot write to {directory}: {error.strerror or error}") from None
-        self._prints: dict[str, str | None] = {self._name: self._attempt.get("fingerprint")}
+        self._prints: dict[str, str | None] = {self._name: self._fingerprint}
         self._seen: dict[str, dict[tuple[str, str], tuple[int, str | None]]] = {}  # by cohort of eval rows, else ""
         self._reader = Reader(directory, brief, self.notes, settled=True)
         self._learn(self._reader.new())
@@ -166,7 +168,7 @@ class Ledger:
     def __contains__(self, kind_key: tuple[str, str]) -> bool:
         return kind_key in self._of(*kind_key)
 
-    def append(self, kind: str, key: str, payload: Row) -> None:
+    def append(self, kind: str, key: str, payload: Mapping[str, Any]) -> None:
         """Write a row, unless it is there.
 
         Raises:
@@ -184,7 +186,7 @@ class Ledger:
         seen[(kind, key)] = mark, self._name
         self._waiting.append(lines.line(kind, key, self._name, text))
 
-    def append_another(self, kind: str, key: str, payload: Row) -> None:
+    def append_another(self, kind: str, key: str, payload: Mapping[str, Any]) -> None:
         """Write a row under `key`, or `key/2`, ... where others of the same kind stand; unless it is one of them."""
         number, place, mark = 1, key, hash(lines.text(clean(payload)).encode())
         while (there := self._of(kind, place).get((kind, place))) is not None and there[0] != mark:
@@ -194,7 +196,7 @@ class Ledger:
 
     def _differ(self, kind: str, key: str, attempt: str | None) -> None:
         where = f"{kind} row {key} replays to another payload than the recorded one"
-        if attempt is not None and self._prints.get(attempt) != self._attempt.get("fingerprint"):
+        if attempt is not None and self._prints.get(attempt) != self._fingerprint:
             self.notes.append(f"{where}, which was written under another environment; the recorded one stays")
             return
         raise ReplayError(f"{where}, under the same environment: training is not exactly repeatable here")

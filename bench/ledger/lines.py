@@ -6,15 +6,15 @@ import gzip
 import json
 import os
 import sys
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO, Generic, TypeVar
+from typing import Any, BinaryIO, Generic, NamedTuple, TypeVar
 
 from bench.contract import InputError
+from bench.ledger import paths
 
 VERSION = 1
-Row = dict[str, Any]
 T = TypeVar("T")
 
 BLOCK = 1 << 16  # bytes searched at a time
@@ -23,13 +23,16 @@ HEAD = f'{{"v":{VERSION},"kind":"'
 """How each line begins, so that its kind is known without parsing it."""
 
 
-def parts(directory: Path) -> list[Path]:
-    """Files of the ledger under a run's directory, in a fixed order."""
-    folder = directory / "ledger"
-    return sorted([*folder.glob("*.jsonl"), *folder.glob("*.jsonl.gz")])
+class Row(NamedTuple):
+    """A line of a ledger. `attempt` names the row of the process that wrote it; None in published ledgers."""
+
+    kind: str
+    key: str
+    attempt: str | None
+    payload: dict[str, Any]
 
 
-def text(payload: Row) -> str:
+def text(payload: Mapping[str, Any]) -> str:
     """A payload as it stands in its line: equal payloads have equal texts."""
     return json.dumps(payload, separators=(",", ":"), allow_nan=False)
 
@@ -45,20 +48,21 @@ def row(line: bytes) -> Row | None:
         row = json.loads(line)
     except ValueError:  # undecodable bytes, too
         return None
-    known = isinstance(row, dict) and row.get("v") == VERSION and isinstance(row.get("kind"), str) and "key" in row
-    return row if known else None
+    if isinstance(row, dict) and row.get("v") == VERSION and isinstance(row.get("kind"), str) and "key" in row:
+        return Row(row["kind"], row["key"], row.get("attempt"), row.get("payload", {}))
+    return None
 
 
-def row_of(kinds: Collection[str]) -> Callable[[bytes], Row | None]:
+def row_of(kinds: Collection[str]) -> Callable[[bytes], Row | tuple[()] | None]:
     """The same for rows of some kinds; others are empty, without being parsed where they look whole."""
     wanted = {f'{HEAD}{kind}"'.encode() for kind in kinds}
     head = HEAD.encode()
 
-    def parse(line: bytes) -> Row | None:
+    def parse(line: bytes) -> Row | tuple[()] | None:
         if line.startswith(head) and line.endswith(b"}}\n") and line[: line.find(b'"', len(head)) + 1] not in wanted:
-            return {}
-        it = row(line)
-        return it if it is None or it["kind"] in kinds else {}
+            return ()
+        whole = row(line)
+        return whole if whole is None or whole.kind in kinds else ()
 
     return parse
 
@@ -92,7 +96,7 @@ class Reader(Generic[T]):
     def __init__(
         self,
         directory: Path,
-        parse: Callable[[bytes], T | None],
+        parse: Callable[[bytes], T | tuple[()] | None],
         notes: list[str] | None = None,
         *,
         settled: bool = False,
@@ -106,7 +110,7 @@ class Reader(Generic[T]):
         Raises:
             InputError: a line in the middle is not a row; file and line are named.
         """
-        for file in parts(self.directory):
+        for file in paths.parts(self.directory):
             if file != skip:
                 yield from self._part(file)
 

@@ -10,9 +10,9 @@ import socket
 import subprocess
 import time
 from pathlib import Path
-from typing import Any
 
 from bench.contract import digest
+from bench.ledger.rows import AttemptRow
 
 CONTENDERS = ("schedulefree", "prodigyopt", "dadaptation", "momo-opt")
 DECIDING = (
@@ -25,7 +25,7 @@ SWITCHES = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "MKL_ENABLE_INSTRUCTION
 """Variables by which a library is told to compute as on another processor."""
 
 
-def describe(plan: str, device: str, threads: int) -> dict[str, Any]:
+def describe(plan: str, device: str, threads: int) -> AttemptRow:
     """Provenance of this process. Equal fingerprints promise equal payloads, bit for bit."""
     versions = {name: _version(name) for name in (*DECIDING, "glideslope")}
     processor, gpu = _processor(), _gpu(device)
@@ -33,20 +33,20 @@ def describe(plan: str, device: str, threads: int) -> dict[str, Any]:
     switches = {name: os.environ[name] for name in SWITCHES if name in os.environ}
     decisive = [{name: versions[name] for name in DECIDING}, kind, gpu, threads, processor, switches]
     commit, dirty = _commit()
-    return {
-        "plan": plan,
-        "host": socket.gethostname(),
-        "process": os.getpid(),
-        "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "commit": commit,
-        "dirty": dirty,
-        "versions": versions | {"python": platform.python_version()},
-        "device": device,
-        "processor": processor,
-        "threads": threads,
-        **({"gpu": gpu} if gpu else {}),
-        "fingerprint": digest(json.dumps(decisive, sort_keys=True)),
-    }
+    return AttemptRow(
+        plan=plan,
+        host=socket.gethostname(),
+        process=os.getpid(),
+        time=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        commit=commit,
+        dirty=dirty,
+        versions=versions | {"python": platform.python_version()},
+        device=device,
+        processor=processor,
+        threads=threads,
+        gpu=gpu or None,
+        fingerprint=digest(json.dumps(decisive, sort_keys=True)),
+    )
 
 
 def _gpu(device: str) -> dict[str, str] | None:

@@ -6,45 +6,40 @@ recorded ones is trained anew, and the plan counts that as lost in splitting.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from bench.contract import InputError
-from bench.ledger.rows import of_code
+from bench.ledger.lines import Row
+from bench.ledger.rows import AttemptRow, CellRow, PlanRow, of_code, of_kind
 from bench.plan.plan import Plan
-
-Row = Mapping[str, Any]
 
 
 class Past(NamedTuple):
     """A plan in a ledger, and the cells recorded under it."""
 
     key: str
-    payload: Mapping[str, Any]
+    row: PlanRow
     cells: frozenset[str]
 
 
 def lineage(rows: Iterable[Row]) -> list[Past]:
     """The plans of a ledger, each the extension of the one before."""
-    plans, under, cells = dict[str, Any](), dict[str, str](), dict[str, set[str]]()
     rows = list(rows)
-    replaced = {key for row in rows if row["kind"] == "plan" for key in row["payload"].get("replaces", ())}
+    by_key, cells = of_kind(rows, PlanRow), dict[str, set[str]]()
+    replaced = {key for plan in by_key.values() for key in plan.replaces}
+    plans = {plan.plan: plan for key, plan in by_key.items() if key not in replaced}
+    plan_of = {key: attempt.plan for key, attempt in of_kind(rows, AttemptRow).items()}
+    first = next((plan for plan in plans.values() if plan.extends is None), None)
     for row in rows:
-        if row["kind"] == "plan":
-            if row["key"] not in replaced:
-                plans[row["payload"]["plan"]] = row["payload"]
-        elif row["kind"] == "attempt":
-            under[row["key"]] = row["payload"]["plan"]
-    ours = next((payload for payload in plans.values() if "extends" not in payload), None)
-    for row in rows:
-        if row["kind"] == "cell":
-            plan = under[row["attempt"]]
+        if row.kind == CellRow.kind and row.attempt is not None:
+            plan = plan_of[row.attempt]
             if plan in plans:
-                cells.setdefault(plan, set()).add(row["key"])
-            elif ours is not None and of_code(ours, row["payload"]):  # of a task whose code has not changed since
-                cells.setdefault(ours["plan"], set()).add(row["key"])
-    after = {payload.get("extends"): key for key, payload in plans.items()}
+                cells.setdefault(plan, set()).add(row.key)
+            elif first is not None and of_code(first, CellRow.read(row.payload).settings):
+                cells.setdefault(first.plan, set()).add(row.key)  # of a task whose code has not changed since
+    after = {plan.extends: key for key, plan in plans.items()}
     found, key = list[Past](), after.get(None)
     while key is not None:
         found.append(Past(key, plans[key], frozenset(cells.get(key, ()))))
@@ -65,7 +60,7 @@ def extend(whole: Plan, past: list[Past], without: Callable[[frozenset[str]], Pl
     """
     if not past or (len(past) == 1 and past[0].key == whole.id):
         return whole
-    codes = {task: facts.get("code", "") for task, facts in past[-1].payload["tasks"].items()}
+    codes = {task: facts.code for task, facts in past[-1].row.tasks.items()}
     if changed := {c.task for c in whole.cells if codes.get(c.task, c.code) != c.code}:
         if len(past) == 1 and past[0].key == whole.coded(codes).id:
             return whole
@@ -85,10 +80,10 @@ def extend(whole: Plan, past: list[Past], without: Callable[[frozenset[str]], Pl
         plan = replace(without(known), extends=tuple(it.key for it in before))
         if plan.id in {it.key for it in past}:
             return plan
-    last = past[-1].payload
-    if len(recorded) < last["cells"]:
+    last = past[-1].row
+    if len(recorded) < last.cells:
         raise InputError(
-            f"--extend: {last['cells'] - len(recorded):,} cells of the recorded plan ({last['suite']}, {past[-1].key}) "
+            f"--extend: {last.cells - len(recorded):,} cells of the recorded plan ({last.suite}, {past[-1].key}) "
             "have no row yet: finish it first, by the command that it was begun with"
         )
     if not plan.cohorts:
@@ -97,15 +92,15 @@ def extend(whole: Plan, past: list[Past], without: Callable[[frozenset[str]], Pl
     return replace(plan, notes=(note, *plan.notes))
 
 
-def payload(whole: Row, before: Row, added: Row) -> dict[str, Any]:
+def row(whole: PlanRow, before: PlanRow, added: PlanRow) -> PlanRow:
     """The `plan` row of an extension, from those of the whole plan, the one that it extends and the added cells."""
-    looks = before["looks"] + added["looks"]
-    return {
-        **whole,
-        "plan": added["plan"],
-        "extends": before["plan"],
-        "cohorts": before["cohorts"] + added["cohorts"],
-        "looks": looks,
-        "split_loss": looks - whole["optimum"],
-        "notes": list(dict.fromkeys([*before["notes"], *added["notes"]])),
-    }
+    looks = before.looks + added.looks
+    return replace(
+        whole,
+        plan=added.plan,
+        extends=before.plan,
+        cohorts=before.cohorts + added.cohorts,
+        looks=looks,
+        split_loss=looks - whole.optimum,
+        notes=list(dict.fromkeys([*before.notes, *added.notes])),
+    )

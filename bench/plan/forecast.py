@@ -7,6 +7,7 @@ from functools import cache
 from typing import Any
 
 from bench.contract import Cell, Clock, Cohort, Schedule, Setting, Signals, Task
+from bench.ledger.rows import PlanRow, TaskFacts
 from bench.plan.plan import Plan, optimum, together
 from schedules.borrowed import Borrowed
 from schedules.refusals import check_moves
@@ -86,55 +87,54 @@ class Forecast:
         """Looks of the whole plan had no cohort been split: the trie optimum."""
         return sum(map(self.looks, together(self.plan.cells)))
 
-    def payload(self) -> dict[str, Any]:
-        """The `plan` row: everything a report says of the experiment besides its results."""
+    def row(self) -> PlanRow:
+        """The `plan` row."""
         planned = sum(self.looks(c.cells) for c in self.plan.cohorts)
         best = self.optimum()
-        return {
-            "suite": self.plan.suite,
-            "plan": self.plan.id,
-            "reference": self.plan.reference,
-            "cells": len(self.plan.cells),
-            "cohorts": len(self.plan.cohorts),
-            "cell_steps": sum(c.cell_steps for c in self.plan.cohorts),
-            "looks": planned,
-            "optimum": best,
-            "split_loss": planned - best,
-            "notes": list(self.plan.notes),
-            "tasks": {name: self._task(name) for name in dict.fromkeys(c.task for c in self.plan.cohorts)},
-            "curves": self._curves(),
-        }
+        return PlanRow(
+            suite=self.plan.suite,
+            plan=self.plan.id,
+            reference=self.plan.reference,
+            cells=len(self.plan.cells),
+            cohorts=len(self.plan.cohorts),
+            cell_steps=sum(c.cell_steps for c in self.plan.cohorts),
+            looks=planned,
+            optimum=best,
+            split_loss=planned - best,
+            notes=list(self.plan.notes),
+            tasks={name: self._task(name) for name in dict.fromkeys(c.task for c in self.plan.cohorts)},
+            curves=self._curves(),
+        )
 
-    def _task(self, name: str) -> dict[str, Any]:
+    def _task(self, name: str) -> TaskFacts:
         task, data = self.tasks[name], self.tasks[name].load()
         cells = [c for c in self.plan.cells if c.task == name]
-        baseline = task.baseline(data)
-        return {
-            "family": task.family,
-            "metric": task.metric,
-            "direction": task.direction,
-            "baseline": {"name": baseline.name, "value": baseline.value},
-            "epochs": task.epochs,
-            "epoch_steps": self.epoch_steps[name],
-            "eval_epochs": task.eval_epochs,
-            "batch_size": task.batch_size,
-            "source": task.source,
-            "chance": task.chance,
-            "digest": cells[0].data,
-            **({"code": cells[0].code} if cells[0].code else {}),
-            "sizes": {split: len(getattr(data, split)) for split in data._fields},
-            "layers": task.layers,
-            "engine": ", ".join(dict.fromkeys(self.engine(c) for c in self.plan.cohorts if c.task == name)),
-            "optimizer": cells[0].optimizer,
-            "weight_decay": cells[0].weight_decay,
-            "optimizers": list(dict.fromkeys(f"{c.optimizer}, weight decay {c.weight_decay:g}" for c in cells)),
-            "seeds": sorted({c.seed for c in cells}),
-            "budgets": sorted({c.budget for c in cells}),
-            "peak_lrs": sorted({c.peak_lr for c in cells}),
-            "schedules": list(dict.fromkeys(c.schedule for c in cells)),
-        }
+        return TaskFacts(
+            family=task.family,
+            metric=task.metric,
+            direction=task.direction,
+            baseline=task.baseline(data),
+            epochs=task.epochs,
+            epoch_steps=self.epoch_steps[name],
+            eval_epochs=task.eval_epochs,
+            batch_size=task.batch_size,
+            source=task.source,
+            chance=task.chance,
+            digest=cells[0].data,
+            code=cells[0].code,
+            sizes={split: len(getattr(data, split)) for split in data._fields},
+            layers=task.layers,
+            engine=", ".join(dict.fromkeys(self.engine(c) for c in self.plan.cohorts if c.task == name)),
+            optimizer=cells[0].optimizer,
+            weight_decay=cells[0].weight_decay,
+            optimizers=list(dict.fromkeys(f"{c.optimizer}, weight decay {c.weight_decay:g}" for c in cells)),
+            seeds=sorted({c.seed for c in cells}),
+            budgets=sorted({c.budget for c in cells}),
+            peak_lrs=sorted({c.peak_lr for c in cells}),
+            schedules=list(dict.fromkeys(c.schedule for c in cells)),
+        )
 
-    def _curves(self) -> dict[str, dict[str, Any]]:
+    def _curves(self) -> dict[str, dict[str, list[float]]]:
         """Factor against progress of each open-loop schedule, on the plan's first task at its full budget."""
         curves = {}
         for cell in sorted(self.plan.cells, key=lambda c: c.total):
@@ -142,5 +142,5 @@ class Forecast:
                 curves[cell.schedule] = cell
         return {text: self._curve(cell) for text, cell in curves.items()}
 
-    def _curve(self, cell: Cell) -> dict[str, Any]:
+    def _curve(self, cell: Cell) -> dict[str, list[float]]:
         return drawn(self._trace(cell.schedule, cell.total, self.epoch_steps[cell.task], cell.peak_lr))

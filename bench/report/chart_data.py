@@ -39,7 +39,7 @@ def drawing(it: Comparison, figures: Mapping[str, Figure]) -> Data:
         "tasks": [_task(found, task, number) for task in it.study.tasks],
         "curves": [
             {"name": name, "points": [*map(_short, zip(c["progress"], c["factor"], strict=True))]}
-            for name, c in it.study.plan["curves"].items()
+            for name, c in it.study.plan.curves.items()
         ],
     }
 
@@ -61,10 +61,10 @@ def _task(found: Diagnostics, task: str, number: Mapping[str, int]) -> Data:
     facts, budgets = it.study.tasks[task], it.study.budgets(task)
     return {
         "name": task,
-        "metric": facts["metric"],
+        "metric": facts.metric,
         "direction": it.direction(task),
-        "epochs": facts["epochs"],
-        "unit": facts.get("unit", "epochs"),
+        "epochs": facts.epochs,
+        "unit": facts.unit,
         "budgets": budgets,
         "labels": [percent(b) for b in budgets],
         "lines": [
@@ -80,7 +80,7 @@ def _task(found: Diagnostics, task: str, number: Mapping[str, int]) -> Data:
 
 def _optimizer(it: Comparison, task: str, strategy: str) -> str:
     tries = (t.optimizer for t in it.study.tries if (t.task, t.strategy) == (task, strategy))
-    return next(tries, str(it.study.tasks[task]["optimizer"]))
+    return next(tries, str(it.study.tasks[task].optimizer))
 
 
 def _at(found: Diagnostics, task: str, budget: float, strategy: str) -> Data | None:
@@ -97,7 +97,7 @@ def _at(found: Diagnostics, task: str, budget: float, strategy: str) -> Data | N
         "text": tables.outcome(score),
         "chosen": tables.chosen(score),
         "peaks": [[lr, *_short([seen.mean if (seen := score.at_peak(lr)[0]) else None])] for lr in score.peak_lrs],
-        "course": _course(found, score, found.it.study.tasks[task]["epoch_steps"]),
+        "course": _course(found, score, found.it.study.tasks[task].epoch_steps),
     }
 
 

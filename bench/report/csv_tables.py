@@ -64,7 +64,7 @@ def _results(verdict: Verdict) -> dict[str, object]:
 def _about(it: Comparison, task: str, verdict: Verdict) -> dict[str, object]:
     final, examples = verdict.score.final, it.examples(task)
     return {
-        "metric": it.study.tasks[task]["metric"],
+        "metric": it.study.tasks[task].metric,
         "direction": it.direction(task),
         "binomial_half": binomial_half(final.mean, examples) if final and examples else None,
     }

@@ -8,6 +8,7 @@ from bench.analysis import ranking, reference
 from bench.analysis.claim_tasks import entries
 from bench.analysis.comparison import FIRST, Comparison, Verdict, leaders
 from bench.analysis.stats.intervals import Interval, binomial_half
+from bench.ledger.rows import Publication
 from bench.report import tables
 from bench.report.markup import Facts, Figure, Item, Section, Table
 from bench.report.numbers import MISSING, listed, number, percent, value
@@ -21,7 +22,7 @@ def document(it: Comparison, figures: Mapping[str, Figure]) -> list[Section]:
     drawn = [figures[key] for key in ("ranks", "curves") if key in figures]
     tests = reference.tests(it)
     return [
-        Section(f"Glideslope: {it.study.plan['suite']}", (headline(it), *summary(it, tests))),
+        Section(f"Glideslope: {it.study.plan.suite}", (headline(it), *summary(it, tests))),
         Section(
             f"Against {it.study.reference}", (sheets.primary(it, tests) if tests else sheets.conclusion(it, tests),)
         ),
@@ -48,7 +49,7 @@ def headline(it: Comparison) -> Table:
 
 def _headline(it: Comparison, task: str) -> tuple[Item, ...]:
     facts, best = it.study.tasks[task], it.best(task)
-    judged = Item(f"{facts['metric']} ({facts['direction']}), {percent(it.study.budgets(task)[-1])}")
+    judged = Item(f"{facts.metric} ({facts.direction}), {percent(it.study.budgets(task)[-1])}")
     if best is None:
         return (Item(task), *[Item(MISSING)] * 4, judged)
     full, second = it.full(task), it.runner_up(task)
@@ -96,8 +97,8 @@ def _over(it: Comparison, task: str, other: str | None) -> Item:
 
 def summary(it: Comparison, tests: Sequence[reference.Test]) -> Iterator[str]:
     """The answer in a few sentences, and how far it goes."""
-    if it.study.published:
-        yield from _published(it)
+    if published := it.study.published:
+        yield from _published(it, published)
         return
     tasks = [t for t in it.study.tasks if it.best(t)]
     lost = ("worse", "diverged", "failed")
@@ -126,11 +127,11 @@ def summary(it: Comparison, tests: Sequence[reference.Test]) -> Iterator[str]:
     )
 
 
-def _published(it: Comparison) -> Iterator[str]:
+def _published(it: Comparison, about: Publication) -> Iterator[str]:
     """The same of other people's runs."""
-    about, single = it.study.published, all(len(its["seeds"]) == 1 for its in it.study.tasks.values())
+    single = all(len(its.seeds) == 1 for its in it.study.tasks.values())
     yield (
-        f"Published runs ({about['source']}, {about['licence']}), {len(it.study.tries):,} configurations; nobody here "
+        f"Published runs ({about.source}, {about.licence}), {len(it.study.tries):,} configurations; nobody here "
         "ran them. One number, the final validation loss, is both what peak LRs are chosen by and what is reported, so "
         "tuned values flatter themselves, the more so the more peak LRs were tried, which differs between strategies."
     )
@@ -140,7 +141,7 @@ def _published(it: Comparison) -> Iterator[str]:
             "here: nothing says how much another seed would change it."
         )
     for task, its in it.study.tasks.items():
-        if repeats := its.get("repeats"):
+        if repeats := its.repeats:
             yield (
                 f"{task}: {repeats['runs']} runs repeat configurations with the same seed, with a pooled standard "
                 f"deviation of {number(repeats['deviation'])}: a floor under the noise between seeds."
@@ -152,13 +153,15 @@ def baselines(it: Comparison) -> Iterator[str]:
     """Which strategies did not get beyond the trivial baseline at the largest budget."""
     short = {task: it.short_of_baseline(task) for task in it.study.tasks if it.full(task)}
     for task, names in short.items():
-        line = it.study.tasks[task]["baseline"]
+        line = it.study.tasks[task].baseline
+        if line is None:
+            continue
         if all(v.score.final and v.score.final.n == 1 for v in it.full(task).values()):
-            yield f"{task}: one seed gives no interval to hold against {line['name']} ({number(line['value'])})."
+            yield f"{task}: one seed gives no interval to hold against {line.name} ({number(line.value)})."
         elif names:
             yield (
                 f"{task}: the interval of {listed(names)} does not lie wholly beyond the trivial baseline "
-                f"({line['name']}, {number(line['value'])})."
+                f"({line.name}, {number(line.value)})."
             )
     if short and not any(short.values()):
         yield "Every strategy's interval at the largest budget lies wholly beyond its task's trivial baseline."
@@ -179,8 +182,8 @@ def _across(it: Comparison, figures: Mapping[str, Figure]) -> Iterator[str | Tab
 
 def _claims(it: Comparison) -> Iterator[Section]:
     """The textbook's claims, judged on this ledger alone, if it can tell of any."""
-    if entries({it.study.plan["suite"]: it}):
-        judged = claims.document({it.study.plan["suite"]: it}, None)[0]
+    if entries({it.study.plan.suite: it}):
+        judged = claims.document({it.study.plan.suite: it}, None)[0]
         alone = "Of this ledger alone; the command glideslope claims judges several together."
         yield Section(judged.title, (alone, *judged.blocks))
 

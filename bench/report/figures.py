@@ -80,15 +80,15 @@ def save(figure: Figure, folder: Path, name: str, caption: str) -> markup.Figure
 def _figures(it: Comparison) -> Iterator[tuple[str, str, str, Figure]]:
     """(key, file name, caption, figure) of each figure that there is something for."""
     looks = {s: look(i) for i, s in enumerate(it.study.strategies)}
-    if it.study.plan["curves"]:
-        yield "curves", "curves", _curves_caption(it), curves(it.study.plan["curves"], looks)
+    if it.study.plan.curves:
+        yield "curves", "curves", _curves_caption(it), curves(it.study.plan.curves, looks)
     if any(v.rank is not None for group in it.verdicts.values() for v in group.values()):
         caption = "Rank of each strategy by task and budget, 1 is best; strategies of one run share a rank."
         yield "ranks", "ranks", caption, ranks(it)
     for i, caption, figure in critical_difference.diagrams(ranking.panels(it), INK):
         yield f"distances {i}", f"distances-{i}", caption, figure
     for task in it.study.tasks:
-        metric, slug = it.study.tasks[task]["metric"], _slug(task)
+        metric, slug = it.study.tasks[task].metric, _slug(task)
         if any(v.score.final for b in it.study.budgets(task) for v in it.at(task, b).values()):
             caption = (
                 f"{task}: final test {metric} against budget, with 95 % intervals over seeds, and against peak LR at "
@@ -139,11 +139,11 @@ def panels(it: Comparison, task: str, looks: Mapping[str, Any]) -> Figure:
     figure, facts = Figure(figsize=(10, 3.8), layout="constrained"), it.study.tasks[task]
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=(1.5, 1))
     drawn = against_budget(left, it, task, looks) + against_peak(right, it, task, looks)
-    if facts["direction"] == "min" and min(drawn) > 0 and max(drawn) > SPAN * min(drawn):
+    if facts.direction == "min" and min(drawn) > 0 and max(drawn) > SPAN * min(drawn):
         left.set_yscale("log", nonpositive="clip")
         left.yaxis.set_major_formatter(lambda height, _: f"{height:g}")
         left.yaxis.set_minor_formatter(lambda *_: "")
-    left.set_ylabel(f"final test {facts['metric']}")
+    left.set_ylabel(f"final test {facts.metric}")
     left.set_title(task, loc="left")
     handles, names = left.get_legend_handles_labels()
     figure.legend(handles, names, loc="outside right center", fontsize=7.5)
@@ -162,7 +162,7 @@ def against_budget(axes: Axes, it: Comparison, task: str, looks: Mapping[str, An
         drawn += means
     axes.set_xticks(range(len(grid)), [percent(b) for b in grid])
     facts = it.study.tasks[task]
-    axes.set_xlabel(f"budget, of {counted(facts['epochs'], facts.get('unit', 'epochs'))}")
+    axes.set_xlabel(f"budget, of {counted(facts.epochs, facts.unit)}")
     return drawn
 
 
@@ -204,7 +204,7 @@ def curves(curves: Mapping[str, Mapping[str, Sequence[float]]], looks: Mapping[s
 
 
 def _curves_caption(it: Comparison) -> str:
-    drawn = it.study.plan["curves"]
+    drawn = it.study.plan.curves
     closed = [s for s in dict.fromkeys(map(schedule_of, it.study.strategies)) if s not in drawn]
     more = f" Not drawn, since they react to training: {', '.join(closed)}." if closed else ""
     return f"LR curves at the longest budget, one strategy in colour over the others.{more}"

@@ -37,8 +37,8 @@ def results(it: Comparison, task: str) -> Table:
     """Final test metric, strategy x budget, with ranks: the headline of a task."""
     facts, budgets = it.study.tasks[task], it.study.budgets(task)
     rows = tuple((Item(s), *(_result(it, task, b, s) for b in budgets)) for s in it.standing(task))
-    unit = facts.get("unit", "epochs")
-    head = (f"{percent(b)} ({counted(facts['epochs'] * b, unit)})" for b in budgets)
+    unit = facts.unit
+    head = (f"{percent(b)} ({counted(facts.epochs * b, unit)})" for b in budgets)
     title = f"{_about(it, task)}, mean ± half of the 95 % interval, and (rank)"
     return Table(title, ("strategy", *head), rows, legend(rows))
 
@@ -63,10 +63,10 @@ def _about(it: Comparison, task: str) -> str:
     facts = it.study.tasks[task]
     counts = [len(v.score.chosen) for b in it.study.budgets(task) for v in it.at(task, b).values()] or [0]
     n = f"{min(counts)} to " * (min(counts) < max(counts)) + str(max(counts))
-    better = "higher" if facts["direction"] == "max" else "lower"
-    sizes = {"strategies": len(it.study.of_task(task)), "budgets": len(facts["budgets"])}
+    better = "higher" if facts.direction == "max" else "lower"
+    sizes = {"strategies": len(it.study.of_task(task)), "budgets": len(facts.budgets)}
     grid = " x ".join(counted(size, name) for name, size in (sizes | {"LRs": it.study.peak_lrs(task)}).items())
-    return f"{task}: final test {facts['metric']} ({better} is better; {grid}; n = {n} seed{'s' * (max(counts) != 1)})"
+    return f"{task}: final test {facts.metric} ({better} is better; {grid}; n = {n} seed{'s' * (max(counts) != 1)})"
 
 
 def _result(it: Comparison, task: str, budget: float, strategy: str) -> Item:
@@ -136,7 +136,7 @@ def sensitivity(it: Comparison, task: str) -> Table:
         if s in full:
             score = full[s].score
             rows.append((Item(s), *(Item(_at_peak(score, lr)) for lr in peaks), Item(cost_of_worst(score))))
-    title = f"{task}: final test {it.study.tasks[task]['metric']} by peak LR"
+    title = f"{task}: final test {it.study.tasks[task].metric} by peak LR"
     notes = (
         "The last column is the distance between the means at the best and the worst peak LR. Nothing is chosen here.",
     )

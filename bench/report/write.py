@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
 
 from bench.analysis import reference
 from bench.analysis.comparison import Comparison
 from bench.analysis.results import Study
-from bench.ledger import atomic
+from bench.ledger import atomic, paths
+from bench.ledger.lines import Row
 from bench.report import csv_tables, markup, tables
 from bench.report import document as findings
 from bench.report.sections import diagnostics, peaks, provenance, theory
@@ -18,10 +19,8 @@ from bench.report.sections import diagnostics, peaks, provenance, theory
 if TYPE_CHECKING:
     from rich.console import Console
 
-Rows = Iterable[Mapping[str, Any]]
 
-
-def write(directory: Path, rows: Rows) -> Path:
+def write(directory: Path, rows: Iterable[Row]) -> Path:
     """Write `table.md` and `.tex`, five tables as `.csv`, `figures/` and `report.html`; its path.
 
     The same rows give the same bytes. Figures that an earlier report left, of tasks no longer there, are removed.
@@ -33,7 +32,7 @@ def write(directory: Path, rows: Rows) -> Path:
     from bench.report import figures as plots  # matplotlib takes a while to import
 
     it = Comparison(Study.of(rows))
-    made, folder = directory / "report.html", directory / "figures"
+    made, folder = paths.page(directory), paths.figures(directory)
     folder.mkdir(parents=True, exist_ok=True)
     made.unlink(missing_ok=True)  # and written last: where it is, all of the report is
     for old in [*folder.glob("*.svg"), *folder.glob("*.pdf")]:
@@ -59,7 +58,7 @@ def _put(text: str, file: IO[bytes]) -> None:
     file.write(text.encode())
 
 
-def show(rows: Rows, console: Console) -> None:
+def show(rows: Iterable[Row], console: Console) -> None:
     """Print the comparison: the table of each task, then the answer.
 
     Raises:

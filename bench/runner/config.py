@@ -16,7 +16,8 @@ import tasks
 from bench import engine, suites
 from bench.contract import Cell, InputError, Schedule, Task, Wandb
 from bench.engine import dry_run, memory
-from bench.ledger import ledger, lines
+from bench.ledger import ledger, paths
+from bench.ledger.rows import AttemptRow, CellRow, PlanRow
 from bench.numerics import Arithmetic
 from bench.plan import Grid, extension, limits
 from bench.plan.forecast import Forecast
@@ -88,13 +89,13 @@ class Prepared:
         widths = range(1, 1 + max(len(cohort.cells) for cohort in uncut.cohorts))
         return next((width for width in widths if uncut.cut(width).id == plan), None)
 
-    def payload(self) -> dict[str, Any]:
+    def row(self) -> PlanRow:
         """The `plan` row."""
-        mine = self.forecast.payload()
+        own = self.forecast.row()
         if not self.plan.extends:
-            return mine
-        before = next(it.payload for it in self.past if it.key == self.plan.extends[-1])
-        return extension.payload(Forecast(self.whole, self.tasks, self.schedules).payload(), before, mine)
+            return own
+        before = next(past.row for past in self.past if past.key == self.plan.extends[-1])
+        return extension.row(Forecast(self.whole, self.tasks, self.schedules).row(), before, own)
 
 
 @dataclass(frozen=True)
@@ -182,8 +183,8 @@ def prepare(order: Order, world: World | None = None) -> Prepared:
     check_momentum(Forecast(whole, named.tasks, named.schedules))
     if not order.extend:
         return Prepared(whole, named.tasks, named.schedules, whole, uncut)
-    read = ("plan", "attempt", "cell")
-    past = extension.lineage(ledger.read(order.directory, kinds=read)) if lines.parts(order.directory) else []
+    read = (PlanRow.kind, AttemptRow.kind, CellRow.kind)
+    past = extension.lineage(ledger.read(order.directory, kinds=read)) if paths.parts(order.directory) else []
     return Prepared(extension.extend(whole, past, planned), named.tasks, named.schedules, whole, uncut, tuple(past))
 
 

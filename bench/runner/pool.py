@@ -14,10 +14,10 @@ from multiprocessing.process import BaseProcess
 from bench.contract import Cohort, InputError
 from bench.ledger import atomic
 from bench.ledger.ledger import Ledger
-from bench.ledger.rows import explain
 from bench.preempt import Flag, held
 from bench.runner.progress import Board
 from bench.runner.worker import Site, fail, train, worker
+from bench.train.outputs import explain
 
 ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "1073741824", "MALLOC_TRIM_THRESHOLD_": "1073741824"}
 """glibc gives large blocks back and fetches them anew at every step unless told otherwise."""

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 from bench.contract import InputError
 from bench.ledger.lines import Reader, Row
-from bench.ledger.rows import standing
+from bench.ledger.rows import CohortRow, PlanRow, TaskFacts, last_plan, of_kind
 from bench.plan.plan import Plan
 from bench.runner.config import Prepared
 from bench.runner.worker import Site
 
-KINDS = ("plan", "cohort")
+KINDS = (PlanRow.kind, CohortRow.kind)
 """Rows that a reader given to `opened` should read."""
 
 
@@ -28,39 +29,37 @@ def opened(reader: Reader[Row], prepared: Prepared, site: Site | None) -> tuple[
     reader.notes = notes
     rows = list(reader.new())
     reader.notes = None
-    done = {row["key"] for row in rows if row["kind"] == "cohort"}
-    plans = {row["key"]: row for row in rows if row["kind"] == "plan"}
-    last = standing(plans.values()) if plans else None
-    key, replaced, begun = plan.id, {}, last is not None and last["payload"]["plan"] == plan.id
-    if last is not None and not begun and renews(plan, last["payload"]):
-        replaced = {"replaces": sorted(plans)}
+    plans, cohorts = of_kind(rows, PlanRow), of_kind(rows, CohortRow)
+    last = last_plan(plans) if plans else None
+    key, row, begun = plan.id, None, last is not None and last.plan == plan.id
+    if last is not None and not begun and renews(plan, last):
+        row = replace(prepared.row(), replaces=tuple(sorted(plans)))
         key = next(name for n in count(1) if (name := plan.id + f"/{n}" * (n > 1)) not in plans)
-        notes += [uncounted(plan, rows)]
+        notes += [uncounted(plan, cohorts.values())]
     elif last is not None:
-        for row in plans.values():
-            if row["key"] not in last["payload"].get("replaces", ()):
-                check(prepared, reader.directory, row)
+        for name, recorded in plans.items():
+            if name not in last.replaces:
+                check(prepared, reader.directory, name, recorded)
     if site is not None and not begun:
         book = site.ledger()
-        book.append("plan", key, prepared.payload() | replaced)
+        book.append(PlanRow.kind, key, (row or prepared.row()).payload())
         book.close()
         notes += book.notes
-    return done, list(dict.fromkeys(notes))
+    return set(cohorts), list(dict.fromkeys(notes))
 
 
-def renews(plan: Plan, recorded: Row) -> bool:
+def renews(plan: Plan, recorded: PlanRow) -> bool:
     """Whether a plan is the recorded one but for what its tasks' code does."""
-    codes = {task: facts.get("code", "") for task, facts in recorded["tasks"].items()}
-    return plan.coded(codes).id == str(recorded["plan"])
+    codes = {task: facts.code for task, facts in recorded.tasks.items()}
+    return plan.coded(codes).id == recorded.plan
 
 
-def uncounted(plan: Plan, rows: Iterable[Row]) -> str:
+def uncounted(plan: Plan, cohorts: Iterable[CohortRow]) -> str:
     """Why recorded cells don't count, in a line."""
     codes, cells = {cell.task: cell.code for cell in plan.cells}, dict[str, int]()
-    for row in rows:
-        it = row["payload"]
-        if row["kind"] == "cohort" and it["task"] in codes and it.get("code", "") != codes[it["task"]]:
-            cells[it["task"]] = cells.get(it["task"], 0) + it["cells"]
+    for cohort in cohorts:
+        if cohort.task in codes and cohort.code != codes[cohort.task]:
+            cells[cohort.task] = cells.get(cohort.task, 0) + cohort.cells
     each = ", ".join(f"{n:,} cells of {task}" for task, n in cells.items()) or "no cell"
     return (
         f"the code of a task has changed since this directory was begun: {each} recorded under other code, which stay "
@@ -68,27 +67,27 @@ def uncounted(plan: Plan, rows: Iterable[Row]) -> str:
     )
 
 
-def check(prepared: Prepared, directory: Path, row: Row) -> None:
+def check(prepared: Prepared, directory: Path, key: str, recorded: PlanRow) -> None:
     """Refuse a recorded plan that this one neither continues nor extends, or that declared another reference.
 
     Raises:
         InputError: saying which.
     """
-    plan, there = prepared.plan, row["payload"]
-    if there["plan"] not in (plan.id, *plan.extends):
-        other = f"another plan (suite {there['suite']}, {row['key']}; this one is {plan.suite}, {plan.id})"
-        if width := prepared.width(row["key"]):
+    plan = prepared.plan
+    if recorded.plan not in (plan.id, *plan.extends):
+        other = f"another plan (suite {recorded.suite}, {key}; this one is {plan.suite}, {plan.id})"
+        if width := prepared.width(key):
             raise InputError(
                 f"{directory} belongs to {other}, which has the same cells in cohorts of another width, as memory "
                 f"decides if nobody does: --width {width} continues it"
             )
         raise InputError(
-            f"{directory} belongs to {other}: {differing(there, prepared.payload())}; give another --out, the settings "
-            "it was begun with, or --extend for a plan that holds all its cells and more"
+            f"{directory} belongs to {other}: {differing(recorded.tasks, prepared.row().tasks)}; give another --out, "
+            "the settings it was begun with, or --extend for a plan that holds all its cells and more"
         )
-    if there.get("reference", plan.reference) != plan.reference:
+    if (recorded.reference or plan.reference) != plan.reference:
         raise InputError(
-            f"{directory} was begun with {there['reference']} as the reference, and {plan.reference} cannot take its "
+            f"{directory} was begun with {recorded.reference} as the reference, and {plan.reference} cannot take its "
             "place: it is declared before the run"
         )
 
@@ -112,21 +111,15 @@ SETTINGS = {
 SHOWN = 3  # differences in a line
 
 
-def differing(there: Row, here: Row) -> str:
-    """In which settings two plans' rows differ, in a few words.
-
-    >>> old = {"tasks": {"digits": {"seeds": [0, 1, 2], "epochs": 20}, "vowels": {}}}
-    >>> differing(old, {"tasks": {"digits": {"seeds": [0, 1], "epochs": 20}, "scenes": {}}})
-    'it has vowels and lacks scenes; seeds of digits: [0, 1, 2] there, [0, 1] here'
-    """
-    old, new = there["tasks"], here["tasks"]
+def differing(old: Mapping[str, TaskFacts], new: Mapping[str, TaskFacts]) -> str:
+    """Settings in which the tasks of two plans differ: "seeds of digits: [0, 1, 2] there, [0, 1] here"."""
     lost, added = ([t for t in a if t not in b] for a, b in ((old, new), (new, old)))
     sides = [f"{word} {', '.join(names)}" for word, names in (("has", lost), ("lacks", added)) if names]
     found = [f"it {' and '.join(sides)}"] if sides else []
     by_words: dict[str, list[str]] = {}
     for task in [t for t in old if t in new]:
         for key, name in SETTINGS.items():
-            a, b = old[task].get(key), new[task].get(key)
+            a, b = getattr(old[task], key), getattr(new[task], key)
             follows = key == "engine" and by_words  # from the number of cells
             if a != b and not (a is None or b is None or follows):
                 by_words.setdefault(f"{name} of {{}}: {_only(a, b)} there, {_only(b, a)} here", []).append(task)

@@ -10,8 +10,9 @@ from rich.console import Console
 
 from bench.analysis import results
 from bench.contract import Cohort
-from bench.ledger import failed_cohorts, leases, ledger
+from bench.ledger import failed_cohorts, leases, ledger, paths
 from bench.ledger.lines import Reader, row_of
+from bench.ledger.rows import CohortRow
 from bench.plan.plan import Plan
 from bench.preempt import DONE, FAILED, PREEMPTED, Flag
 from bench.report import write
@@ -22,7 +23,7 @@ from bench.runner.progress import Board
 from bench.runner.run_dir import KINDS, opened
 from bench.runner.worker import Site, crew
 from bench.tracking.background import Mirror
-from bench.train.io import leftovers, tidy
+from bench.train.io import tidy
 
 ONE_OF_SEVERAL = (
     "accelerate launch was asked for several processes and started one, as it does on a CPU; for two, "
@@ -94,7 +95,7 @@ class Session:
 
     def left(self, plan: Plan) -> list[Cohort]:
         """Cohorts of a plan that have no row yet."""
-        self.done.update(row["key"] for row in self.reader.new() if row["kind"] == "cohort")
+        self.done.update(row.key for row in self.reader.new() if row.kind == CohortRow.kind)
         return [cohort for cohort in plan.cohorts if cohort.id not in self.done]
 
     def say(self, text: str) -> None:
@@ -113,7 +114,9 @@ class Session:
         if self.main:
             for note in notes:
                 self.say(f"note: {note}")
-            for cohort in leftovers(self.directory) & self.done:  # a kill came between a cohort's row and its tidying
+            for cohort in (
+                paths.unfinished(self.directory) & self.done
+            ):  # a kill came between a cohort's row and its tidying
                 tidy(self.directory, cohort)
 
     def announce(self, todo: list[Cohort]) -> None:
@@ -184,7 +187,7 @@ class Session:
 
     def report(self, changed: bool) -> Path:
         """Bring the report up to date, print the comparison, and return the page's path."""
-        rows, page = ledger.read(self.directory, kinds=results.KINDS), self.directory / "report.html"
+        rows, page = ledger.read(self.directory, kinds=results.KINDS), paths.page(self.directory)
         if changed or not page.exists():
             page = write.write(self.directory, rows)
         write.show(rows, self.console)

@@ -17,12 +17,14 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 import schedules
 import tasks
 from bench.contract import Cohort, Engine, InputError, Task
-from bench.ledger import atomic, failed_cohorts, leases, provenance, rows
+from bench.ledger import atomic, failed_cohorts, leases, provenance
 from bench.ledger.ledger import Ledger
-from bench.ledger.rows import explain
+from bench.ledger.rows import CohortRow, FailureRow
 from bench.preempt import Flag, end_at_once
+from bench.train import outputs
 from bench.train.io import GO, SAVE, STOP, Desk
 from bench.train.loop import Training
+from bench.train.outputs import explain
 
 if TYPE_CHECKING:
     from bench.engine.loader import Feed
@@ -83,7 +85,7 @@ def _claimed(cohort: Cohort, site: Site, ledger: Ledger | None) -> tuple[bool, l
         claim = leases.take(site.directory, cohort.id, site.lease)
     if ledger is not None and claim is not None:
         ledger.refresh()
-        if ("cohort", cohort.id) in ledger:
+        if (CohortRow.kind, cohort.id) in ledger:
             claim.release()
             claim = None
     return (bool(_strictest(site.accelerator, claim is not None)) if site.accelerator else claim is not None), claim
@@ -116,7 +118,7 @@ def _trained(
 def fail(site: Site, ledger: Ledger, cohort: Cohort, error: str) -> None:
     """Record that a cohort failed. The cohort's own row, if it comes to that, supersedes this one."""
     failed_cohorts.give_up(site.directory, cohort.id, site.run, f"{cohort.task} seed {cohort.seed}: {error}")
-    ledger.append_another("failure", cohort.id, rows.failure(cohort, error))
+    ledger.append_another(FailureRow.kind, cohort.id, outputs.failure_row(cohort, error).payload())
     ledger.flush()
 
 

@@ -9,19 +9,29 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
 from bench.contract import InputError
-from bench.ledger import leases
-from bench.ledger.lines import Reader, Row, parts, row_of
-from bench.ledger.rows import of_code, standing
+from bench.ledger import leases, paths
+from bench.ledger.lines import Reader, Row, row_of
+from bench.ledger.rows import (
+    AttemptRow,
+    CellRow,
+    CohortRow,
+    Diverged,
+    FailureRow,
+    PlanRow,
+    ResumeRow,
+    last_plan,
+    of_code,
+    of_kind,
+)
 from bench.plan import packing
 from bench.plan.packing import Load
 from bench.slurm import queue
 
-KINDS = ("plan", "attempt", "cohort", "cell", "failure", "resume")
+KINDS = tuple(kind.kind for kind in (PlanRow, AttemptRow, CohortRow, CellRow, FailureRow, ResumeRow))
 """Rows that a standing is made of."""
 
 NAMED = 20  # cohorts named at most, of those that run and of those that failed
@@ -31,7 +41,7 @@ NAMED = 20  # cohorts named at most, of those that run and of those that failed
 class Standing:
     """Where the cohorts and cells of a run stand."""
 
-    plan: Mapping[str, Any]
+    plan: PlanRow
     done: dict[str, str] = field(default_factory=dict)  # cohort -> the attempt that finished it
     cells: set[str] = field(default_factory=set)  # ids of those with a row
     diverged: set[str] = field(default_factory=set)
@@ -57,7 +67,7 @@ class Standing:
 
     @property
     def waiting(self) -> int:
-        return int(self.plan["cohorts"]) - len(self.done) - len(self.running) - len(self.failed)
+        return self.plan.cohorts - len(self.done) - len(self.running) - len(self.failed)
 
 
 def of(rows: Iterable[Row], holders: Mapping[str, leases.Holder]) -> Standing:
@@ -67,27 +77,24 @@ def of(rows: Iterable[Row], holders: Mapping[str, leases.Holder]) -> Standing:
         InputError: the rows hold no plan.
     """
     rows = list(rows)
-    plans = [row for row in rows if row["kind"] == "plan"]
-    it = Standing(standing(plans)["payload"] if plans else {})
-    for row in rows:
-        kind, key, payload, attempt = row["kind"], row["key"], row["payload"], row.get("attempt", "")
-        if kind == "plan" or (kind in ("cohort", "cell", "failure") and not of_code(it.plan, payload)):
-            continue
-        if kind == "attempt":
-            it.begun[key] = calendar.timegm(time.strptime(payload["time"], "%Y-%m-%dT%H:%M:%SZ"))
-        elif kind == "failure":
-            it.errors[payload["cohort"]][key] = f"{payload['task']} seed {payload['seed']}: {payload['error']}"
-        elif kind == "resume":
-            it.resumed.add(payload["cohort"])
-        else:
-            it.attempts[payload["cohort"]].add(attempt)
-            if kind == "cohort":
-                it.done[key] = attempt
-            else:
-                it.cells.add(key)
-                it.diverged |= {key} if payload["status"] == "diverged" else set()
-    if not it.plan:
+    plans = of_kind(rows, PlanRow)
+    if not plans:
         raise InputError("the ledger holds no plan: its run has not begun")
+    it = Standing(last_plan(plans))
+    for key, attempt in of_kind(rows, AttemptRow).items():
+        it.begun[key] = calendar.timegm(time.strptime(attempt.time, "%Y-%m-%dT%H:%M:%SZ"))
+    it.resumed = {resume.cohort for resume in of_kind(rows, ResumeRow).values()}
+    for key, failure in of_kind(rows, FailureRow).items():
+        if of_code(it.plan, failure):
+            it.errors[failure.cohort][key] = f"{failure.task} seed {failure.seed}: {failure.error}"
+    for row in rows:
+        if row.kind == CohortRow.kind and of_code(it.plan, CohortRow.read(row.payload)):
+            it.attempts[row.key].add(row.attempt or "")
+            it.done[row.key] = row.attempt or ""
+        elif row.kind == CellRow.kind and of_code(it.plan, (cell := CellRow.read(row.payload)).settings):
+            it.attempts[cell.settings.cohort].add(row.attempt or "")
+            it.cells.add(row.key)
+            it.diverged |= {row.key} if isinstance(cell.result, Diverged) else set()
     it.running = {cohort: holder for cohort, holder in holders.items() if cohort not in it.done}
     return it
 
@@ -100,7 +107,7 @@ def seconds_left(it: Standing, loads: Mapping[str, Load], ended: Mapping[str, fl
         loads: Cohorts with their predicted cost; where some are not known, all count the same.
         ended: When each finished cohort's trace was written; None is returned without any.
     """
-    known = len(loads) == it.plan["cohorts"]
+    known = len(loads) == it.plan.cohorts
     finished: dict[str, list[str]] = defaultdict(list)
     for cohort, attempt in it.done.items():
         if cohort in ended and attempt in it.begun:
@@ -113,7 +120,7 @@ def seconds_left(it: Standing, loads: Mapping[str, Load], ended: Mapping[str, fl
     predicted = cost(c for cohorts in finished.values() for c in cohorts)
     if not predicted:
         return None
-    left = cost(loads) - cost(it.done) if known else float(it.plan["cohorts"] - len(it.done))
+    left = cost(loads) - cost(it.done) if known else float(it.plan.cohorts - len(it.done))
     return left * max(0.0, took) / predicted
 
 
@@ -124,11 +131,13 @@ def show(directory: Path, console: Console) -> int:
         InputError: no ledger is there, or none with a plan.
     """
     notes: list[str] = []
-    if not parts(directory):
+    if not paths.parts(directory):
         raise InputError(f"{directory} holds no ledger: give the --out directory of a run")
     it = of(Reader(directory, row_of(KINDS), notes).new(), leases.standing(directory))
-    loads = {load.id: load for file in _submissions(directory) for share in packing.read(file)[1] for load in share}
-    ended = {path.stem: path.stat().st_mtime for path in (directory / "traces").glob("*.npz")}
+    loads = {
+        load.id: load for file in paths.assignments(directory) for share in packing.read(file)[1] for load in share
+    }
+    ended = {path.stem: path.stat().st_mtime for path in paths.traces(directory)}
     lines = [*text(it, loads, seconds_left(it, loads, ended)), *slurm(directory), *(f"note: {n}" for n in notes)]
     for line in lines:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
@@ -139,13 +148,13 @@ def text(it: Standing, loads: Mapping[str, Load], left: float | None) -> list[st
     """A standing in lines."""
     plan = it.plan
     lines = [
-        f"Suite {plan['suite']}: {len(it.done):,} of {plan['cohorts']:,} cohorts done, {len(it.cells):,} of "
-        f"{plan['cells']:,} cells",
+        f"Suite {plan.suite}: {len(it.done):,} of {plan.cohorts:,} cohorts done, {len(it.cells):,} of "
+        f"{plan.cells:,} cells",
         f"  running {len(it.running):,}, waiting {it.waiting:,}, failed {len(it.failed):,}, retried {it.retried:,} "
         f"cohorts; diverged {len(it.diverged):,} cells",
     ]
-    if len(it.done) < plan["cohorts"]:
-        alike = "" if len(loads) == plan["cohorts"] else ", were all cohorts alike"
+    if len(it.done) < plan.cohorts:
+        alike = "" if len(loads) == plan.cohorts else ", were all cohorts alike"
         lines.append(f"  {_time(left, len(it.running))}{alike if left is not None else ''}")
     for cohort, holder in list(it.running.items())[:NAMED]:
         name = f"{loads[cohort].task} seed {loads[cohort].seed}" if cohort in loads else f"cohort {cohort}"
@@ -172,14 +181,10 @@ def _minutes(seconds: float) -> str:
     )
 
 
-def _submissions(directory: Path) -> list[Path]:
-    return sorted((directory / "slurm").glob("*/cohorts.json"))
-
-
 def slurm(directory: Path) -> list[str]:
     """A line for each submission that SLURM still has jobs of, or one that says that it cannot be asked."""
     lines = []
-    for file in _submissions(directory):
+    for file in paths.assignments(directory):
         path = file.with_name("jobs.json")
         if not path.exists():  # a dry run
             continue

@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from bench.contract import InputError
+from bench.ledger import paths
 from bench.ledger.lines import Reader, row_of
 from bench.plan import packing
 from bench.plan.packing import Load
@@ -125,7 +126,7 @@ def _folder(directory: Path) -> Path:
     try:
         while True:
             try:
-                (folder := directory / "slurm" / f"{number:03d}").mkdir(parents=True)
+                (folder := paths.submission(directory, number)).mkdir(parents=True)
                 return folder
             except FileExistsError:
                 number += 1

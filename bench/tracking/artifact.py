@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from bench.contract import digest
-from bench.ledger import lines
+from bench.ledger import paths
 from bench.tracking.writer import settings
 
 JOB = "ledger"
@@ -34,7 +34,7 @@ def upload(directory: Path, place: Place, plan: str) -> Version:
 
     name = f"ledger-{plan}"
     artifact = wandb.Artifact(name, type=JOB, description=f"The ledger of plan {plan}")
-    for part in lines.parts(directory):
+    for part in paths.parts(directory):
         artifact.add_file(str(part))
     there = _newest(place, name)
     if there is None or there.digest != artifact.digest:

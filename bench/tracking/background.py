@@ -19,7 +19,7 @@ from typing import Literal, TypeAlias
 from urllib.parse import urlsplit
 
 from bench.contract import InputError
-from bench.ledger import lines
+from bench.ledger import paths
 from bench.preempt import SIGNALS, held
 from bench.tracking.runs import Book, Run
 from bench.tracking.server import Server
@@ -187,7 +187,7 @@ def keep_up(directory: Path, cohorts: Collection[str], bring: Bring, ear: Ear) -
     done, sizes, pause, missing = set[str](), list[int](), POLL, dict[str, dict[str, str]]()
     while True:
         word = ear.listen(pause)
-        now, begun = [part.stat().st_size for part in lines.parts(directory)], time.monotonic()
+        now, begun = [part.stat().st_size for part in paths.parts(directory)], time.monotonic()
         if word or now != sizes or missing:
             book, sizes = Book.read(directory), now
             pause = max(POLL, 20 * (time.monotonic() - begun))

@@ -69,7 +69,7 @@ def publish(wish: Wish, console: Console) -> int:
 def _report(wish: Wish, it: Comparison, publisher: Publisher) -> str:
     from bench.tracking import artifact, report, scores
 
-    plan, place = it.study.plan["plan"], publisher.server.place()
+    plan, place = it.study.plan.plan, publisher.server.place()
     if missing := publisher.bring(scores_batch(plan, list(scores.of_comparison(it)))):
         raise RuntimeError(f"{len(missing)} runs of scores are not there ({next(iter(missing.values()))})")
     return report.publish(it, place, artifact.upload(wish.directory, place, plan), final=wish.final)

@@ -22,8 +22,8 @@ DRAFT, FINAL = "runs/draft", "runs"
 
 def title(it: Comparison) -> str:
     """What the report of a plan is found by, now and later. The plan's id stands in it whole."""
-    plan = f" ({it.study.plan['plan']})"
-    return f"Glideslope: {it.study.plan['suite']}"[: LONGEST - len(plan)] + plan
+    plan = f" ({it.study.plan.plan})"
+    return f"Glideslope: {it.study.plan.suite}"[: LONGEST - len(plan)] + plan
 
 
 def publish(it: Comparison, place: Place, ledger: Version, *, final: bool = False) -> str:
@@ -37,7 +37,7 @@ def publish(it: Comparison, place: Place, ledger: Version, *, final: bool = Fals
         project=place.project,
         entity=place.entity,
         title=title(it),
-        description=f"Which learning-rate decay ends best in suite {it.study.plan['suite']}, and how sure are we?",
+        description=f"Which learning-rate decay ends best in suite {it.study.plan.suite}, and how sure are we?",
         blocks=list(page.blocks(ledger)),
         width="fluid",
     )
@@ -85,14 +85,14 @@ class Page:
 
     def _task(self, task: str) -> Iterator[Any]:
         facts = self.it.study.tasks[task]
-        metric, derived = f"final test {facts['metric']}", {"jobType": scores.JOB, "task": task}
+        metric, derived = f"final test {facts.metric}", {"jobType": scores.JOB, "task": task}
         lines = self._lines(metric, "epoch", "final", "epoch budget")
         yield from self._grid(f"{task}: {metric} against epoch budget", derived, lines)
         lines = self._lines(metric, "peak_lr", "final_at_peak_lr", "peak LR", log_x=True)
         yield from self._grid(f"{task}: sensitivity to the peak LR, at the largest budget", derived, lines)
         cells = {"jobType": task, "budget": self.it.study.budgets(task)[-1]}
         yield from self._grid(f"{task}: every cell at the largest budget", cells, self._dots(metric), grouped=False)
-        alike = {"seed": facts["seeds"][0], "peak_lr": self._usual_peak_lr(task)}
+        alike = {"seed": facts.seeds[0], "peak_lr": self._usual_peak_lr(task)}
         lines = self._lines("LR", "epoch", "lr", "epoch")
         about = f"{task}: LR curves at peak LR {alike['peak_lr']:g}, seed {alike['seed']}"
         yield from self._grid(about, cells | alike, lines)
@@ -100,7 +100,7 @@ class Page:
     def _usual_peak_lr(self, task: str) -> float:
         """The peak LR that most strategies were tried at; of several, the middle one."""
         tried = {(t.strategy, t.peak_lr) for t in self.it.study.tries if t.task == task}
-        counts = Counter(lr for _, lr in tried) or Counter(self.it.study.tasks[task]["peak_lrs"])
+        counts = Counter(lr for _, lr in tried) or Counter(self.it.study.tasks[task].peak_lrs)
         usual = sorted(lr for lr, count in counts.items() if count == max(counts.values()))
         return float(usual[len(usual) // 2])
 
@@ -111,7 +111,7 @@ class Page:
 
         `jobType` is an attribute of a run, all else its config.
         """
-        terms = {"plan": self.it.study.plan["plan"]} | wanted
+        terms = {"plan": self.it.study.plan.plan} | wanted
         keys = {key: "Metric('jobType')" if key == "jobType" else f"Config('{key}.value')" for key in terms}
         runset = self.wr.Runset(
             entity=self.place.entity,

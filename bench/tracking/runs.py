@@ -8,15 +8,26 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 from bench.analysis import results
 from bench.contract import digest
-from bench.ledger import ledger, lines, trace
-from bench.ledger.rows import of_code, standing
+from bench.ledger import ledger, paths, trace
+from bench.ledger.lines import Row
+from bench.ledger.rows import (
+    AttemptRow,
+    CellRow,
+    CellSettings,
+    CohortRow,
+    Diverged,
+    Done,
+    EvalRow,
+    PlanRow,
+    last_plan,
+    of_code,
+    of_kind,
+)
 from bench.strategies import averagings
-
-Payload: TypeAlias = Mapping[str, Any]
 
 STEPWISE = ("lr", "loss", "grad_norm")
 """History on the axis `step`: row t is the update at step t, as in the trace."""
@@ -62,61 +73,70 @@ def of_ledger(directory: Path, cohorts: Collection[str] | None = None) -> Iterat
 class Book:
     """A ledger's rows, arranged by cohort."""
 
-    def __init__(self, directory: Path, rows: Sequence[lines.Row]):
+    def __init__(self, directory: Path, rows: Sequence[Row]):
         self.directory = directory
-        of = {kind: [r for r in rows if r["kind"] == kind] for kind in ("plan", "attempt", "cohort", "cell", "eval")}
-        self.plan: Payload = standing(of["plan"])["payload"] if of["plan"] else {"tasks": {}}
-        self.attempts = {row["key"]: row["payload"] for row in of["attempt"]}
-        self.finished = [row["key"] for row in of["cohort"] if of_code(self.plan, row["payload"])]
-        self._cells, self._evals = _by_cohort(of["cell"]), _by_cohort(of["eval"])
+        plans = of_kind(rows, PlanRow)
+        self.plan = last_plan(plans) if plans else None
+        self.attempts = of_kind(rows, AttemptRow)
+        self.finished = [key for key, row in of_kind(rows, CohortRow).items() if of_code(self.plan, row)]
+        self._attempt_of = {row.key: row.attempt for row in rows if row.kind == CellRow.kind}
+        self._cells: dict[str, list[CellRow]] = {}
+        for cell in of_kind(rows, CellRow).values():
+            self._cells.setdefault(cell.settings.cohort, []).append(cell)
+        self._evals: dict[str, list[EvalRow]] = {}
+        for evaluation in of_kind(rows, EvalRow).values():
+            self._evals.setdefault(evaluation.cohort, []).append(evaluation)
         self._strategy = results.namer(list(self._planned()))
 
     @classmethod
     def read(cls, directory: Path) -> Book:
         return cls(directory, ledger.read(directory))
 
-    def _planned(self) -> Iterator[Payload]:
-        """What a strategy's name hangs on, from the plan: a cell's name may not change as others are recorded."""
-        for task, its in self.plan["tasks"].items():
-            for said in its["optimizers"]:
-                optimizer, _, decay = said.rpartition(", weight decay ")
-                yield {"task": task, "optimizer": optimizer, "weight_decay": decay}
+    def _planned(self) -> Iterator[results.Setting]:
+        """What a strategy's name depends on, from the plan: a cell's name may not change as others are recorded."""
+        for task, facts in self.plan.tasks.items() if self.plan else ():
+            for text in facts.optimizers or ():
+                optimizer, _, decay = text.rpartition(", weight decay ")
+                yield results.Setting(task, "", optimizer, float(decay))
 
     @property
     def waiting(self) -> int:
         """Planned cells whose cohort is not finished."""
-        return int(self.plan.get("cells", 0)) - sum(len(self._cells[c]) for c in self.finished)
+        return (self.plan.cells if self.plan else 0) - sum(len(self._cells[c]) for c in self.finished)
 
     def cells(self, cohort: str) -> list[str]:
         """Ids of a cohort's cells."""
-        return [row["key"] for row in self._cells[cohort]]
+        return [cell.settings.cell for cell in self._cells[cohort]]
 
     def runs(self, cohort: str) -> Iterator[Run]:
         """The runs of one cohort. Without its trace file (a ledger copied alone) they hold evaluations only."""
-        path = self.directory / "traces" / f"{cohort}.npz"
+        path = paths.trace(self.directory, cohort)
         segments = Segments(trace.read(path) if path.exists() else None, self._evals.get(cohort, []))
-        for row in self._cells[cohort]:
-            yield self._run(row, segments)
+        for cell in self._cells[cohort]:
+            yield self._run(cell, segments)
 
-    def _run(self, row: lines.Row, segments: Segments) -> Run:
-        cell, task = row["payload"], self.plan["tasks"][row["payload"]["task"]]
-        strategy, suite = self._strategy(cell), self.plan["suite"]
-        facts = {"strategy": strategy, "averaging": cell.get("averaging", "none"), "suite": suite}
-        facts |= {"plan": self.plan["plan"], "metric": task["metric"], "direction": task["direction"]}
+    def _run(self, row: CellRow, segments: Segments) -> Run:
+        assert self.plan is not None, "no cohort is finished without a plan"
+        cell, task = row.settings, self.plan.tasks[row.settings.task]
+        strategy, suite = self._strategy(results.Setting.of(cell)), self.plan.suite
+        facts = {"strategy": strategy, "averaging": cell.averaging, "suite": suite}
+        facts |= {"plan": self.plan.plan, "metric": task.metric, "direction": task.direction}
         return Run(
-            id=cell["cell"],
-            name=f"{strategy} | budget {cell['budget']:g} | peak LR {cell['peak_lr']:g} | seed {cell['seed']}",
+            id=cell.cell,
+            name=f"{strategy} | budget {cell.budget:g} | peak LR {cell.peak_lr:g} | seed {cell.seed}",
             group=suite,
-            job_type=cell["task"],
+            job_type=cell.task,
             tags=tuple(text if len(text) <= TAG else text[: TAG - 1] + "…" for text in (strategy, _budget(cell))),
-            config={key: cell[key] for key in SETTINGS} | facts | self._provenance(row),
-            history=segments.history(cell, task["epoch_steps"]),
-            summary=_summary(cell, task["metric"]),
+            config={name: getattr(cell, name) for name in SETTINGS} | facts | self._provenance(cell.cell),
+            history=segments.history(row, task.epoch_steps),
+            summary=_summary(row, task.metric),
         )
 
-    def _provenance(self, row: lines.Row) -> dict[str, Any]:
-        attempt = self.attempts.get(row["attempt"], {})
-        return {"attempt": row["attempt"]} | {key: attempt[key] for key in PROVENANCE if attempt.get(key) is not None}
+    def _provenance(self, cell: str) -> dict[str, Any]:
+        name = self._attempt_of[cell]
+        attempt = self.attempts.get(name or "")
+        facts = {field: getattr(attempt, field) for field in PROVENANCE} if attempt else {}
+        return {"attempt": name} | {field: value for field, value in facts.items() if value is not None}
 
 
 SETTINGS = (
@@ -129,33 +149,35 @@ PROVENANCE = ("commit", "dirty", "versions", "device", "processor", "threads", "
 class Segments:
     """What one cohort's members went through, by segment: traces and evaluations, and who was forked from whom."""
 
-    def __init__(self, columns: Mapping[str, Any] | None, evals: Sequence[lines.Row]):
+    def __init__(self, columns: Mapping[str, Any] | None, evals: Sequence[EvalRow]):
         self._columns = columns
         self._parent: dict[int, tuple[int, int]] = {}  # of a forked segment: its parent, and its first step
-        self._evals: dict[tuple[int, str], list[Payload]] = {}
+        self._evals: dict[tuple[int, str], list[EvalRow]] = {}
         for row in evals:
-            it = row["payload"]
-            self._evals.setdefault((it["segment"], it.get("average", averagings.PRESENT)), []).append(it)
-            self._learn(it)
+            self._evals.setdefault((row.segment, row.average or averagings.PRESENT), []).append(row)
+            self._learn(row.segment, row.parent, row.start)
 
-    def _learn(self, it: Payload) -> None:
-        if it.get("parent") is not None:
-            self._parent[it["segment"]] = it["parent"], it["start"]
+    def _learn(self, segment: int, parent: int | None, start: int | None) -> None:
+        if parent is not None and start is not None:
+            self._parent[segment] = parent, start
 
-    def history(self, cell: Payload, epoch_steps: int) -> list[dict[str, float]]:
+    def history(self, row: CellRow, epoch_steps: int) -> list[dict[str, float]]:
         """Rows of a cell by ascending step, its ancestors' first: what it shared belongs to it as well."""
-        self._learn(cell)  # a segment that diverged before its first evaluation is known from its cells only
+        cell, result = row.settings, row.result
+        if not isinstance(result, Done):  # a segment that ended before its first evaluation is known from its cells
+            self._learn(cell.segment, result.parent, result.start)
         track = _track(cell, epoch_steps)
         rows: dict[int, dict[str, float]] = {}
-        segment, end = int(cell["segment"]), int(cell["total"])
+        segment, end = cell.segment, cell.total
         while True:
             parent, start = self._parent.get(segment, (None, 0))
             for step, values in self._trace(segment, start, end):
                 rows.setdefault(step, {}).update(values)
-            for it in self._evals.get((segment, track), ()):
-                if start < it["step"] <= end:
-                    known = {key: it[key] for key in EPOCHWISE if it[key] is not None}
-                    rows.setdefault(it["step"], {}).update(known)
+            for evaluation in self._evals.get((segment, track), ()):
+                if start < evaluation.step <= end:
+                    values = {name: getattr(evaluation, name) for name in EPOCHWISE}
+                    known = {name: value for name, value in values.items() if value is not None}
+                    rows.setdefault(evaluation.step, {}).update(known)
             if parent is None:
                 return [{"step": step, "epoch": step / epoch_steps} | rows[step] for step in sorted(rows)]
             segment, end = parent, start
@@ -169,28 +191,24 @@ class Segments:
             yield step, {name: it for name, it in zip(STEPWISE, values, strict=True) if math.isfinite(it)}
 
 
-def _by_cohort(rows: Sequence[lines.Row]) -> dict[str, list[lines.Row]]:
-    by: dict[str, list[lines.Row]] = {}
-    for row in rows:
-        by.setdefault(row["payload"]["cohort"], []).append(row)
-    return by
+def _budget(cell: CellSettings) -> str:
+    return f"budget {cell.budget:g}"
 
 
-def _budget(cell: Payload) -> str:
-    return f"budget {cell['budget']:g}"
-
-
-def _track(cell: Payload, epoch_steps: int) -> str:
+def _track(cell: CellSettings, epoch_steps: int) -> str:
     """Whose evaluations are the cell's: those of its average, or of the member's own weights."""
-    if "averaging" not in cell:
-        return averagings.PRESENT
-    return averagings.parse(cell["averaging"]).track(averagings.Span(cell["total"], epoch_steps))
+    return averagings.parse(cell.averaging).track(averagings.Span(cell.total, epoch_steps))
 
 
-def _summary(cell: Payload, metric: str) -> dict[str, Any]:
-    if cell["status"] != "done":
-        return {key: cell[key] for key in ("status", "first_bad_step", "failed_step", "error") if key in cell}
-    best, anew = cell["best"], cell["recalibrated"]
-    said = {"status": "done", "final": cell["final"][metric], "best": best["test"], "best_epoch": best["epoch"]}
-    said |= {"recalibrated": anew and anew[metric]} | {f"final/{name}": it for name, it in cell["final"].items()}
-    return {key: value for key, value in said.items() if value is not None}
+def _summary(row: CellRow, metric: str) -> dict[str, Any]:
+    result = row.result
+    if isinstance(result, Diverged):
+        return {"status": row.status, "first_bad_step": result.first_bad_step}
+    if not isinstance(result, Done):
+        return {"status": row.status, "failed_step": result.failed_step, "error": result.error}
+    best, recalibrated = result.best, result.recalibrated
+    values: dict[str, Any] = {"status": row.status, "final": result.final[metric]}
+    values |= {"best": best.test, "best_epoch": best.epoch} if best else {}
+    values |= {"recalibrated": recalibrated[metric]} if recalibrated else {}
+    values |= {f"final/{name}": value for name, value in result.final.items()}
+    return {name: value for name, value in values.items() if value is not None}

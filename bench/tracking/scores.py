@@ -27,15 +27,15 @@ def of_comparison(it: Comparison) -> Iterator[Run]:
     plan = it.study.plan
     for task, facts in it.study.tasks.items():
         for strategy in it.study.of_task(task):
-            for seed in facts["seeds"]:
+            for seed in facts.seeds:
                 rows = [*_by_budget(it, task, strategy, seed), *_by_peak_lr(it, task, strategy, seed)]
                 if rows:
-                    about = {"task": task, "strategy": strategy, "seed": seed, "suite": plan["suite"]}
-                    about |= {"plan": plan["plan"], "metric": facts["metric"], "direction": facts["direction"]}
+                    about = {"task": task, "strategy": strategy, "seed": seed, "suite": plan.suite}
+                    about |= {"plan": plan.plan, "metric": facts.metric, "direction": facts.direction}
                     yield Run(
-                        id=digest(f"{plan['plan']} scores {task} {strategy} {seed}"),
+                        id=digest(f"{plan.plan} scores {task} {strategy} {seed}"),
                         name=f"{strategy} | scores | seed {seed}",
-                        group=plan["suite"],
+                        group=plan.suite,
                         job_type=JOB,
                         tags=(JOB,),
                         config=about,

@@ -18,10 +18,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from bench.ledger.rows import explain
 from bench.tracking.runs import Book, Run
 from bench.tracking.server import Held, Server
 from bench.tracking.writer import Writer
+from bench.train.outputs import explain
 
 PASSES = (0.0, 1.0, 4.0, 10.0)
 """Seconds before each look at what is still wrong; nothing is written after the last one."""

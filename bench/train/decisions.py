@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from bench.contract import SKIPPED, Cell, Clock, InputError, Move, Schedule, Signals
-from bench.ledger.rows import explain
+from bench.train.outputs import explain
 from bench.train.roster import Member
 from schedules.schedule import pack, unpack
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from bench.ledger import atomic, trace
+from bench.ledger import atomic, paths, trace
 from bench.ledger.leases import Claim
 from bench.ledger.ledger import Ledger
+from bench.ledger.rows import CellRow, CohortRow, EvalRow, ResumeRow
 
 GO, SAVE, STOP = range(3)
 
@@ -20,18 +20,11 @@ class StopError(Exception):
 
 def tidy(directory: Path, cohort: str) -> None:
     """Remove what only a resume of this cohort would need: its row says that it is done."""
-    snapshot, chunks = directory / "snapshots" / f"{cohort}.pt", directory / "traces" / cohort
-    snapshot.unlink(missing_ok=True)
-    atomic.sweep(snapshot)
-    atomic.sweep(chunks.with_suffix(".npz"))
+    checkpoint, chunks = paths.checkpoint(directory, cohort), paths.trace_chunks(directory, cohort)
+    checkpoint.unlink(missing_ok=True)
+    atomic.sweep(checkpoint)
+    atomic.sweep(paths.trace(directory, cohort))
     trace.discard(chunks)
-
-
-def leftovers(directory: Path) -> set[str]:
-    """Cohorts of which something is there that `tidy` would remove."""
-    snapshots = {path.name.removeprefix(".").partition(".")[0] for path in (directory / "snapshots").glob("*")}
-    traces = (directory / "traces").glob("*")
-    return snapshots | {path.name.removeprefix(".").partition(".")[0] for path in traces if path.suffix != ".npz"}
 
 
 @dataclass
@@ -46,14 +39,14 @@ class Desk:
     heartbeat: Callable[[], bool] = lambda: False  # at every batch and chunk of an evaluation: whether to stop there
     begin: Callable[[int], None] = lambda step: None  # told the step that training begins at
 
-    def write(self, kind: str, key: str, payload: dict[str, Any]) -> None:
+    def write(self, key: str, row: EvalRow | CellRow | CohortRow) -> None:
         if self.ledger is not None:
-            self.ledger.append(kind, key, payload)
+            self.ledger.append(row.kind, key, row.payload())
 
     def resumed(self, cohort: str, step: int) -> None:
         """Note that a cohort goes on from a snapshot: `glideslope status` tells how many had to."""
         if self.ledger is not None:
-            self.ledger.append_another("resume", cohort, {"cohort": cohort, "step": step})
+            self.ledger.append_another(ResumeRow.kind, cohort, ResumeRow(cohort=cohort, step=step).payload())
 
     def flush(self) -> None:
         """Bring the rows to the disk, for a snapshot or an end that counts on them.

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 from bench.contract import Cohort, Engine, Move, Schedule, Task
 from bench.engine.loader import Feed
-from bench.ledger import checkpoint, trace
-from bench.ledger import rows as record
+from bench.ledger import checkpoint, paths, trace
+from bench.ledger.rows import Result, Scores
 from bench.strategies import averagings, optimizers
+from bench.train import outputs
 from bench.train.decisions import Decisions
 from bench.train.io import SAVE, STOP, Desk, StopError, tidy
 from bench.train.roster import Best, Member, Roster
 
-Both: TypeAlias = tuple[record.Scores, record.Scores]  # on control and on test
+Both: TypeAlias = tuple[Scores, Scores]  # on control and on test
 PATIENCE = 256  # looks whose losses wait on the device at most
 
 
@@ -37,8 +39,8 @@ class Training:
         self.averagings, self.trace = averagings.Averagings(self.cells, feed.epoch_steps), trace.Trace()
         self.grid = task.eval_epochs * feed.epoch_steps
         self.ends = {c.total for c in self.cells}
-        self.snapshot, self.writer = desk.directory / "snapshots" / f"{cohort.id}.pt", checkpoint.Writer()
-        self.chunks = desk.directory / "traces" / cohort.id
+        self.snapshot, self.writer = paths.checkpoint(desk.directory, cohort.id), checkpoint.Writer()
+        self.chunks = paths.trace_chunks(desk.directory, cohort.id)
 
     def run(self) -> bool:
         """Train until every cell has left; False if told to stop before, with a snapshot written."""
@@ -134,8 +136,7 @@ class Training:
                 if (track := self.averagings.track(i)) in tracks:
                     control, test = tracks[track]
                     fresh = test if track and row in anew else anew.get(row)  # an average always has new statistics
-                    results = record.finished(bests[track], self.feed.epoch_steps, control, test, fresh)
-                    self.desk.write("cell", self.cells[i].id, self.about(i, row) | results)
+                    self.conclude(i, row, outputs.done(bests[track], self.feed.epoch_steps, control, test, fresh))
                     gone.append(i)
             if on_grid:  # off the grid a neighbour's end may not change what others see or count as best
                 evaluations, now = self.members[row].evaluations + 1, tracks[averagings.PRESENT][0][self.task.metric]
@@ -150,21 +151,20 @@ class Training:
         sound = [row for row in due if self.trace.bad_M[row] < 0]
         scores = [self.engine.evaluate(split, sound) for split in splits]
         seen = {
-            row: {averagings.PRESENT: (c, t)} for row, c, t in zip(sound, *scores, strict=True) if record.finite(c, t)
+            row: {averagings.PRESENT: (c, t)} for row, c, t in zip(sound, *scores, strict=True) if outputs.finite(c, t)
         }
         riders = {row: due[row] for row in seen}
         for (track, recipe), rows in self.averagings.readings(riders, self.step).items():
             scores = self.engine.averaged(splits, rows, recipe)
             for row, c, t in zip(rows, *scores, strict=True):
-                seen[row] |= {track: (c, t)} if record.finite(c, t) else {}
+                seen[row] |= {track: (c, t)} if outputs.finite(c, t) else {}
         return seen
 
-    def note(self, row: int, track: str, means: record.Means, both: Both) -> None:
+    def note(self, row: int, track: str, means: outputs.Means, both: Both) -> None:
         epoch = self.step / self.feed.epoch_steps
-        key, payload = record.evaluation(self.task, self.cohort, self.members[row], self.step, epoch, (means, *both))
-        if track:
-            key, payload = f"{key}/{track}", payload | {"average": track}
-        self.desk.write("eval", key, payload)
+        it = outputs.evaluation(self.task, self.cohort, self.members[row], self.step, epoch, (means, *both))
+        it = replace(it, average=track) if track else it
+        self.desk.write(it.key, it)
 
     def best(self, row: int, track: str, both: Both) -> Best:
         control, test = (scores[self.task.metric] for scores in both)
@@ -174,8 +174,7 @@ class Training:
         """Record riders of a member that diverged."""
         bad = int(self.trace.bad_M[row])
         for i in riders:
-            results = record.diverged(bad if bad >= 0 else self.step, self.members[row])
-            self.desk.write("cell", self.cells[i].id, self.about(i, row) | results)
+            self.conclude(i, row, outputs.diverged(bad if bad >= 0 else self.step, self.members[row]))
         return riders
 
     def give_up(self) -> Sequence[int]:
@@ -183,13 +182,13 @@ class Training:
         failed, self.decisions.failed = self.decisions.failed, {}
         for row, riders in enumerate(self.roster.riders):
             for i in failed.keys() & set(riders):
-                self.desk.write(
-                    "cell", self.cells[i].id, self.about(i, row) | record.failed(*failed[i], self.members[row])
-                )
+                self.conclude(i, row, outputs.failed(*failed[i], self.members[row]))
         return list(failed)
 
-    def about(self, i: int, row: int) -> dict[str, Any]:
-        return record.cell(self.task, self.cohort, self.cells[i], self.members[row], self.feed.epoch_steps)
+    def conclude(self, i: int, row: int, result: Result) -> None:
+        """Record what became of a cell."""
+        cell, member = self.cells[i], self.members[row]
+        self.desk.write(cell.id, outputs.cell_row(self.task, self.cohort, cell, member, self.feed.epoch_steps, result))
 
     def leave(self, gone: Sequence[int]) -> None:
         """Cells leave; members without riders are dropped."""
@@ -243,8 +242,8 @@ class Training:
         if self.desk.ledger is None:
             return
         self.writer.wait()
-        self.trace.finish(self.chunks, self.chunks.with_suffix(".npz"))
-        payload = record.cohort(self.cohort, self.trace.looks, self.trace.moves, self.segments)
-        self.desk.write("cohort", self.cohort.id, payload)
+        self.trace.finish(self.chunks, paths.trace(self.desk.directory, self.cohort.id))
+        row = outputs.cohort_row(self.cohort, self.trace.looks, self.trace.moves, self.segments)
+        self.desk.write(self.cohort.id, row)
         self.desk.flush()
         tidy(self.desk.directory, self.cohort.id)

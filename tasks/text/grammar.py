@@ -26,8 +26,8 @@ PAIRS = {"train": 360, "control": 50, "test": 125}
 def grammar() -> Task:
     """Acceptability of generated English minimal pairs, with a BERT of 2 layers and width 32.
 
-    Agreement, reflexives and determiners across distractors, and word order: see `tasks.text.generate`. Both sentences of
-    a pair are made of the same pieces and both are in the split, so a bag of words of any kind has a Matthews
+    Agreement, reflexives and determiners across distractors, and word order: see `tasks.text.generate`. Both sentences
+    of a pair are made of the same pieces and both are in the split, so a bag of words of any kind has a Matthews
     correlation of exactly 0. Splits are lexically disjoint: no noun, verb or adjective of one is in another. Endings
     are pieces of their own, so an unknown stem still shows its number.
 

@@ -64,7 +64,7 @@ def details(it: Changes) -> Iterator[str]:
             f"budgets in common, with Holm's correction, at {percent(ALPHA)}; lowest p {probability(low.flip.p)} "
             f"({low.strategy}), {probability(low.adjusted)} corrected."
         )
-    others = [k for k in it.common if it.first.cells[k]["cell"] != it.second.cells[k]["cell"]]
+    others = [k for k in it.common if it.first.cells[k].settings.cell != it.second.cells[k].settings.cell]
     if others:
         yield f"{len(others):,} of the cells in common have other ids: their data, or what settings mean, changed."
     for task in it.unlike:

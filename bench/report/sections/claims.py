@@ -189,7 +189,7 @@ def _tasks(tasks: Sequence[Entry]) -> Table:
 
 
 def _entry(it: Entry) -> tuple[Item, ...]:
-    metric, score = f"{it.it.study.tasks[it.task]['metric']} ({it.it.direction(it.task)})", it.score(it.constant)
+    metric, score = f"{it.it.study.tasks[it.task].metric} ({it.it.direction(it.task)})", it.score(it.constant)
     counts = len(score.chosen), len(it.decays()), len(score.peak_lrs)
     words = (Item(text, "prose") for text in (it.family, it.ledger, metric))
     return (Item(it.task), *words, *(Item(str(n)) for n in counts))

@@ -5,20 +5,21 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from bench.analysis.results import Payload, Study
+from bench.analysis.results import Study
+from bench.ledger.rows import FailureRow
 from bench.report.numbers import listed
 
 
 def losses(study: Study) -> Iterator[str]:
     """One sentence for each kind of loss; none of what went well."""
     if study.missing:
-        yield f"Not finished: {study.missing:,} of {study.plan['cells']:,} planned cells have no row yet."
-    failures: dict[tuple[str, str], list[Payload]] = {}
+        yield f"Not finished: {study.missing:,} of {study.plan.cells:,} planned cells have no row yet."
+    failures: dict[tuple[str, str], list[FailureRow]] = {}
     for cohort in study.failures:
-        failures.setdefault((cohort["task"], cohort["error"]), []).append(cohort)
+        failures.setdefault((cohort.task, cohort.error), []).append(cohort)
     for (task, error), cohorts in failures.items():
-        seeds = listed([str(seed) for seed in sorted({cohort["seed"] for cohort in cohorts})])
-        cells = sum(cohort["cells"] for cohort in cohorts)
+        seeds = listed([str(seed) for seed in sorted({cohort.seed for cohort in cohorts})])
+        cells = sum(cohort.cells for cohort in cohorts)
         yield f"Failed, so that {cells:,} of these cells are missing: {task}, seed {seeds} ({error})."
     errors = Counter((t.strategy, t.error) for t in study.tries if t.error is not None)
     for (strategy, error), count in errors.items():

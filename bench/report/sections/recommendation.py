@@ -122,7 +122,7 @@ def table(e: Evidence) -> Table:
         fields = Item(tables.outcome(v.score)), Item(behind), Item(peaks(v.score))
         rows.append((Item(s), *fields, Item(v.word, tables.LOOK.get(v.word, ""))))
     facts = e.it.study.tasks[e.task]
-    judged = f"final test {facts['metric']} ({facts['direction']})"
+    judged = f"final test {facts.metric} ({facts.direction})"
     title = f"{e.directory}: {e.task}, {counted(e.epochs, e.unit)}, n = {e.n}, {judged}"
     return Table(title, ("strategy", "final", "behind the best", "peak LR", "verdict"), tuple(rows))
 

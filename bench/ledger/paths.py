@@ -1,0 +1,67 @@
+"""Every path inside a run's directory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def ledger(directory: Path) -> Path:
+    """Folder of the ledger's parts."""
+    return directory / "ledger"
+
+
+def parts(directory: Path) -> list[Path]:
+    """Files of the ledger, in a fixed order."""
+    return sorted([*ledger(directory).glob("*.jsonl"), *ledger(directory).glob("*.jsonl.gz")])
+
+
+def checkpoint(directory: Path, cohort: str) -> Path:
+    """File of a cohort in training."""
+    return directory / "snapshots" / f"{cohort}.pt"
+
+
+def trace(directory: Path, cohort: str) -> Path:
+    """File of a finished cohort's trace."""
+    return directory / "traces" / f"{cohort}.npz"
+
+
+def trace_chunks(directory: Path, cohort: str) -> Path:
+    """Folder of the parts of an unfinished cohort's trace."""
+    return directory / "traces" / cohort
+
+
+def traces(directory: Path) -> list[Path]:
+    """Files of finished traces."""
+    return sorted((directory / "traces").glob("*.npz"))
+
+
+def unfinished(directory: Path) -> set[str]:
+    """Cohorts that have a checkpoint, chunks of a trace, or temporary files of either."""
+    checkpoints = [path.name for path in (directory / "snapshots").glob("*")]
+    chunks = [path.name for path in (directory / "traces").glob("*") if path.suffix != ".npz"]
+    return {name.removeprefix(".").partition(".")[0] for name in (*checkpoints, *chunks)}
+
+
+def leases(directory: Path) -> Path:
+    """Folder of leases on cohorts, and of word of those that failed."""
+    return directory / "claims"
+
+
+def page(directory: Path) -> Path:
+    """The report."""
+    return directory / "report.html"
+
+
+def figures(directory: Path) -> Path:
+    """Folder of the report's figures."""
+    return directory / "figures"
+
+
+def submission(directory: Path, number: int) -> Path:
+    """Folder of the scripts of a submission to SLURM."""
+    return directory / "slurm" / f"{number:03d}"
+
+
+def assignments(directory: Path) -> list[Path]:
+    """Files that say which cohorts each array task of a submission trains."""
+    return sorted((directory / "slurm").glob("*/cohorts.json"))
