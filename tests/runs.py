@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from bench.ledger import ledger, lines, trace
+from bench.ledger.rows import AttemptRow
 
 ROOT = Path(__file__).resolve().parent.parent
 KINDS = ("plan", "cell", "eval", "cohort")
@@ -24,6 +25,11 @@ def suite():
 """A suite of seconds: open and closed loop, forks, two budgets, two tasks."""
 
 
+def attempt(**facts):
+    """The row of a process of which only these facts are known."""
+    return AttemptRow.read(facts)
+
+
 def launch(*arguments, launcher=(sys.executable,), check=True, timeout=900, **environment):
     """Run `python bench/run.py ARGS` (or another launcher) and return the finished process, its output captured."""
     command = [*launcher, "bench/run.py", *map(str, arguments)]
@@ -36,7 +42,7 @@ def launch(*arguments, launcher=(sys.executable,), check=True, timeout=900, **en
 
 def payloads(directory):
     """Every deterministic payload, by kind and key."""
-    return {(r["kind"], r["key"]): r["payload"] for r in ledger.read(directory) if r["kind"] in KINDS}
+    return {(r.kind, r.key): r.payload for r in ledger.read(directory) if r.kind in KINDS}
 
 
 def traces(directory):
@@ -47,4 +53,4 @@ def traces(directory):
 
 def count_lines(directory):
     """Rows as written, duplicates and all, of the deterministic kinds."""
-    return sum(row["kind"] in KINDS for row in lines.Reader(directory, lines.row).new())
+    return sum(row.kind in KINDS for row in lines.Reader(directory, lines.row).new())

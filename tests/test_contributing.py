@@ -54,7 +54,7 @@ def test_the_command_compares_what_was_added(project):
     assert done.returncode == 0, done.stdout + done.stderr
     assert "halving" in done.stdout
     assert "parity" in done.stdout
-    cells = [r["payload"] for r in ledger.read(project / "runs" / "mine") if r["kind"] == "cell"]
+    cells = [r.payload for r in ledger.read(project / "runs" / "mine") if r.kind == "cell"]
     assert len(cells) == 4 * 2 * 3 * 3
     assert {c["status"] for c in cells} == {"done"}
     gentle = f"gentle.py:gentle@{digest((project / 'gentle.py').read_text(), 8)}(power=3)"

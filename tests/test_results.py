@@ -4,7 +4,7 @@ import pytest
 
 from bench.analysis.comparison import Comparison
 from bench.analysis.results import Study
-from bench.ledger import ledger
+from bench.ledger import ledger, paths
 from bench.report import csv_tables
 from bench.runner.config import Order, prepare
 from tests.runs import ROOT
@@ -24,8 +24,8 @@ def run(request):
 
 def test_core_is_the_suite_as_it_is_planned_now():
     plan, rows = prepare(Order(suite="core")).plan.coded({}), ledger.read(CORE)
-    assert {r["key"] for r in rows if r["kind"] == "plan"} == {plan.id}
-    assert sorted(r["key"] for r in rows if r["kind"] == "cell") == sorted(c.id for c in plan.cells)
+    assert {r.key for r in rows if r.kind == "plan"} == {plan.id}
+    assert sorted(r.key for r in rows if r.kind == "cell") == sorted(c.id for c in plan.cells)
 
 
 def test_the_table_is_what_the_ledger_says(run):
@@ -36,5 +36,5 @@ def test_the_table_is_what_the_ledger_says(run):
 
 def test_the_ledger_stays_small_and_was_made_from_a_clean_checkout(run):
     folder, rows = run
-    assert sum(part.stat().st_size for part in ledger.parts(folder)) < 5e6
-    assert not any(r["payload"]["dirty"] for r in rows if r["kind"] == "attempt")
+    assert sum(part.stat().st_size for part in paths.parts(folder)) < 5e6
+    assert not any(r.payload["dirty"] for r in rows if r.kind == "attempt")

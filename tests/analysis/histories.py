@@ -8,7 +8,7 @@ def with_evaluations(rows, grid, course):
 
     `course(cell, progress)` is (training loss, gradient norm, test loss) after a share of the budget.
     """
-    cells = [r["payload"] for r in rows if r["kind"] == "cell" and r["payload"]["status"] == "done"]
+    cells = [r.payload for r in rows if r.kind == "cell" and r.payload["status"] == "done"]
     made = {}
     for cell in cells:
         for step in sorted({*range(grid, cell["total"], grid), cell["total"]}):

@@ -2,6 +2,7 @@
 
 import random
 
+from bench.ledger.lines import Row
 from bench.suites import EVERY
 
 STRATEGIES = EVERY
@@ -81,7 +82,7 @@ def ledger(tasks, outcome=reached, tied=(("constant", "step"),), keep=lambda cel
 
 
 def row(kind, key, payload):
-    return {"v": 1, "kind": kind, "key": key, "attempt": "attempt0", "payload": payload}
+    return Row(kind, key, "attempt0", payload)
 
 
 def _cells(name, facts, seed, cohort):

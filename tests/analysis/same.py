@@ -19,6 +19,7 @@ from bench.analysis import reference
 from bench.analysis.comparison import Comparison
 from bench.analysis.results import Study
 from bench.ledger import ledger
+from bench.ledger.lines import Row
 
 NAMES = ("constant", "b", "c", "d", "e")
 """Of groups of seeds; the first is the reference."""
@@ -59,9 +60,9 @@ class Count(NamedTuple):
 
 def count(rows, layout, shuffles):
     """Deal out the seeds of the rows' only task so many times, as many disjoint experiments each time as they make."""
-    plan = next(r["payload"] for r in rows if r["kind"] == "plan")
+    plan = next(r.payload for r in rows if r.kind == "plan")
     (facts,) = plan["tasks"].values()
-    cells = [r["payload"] for r in rows if r["kind"] == "cell"]
+    cells = [r.payload for r in rows if r.kind == "cell"]
     seeds = sorted({c["seed"] for c in cells})
     by_seed = {s: [c for c in cells if c["seed"] == s] for s in seeds}
     if len({(c["schedule"], c["budget"]) for c in cells}) > 1 or len(seeds) < layout.size:
@@ -84,9 +85,7 @@ def _one(plan, facts, dealt, layout):
         for name in NAMES:
             for seed in range(layout.seeds):
                 rows += [_cell(c, task, name, seed) for c in next(dealt)]
-    rows.append(
-        {"kind": "plan", "key": "a", "payload": plan | {"tasks": tasks, "cells": len(rows), "reference": NAMES[0]}}
-    )
+    rows.append(Row("plan", "a", None, plan | {"tasks": tasks, "cells": len(rows), "reference": NAMES[0]}))
     it = Comparison(Study.of(rows))
     found = reference.tests(it)
     lead = [it.full(t)[s].score.behind(it.full(t)[NAMES[0]].score, it.direction(t)) for t in tasks for s in NAMES[1:]]
@@ -96,7 +95,7 @@ def _one(plan, facts, dealt, layout):
 
 def _cell(cell, task, name, seed):
     payload = cell | {"task": task, "schedule": name, "seed": seed}
-    return {"kind": "cell", "key": f"{task}/{name}/{cell['cell']}", "payload": payload}
+    return Row("cell", f"{task}/{name}/{cell['cell']}", None, payload)
 
 
 def main(directory, shuffles):

@@ -15,6 +15,7 @@ from bench.ledger import ledger as record
 from bench.report.sections import claims as judgement
 from tests.analysis.histories import with_evaluations
 from tests.analysis.rows import ledger, task
+from tests.runs import attempt
 
 FIVE = ("constant", "step", "linear", "cosine", "rex", "wsd")
 DECAYS = FIVE[1:]
@@ -146,8 +147,8 @@ def optimized(found, shift):
     """Beside each cell of constant LR one of Prodigy, whose LR of 1 stands where 0.1 stood; others are far worse."""
     more = []
     for r in found:
-        it = r["payload"]
-        if r["kind"] == "cell" and it["schedule"] == "constant":
+        it = r.payload
+        if r.kind == "cell" and it["schedule"] == "constant":
             lr = 10 * it["peak_lr"]
             final = {"accuracy": 0.8 + shift + noise(it["cell"]) - 0.3 * (lr != 1.0), "loss": 0.3}
             new = it | {"cell": it["cell"] + "p", "optimizer": "prodigy", "peak_lr": lr, "final": final}
@@ -179,19 +180,13 @@ def test_a_task_is_judged_from_the_ledger_with_most_seeds_once():
 
 def test_the_wind_tunnel_and_other_references_take_no_part():
     assert entries({"tunnel": compared(better(), family="tunnel")}) == []
-    planned = [
-        r | {"payload": r["payload"] | {"reference": "cosine"}} if r["kind"] == "plan" else r for r in rows(better())
-    ]
+    planned = [r | {"payload": r.payload | {"reference": "cosine"}} if r.kind == "plan" else r for r in rows(better())]
     assert entries({"cosine": Comparison(Study.of(planned))}) == []
 
 
 def test_decays_of_another_weight_decay_are_others():
     usual = rows(better())
-    other = [
-        r | {"key": r["key"] + "w", "payload": r["payload"] | {"weight_decay": 0.5}}
-        for r in usual
-        if r["kind"] == "cell"
-    ]
+    other = [r | {"key": r.key + "w", "payload": r.payload | {"weight_decay": 0.5}} for r in usual if r.kind == "cell"]
     (entry,) = entries({"run": Comparison(Study.of([*usual, *other]))})
     assert entry.decays() == {s: f"{s} with weight decay 0.0005" for s in DECAYS}
 
@@ -204,8 +199,8 @@ def runs(tmp_path):
     """Two runs on the disk, and a table of costs."""
     speech = rows(better(), name="vowels", family="speech")
     for name, found in (("one", with_evaluations(rows(better(**ALL)), 30, course(-0.1, 0))), ("two", speech)):
-        with_plan = [(r["kind"], r["key"], r["payload"]) for r in found if r["kind"] != "attempt"]
-        book = record.Ledger(tmp_path / name, {"plan": "plan0", "fingerprint": "f"})
+        with_plan = [(r.kind, r.key, r.payload) for r in found if r.kind != "attempt"]
+        book = record.Ledger(tmp_path / name, attempt(plan="plan0", fingerprint="f"))
         for kind, key, payload in with_plan:
             book.append(kind, key, payload)
         book.close()

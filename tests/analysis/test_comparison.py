@@ -191,12 +191,12 @@ def test_every_comparison_with_the_best_is_counted():
 def test_strategies_are_named_by_what_differs():
     rows = ledger({"digits": task(("cosine",))})
     for r in rows:
-        if r["kind"] == "cell" and r["payload"]["seed"] == 2:
-            r["payload"]["optimizer"] = "adamw"
+        if r.kind == "cell" and r.payload["seed"] == 2:
+            r.payload["optimizer"] = "adamw"
     assert Study.of(rows).of_task("digits") == ("cosine with adamw", "cosine with sgd(momentum=0.9)")
     for r in rows:
-        if r["kind"] == "cell" and r["payload"]["seed"] == 1:
-            r["payload"]["weight_decay"] = 0.0
+        if r.kind == "cell" and r.payload["seed"] == 1:
+            r.payload["weight_decay"] = 0.0
     assert "cosine with sgd(momentum=0.9), weight decay 0" in Study.of(rows).of_task("digits")
 
 

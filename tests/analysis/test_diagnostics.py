@@ -152,8 +152,8 @@ def test_one_seed_has_no_region():
 def averaged(rows):
     """Beside each cell of constant LR, one read by an average, 0.05 better."""
     for r in list(rows):
-        it = r["payload"]
-        if r["kind"] == "cell" and it["schedule"] == "constant":
+        it = r.payload
+        if r.kind == "cell" and it["schedule"] == "constant":
             final = {name: v + 0.05 * (name == "accuracy") for name, v in it["final"].items()}
             more = {"cell": it["cell"] + "ema", "averaging": "ema(decay=0.99)", "final": final, "recalibrated": final}
             rows.append(r | {"key": more["cell"], "payload": it | more})

@@ -41,8 +41,8 @@ def imported(tmp_path, text=SMALL):
 def test_every_row_is_marked_and_none_names_an_attempt(tmp_path):
     rows = imported(tmp_path)
     assert ledger.read(tmp_path / "out") == rows
-    assert [r["kind"] for r in rows] == ["plan", *["cell"] * 7, "repeat"]
-    assert all(r["payload"]["published"]["licence"] == "MIT" and r["attempt"] is None for r in rows)
+    assert [r.kind for r in rows] == ["plan", *["cell"] * 7, "repeat"]
+    assert all(r.payload["published"]["licence"] == "MIT" and r.attempt is None for r in rows)
 
 
 def test_the_value_of_group_main_counts_and_a_repeat_only_says_how_far_repeats_lie_apart(tmp_path):
@@ -141,11 +141,11 @@ def test_the_same_log_written_another_way_is_the_same(tmp_path, text):
 
 def test_an_infinite_loss_has_diverged_like_one_that_is_no_number(tmp_path):
     rows = imported(tmp_path, SMALL.replace("3.02", "inf"))
-    assert [r["payload"]["status"] for r in rows if r["kind"] == "cell"].count("diverged") == 2
+    assert [r.payload["status"] for r in rows if r.kind == "cell"].count("diverged") == 2
 
 
 def test_a_source_that_names_a_schedule_of_ours_does_not_mean_ours(tmp_path):
-    plan = imported(tmp_path, SMALL.replace("wsd,sqrt,0.2", "linear,,"))[0]["payload"]
+    plan = imported(tmp_path, SMALL.replace("wsd,sqrt,0.2", "linear,,"))[0].payload
     assert plan["known_as"]["linear(settings unknown)"] == "linear"
     assert "linear" not in plan["curves"]
 

@@ -169,9 +169,9 @@ def test_a_task_counts_once_however_many_budgets_it_has():
 
 def test_a_bound_is_of_the_schedule_alone_under_the_usual_optimizer():
     rows = ledger({"digits": task(FOUR, (1.0,))}, tied=())
-    for row in [r for r in rows if r["kind"] == "cell" and r["payload"]["schedule"] == "constant"]:
-        other = row["payload"] | {"optimizer": "prodigy", "segment": 99}
-        averaged = row["payload"] | {"averaging": "ema(decay=0.99)", "segment": 98}
+    for row in [r for r in rows if r.kind == "cell" and r.payload["schedule"] == "constant"]:
+        other = row.payload | {"optimizer": "prodigy", "segment": 99}
+        averaged = row.payload | {"averaging": "ema(decay=0.99)", "segment": 98}
         for changed in (other, averaged):
             rows.append(row | {"key": f"{row['key']}{changed['segment']}", "payload": changed})
     found = Theory(Comparison(Study.of(rows))).agreements["digits", 1.0]

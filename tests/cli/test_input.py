@@ -10,7 +10,7 @@ import pytest
 
 from bench import suites
 from bench.cli import main
-from bench.ledger import ledger
+from bench.ledger import ledger, paths
 from bench.plan import Grid, Suite
 from bench.preempt import SIGNALS
 from tests.runs import launch
@@ -156,14 +156,14 @@ def finished(run_once, tmp_path):
 
 
 def test_an_out_of_another_plan_is_left_alone(finished, refuse):
-    before = [f.read_bytes() for f in ledger.parts(finished)]
+    before = [f.read_bytes() for f in paths.parts(finished)]
     line = refuse(*LITTLE[:-1], 2, "--out", finished)
     assert "belongs to another plan" in line
-    assert [f.read_bytes() for f in ledger.parts(finished)][: len(before)] == before
+    assert [f.read_bytes() for f in paths.parts(finished)][: len(before)] == before
 
 
 def test_a_corrupt_line_in_the_middle_is_named(finished, refuse):
-    part = max(ledger.parts(finished), key=lambda f: f.stat().st_size)
+    part = max(paths.parts(finished), key=lambda f: f.stat().st_size)
     lines = part.read_bytes().split(b"\n")
     lines[1] = lines[1][: len(lines[1]) // 2]
     part.write_bytes(b"\n".join(lines))
@@ -173,14 +173,14 @@ def test_a_corrupt_line_in_the_middle_is_named(finished, refuse):
 
 
 def test_a_torn_last_line_is_repaired_and_replayed(finished):
-    whole = {r["key"]: r["payload"] for r in ledger.read(finished) if r["kind"] != "attempt"}
-    part = max(ledger.parts(finished), key=lambda f: f.stat().st_size)
+    whole = {r.key: r.payload for r in ledger.read(finished) if r.kind != "attempt"}
+    part = max(paths.parts(finished), key=lambda f: f.stat().st_size)
     last = json.loads(part.read_bytes().split(b"\n")[-2])
-    assert last["kind"] == "cohort"
+    assert last.kind == "cohort"
     os.truncate(part, part.stat().st_size - 9)
     done = launch(*LITTLE, "--out", finished)
     assert "cut off in the middle of a write" in done.stdout
-    assert {r["key"]: r["payload"] for r in ledger.read(finished) if r["kind"] != "attempt"} == whole
+    assert {r.key: r.payload for r in ledger.read(finished) if r.kind != "attempt"} == whole
 
 
 def test_report_on_a_directory_without_a_ledger(tmp_path, capsys):

@@ -13,6 +13,7 @@ from bench.ledger.ledger import Ledger
 from bench.runner.config import Order, prepare
 from tasks.synthetic.problems import quadratic
 from tests.analysis import rows
+from tests.runs import attempt
 
 COMMANDS = (("plan",), ("submit", "--dry-run"), ("run", "--workers", "1"))
 FEW = ("--schedules", "constant", "--seeds", "1")
@@ -145,8 +146,8 @@ def test_an_out_that_is_no_folder(refused, tmp_path, out):
 def test_an_out_of_another_plan_names_what_differs(refused, tmp_path):
     few = ("smoke", "--tasks", "linreg", "--out", "out")
     prepared = prepare(Order(suite="smoke", tasks="linreg", schedules="constant,cosine", seeds=3))
-    book = Ledger(tmp_path / "out", {"time": "2026-09-21T14:13:20Z", "fingerprint": "f"})
-    book.append("plan", prepared.plan.id, prepared.payload())
+    book = Ledger(tmp_path / "out", attempt(time="2026-09-21T14:13:20Z", fingerprint="f"))
+    book.append("plan", prepared.plan.id, prepared.row().payload())
     book.close()
 
     def line(*more):

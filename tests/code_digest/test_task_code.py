@@ -52,7 +52,7 @@ def test_after_a_changed_width_the_same_command_trains_anew_and_says_why_in_one_
     assert (len(old.tries), len(new.tries), new.missing, len(new.cohorts)) == (8, 8, 0, 4)
     before, after = ({t[:5]: t.ride[0] for t in it.tries} for it in (old, new))
     assert {key[0] for key in before if before[key] != after[key]} == {"parity"}
-    assert sum(r["kind"] == "cell" for r in ledger.read(tmp_path / "out")) == 12
+    assert sum(r.kind == "cell" for r in ledger.read(tmp_path / "out")) == 12
     assert "nothing to train" in run(PARITY.replace("mlp(8, 16, 2)", "mlp(8, 2, 2)"))
 
 
@@ -85,7 +85,7 @@ def test_ids_from_before_code_was_told_stand():
     assert cell.id == "bd4739ff4450"
     assert replace(cell, code="x").id not in (cell.id, replace(cell, averaging="x").id)
     core = prepare(Order(suite="core")).plan
-    recorded = {r["key"] for r in ledger.read(ROOT / "results" / "core", kinds=("cell",))}
+    recorded = {r.key for r in ledger.read(ROOT / "results" / "core", kinds=("cell",))}
     assert {c.id for c in core.coded({}).cells} == recorded
     assert recorded.isdisjoint(c.id for c in core.cells)
 
@@ -106,7 +106,7 @@ def test_another_gpu_or_library_is_another_environment(monkeypatch, change):
         monkeypatch.setattr(torch.backends.cudnn, "version", lambda: facts["cudnn"])
         monkeypatch.setattr(torch.version, "cuda", facts["cuda"])
         monkeypatch.setattr(provenance, "_version", lambda name: facts.get(name, "1"))
-        return provenance.describe("p", device, 1)["fingerprint"]
+        return provenance.describe("p", device, 1).fingerprint
 
     assert fingerprint() == fingerprint("cuda:1")
     assert fingerprint() != fingerprint(**change)

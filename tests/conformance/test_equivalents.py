@@ -12,7 +12,7 @@ from bench.conformance.equivalents import T
 from bench.conformance.factors import LIBRARIES
 from tests.runs import ROOT
 
-CLAIMS = [(library, claim) for library in LIBRARIES for claim in library.claims]
+CLAIMS = [(library, claim) for library in LIBRARIES for claim in library.equivalents]
 ALWAYS = ("torch", "timm", "transformers")
 
 

@@ -20,6 +20,7 @@ from bench.train.loop import Training
 from bench.train.roster import Member
 from schedules.refined import read as norms_of
 from tests.engine.toys import Net, Plain, accuracy, create, toy
+from tests.runs import attempt
 
 LOUD, BURST = 3, 1e6
 
@@ -44,7 +45,7 @@ def trained(task, engine, feed, out, *texts):
     """Rows of the cells, and the columns of the trace."""
     grid = Grid(task="toy", schedules=texts, budgets=(1.0,), seeds=1)
     (cohort,) = build(Suite("s", (grid,)), {"toy": task}, lambda *_: "modules").under(Arithmetic("fp16")).cohorts
-    book = ledger.Ledger(out, {})
+    book = ledger.Ledger(out, attempt())
     Training(cohort, task, {t: schedules.parse(t) for t in texts}, engine, feed, Desk(out, book)).run()
     book.close()
     rows = ledger.read(out)
@@ -53,14 +54,14 @@ def trained(task, engine, feed, out, *texts):
 
 def test_one_overflowing_forward_is_skipped_and_no_divergence(tmp_path):
     rows, columns = trained(*noisy(), tmp_path, "constant")
-    (cell,) = (row["payload"] for row in rows if row["kind"] == "cell")
+    (cell,) = (row.payload for row in rows if row.kind == "cell")
     assert cell["status"] == "done"
     assert cell["final"]["loss"] == cell["recalibrated"]["loss"] == 1.0
     norms = columns["grad_norm"]
     assert [int(i) for i in np.flatnonzero(~np.isfinite(norms))] == [LOUD]
     assert math.isnan(norms[LOUD])
     assert not math.isfinite(columns["loss"][LOUD])
-    (first, *_) = (row["payload"] for row in rows if row["kind"] == "eval")
+    (first, *_) = (row.payload for row in rows if row.kind == "eval")
     known = [k for k in range(4) if k != LOUD]
     assert first["grad_norm"] == pytest.approx(float(np.mean(norms[known])))
     assert first["train_loss"] == pytest.approx(float(np.mean(columns["loss"][known])))
@@ -85,7 +86,7 @@ def test_a_skipped_update_changes_neither_weights_nor_statistics():
 
 def test_what_overflows_at_every_scale_is_a_divergence(tmp_path):
     rows, _ = trained(*noisy(loud=lambda step: step >= LOUD), tmp_path, "constant")
-    (cell,) = (row["payload"] for row in rows if row["kind"] == "cell")
+    (cell,) = (row.payload for row in rows if row.kind == "cell")
     assert cell["status"] == "diverged"
     assert cell["first_bad_step"] == LOUD + 10, "after ten halvings of 2^10"
 

@@ -33,6 +33,6 @@ def test_a_compiled_run_is_killed_and_resumed(tmp_path):
     assert begin(tmp_path / "it.py", tmp_path / "killed", *options).wait(600) == 0
     assert payloads(tmp_path / "killed") == payloads(tmp_path / "whole")
     assert traces(tmp_path / "killed") == traces(tmp_path / "whole")
-    rows = [r["payload"] for r in ledger.read(tmp_path / "whole") if r["kind"] == "cell"]
+    rows = [r.payload for r in ledger.read(tmp_path / "whole") if r.kind == "cell"]
     assert {r["arithmetic"] for r in rows} == {"backend=inductor"}
     assert min(r["final"]["accuracy"] for r in rows) > 0.5

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench.ledger import checkpoint, ledger, trace
+from bench.ledger import checkpoint, ledger, paths, trace
 from tests.runs import count_lines, launch, payloads, traces
 
 pytestmark = pytest.mark.faults
@@ -31,7 +31,7 @@ def roomy(tmp_path_factory):
 
 def torn(out):
     """Whatever cannot be read back."""
-    if ledger.parts(out):
+    if paths.parts(out):
         ledger.read(out)
     for path in (out / "snapshots").glob("*"):
         checkpoint.load(path)

@@ -10,7 +10,7 @@ import time
 import pytest
 import torch
 
-from bench.ledger import ledger
+from bench.ledger import ledger, paths
 from bench.preempt import PREEMPTED
 from tests.runs import ROOT, count_lines, payloads, traces
 
@@ -51,7 +51,7 @@ def snapshots(out):
 
 
 def size(out):
-    return sum(part.stat().st_size for part in ledger.parts(out))
+    return sum(part.stat().st_size for part in paths.parts(out))
 
 
 def await_change(look, out, process):
@@ -71,7 +71,7 @@ def steps(out):
 
 def rows_beyond(out, at):
     """Whether the ledger holds rows of a cohort beyond its snapshot: the kill came between the two."""
-    rows = [r["payload"] for r in ledger.read(out) if r["kind"] == "eval"]
+    rows = [r.payload for r in ledger.read(out) if r.kind == "eval"]
     return any(r["step"] > at.get(r["cohort"], 1 << 40) for r in rows)
 
 

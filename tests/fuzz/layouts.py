@@ -153,7 +153,7 @@ def read_sentences(task, root):
 def read_log(root):
     rows = published_formats.bring(root / "log.csv", "llama-csv", root / "out")
     told = ("task", "schedule", "peak_lr", "total", "seed", "status", "final")
-    return Counter(str([row["payload"].get(name) for name in told]) for row in rows if row["kind"] != "plan")
+    return Counter(str([row.payload.get(name) for name in told]) for row in rows if row.kind != "plan")
 
 
 def read_suite(root):

@@ -18,6 +18,7 @@ from bench.report import write
 from bench.runner.config import Order, prepare
 from tests.analysis.rows import ledger as synthetic
 from tests.analysis.rows import task
+from tests.runs import attempt
 
 SUITE = """
 from bench.plan import Grid, Suite
@@ -59,7 +60,7 @@ def plan(folder):
     watch(f"{len(shards)} shards")
     sum(map(prepared.forecast.seconds, prepared.plan.cohorts))
     watch("forecast of each cohort")
-    payload = prepared.forecast.payload()
+    payload = prepared.forecast.row().payload()
     watch(f"plan row of {len(json.dumps(payload)) / 1e3:.0f} kB")
 
 
@@ -76,9 +77,9 @@ def made(count, directory):
     parts = [(directory / "ledger" / f"part-{i:03d}.jsonl").open("w") for i in range(16)]
     written = 0
     for i, row in enumerate(rows):
-        written += put(parts[i % 16], row["kind"], row["key"], row["payload"])
-        for step in range(evals if row["kind"] == "cell" else 0):
-            cell = row["payload"]
+        written += put(parts[i % 16], row.kind, row.key, row.payload)
+        for step in range(evals if row.kind == "cell" else 0):
+            cell = row.payload
             key = f"{cell['cohort']}/{cell['cell']}/{step}"
             written += put(parts[i % 16], "eval", key, evaluation(cell, step))
     for part in parts:
@@ -103,7 +104,7 @@ def evaluation(cell, step):
 def read(directory):
     """Report a ledger, after opening it as a worker does."""
     watch = Watch()
-    book = ledger.Ledger(directory, {"fingerprint": "f"})
+    book = ledger.Ledger(directory, attempt(fingerprint="f"))
     watch("open for appending")
     book.refresh()
     book.close()

@@ -9,10 +9,11 @@ import torch
 
 import schedules
 from bench.contract import Cell, Cohort
-from bench.ledger import checkpoint, ledger, trace
-from bench.train.io import GO, SAVE, Desk, leftovers, tidy
+from bench.ledger import checkpoint, ledger, paths, trace
+from bench.train.io import GO, SAVE, Desk, tidy
 from bench.train.loop import Training
 from tests.ledger.crashes import Crash, Disk
+from tests.runs import attempt
 
 TASK = SimpleNamespace(family="image", metric="accuracy", direction="max", eval_epochs=1)
 FEED = SimpleNamespace(epoch_steps=2, batch=lambda step: step)
@@ -64,18 +65,18 @@ def run(directory, chance):
     def verdict(step):
         return SAVE if chance.random() < 0.4 else GO
 
-    book = ledger.Ledger(directory, {"fingerprint": "here"})
+    book = ledger.Ledger(directory, attempt(fingerprint="here"))
     if ("cohort", COHORT.id) not in book:
         Training(COHORT, TASK, SCHEDULES, Engine(), FEED, Desk(directory, book, verdict)).run()
-    elif COHORT.id in leftovers(directory):
+    elif COHORT.id in paths.unfinished(directory):
         tidy(directory, COHORT.id)
     book.close()
 
 
 def rows(directory):
     """Every row but those of attempts and resumes, by kind and key."""
-    found = ledger.read(directory) if ledger.parts(directory) else []
-    return {(r["kind"], r["key"]): r["payload"] for r in found if r["kind"] not in ("attempt", "resume")}
+    found = ledger.read(directory) if paths.parts(directory) else []
+    return {(r.kind, r.key): r.payload for r in found if r.kind not in ("attempt", "resume")}
 
 
 def columns(path):

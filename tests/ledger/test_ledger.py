@@ -7,13 +7,15 @@ import multiprocessing
 import pytest
 
 from bench.contract import InputError
-from bench.ledger.ledger import Ledger, ReplayError, parts, read
+from bench.ledger.ledger import Ledger, ReplayError, read
+from bench.ledger.paths import parts
+from tests.runs import attempt
 
-HERE = {"fingerprint": "a machine"}
+HERE = attempt(fingerprint="a machine")
 
 
 def rows_of(directory, kind="cell"):
-    return {r["key"]: r["payload"] for r in read(directory) if r["kind"] == kind}
+    return {r.key: r.payload for r in read(directory) if r.kind == kind}
 
 
 def written(directory, **payloads):
@@ -49,7 +51,7 @@ def test_another_payload_under_the_same_environment_is_fatal(tmp_path):
 
 def test_another_payload_under_another_environment_is_reported_and_the_old_one_stays(tmp_path):
     written(tmp_path, a=1.5)
-    ledger = Ledger(tmp_path, {"fingerprint": "another machine"})
+    ledger = Ledger(tmp_path, attempt(fingerprint="another machine"))
     ledger.append("cell", "a", {"value": 1.25})
     ledger.close()
     assert "another environment" in ledger.notes[0]
@@ -62,7 +64,7 @@ def test_a_torn_last_line_loses_no_whole_row(tmp_path, cut):
     part.write_bytes(part.read_bytes()[:-cut])
     notes = []
     kept = {"a": {"value": 1.5}} | ({"b": {"value": 2.5}} if cut == 1 else {})
-    assert {r["key"]: r["payload"] for r in read(tmp_path, notes) if r["kind"] == "cell"} == kept
+    assert {r.key: r.payload for r in read(tmp_path, notes) if r.kind == "cell"} == kept
     ledger = Ledger(tmp_path, HERE)
     ledger.append("cell", "c", {"value": 3.5})
     ledger.close()
@@ -105,12 +107,12 @@ def test_a_directory_that_cannot_be_made_is_one_clear_line(tmp_path):
 def test_every_row_names_an_attempt_that_is_there_first(tmp_path):
     part = written(tmp_path, a=1.5)
     first, second = map(json.loads, part.read_text().splitlines())
-    assert (first["kind"], first["payload"]) == ("attempt", HERE)
-    assert second["attempt"] == first["key"]
+    assert (first.kind, first.payload) == ("attempt", HERE)
+    assert second.attempt == first.key
 
 
 def append_many(directory, name, count):
-    ledger = Ledger(directory, {"fingerprint": "a machine", "process": name})
+    ledger = Ledger(directory, attempt(fingerprint="a machine", process=name))
     for i in range(count):
         ledger.append("cell", f"{name}-{i}", {"value": i})
         ledger.flush()

@@ -1,16 +1,19 @@
 """Reading a ledger: everything once, then what is new; what is not wanted is passed over, what is torn is left out."""
 
+from dataclasses import replace
+
 import pytest
 
 from bench.contract import InputError
-from bench.ledger import lines
+from bench.ledger import lines, paths
 from bench.ledger.ledger import Ledger, brief, read
+from tests.runs import attempt
 
-HERE = {"fingerprint": "a machine"}
+HERE = attempt(fingerprint="a machine")
 
 
 def keys(rows):
-    return [row["key"] for row in rows if row["kind"] != "attempt"]
+    return [row.key for row in rows if row.kind != "attempt"]
 
 
 @pytest.fixture
@@ -28,14 +31,14 @@ def test_a_reader_gives_each_row_once_and_then_what_is_new(ledger, tmp_path):
     assert keys(reader.new()) == []
     ledger.append("cell", "b", {"value": 3})
     ledger.flush()
-    other = Ledger(tmp_path, HERE | {"process": 2})
+    other = Ledger(tmp_path, replace(HERE, process=2))
     other.append("cell", "c", {"value": 4})
     other.flush()
     assert keys(reader.new()) == ["b", "c"]
 
 
 def test_a_line_being_written_is_read_when_it_is_whole(ledger, tmp_path):
-    (part,) = lines.parts(tmp_path)
+    (part,) = paths.parts(tmp_path)
     reader = lines.Reader(tmp_path, lines.row)
     list(reader.new())
     text = lines.line("cell", "b", "it", '{"value":"ü"}').encode()
@@ -47,7 +50,7 @@ def test_a_line_being_written_is_read_when_it_is_whole(ledger, tmp_path):
 
 
 def test_a_line_that_its_writer_ends_while_it_is_read_is_no_two_lines(ledger, tmp_path):
-    (part,) = lines.parts(tmp_path)
+    (part,) = paths.parts(tmp_path)
     text = lines.line("cell", "b", "it", '{"value":"ü"}').encode()
     with part.open("ab", buffering=0) as file:
         file.write(text[:30])
@@ -65,7 +68,7 @@ def test_a_line_that_its_writer_ends_while_it_is_read_is_no_two_lines(ledger, tm
 
 
 def test_a_torn_tail_that_is_mended_while_it_is_read_mixes_no_rows(ledger, tmp_path):
-    (part,) = lines.parts(tmp_path)
+    (part,) = paths.parts(tmp_path)
     ledger.close()
     torn = lines.line("cell", "torn", "it", lines.text({"value": "t" * 400_000})).encode()[:-1000]
     with part.open("ab", buffering=0) as file:
@@ -84,8 +87,8 @@ def test_a_torn_tail_that_is_mended_while_it_is_read_mixes_no_rows(ledger, tmp_p
 
 
 def test_rows_of_other_kinds_are_passed_over(ledger, tmp_path):
-    assert [row["kind"] for row in read(tmp_path, kinds=("eval", "plan"))] == ["eval"]
-    (part,) = lines.parts(tmp_path)
+    assert [row.kind for row in read(tmp_path, kinds=("eval", "plan"))] == ["eval"]
+    (part,) = paths.parts(tmp_path)
     loose = b"".join(
         b'{"kind": "%s", "v": 1, "key": "%s", "payload": {}}\n' % it for it in ((b"cell", b"loose"), (b"eval", b"y"))
     )
@@ -96,7 +99,7 @@ def test_rows_of_other_kinds_are_passed_over(ledger, tmp_path):
 
 @pytest.mark.parametrize("kinds", [None, ("plan",)])
 def test_a_line_cut_short_in_the_middle_is_fatal_whatever_is_asked_for(ledger, tmp_path, kinds):
-    (part,) = lines.parts(tmp_path)
+    (part,) = paths.parts(tmp_path)
     texts = part.read_bytes().split(b"\n")
     part.write_bytes(b"\n".join([texts[0], texts[1][:-1], texts[2], b""]))
     with pytest.raises(InputError, match="line 2: not a row"):
@@ -104,7 +107,7 @@ def test_a_line_cut_short_in_the_middle_is_fatal_whatever_is_asked_for(ledger, t
 
 
 def test_blocks_that_never_reached_the_disk_are_left_out_and_mentioned(ledger, tmp_path):
-    (part,) = lines.parts(tmp_path)
+    (part,) = paths.parts(tmp_path)
     data = part.read_bytes()
     hole = data.index(b'"key":"a"')
     part.write_bytes(data[:hole] + bytes(16) + data[hole + 16 :])
@@ -123,7 +126,7 @@ def test_a_row_in_brief_is_the_row(key):
 
 
 def test_appenders_learn_of_each_others_rows(ledger, tmp_path):
-    other = Ledger(tmp_path, HERE | {"process": 2})
+    other = Ledger(tmp_path, replace(HERE, process=2))
     assert ("cell", "a") in other
     ledger.append("cohort", "x", {"cells": 1})
     ledger.flush()
@@ -141,7 +144,7 @@ def test_rows_of_one_kind_and_key_that_differ_stand_beside_each_other(ledger, tm
         ledger.append_another("failure", "x", {"error": error})
     ledger.close()
     Ledger(tmp_path, HERE).append_another("failure", "x", {"error": "two"})
-    assert [(r["key"], r["payload"]["error"]) for r in read(tmp_path, kinds=("failure",))] == [
+    assert [(r.key, r.payload["error"]) for r in read(tmp_path, kinds=("failure",))] == [
         ("x", "one"),
         ("x/2", "two"),
     ]
@@ -166,4 +169,4 @@ def test_a_ledger_without_locks_has_a_part_that_nobody_else_can_have(tmp_path, m
         it.append("cell", name, {"value": 1})
         it.flush()
     assert keys(read(tmp_path)) in (["a", "b"], ["b", "a"])
-    assert len([part for part in lines.parts(tmp_path) if part.stat().st_size]) == 2
+    assert len([part for part in paths.parts(tmp_path) if part.stat().st_size]) == 2

@@ -3,7 +3,7 @@
 import pytest
 
 from bench.contract import InputError
-from bench.ledger import ledger
+from bench.ledger import paths
 from bench.runner.config import Order, prepare
 from tests.runs import launch, payloads
 
@@ -72,7 +72,7 @@ def test_a_plan_that_lacks_recorded_cells_is_refused(grown):
 
 def test_an_unfinished_plan_is_finished_first(grown, tmp_path):
     (tmp_path / "ledger").mkdir()
-    lines = [line for part in ledger.parts(grown[0]) for line in part.read_text().splitlines(keepends=True)]
+    lines = [line for part in paths.parts(grown[0]) for line in part.read_text().splitlines(keepends=True)]
     some = [line for line in lines if '"kind":"cell"' not in line and '"extends"' not in line]
     (tmp_path / "ledger" / "part-000.jsonl").write_text("".join(some))
     with pytest.raises(InputError, match="finish it first"):

@@ -52,8 +52,8 @@ def test_the_csv_has_every_peak_lr_of_every_budget(it):
 def test_another_optimizers_peak_lrs_are_not_held_against_the_references():
     rows = ledger({"digits": task(FEW, (1.0,))}, outcome, tied=())
     for row in rows:
-        if row["kind"] == "cell" and row["payload"]["schedule"] == "cosine":
-            row["payload"]["optimizer"] = "adamw"
+        if row.kind == "cell" and row.payload["schedule"] == "cosine":
+            row.payload["optimizer"] = "adamw"
     it = Comparison(Study.of(rows))
     assert {row[0].text for row in peaks.table(it, "digits").rows} == {"step with sgd(momentum=0.9)"}
     found = peaks.entries(it, "digits", 1.0)["cosine with adamw", 0.03]

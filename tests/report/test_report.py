@@ -110,7 +110,7 @@ def test_the_csv_carries_full_precision(small):
     chosen = dict(enumerate(map(float, line["chosen_peak_lrs"].split("; "))))
     finals = [
         c["final"]["accuracy"]
-        for c in (r["payload"] for r in rows if r["kind"] == "cell")
+        for c in (r.payload for r in rows if r.kind == "cell")
         if (c["task"], c["schedule"], c["budget"]) == ("digits", "cosine", 1.0) and c["peak_lr"] == chosen[c["seed"]]
     ]
     assert float(line["mean"]) == pytest.approx(sum(finals) / 3, rel=1e-15)
@@ -154,7 +154,7 @@ def test_an_unfinished_ledger_says_what_is_missing(tmp_path):
 
 def test_a_plan_alone_is_a_report_too(tmp_path):
     rows = ledger({"digits": task(FEW)}, keep=lambda c: False)
-    write.write(tmp_path, [r for r in rows if r["kind"] == "plan"])
+    write.write(tmp_path, [r for r in rows if r.kind == "plan"])
     assert "Not finished: 108 of 108" in (tmp_path / "table.md").read_text()
     assert len(lines(tmp_path)) == 0
 
@@ -178,9 +178,9 @@ def test_cells_whose_schedule_failed_rank_last_and_are_named():
     failed = {"status": "failed", "failed_step": 7, "error": "ValueError: no"}
     rows = ledger({"digits": task(("cosine", "wsd", "linear"), (1.0,))})
     for it in rows:
-        if it["kind"] == "cell" and it["payload"]["schedule"] == "wsd":
-            place = {k: v for k, v in it["payload"].items() if k not in ("final", "best", "control", "recalibrated")}
-            it["payload"] = place | failed
+        if it.kind == "cell" and it.payload["schedule"] == "wsd":
+            place = {k: v for k, v in it.payload.items() if k not in ("final", "best", "control", "recalibrated")}
+            it.payload = place | failed
     text = shown(rows)
     assert "9 cells of wsd failed, and rank as if they had diverged (ValueError: no)." in text
     assert "failed3/3" in text  # a terminal has no room for the space
@@ -195,7 +195,7 @@ def test_cohorts_that_failed_are_named_until_they_are_done():
     failure = {"cohort": "cohort00", "task": "digits", "seed": 0, "error": "OSError: gone", "cells": 36}
     older = row("failure", "cohort00", failure | {"error": "OSError: another"})
     rows += [older, row("failure", "cohort00/2", failure)]
-    done = [it for it in rows if it["kind"] == "cohort" and it["key"] == "cohort00"]
+    done = [it for it in rows if it.kind == "cohort" and it.key == "cohort00"]
     assert "Failed" not in shown(rows)
     undone = [it for it in rows if it not in done]
     assert "Failed, so that 36 of these cells are missing: digits, seed 0 (OSError: gone)." in shown(undone)

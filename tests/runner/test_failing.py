@@ -8,6 +8,7 @@ from bench.runner.config import Order, prepare
 from bench.runner.worker import Site, crew
 from bench.train.io import GO, STOP, Desk
 from bench.train.loop import Training
+from tests.runs import attempt
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -50,12 +51,12 @@ def trained(prepared, out, schedules, stops=()):
 
     ended = False
     while not ended:
-        book = ledger.Ledger(out, {})
+        book = ledger.Ledger(out, attempt())
         feed, engine = crew(cohort, task, Site(out, "test"))
         ended = Training(cohort, task, schedules, engine, feed, Desk(out, book, verdict)).run()
         book.close()
     assert not left
-    cells = [row["payload"] for row in ledger.read(out, kinds=("cell",))]
+    cells = [row.payload for row in ledger.read(out, kinds=("cell",))]
     return {(c["schedule"], c["peak_lr"], c["total"]): {k: v for k, v in c.items() if k != "segment"} for c in cells}
 
 
@@ -88,4 +89,4 @@ def test_a_cohort_of_nothing_but_failures_ends(prepared, tmp_path):
     assert len(seen) == len(prepared.plan.cells)
     assert {cell["status"] for cell in seen.values()} == {"failed"}
     (row,) = ledger.read(tmp_path, kinds=("cohort",))
-    assert row["payload"]["cells"] == len(seen)
+    assert row.payload["cells"] == len(seen)

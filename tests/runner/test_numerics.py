@@ -141,7 +141,7 @@ def test_accelerate_launch_with_bf16_trains_and_its_rows_say_so(tmp_path):
     launcher = (sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--mixed_precision", "bf16")
     few = ("smoke", "--tasks", "digits", "--schedules", "constant", "--budgets", "0.05", "--peak-lrs", "0.1")
     launch(*few, "--seeds", 1, "--workers", 1, "--accumulate", 2, "--out", tmp_path, launcher=launcher)
-    rows = [r["payload"] for r in ledger.read(tmp_path) if r["kind"] == "cell"]
+    rows = [r.payload for r in ledger.read(tmp_path) if r.kind == "cell"]
     assert rows
     assert {r["arithmetic"] for r in rows} == {"precision=bf16, accumulate=2"}
     assert all(np.isfinite(r["final"]["loss"]) for r in rows)

@@ -19,7 +19,7 @@ from bench.ledger import leases, ledger
 from bench.runner import distributed, rendezvous, session
 from bench.runner.config import Order, prepare
 from bench.runner.worker import Site, train
-from tests.runs import ROOT, payloads, traces
+from tests.runs import ROOT, attempt, payloads, traces
 
 LEASE = 300.0
 
@@ -53,7 +53,7 @@ def cohort(one_thread):
 
 
 def trained(cohort, out, flag):
-    book = ledger.Ledger(out, {"fingerprint": "here"})
+    book = ledger.Ledger(out, attempt(fingerprint="here"))
     try:
         return train(cohort, Site(out, "plan", lease=LEASE), book, flag, lambda *news: None)
     finally:

@@ -7,7 +7,7 @@ import pytest
 
 import schedules
 from bench.analysis.results import Study
-from bench.ledger import ledger, trace
+from bench.ledger import ledger, paths, trace
 from bench.runner.config import Order, prepare
 from bench.tracking import runs
 from tests.runs import TINY, count_lines, launch, payloads, traces
@@ -34,31 +34,31 @@ def test_the_table_and_the_page_come_out(reference):
 def test_every_cell_of_the_plan_has_its_row(reference):
     suite, out, _ = reference
     plan = prepare(Order(suite=str(suite))).plan
-    rows = [r for r in ledger.read(out) if r["kind"] == "cell"]
-    assert sorted(r["key"] for r in rows) == sorted(c.id for c in plan.cells)
-    assert {r["payload"]["status"] for r in rows} == {"done"}
+    rows = [r for r in ledger.read(out) if r.kind == "cell"]
+    assert sorted(r.key for r in rows) == sorted(c.id for c in plan.cells)
+    assert {r.payload["status"] for r in rows} == {"done"}
 
 
 def test_the_same_command_again_trains_nothing(reference):
     suite, out, _ = reference
-    before = {f.name: f.read_bytes() for f in ledger.parts(out)}
+    before = {f.name: f.read_bytes() for f in paths.parts(out)}
     text = launch(suite, "--out", out).stdout
     assert "nothing to train" in text
-    after = {f.name: f.read_bytes() for f in ledger.parts(out)}
+    after = {f.name: f.read_bytes() for f in paths.parts(out)}
     assert {k: v for k, v in after.items() if v} == before
 
 
 def test_what_a_kill_left_of_a_finished_cohort_is_tidied(reference):
     """Between a cohort's row and the removal of its snapshot lies a moment."""
     suite, out, _ = reference
-    (row,) = [r for r in ledger.read(out) if r["kind"] == "cohort"][:1]
+    (row,) = [r for r in ledger.read(out) if r.kind == "cohort"][:1]
     left = out / "snapshots" / f"{row['key']}.pt"
     left.parent.mkdir(exist_ok=True)
     left.write_bytes(b"whole")
-    (out / "traces" / row["key"]).mkdir()
+    (out / "traces" / row.key).mkdir()
     launch(suite, "--out", out)
     assert not left.exists()
-    assert not (out / "traces" / row["key"]).exists()
+    assert not (out / "traces" / row.key).exists()
 
 
 def test_any_number_of_workers_gives_identical_rows(reference, tmp_path):
@@ -88,8 +88,8 @@ def lines_of(out, prepared):
     from schedules.schedule import factors
 
     rows = ledger.read(out)
-    cells = {r["key"]: r["payload"] for r in rows if r["kind"] == "cell"}
-    forks = {(r["payload"]["cohort"], r["payload"]["segment"]): r["payload"] for r in rows if r["kind"] == "eval"}
+    cells = {r.key: r.payload for r in rows if r.kind == "cell"}
+    forks = {(r.payload["cohort"], r.payload["segment"]): r.payload for r in rows if r.kind == "eval"}
     for cohort in prepared.plan.cohorts:
         columns = trace.read(out / "traces" / f"{cohort.id}.npz")
         for cell in cohort.cells:
@@ -118,7 +118,7 @@ def test_looks_equal_the_trie_optimum(reference):
         group = prefixes.setdefault((cohort.task, cohort.seed), set())
         group.update(tuple(line[:k]) for k in range(len(line)))
     optimum = sum(map(len, prefixes.values()))
-    looks = sum(r["payload"]["looks"] for r in ledger.read(out) if r["kind"] == "cohort")
+    looks = sum(r.payload["looks"] for r in ledger.read(out) if r.kind == "cohort")
     assert looks == optimum
     assert looks < sum(c.cell_steps for c in prepared.plan.cohorts)
 
@@ -127,7 +127,7 @@ def test_evaluations_tell_the_means_of_the_trace_between_them(reference):
     """Along forks, too: what a cell shared with others is part of its course."""
     _, out, _ = reference
     study = Study.of(ledger.read(out))
-    cells = {r["key"]: r["payload"] for r in ledger.read(out) if r["kind"] == "cell"}
+    cells = {r.key: r.payload for r in ledger.read(out) if r.kind == "cell"}
     for run in runs.of_ledger(out):
         cell = cells[run.id]
         facts = study.tasks[cell["task"]]
@@ -145,8 +145,8 @@ def test_cells_that_rode_one_member_are_one_run(reference):
     _, out, _ = reference
     rides = {}
     for row in ledger.read(out):
-        if row["kind"] == "cell":
-            cell = row["payload"]
+        if row.kind == "cell":
+            cell = row.payload
             rides.setdefault((cell["cohort"], cell["segment"], cell["total"]), []).append(cell)
     shared = [cells for cells in rides.values() if len(cells) > 1]
     assert shared

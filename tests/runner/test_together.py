@@ -12,7 +12,7 @@ from bench.ledger import leases, ledger, lines
 from bench.preempt import Flag
 from bench.runner.config import Order, prepare
 from bench.runner.worker import Site, train
-from tests.runs import ROOT, count_lines, launch, payloads, traces
+from tests.runs import ROOT, attempt, count_lines, launch, payloads, traces
 
 pytestmark = pytest.mark.faults
 
@@ -46,7 +46,7 @@ def test_two_runs_at_once_train_each_cohort_once(suite, alone, tmp_path):
     assert [run.returncode for run in runs] == [0, 0], said
     assert payloads(tmp_path / "out") == payloads(alone)
     assert traces(tmp_path / "out") == traces(alone)
-    rows = [row["key"] for row in lines.Reader(tmp_path / "out", lines.row_of(("cohort",))).new()]
+    rows = [row.key for row in lines.Reader(tmp_path / "out", lines.row_of(("cohort",))).new()]
     assert len(rows) == len(set(rows)) == 6
     assert not list((tmp_path / "out" / "claims").iterdir())
 
@@ -58,7 +58,7 @@ def test_a_cohort_claimed_elsewhere_is_left_alone_and_joins_later(suite, alone, 
     text = launch(suite, "--out", tmp_path, "--workers", 1).stdout
     assert "Being trained elsewhere (node7): 1 cohorts, 6 cells." in text
     assert "Not finished: 6 of 36 planned cells" in text
-    assert cohort.id not in {row["key"] for row in ledger.read(tmp_path, kinds=("cohort",))}
+    assert cohort.id not in {row.key for row in ledger.read(tmp_path, kinds=("cohort",))}
     claim.path.unlink()
     assert "elsewhere" not in launch(suite, "--out", tmp_path, "--workers", 1).stdout
     assert payloads(tmp_path) == payloads(alone)
@@ -72,7 +72,7 @@ def trained(suite, tmp_path, one_thread):
     cohort = plan.cohorts[0]
 
     def trained(told=lambda cell_steps, cells: None, book=None, **site):
-        book = book or ledger.Ledger(tmp_path, {"fingerprint": "here"})
+        book = book or ledger.Ledger(tmp_path, attempt(fingerprint="here"))
         try:
             return train(cohort, Site(tmp_path, plan.id, **site), book, Flag(), told), cohort.id
         finally:
@@ -94,7 +94,7 @@ def test_who_loses_a_cohort_in_the_middle_writes_nothing_more_for_it(trained, tm
 
 
 def test_a_cohort_that_was_done_meanwhile_is_not_trained_again(trained, tmp_path):
-    other = ledger.Ledger(tmp_path, {"fingerprint": "there"})
+    other = ledger.Ledger(tmp_path, attempt(fingerprint="there"))
     cohort = trained()[1]
     assert ("cohort", cohort) not in other
     assert trained(lambda *news: pytest.fail("it is trained again"), other)[0] == "elsewhere"
@@ -110,11 +110,11 @@ def test_a_failure_is_recorded_once_and_superseded_by_success(trained, tmp_path)
             trained(broken, run=run)
     assert trained(run="another")[0] == "elsewhere"  # a run tries once what fails; the same command again is another
     (row,) = ledger.read(tmp_path, kinds=("failure",))
-    cohort = row["key"]
-    assert row["payload"] == {
+    cohort = row.key
+    assert row.payload == {
         "cohort": cohort,
         "task": "linreg",
-        "code": row["payload"]["code"],
+        "code": row.payload["code"],
         "seed": 0,
         "error": "MemoryError: no room for <tensor at 0x…>",
         "cells": 6,

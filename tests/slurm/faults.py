@@ -36,7 +36,7 @@ class Range:
     def middle(self, cohort):
         """Whether a cohort is begun and not done: its snapshot, of some step after the first, goes with its row."""
         begun = (self.out / "snapshots" / f"{cohort}.pt").exists()
-        done = {row["key"] for row in ledger.read(self.out, kinds=("cohort",))}
+        done = {row.key for row in ledger.read(self.out, kinds=("cohort",))}
         return begun and cohort not in done
 
     def target(self, spared):

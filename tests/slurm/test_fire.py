@@ -49,7 +49,7 @@ def test_an_array_under_fire_equals_one_process(cluster, tmp_path, capsys):
     with capsys.disabled():
         print(f"\nhits on cohorts in training: {dict(at.hits)}, and {limit} by the time limit")
     assert limit >= 1
-    missing = 24 - len([row for row in ledger.read(out) if row["kind"] == "cohort"])
+    missing = 24 - len([row for row in ledger.read(out) if row.kind == "cohort"])
     assert missing >= 2  # what was cancelled does not come back
     text = glideslope(cluster, *common, "--only-missing", "--array", 4)
     assert f"{missing} of 24 cohorts" in text

@@ -8,6 +8,7 @@ from bench.ledger.leases import Holder
 from bench.ledger.ledger import Ledger
 from bench.plan.packing import Load
 from bench.slurm import queue, status
+from tests.runs import attempt
 
 PLAN = {"suite": "toy", "cohorts": 6, "cells": 12}
 BEGUN = 1_790_000_000.0
@@ -99,7 +100,7 @@ def test_a_ledger_without_a_plan_is_refused():
 @pytest.fixture
 def run(tmp_path):
     """A directory with a plan and a submission."""
-    book = Ledger(tmp_path, {"time": "2026-09-21T14:13:20Z", "fingerprint": "f"})
+    book = Ledger(tmp_path, attempt(time="2026-09-21T14:13:20Z", fingerprint="f"))
     book.append("plan", "p", PLAN)
     book.close()
     folder = tmp_path / "slurm" / "001"

@@ -15,6 +15,7 @@ from bench.strategies import optimizers
 from bench.train.io import Desk
 from bench.train.loop import Training
 from tests.engine.toys import accuracy, create, toy
+from tests.runs import attempt
 
 UNSTEERED = {"adagrad", "momo", "schedulefree_sgd", "schedulefree_adamw"}
 STEERED = [name for name in optimizers.CATALOGUE if name not in UNSTEERED]
@@ -137,10 +138,10 @@ def test_a_cell_that_sets_one_in_vain_fails_alone(tmp_path, optimizer, momentum,
     (cohort,) = build(Suite("s", (grid,)), {"toy": task}, lambda *_: "modules").cohorts
     known = {text: schedules.parse(text) for text in grid.schedules}
     crew, feed = create("modules", task, optimizer, dtype=torch.float32)
-    book = ledger.Ledger(tmp_path, {})
+    book = ledger.Ledger(tmp_path, attempt())
     Training(cohort, task, known | {"linear": Sets(known["linear"], momentum)}, crew, feed, Desk(tmp_path, book)).run()
     book.close()
-    cells = {c["schedule"]: c for c in (row["payload"] for row in ledger.read(tmp_path, kinds=("cell",)))}
+    cells = {c["schedule"]: c for c in (row.payload for row in ledger.read(tmp_path, kinds=("cell",)))}
     assert cells["constant"]["status"] == "done"
     assert cells["linear"]["status"] == "failed"
     assert cells["linear"]["failed_step"] == 2

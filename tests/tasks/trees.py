@@ -95,7 +95,7 @@ def plant_batches(root, monkeypatch, classes=10):
             content = pickle.dumps({"data": own_pixels.reshape(-1, 3072)} | said)
             (folder / name).write_bytes(content)
             found.append([name, hashlib.md5(content).hexdigest()])
-    meta = pickle.dumps({known.meta["key"]: [str(k) for k in range(classes)]})
+    meta = pickle.dumps({known.meta.key: [str(k) for k in range(classes)]})
     (folder / known.meta["filename"]).write_bytes(meta)
     monkeypatch.setattr(known, "train_list", lists["train"])
     monkeypatch.setattr(known, "test_list", lists["test"])

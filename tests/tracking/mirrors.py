@@ -18,7 +18,7 @@ def assert_mirrors(server: StandIn, directory, project):
     Runs that hold no cell (scores, the ledger's artifact) are left aside.
     """
     rows = ledger.read(directory)
-    kinds = {kind: [r["payload"] for r in rows if r["kind"] == kind] for kind in ("plan", "cohort", "cell", "eval")}
+    kinds = {kind: [r.payload for r in rows if r.kind == kind] for kind in ("plan", "cohort", "cell", "eval")}
     (plan,), finished = kinds["plan"], {cohort["cohort"] for cohort in kinds["cohort"]}
     expected = {cell["cell"]: cell for cell in kinds["cell"] if cell["cohort"] in finished}
     held = {}

@@ -34,7 +34,7 @@ def test_each_file_of_fifty_cells_holds_the_ledgers_rows(tmp_path, wandb_environ
     assert "W&B: all runs are offline" in done.stdout
 
     rows = ledger.read(out)
-    kinds = {kind: [r["payload"] for r in rows if r["kind"] == kind] for kind in ("plan", "cell", "eval")}
+    kinds = {kind: [r.payload for r in rows if r.kind == kind] for kind in ("plan", "cell", "eval")}
     (plan,) = kinds["plan"]
     held = [files.run(path) for path in sorted(out.glob("wandb/**/*.wandb"))]
     assert sorted(it.settings["cell"] for it in held) == sorted(cell["cell"] for cell in kinds["cell"])

@@ -23,8 +23,8 @@ def comparison(plan="plan0"):
     facts = synthetic.task(strategies=STRATEGIES)
     rows = synthetic.ledger({DIGITS: facts, RIVAL: facts | {"direction": "min"}})
     for row in rows:
-        if row["kind"] == "plan":
-            row["payload"] |= {"plan": plan}
+        if row.kind == "plan":
+            row.payload |= {"plan": plan}
     return Comparison(Study.of(rows))
 
 

@@ -88,7 +88,7 @@ def test_a_ledger_without_its_trace_shows_the_evaluations(tmp_path):
 )
 def test_a_cell_that_is_read_by_an_average_shows_the_averages_evaluations(tmp_path, averaging, track):
     it = cell("constant", 0)
-    it["payload"]["averaging"] = averaging
+    it.payload["averaging"] = averaging
     plain, averaged = evaluation(0, 20), evaluation(0, 20, average=track, test=0.75)
     run_of_it = run(tmp_path, it, plain, averaged, evaluation(0, 20, average="ema(decay=0.5)", test=0.1))
     assert [row["test"] for row in run_of_it.history] == [0.75]

@@ -26,7 +26,7 @@ from bench.suites import AVERAGINGS
 from bench.train.io import GO, STOP, Desk
 from bench.train.loop import Training
 from tests.engine.toys import accuracy, toy
-from tests.runs import payloads
+from tests.runs import attempt, payloads
 
 TEXTS = ("ema(decay=0.8)", "swa(share=0.5)", "lawa(k=2)")
 PLAIN = Grid(task="toy", schedules=("constant", "wsd", "plateau(patience=0)"), budgets=(0.15, 0.5, 1.0), seeds=1)
@@ -47,7 +47,7 @@ def train(out, *grids, name="modules", stops=()):
     ended, waiting = False, list(stops)
     while not ended:
         feed, stop = Feed(TASK, cohort.seed), waiting.pop(0) if waiting else None
-        book = ledger.Ledger(out, {"fingerprint": "here"})
+        book = ledger.Ledger(out, attempt(fingerprint="here"))
         crew = engine.create(name, feed, cohort.cells[0].optimizer, 0.0)
         desk = Desk(out, book, lambda step, stop=stop: STOP if step == stop else GO)
         ended = Training(cohort, TASK, known, crew, feed, desk).run()
@@ -94,7 +94,7 @@ def test_stopped_anywhere_it_goes_on_to_the_same_rows(tmp_path, name):
         stops = (first, first + 3, 15)
         assert train(tmp_path / str(first), PLAIN, AVERAGED, name=name, stops=stops) == whole
         again = ledger.read(tmp_path / str(first), kinds=("resume",))
-        assert [row["payload"]["step"] for row in again] == list(stops)
+        assert [row.payload["step"] for row in again] == list(stops)
 
 
 def test_an_average_of_the_last_weights_alone_is_the_recalibrated_reading(tmp_path):
@@ -149,7 +149,7 @@ def several(tmp_path_factory):
     plan = build(Suite("several", SEVERAL), {"toy": TASK}, lambda task, optimizer, cells: "modules")
     known = {s: schedules.parse(s) for s in DECAYS.schedules}
     book = ledger.Ledger(out, attempt.describe(plan.id, "cpu", 1))
-    book.append("plan", plan.id, Forecast(plan, {"toy": TASK}, known).payload())
+    book.append("plan", plan.id, Forecast(plan, {"toy": TASK}, known).row().payload())
     for cohort in plan.cohorts:
         feed = Feed(TASK, cohort.seed)
         crew = engine.create("modules", feed, cohort.cells[0].optimizer, 0.0)

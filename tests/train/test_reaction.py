@@ -10,6 +10,7 @@ from bench.runner.config import Order, prepare
 from bench.runner.worker import Site, crew
 from bench.train.io import GO, STOP, Desk
 from bench.train.loop import Training
+from tests.runs import attempt
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 SCHEDULES = (
@@ -29,7 +30,7 @@ def trained(prepared, cohort, out, stops=()):
     site, left = Site(out, "test"), set(stops)
     while True:
         feed, engine = crew(cohort, prepared.tasks[cohort.task], site)
-        book = Ledger(out, {})
+        book = Ledger(out, attempt())
 
         def verdict(step):
             stop = step in left
@@ -43,7 +44,7 @@ def trained(prepared, cohort, out, stops=()):
             break
     assert not left
     columns = trace.read(out / "traces" / f"{cohort.id}.npz")
-    return {row["key"]: row["payload"] for row in ledger.read(out) if row["kind"] == "cell"}, columns
+    return {row.key: row.payload for row in ledger.read(out) if row.kind == "cell"}, columns
 
 
 def test_resuming_at_any_step_changes_no_bit(prepared, tmp_path):
