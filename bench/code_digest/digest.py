@@ -65,14 +65,14 @@ def of_target(target: Target) -> str:
 
 
 def _plain(name: str) -> str:
-    """A dotted name of other code; of `bench` without its modules, which may be moved."""
+    """A dotted name of other code; of the numbered packages without package and modules, which may be moved."""
     top, *rest = name.split(".")
     if top not in NUMBERED:
         return name
-    folder = Path(__file__).parent.parent / top
+    folder = Path(__file__).parents[2] / top
     while len(rest) > 1 and _module(folder / rest[0]):
         folder, rest = folder / rest[0], rest[1:]
-    return f"{top}:{'.'.join(rest)}"
+    return f"{NUMBERED[0]}:{'.'.join(rest)}"
 
 
 @cache

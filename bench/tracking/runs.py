@@ -197,6 +197,8 @@ def _budget(cell: CellSettings) -> str:
 
 def _track(cell: CellSettings, epoch_steps: int) -> str:
     """Whose evaluations are the cell's: those of its average, or of the member's own weights."""
+    if cell.averaging == "none":
+        return averagings.PRESENT
     return averagings.parse(cell.averaging).track(averagings.Span(cell.total, epoch_steps))
 
 

@@ -17,9 +17,9 @@ def with_evaluations(rows, grid, course):
     return [*rows, *(row("eval", key, it) for key, it in made.items())]
 
 
-def evaluation(cohort, segment, step, train_loss, grad_norm, test_loss, *, lr=0.1, parent=None, start=0):
+def evaluation(cohort, segment, step, train_loss, grad_norm, test_loss, *, lr=0.1, parent=None, start=0, **more):
     """One evaluation of a member."""
-    return {
+    facts = {
         "cohort": cohort,
         "segment": segment,
         "parent": parent,
@@ -31,3 +31,4 @@ def evaluation(cohort, segment, step, train_loss, grad_norm, test_loss, *, lr=0.
         "test_loss": test_loss,
         "test": 1 / (1 + test_loss),
     }
+    return EvalRow.read(facts | more)

@@ -56,8 +56,8 @@ class Model:
         for t in tries:
             at = (names.index(t.strategy), seeds.index(t.seed), slice(None))
             seen[(*at, peaks.index(t.peak_lr), budgets.index(t.budget))] = t.control, t.final
-        examples, metric = facts["sizes"]["test"], facts["metric"]
-        edge = 0.5 / examples if facts["direction"] == "max" else -np.inf  # an accuracy of 1 is finite on the scale
+        examples, metric = facts.sizes["test"], facts.metric
+        edge = 0.5 / examples if facts.direction == "max" else -np.inf  # an accuracy of 1 is finite on the scale
         seen = SCALES[metric][0](np.clip(seen, edge if metric != "matthews" else -1 + edge, 1 - edge))
         mean, spread = seen.mean(1), seen.std(1, ddof=1)
         common = (seen - mean[:, None]) / np.where(spread, spread, 1)[:, None]

@@ -152,7 +152,7 @@ def optimized(found, shift):
             lr = 10 * it["peak_lr"]
             final = {"accuracy": 0.8 + shift + noise(it["cell"]) - 0.3 * (lr != 1.0), "loss": 0.3}
             new = it | {"cell": it["cell"] + "p", "optimizer": "prodigy", "peak_lr": lr, "final": final}
-            more.append(r | {"key": new["cell"], "payload": new})
+            more.append(r._replace(key=new["cell"], payload=new))
     return Comparison(Study.of([*found, *more]))
 
 
@@ -180,13 +180,15 @@ def test_a_task_is_judged_from_the_ledger_with_most_seeds_once():
 
 def test_the_wind_tunnel_and_other_references_take_no_part():
     assert entries({"tunnel": compared(better(), family="tunnel")}) == []
-    planned = [r | {"payload": r.payload | {"reference": "cosine"}} if r.kind == "plan" else r for r in rows(better())]
+    planned = [
+        r._replace(payload=r.payload | {"reference": "cosine"}) if r.kind == "plan" else r for r in rows(better())
+    ]
     assert entries({"cosine": Comparison(Study.of(planned))}) == []
 
 
 def test_decays_of_another_weight_decay_are_others():
     usual = rows(better())
-    other = [r | {"key": r.key + "w", "payload": r.payload | {"weight_decay": 0.5}} for r in usual if r.kind == "cell"]
+    other = [r._replace(key=r.key + "w", payload=r.payload | {"weight_decay": 0.5}) for r in usual if r.kind == "cell"]
     (entry,) = entries({"run": Comparison(Study.of([*usual, *other]))})
     assert entry.decays() == {s: f"{s} with weight decay 0.0005" for s in DECAYS}
 

@@ -50,7 +50,7 @@ def test_a_course_follows_forks_and_leaves_out_what_is_evaluated_for_others():
             evaluation("c", 0, 20, 4.0, 1.0, 4.5),
             evaluation("c", 1, 20, 3.0, 2.0, 3.5, parent=0, start=12),
             evaluation("c", 1, 25, 2.0, 3.0, 2.5, parent=0, start=12),
-            evaluation("c", 1, 20, 0.0, 0.0, 0.0, parent=0, start=12) | {"average": "ema(decay=0.99)"},
+            evaluation("c", 1, 20, 0.0, 0.0, 0.0, parent=0, start=12, average="ema(decay=0.99)"),
             evaluation("d", 1, 10, 9.0, 9.0, 9.5),
         ]
     )
@@ -156,7 +156,7 @@ def averaged(rows):
         if r.kind == "cell" and it["schedule"] == "constant":
             final = {name: v + 0.05 * (name == "accuracy") for name, v in it["final"].items()}
             more = {"cell": it["cell"] + "ema", "averaging": "ema(decay=0.99)", "final": final, "recalibrated": final}
-            rows.append(r | {"key": more["cell"], "payload": it | more})
+            rows.append(r._replace(key=more["cell"], payload=it | more))
     return rows
 
 

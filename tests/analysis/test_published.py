@@ -48,7 +48,7 @@ def test_every_row_is_marked_and_none_names_an_attempt(tmp_path):
 def test_the_value_of_group_main_counts_and_a_repeat_only_says_how_far_repeats_lie_apart(tmp_path):
     it = Comparison(Study.of(imported(tmp_path)))
     assert it.full(TASK)[COSINE].score.final == (2.95, None, 1)
-    repeats = it.study.tasks[TASK]["repeats"]
+    repeats = it.study.tasks[TASK].repeats
     assert repeats == {"runs": 2, "deviation": pytest.approx(0.02 / 2**0.5)}
 
 
@@ -60,8 +60,8 @@ def test_one_seed_is_never_judged_and_what_diverged_has_no_value(tmp_path):
 
 def test_what_the_source_does_not_tell_keeps_a_name_that_is_no_schedule_of_ours(tmp_path):
     plan = Study.of(imported(tmp_path)).plan
-    assert plan["known_as"]["cos(end unknown)"] == "cosine, its end not told"
-    assert set(plan["known_as"]) - set(plan["curves"]) == {"cos(end unknown)"}
+    assert plan.known_as["cos(end unknown)"] == "cosine, its end not told"
+    assert set(plan.known_as) - set(plan.curves) == {"cos(end unknown)"}
 
 
 def test_a_published_cooldown_is_a_share_of_all_updates_the_warmup_included():

@@ -173,7 +173,7 @@ def test_a_bound_is_of_the_schedule_alone_under_the_usual_optimizer():
         other = row.payload | {"optimizer": "prodigy", "segment": 99}
         averaged = row.payload | {"averaging": "ema(decay=0.99)", "segment": 98}
         for changed in (other, averaged):
-            rows.append(row | {"key": f"{row['key']}{changed['segment']}", "payload": changed})
+            rows.append(row._replace(key=f"{row.key}{changed['segment']}", payload=changed))
     found = Theory(Comparison(Study.of(rows))).agreements["digits", 1.0]
     assert found.left_out == ("constant with prodigy", "constant with sgd(momentum=0.9), ema(decay=0.99)")
     assert {line.strategy.partition(" with ")[0] for line in found.lines} == set(FOUR)

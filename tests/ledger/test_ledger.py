@@ -1,13 +1,13 @@
 """The ledger's promise: a row is there whole or not at all; a replayed payload equals the old one."""
 
 import gzip
-import json
 import multiprocessing
 
 import pytest
 
 from bench.contract import InputError
 from bench.ledger.ledger import Ledger, ReplayError, read
+from bench.ledger.lines import row
 from bench.ledger.paths import parts
 from tests.runs import attempt
 
@@ -106,8 +106,8 @@ def test_a_directory_that_cannot_be_made_is_one_clear_line(tmp_path):
 
 def test_every_row_names_an_attempt_that_is_there_first(tmp_path):
     part = written(tmp_path, a=1.5)
-    first, second = map(json.loads, part.read_text().splitlines())
-    assert (first.kind, first.payload) == ("attempt", HERE)
+    first, second = map(row, part.read_bytes().splitlines())
+    assert (first.kind, first.payload) == ("attempt", HERE.payload())
     assert second.attempt == first.key
 
 

@@ -177,10 +177,10 @@ def test_everything_diverged_is_reported(tmp_path):
 def test_cells_whose_schedule_failed_rank_last_and_are_named():
     failed = {"status": "failed", "failed_step": 7, "error": "ValueError: no"}
     rows = ledger({"digits": task(("cosine", "wsd", "linear"), (1.0,))})
-    for it in rows:
+    for i, it in enumerate(rows):
         if it.kind == "cell" and it.payload["schedule"] == "wsd":
             place = {k: v for k, v in it.payload.items() if k not in ("final", "best", "control", "recalibrated")}
-            it.payload = place | failed
+            rows[i] = it._replace(payload=place | failed)
     text = shown(rows)
     assert "9 cells of wsd failed, and rank as if they had diverged (ValueError: no)." in text
     assert "failed3/3" in text  # a terminal has no room for the space

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from bench.cli import main
+from bench.cli import run as run_command
 from bench.contract import InputError
 from bench.engine import memory
 from bench.runner.config import Order, prepare
@@ -72,7 +73,7 @@ def test_bash_can_read_every_script(path):
 def test_what_is_submitted_parses_back_to_the_order():
     for order, _ in CASES.values():
         args = main.parser().parse_args(submission.words(order))
-        assert main.order(args) == replace(order, out=order.directory)
+        assert run_command.order(args) == replace(order, out=order.directory)
 
 
 STUB = """

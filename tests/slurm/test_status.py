@@ -6,6 +6,7 @@ from bench.cli import main
 from bench.contract import InputError
 from bench.ledger.leases import Holder
 from bench.ledger.ledger import Ledger
+from bench.ledger.lines import Row
 from bench.plan.packing import Load
 from bench.slurm import queue, status
 from tests.runs import attempt
@@ -15,7 +16,7 @@ BEGUN = 1_790_000_000.0
 
 
 def row(kind, key, attempt="a", **payload):
-    return {"kind": kind, "key": key, "attempt": attempt, "payload": payload}
+    return Row(kind, key, attempt, payload)
 
 
 def cohort(name, attempt="a", bad=False):

@@ -19,12 +19,12 @@ STRATEGIES = ("constant", "cosine", "wsd(cooldown=0.2, shape='sqrt')", "onecycle
 DIGITS, RIVAL = "digits(model='cnn')", "digits(model='mlp')"  # the client mangles "=" in filters that don't hide it
 
 
-def comparison(plan="plan0"):
+def comparison(plan="plan0", **changes):
     facts = synthetic.task(strategies=STRATEGIES)
     rows = synthetic.ledger({DIGITS: facts, RIVAL: facts | {"direction": "min"}})
     for row in rows:
         if row.kind == "plan":
-            row.payload |= {"plan": plan}
+            row.payload.update(plan=plan, **changes)
     return Comparison(Study.of(rows))
 
 
@@ -34,14 +34,14 @@ def mirror(bank, it):
     bank.project(*PLACE)
 
     def put(name, job_type, config, history, summary):
-        wrapped = {key: {"value": value} for key, value in (config | {"plan": plan["plan"]}).items()}
+        wrapped = {key: {"value": value} for key, value in (config | {"plan": plan.plan}).items()}
         run = Run(*PLACE, name, job_type=job_type, config=wrapped, history=history, summary=summary)
         bank.runs[run.key] = run
 
     for i, t in enumerate(it.study.tries):
         about = {key: getattr(t, key) for key in ("task", "strategy", "budget", "peak_lr", "seed")}
         curve = [{"step": s, "epoch": s / 30, "lr": t.peak_lr / (1 + s)} for s in range(2)]
-        put(f"{plan['plan']}-{i}", t.task, about, curve, {} if t.final is None else {"final": t.final})
+        put(f"{plan.plan}-{i}", t.task, about, curve, {} if t.final is None else {"final": t.final})
     for run in scores.of_comparison(it):
         put(run.id, run.job_type, run.config, run.history, run.summary)
 
@@ -140,8 +140,7 @@ def test_a_saved_report_loads_again_and_selects_the_same_runs(saved, standin):
 
 
 def test_a_title_fits_however_long_the_suite_is_called():
-    it = comparison()
-    it.study.plan["suite"] = "s" * 300
+    it = comparison(suite="s" * 300)
     assert len(report.title(it)) == report.LONGEST
     assert report.title(it).endswith("(plan0)")
 

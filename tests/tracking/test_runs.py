@@ -29,7 +29,7 @@ def evaluation(segment, step, **more):
     payload = {"cohort": COHORT, "segment": segment, "parent": parent, "start": start, "step": step}
     payload |= dict.fromkeys(("train_loss", "control", "control_loss", "test_loss"), 0.5)
     payload |= {"test": segment + step / 1000} | more
-    return synthetic.row("eval", f"{segment}/{step}/{more}", payload)
+    return synthetic.row("eval", f"{segment}/{step}/{more}", payload | {"cohort": COHORT})
 
 
 def run(directory, it, *evaluations, traced=None):

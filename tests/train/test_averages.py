@@ -15,7 +15,7 @@ from bench.analysis.results import Study
 from bench.contract import SEMANTICS, InputError, digest
 from bench.engine.loader import Feed
 from bench.ledger import ledger
-from bench.ledger import provenance as attempt
+from bench.ledger.provenance import describe
 from bench.plan import Grid, Suite
 from bench.plan.forecast import Forecast
 from bench.plan.plan import build
@@ -148,7 +148,7 @@ def several(tmp_path_factory):
     out = tmp_path_factory.mktemp("several")
     plan = build(Suite("several", SEVERAL), {"toy": TASK}, lambda task, optimizer, cells: "modules")
     known = {s: schedules.parse(s) for s in DECAYS.schedules}
-    book = ledger.Ledger(out, attempt.describe(plan.id, "cpu", 1))
+    book = ledger.Ledger(out, describe(plan.id, "cpu", 1))
     book.append("plan", plan.id, Forecast(plan, {"toy": TASK}, known).row().payload())
     for cohort in plan.cohorts:
         feed = Feed(TASK, cohort.seed)
