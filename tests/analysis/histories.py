@@ -1,5 +1,6 @@
 """Evaluations for synthetic ledgers: each cell's member alone, from a rule that says what its training was like."""
 
+from bench.ledger.rows import EvalRow
 from tests.analysis.rows import row
 
 
@@ -14,7 +15,7 @@ def with_evaluations(rows, grid, course):
         for step in sorted({*range(grid, cell["total"], grid), cell["total"]}):
             it = evaluation(cell["cohort"], cell["segment"], step, *course(cell, step / cell["total"]))
             made[f"{cell['cohort']}/{cell['segment']}/{step}"] = it
-    return [*rows, *(row("eval", key, it) for key, it in made.items())]
+    return [*rows, *(row("eval", key, it.payload()) for key, it in made.items())]
 
 
 def evaluation(cohort, segment, step, train_loss, grad_norm, test_loss, *, lr=0.1, parent=None, start=0, **more):
