@@ -78,7 +78,7 @@ def quiet_start() -> None:
 
 
 @contextlib.contextmanager
-def held() -> Iterator[None]:
+def hold_signals() -> Iterator[None]:
     """Signals wait, for this process and for one that is started here until it installs a `Flag`: none is lost."""
     resource_tracker.ensure_running()  # multiprocessing would start it with the process, and let signals in
     before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)

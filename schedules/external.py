@@ -63,7 +63,7 @@ def factory(reference: str) -> Callable[..., Built]:
     name = f"{place}:{attribute}@{mark}"
     make = rule if hasattr(rule, "formula") else _decorated(rule, reference)
 
-    def built(*args: Any, **kwargs: Any) -> Built:
+    def build(*args: Any, **kwargs: Any) -> Built:
         with blamed(f"schedule {reference}"):
             plain: Built = make(*args, **kwargs)
         text = _spelled(name, plain.text.removeprefix(make.__name__))
@@ -71,9 +71,9 @@ def factory(reference: str) -> Callable[..., Built]:
         probe(it)
         return it
 
-    vars(built).update(paper=make.paper, formula=make.formula, horizon=make.horizon, __doc__=make.__doc__)
-    built.__signature__ = inspect.signature(make)  # type: ignore[attr-defined]  # what `inspect.signature` answers
-    return built
+    vars(build).update(paper=make.paper, formula=make.formula, horizon=make.horizon, __doc__=make.__doc__)
+    build.__signature__ = inspect.signature(make)  # type: ignore[attr-defined]  # what `inspect.signature` answers
+    return build
 
 
 def _locate(place: str, reference: str) -> Path:

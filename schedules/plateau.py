@@ -11,7 +11,7 @@ from schedules.contract import Clock, Signals
 from schedules.schedule import schedule
 
 
-class Watch(NamedTuple):
+class PlateauState(NamedTuple):
     cuts: int = 0  # made so far
     best: float = inf  # lowest mean loss of an epoch
     bad: int = 0  # epochs in a row without a new best
@@ -45,16 +45,16 @@ class plateau:
     rest: Count = 0
     floor: Low = 0.0
 
-    def init(self) -> Watch:
-        return Watch()
+    def init(self) -> PlateauState:
+        return PlateauState()
 
-    def __call__(self, watch: Watch, clock: Clock, seen: Signals) -> tuple[float, Watch]:
+    def __call__(self, watch: PlateauState, clock: Clock, seen: Signals) -> tuple[float, PlateauState]:
         if watch.updates and clock.step % clock.epoch_steps == 0:
             watch = self.judge(watch, watch.loss / watch.updates)._replace(loss=0.0, updates=0)
         watch = watch._replace(loss=watch.loss + seen.loss, updates=watch.updates + 1)
         return max(self.gamma**watch.cuts, self.floor), watch
 
-    def judge(self, watch: Watch, loss: float) -> Watch:
+    def judge(self, watch: PlateauState, loss: float) -> PlateauState:
         """The epoch that just ended had this mean loss."""
         better = loss < (1 - self.margin) * watch.best
         watch = watch._replace(best=loss, bad=0) if better else watch._replace(bad=watch.bad + 1)

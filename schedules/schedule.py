@@ -187,7 +187,7 @@ def factors(it: Schedule[Any], total: int, epoch_steps: int, peak_lr: float) -> 
     return settings
 
 
-def drawn(settings: Sequence[Setting], points: int = 200) -> dict[str, list[float]]:
+def curve(settings: Sequence[Setting], points: int = 200) -> dict[str, list[float]]:
     """A curve as rows keep it: `progress` and `factor` at so many points, evenly spaced, ends included."""
     total = len(settings)
     at = sorted({i * (total - 1) // points for i in range(points + 1)})

@@ -53,4 +53,4 @@ def traces(directory):
 
 def count_lines(directory):
     """Rows as written, duplicates and all, of the deterministic kinds."""
-    return sum(row.kind in KINDS for row in lines.Reader(directory, lines.row).new())
+    return sum(row.kind in KINDS for row in lines.LedgerReader(directory, lines.row).new())

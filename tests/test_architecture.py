@@ -85,7 +85,7 @@ def test_a_class_name_occurs_once():
     assert not {name: places for name, places in names.items() if len(places) > 1}
 
 
-PRONOUNS = set(
+PRONOUNS = frozenset(
     [
         "it",
         "its",
@@ -118,7 +118,7 @@ PRONOUNS = set(
         "anything",
     ]
 )
-PARTICIPLES = set(
+PARTICIPLES = frozenset(
     [
         "said",
         "told",

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from bench.analysis.comparison import Comparison
 from bench.analysis.reference import leads
-from bench.analysis.results import KINDS, Setting, Study
+from bench.analysis.results import KINDS, StrategySettings, Study
 from bench.analysis.stats.intervals import Interval
 from bench.analysis.stats.tests import Flip, holm, sign_flip
 from bench.contract import InputError
@@ -32,14 +32,14 @@ class Side(NamedTuple):
 
     directory: Path
     cells: Mapping[Key, CellRow]
-    it: Comparison
+    comparison: Comparison
 
     @property
     def versions(self) -> dict[str, str]:
         """What its last attempt ran with."""
-        if not self.it.study.attempts:
+        if not self.comparison.study.attempts:
             return {}
-        last = self.it.study.attempts[-1]
+        last = self.comparison.study.attempts[-1]
         facts = {"commit": last.commit, "device": last.device, "processor": last.processor}
         return {name: str(value) for name, value in (facts | (last.versions or {})).items() if value}
 
@@ -55,7 +55,7 @@ def read(first: Path, second: Path, notes: list[str]) -> Changes:
     for at, each in cells.items():
         if not each:
             raise InputError(f"{at} holds no finished cell yet: nothing to compare")
-    both = [Setting.of(cell.settings) for cell in (*cells[first], *cells[second])]
+    both = [StrategySettings.of(cell.settings) for cell in (*cells[first], *cells[second])]
     made = (
         Side(at, {_key(cell.settings): cell for cell in cells[at]}, Comparison(Study.of(rows[at], both)))
         for at in (first, second)
@@ -88,7 +88,7 @@ class Change(NamedTuple):
         return "clearly better" if self.better.mean > 0 else "clearly worse"
 
 
-class Test(NamedTuple):
+class ChangeTest(NamedTuple):
     """A strategy over all tasks, at the largest budget that both ledgers have of each."""
 
     strategy: str
@@ -117,11 +117,14 @@ class Changes:
     def changes(self) -> list[Change]:
         """Every (task, budget, strategy) that both have and judge alike."""
         found = []
-        for (task, budget), group in self.first.it.verdicts.items():
-            other = self.second.it.at(task, budget)
+        for (task, budget), group in self.first.comparison.verdicts.items():
+            other = self.second.comparison.at(task, budget)
             if task in self.unlike or not other:
                 continue
-            direction, sign = self.first.it.direction(task), 1.0 if self.first.it.direction(task) == "max" else -1.0
+            direction, sign = (
+                self.first.comparison.direction(task),
+                1.0 if self.first.comparison.direction(task) == "max" else -1.0,
+            )
             for s in (s for s in group if s in other):
                 before, after = group[s].score, other[s].score
                 if lead_N := leads(after, before, sign):
@@ -132,12 +135,12 @@ class Changes:
     @cached_property
     def unlike(self) -> tuple[str, ...]:
         """Tasks of both that are judged by different metrics."""
-        mine, theirs = self.first.it.study.tasks, self.second.it.study.tasks
+        mine, theirs = self.first.comparison.study.tasks, self.second.comparison.study.tasks
         both = (t for t in mine if t in theirs)
         return tuple(t for t in both if (mine[t].metric, mine[t].direction) != (theirs[t].metric, theirs[t].direction))
 
     @cached_property
-    def tests(self) -> list[Test]:
+    def tests(self) -> list[ChangeTest]:
         """Sign flips over tasks and seeds of every strategy that changed, the lowest p first."""
         largest: dict[str, float] = {}
         for it in self.changes:
@@ -149,7 +152,7 @@ class Changes:
         strata = {s: [d_N for d_N in found if len(d_N) > 1] for s, found in strata.items()}
         flips = {s: sign_flip(found) for s, found in strata.items() if any(any(d_N) for d_N in found)}
         adjusted = holm([flip.p for flip in flips.values()])
-        made = [Test(s, flip, p) for (s, flip), p in zip(flips.items(), adjusted, strict=True)]
+        made = [ChangeTest(s, flip, p) for (s, flip), p in zip(flips.items(), adjusted, strict=True)]
         return sorted(made, key=lambda test: test.flip.p)
 
 

@@ -13,37 +13,37 @@ FAMILIES = ("image", "detection", "text", "speech")
 """Families of tasks that the claims are about; the wind tunnel's tasks are no networks."""
 
 
-class Entry(NamedTuple):
+class ClaimTask(NamedTuple):
     """A task, and the ledger it is judged from."""
 
     task: str
     ledger: str
-    it: Comparison
+    comparison: Comparison
     found: Diagnostics
 
     @property
     def budget(self) -> float:
-        return self.it.study.budgets(self.task)[-1]
+        return self.comparison.study.budgets(self.task)[-1]
 
     @property
     def family(self) -> str:
-        return self.it.study.tasks[self.task].family
+        return self.comparison.study.tasks[self.task].family
 
     @property
     def constant(self) -> str:
-        return self.it.reference(self.task) or ""
+        return self.comparison.reference(self.task) or ""
 
     @property
     def sign(self) -> float:
-        return 1.0 if self.it.direction(self.task) == "max" else -1.0
+        return 1.0 if self.comparison.direction(self.task) == "max" else -1.0
 
     def score(self, strategy: str) -> Score:
-        return self.it.full(self.task)[strategy].score
+        return self.comparison.full(self.task)[strategy].score
 
     def decays(self) -> dict[str, str]:
         """Strategy of each schedule that is no constant LR, with the optimizer and weight decay of the reference."""
         kind = self.constant.partition(SEPARATOR)[2]
-        usual = (s for s in self.it.full(self.task) if s.partition(SEPARATOR)[2] == kind)
+        usual = (s for s in self.comparison.full(self.task) if s.partition(SEPARATOR)[2] == kind)
         return {schedule_of(s): s for s in usual if not is_constant(schedule_of(s))}
 
 
@@ -52,18 +52,18 @@ def is_constant(schedule: str) -> bool:
     return schedule == "constant" or schedule.startswith("warmup(constant")
 
 
-def entries(ledgers: Mapping[str, Comparison]) -> list[Entry]:
+def entries(ledgers: Mapping[str, Comparison]) -> list[ClaimTask]:
     """Each task once, so that no seed is two blocks: from the ledger with most seeds, then most decays, then the first.
 
     Left out are tasks with a single seed of the reference, ledgers with another reference than constant LR, and the
     wind tunnel.
     """
-    best: dict[str, tuple[tuple[int, int], Entry]] = {}
+    best: dict[str, tuple[tuple[int, int], ClaimTask]] = {}
     for name, it in ledgers.items():
         for task in it.study.tasks if is_constant(it.study.reference) else ():
-            entry = Entry(task, name, it, Diagnostics(it))
+            entry = ClaimTask(task, name, it, Diagnostics(it))
             against = it.full(task).get(entry.constant)
-            size = (len(against.score.chosen), len(entry.decays())) if against else (0, 0)
+            size = (len(against.score.selected), len(entry.decays())) if against else (0, 0)
             if size[0] > 1 and entry.family in FAMILIES and (task not in best or size > best[task][0]):
                 best[task] = size, entry
     return sorted((entry for _, entry in best.values()), key=lambda e: (FAMILIES.index(e.family), e.task))

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Literal, NamedTuple
 
 from bench.analysis import reference
-from bench.analysis.claim_tasks import FAMILIES, Entry, is_constant
+from bench.analysis.claim_tasks import FAMILIES, ClaimTask, is_constant
 from bench.analysis.comparison import Comparison, Score
 from bench.analysis.diagnostics import Diagnostics, Seeds, behind, finals_by_peak, region
 from bench.analysis.lr_cost import Costs
@@ -34,7 +34,7 @@ UNTUNED = {"prodigy": 1.0, "dadapt_sgd": 1.0, "dadapt_adam": 1.0, "momo": 1.0, "
 # --------------------------------------------------------------------------- decays against constant LR
 
 
-class Panel(NamedTuple):
+class ClaimPanel(NamedTuple):
     """Decays tested against constant LR for one claim, Holm's correction over them. Effects above 0 speak for it."""
 
     flips: dict[str, Flip]
@@ -69,10 +69,10 @@ class Panel(NamedTuple):
         return "not clear"
 
 
-Measure = Callable[[Entry, str], Sequence[float]]  # differences [N] from constant LR; above 0 speaks for the claim
+Measure = Callable[[ClaimTask, str], Sequence[float]]  # differences [N] from constant LR; above 0 speaks for the claim
 
 
-def panel(tasks: Sequence[Entry], measure: Measure) -> Panel:
+def panel(tasks: Sequence[ClaimTask], measure: Measure) -> ClaimPanel:
     """Test the decays that at least half of these tasks ran, each over the tasks that tell something of it."""
     strata: dict[str, dict[str, Sequence[float]]] = {}
     for entry in tasks:
@@ -82,20 +82,20 @@ def panel(tasks: Sequence[Entry], measure: Measure) -> Panel:
     told = {task for by in strata.values() for task in by}
     flips = {s: sign_flip(list(by.values())) for s, by in strata.items() if 2 * len(by) >= len(told)}
     adjusted = dict(zip(flips, holm([flip.p for flip in flips.values()]), strict=True))
-    return Panel(flips, adjusted, tuple(e.task for e in tasks if e.task in told))
+    return ClaimPanel(flips, adjusted, tuple(e.task for e in tasks if e.task in told))
 
 
-def quality(entry: Entry, strategy: str) -> Sequence[float]:
+def quality(entry: ClaimTask, strategy: str) -> Sequence[float]:
     """How much better the decay ended."""
-    return reference.differences(entry.it, entry.task, entry.budget, strategy)
+    return reference.differences(entry.comparison, entry.task, entry.budget, strategy)
 
 
-def overfitting(entry: Entry, strategy: str) -> Sequence[float]:
+def overfitting(entry: ClaimTask, strategy: str) -> Sequence[float]:
     """How much smaller its gap between test and training loss is."""
     return _less(entry.found.gaps(entry.score(entry.constant)), entry.found.gaps(entry.score(strategy)))
 
 
-def gradients(entry: Entry, strategy: str) -> Sequence[float]:
+def gradients(entry: ClaimTask, strategy: str) -> Sequence[float]:
     """By how many octaves its gradient norm is kept better."""
     return _less(entry.found.declines(entry.score(strategy)), entry.found.declines(entry.score(entry.constant)))
 
@@ -122,41 +122,41 @@ class Pairs(NamedTuple):
         return "holds" if share >= MOST else "holds in part" if share >= SOME else "does not hold"
 
 
-def _pairs(tasks: Sequence[Entry], see: Callable[[Entry, Score], bool | None]) -> Pairs:
+def _pairs(tasks: Sequence[ClaimTask], see: Callable[[ClaimTask, Score], bool | None]) -> Pairs:
     found = [(e.task, see(e, e.score(s))) for e in tasks for s in e.decays().values()]
     told = [(task, seen) for task, seen in found if seen is not None]
     return Pairs(sum(bool(seen) for _, seen in told), len(told), len({task for task, _ in told}))
 
 
-def tuning(tasks: Sequence[Entry]) -> Pairs:
+def tuning(tasks: Sequence[ClaimTask]) -> Pairs:
     """Where some peak LR of the grid ends clearly worse than the best one: it can't be left to chance."""
 
-    def see(entry: Entry, score: Score) -> bool | None:
-        good = region(score, entry.it.direction(entry.task))
+    def see(entry: ClaimTask, score: Score) -> bool | None:
+        good = region(score, entry.comparison.direction(entry.task))
         return good and (good.low, good.high) != (score.peak_lrs[0], score.peak_lrs[-1])
 
     return _pairs(tasks, see)
 
 
-def missing(tasks: Sequence[Entry]) -> tuple[Pairs, Pairs]:
+def missing(tasks: Sequence[ClaimTask]) -> tuple[Pairs, Pairs]:
     """Where the peak LR chosen on control ends clearly worse on test than the best one in hindsight; and on edges.
 
     The second is where most seeds chose the lowest or highest of three or more peak LRs: the best may lie outside.
     """
 
-    def regret(entry: Entry, score: Score) -> bool | None:
+    def regret(entry: ClaimTask, score: Score) -> bool | None:
         by = finals_by_peak(score)
-        if len(score.peak_lrs) < 2 or len(score.chosen) < 2 or not by:
+        if len(score.peak_lrs) < 2 or len(score.selected) < 2 or not by:
             return None
         best = max(by.values(), key=lambda finals: entry.sign * math.fsum(finals.values()))
-        chosen = {t.seed: t.final for t in score.chosen if t.final is not None}
-        return len(chosen) < len(score.chosen) or behind(best, chosen, entry.sign, score.grain)
+        chosen = {t.seed: t.final for t in score.selected if t.final is not None}
+        return len(chosen) < len(score.selected) or behind(best, chosen, entry.sign, score.grain)
 
-    def edge(entry: Entry, score: Score) -> bool | None:
+    def edge(entry: ClaimTask, score: Score) -> bool | None:
         grid = score.peak_lrs
-        if len(grid) < 3 or not score.chosen:
+        if len(grid) < 3 or not score.selected:
             return None
-        return 2 * sum(t.peak_lr in (grid[0], grid[-1]) for t in score.chosen) > len(score.chosen)
+        return 2 * sum(t.peak_lr in (grid[0], grid[-1]) for t in score.selected) > len(score.selected)
 
     return _pairs(tasks, regret), _pairs(tasks, edge)
 
@@ -169,12 +169,14 @@ def untuned(ledgers: Iterable[Comparison]) -> Pairs:
     found = []
     for it in ledgers:
         for task in it.study.tasks:
-            entry = Entry(task, "", it, Diagnostics(it))
+            entry = ClaimTask(task, "", it, Diagnostics(it))
             told = entry.family in FAMILIES and it.reference(task)
             decays = [s for s in it.standing(task) if s in entry.decays().values()] if told else []
             for strategy, lr in _untuned(it, task):
                 tries = {t.seed: t.final for t in it.full(task)[strategy].score.tries if t.peak_lr == lr}
-                best = {t.seed: t.final for t in entry.score(decays[0]).chosen if t.final is not None} if decays else {}
+                best = (
+                    {t.seed: t.final for t in entry.score(decays[0]).selected if t.final is not None} if decays else {}
+                )
                 if len(best) > 1 and best.keys() <= tries.keys():
                     finals = {seed: final for seed, final in tries.items() if final is not None}
                     lost = not best.keys() <= finals.keys()

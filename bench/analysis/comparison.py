@@ -41,7 +41,7 @@ class Score:
     """One strategy at one budget of one task: all its tries, and those at the peak LR chosen for each seed."""
 
     tries: tuple[Try, ...]
-    chosen: tuple[Try, ...]  # one a seed, ascending; of seeds that have every peak LR only
+    selected: tuple[Try, ...]  # one a seed, ascending; of seeds that have every peak LR only
     grain: float = 0.0  # spacing of the values that the metric can have on the test split
 
     @classmethod
@@ -63,18 +63,18 @@ class Score:
     @property
     def diverged(self) -> int:
         """Chosen tries that diverged or failed. One is enough for the strategy to rank last: it has no mean."""
-        return sum(t.final is None for t in self.chosen)
+        return sum(t.final is None for t in self.selected)
 
     @property
     def edges(self) -> tuple[str, ...]:
         """At which ends of the grid ("low", "high") a chosen peak LR lies. A grid of two is all edge: not told."""
         grid = self.peak_lrs
-        picked = {t.peak_lr for t in self.chosen}
+        picked = {t.peak_lr for t in self.selected}
         return tuple(side for side, end in (("low", grid[0]), ("high", grid[-1])) if len(grid) > 2 and end in picked)
 
     def over_seeds(self, field: str) -> Interval | None:
         """Interval of a field of the chosen tries; None where one of them lacks it."""
-        values = [getattr(t, field) for t in self.chosen]
+        values = [getattr(t, field) for t in self.selected]
         grain = self.grain if field in ON_TEST else 0.0
         return interval(values, grain) if values and None not in values else None
 
@@ -84,7 +84,7 @@ class Score:
 
     def behind(self, other: Score, direction: str) -> Interval | None:
         """How much worse this is than `other`: differences paired by seed, positive when worse."""
-        return lead(other.chosen, self.chosen, direction, self.grain)
+        return lead(other.selected, self.selected, direction, self.grain)
 
     def at_peak(self, peak_lr: float) -> tuple[Interval | None, int, int]:
         """(interval of the final values, diverged, tries) at one peak LR, over the seeds that have it."""
@@ -118,11 +118,11 @@ class Verdict(NamedTuple):
 
 def judge(scores: Mapping[str, Score], direction: str) -> dict[str, Verdict]:
     """Rank the scores of one task and budget, and compare each with the best-ranked one."""
-    ready = [s for s, score in scores.items() if score.chosen]
+    ready = [s for s, score in scores.items() if score.selected]
     means = [it.mean if (it := scores[s].final) else math.nan for s in ready]
     rank = dict(zip(ready, ranks(means, direction), strict=True))
     sound = [s for s in ready if scores[s].final]
-    rides = {s: tuple(t.ride for t in scores[s].chosen) for s in ready}
+    rides = {s: tuple(t.ride for t in scores[s].selected) for s in ready}
     first = [s for s in sound if rank[s] == min(rank[o] for o in sound)]
     best = first[0] if first else None
     tied = len({rides[s] for s in first}) > 1
@@ -140,7 +140,7 @@ def judge(scores: Mapping[str, Score], direction: str) -> dict[str, Verdict]:
         if best in same:
             return "identical run"
         if scores[s].diverged:
-            return fate(scores[s].chosen)
+            return fate(scores[s].selected)
         if behind is None or behind.half is None:
             return "not judged"
         return "worse" if behind.excludes_zero else "within noise"

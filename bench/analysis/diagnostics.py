@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from bench.analysis.comparison import Comparison, Score
-from bench.analysis.history import Stretch, decline
+from bench.analysis.history import HistoryInterval, decline
 from bench.analysis.results import SEPARATOR, Try
 from bench.analysis.stats.intervals import Interval, interval, paired
 
@@ -46,11 +46,11 @@ class Diagnostics:
     """Diagnoses of a comparison."""
 
     def __init__(self, it: Comparison):
-        self.it = it
+        self.comparison = it
 
     def of(self, task: str, budget: float) -> dict[str, Diagnosis]:
         """The diagnosis of each strategy."""
-        group, against = self.it.at(task, budget), self.it.reference(task)
+        group, against = self.comparison.at(task, budget), self.comparison.reference(task)
         gaps = {s: self.gaps(v.score) for s, v in group.items()}
         declines = {s: self.declines(v.score) for s, v in group.items()}
         return {
@@ -61,17 +61,17 @@ class Diagnostics:
                 _versus(gaps[s], gaps.get(against or "", {})) if s != against else None,
                 _over(declines[s]),
                 _versus(declines[s], declines.get(against or "", {})) if s != against else None,
-                region(v.score, self.it.direction(task)),
+                region(v.score, self.comparison.direction(task)),
                 _anew(v.score),
             )
             for s, v in group.items()
         }
 
-    def course(self, it: Try) -> list[Stretch]:
+    def course(self, it: Try) -> list[HistoryInterval]:
         """What a recorded cell went through."""
-        facts = self.it.study.tasks[it.task]
+        facts = self.comparison.study.tasks[it.task]
         cohort, segment, total, _ = it.ride
-        return self.it.study.courses.of(cohort, segment, total, (facts.eval_epochs or 1) * facts.epoch_steps)
+        return self.comparison.study.courses.of(cohort, segment, total, (facts.eval_epochs or 1) * facts.epoch_steps)
 
     def gaps(self, score: Score) -> Seeds:
         """Test loss after the last update, minus the mean training loss since the evaluation before it.
@@ -80,14 +80,14 @@ class Diagnostics:
         """
         return self._last(score, lambda end: end.test_loss - end.train_loss)
 
-    def _last(self, score: Score, read: Callable[[Stretch], float]) -> Seeds:
-        sound = [t for t in score.chosen if t.final is not None and t.ride[3] == "none"]
+    def _last(self, score: Score, read: Callable[[HistoryInterval], float]) -> Seeds:
+        sound = [t for t in score.selected if t.final is not None and t.ride[3] == "none"]
         ends = {t.seed: course[-1] for t in sound if (course := self.course(t))}
         return {seed: read(end) for seed, end in ends.items()}
 
     def declines(self, score: Score) -> Seeds:
         """log2 of `decline` for each chosen run that was finished."""
-        ratios = {t.seed: decline(self.course(t)) for t in score.chosen if t.final is not None}
+        ratios = {t.seed: decline(self.course(t)) for t in score.selected if t.final is not None}
         return {seed: math.log2(ratio) for seed, ratio in ratios.items() if ratio}
 
 
@@ -102,7 +102,7 @@ def _versus(mine: Seeds, theirs: Seeds) -> Interval | None:
 
 def _anew(score: Score) -> Interval | None:
     """Recalibrated minus running statistics; None for an average, whose statistics are always computed anew."""
-    pairs = [(t.recalibrated, t.final) for t in score.chosen if t.ride[3] == "none"]
+    pairs = [(t.recalibrated, t.final) for t in score.selected if t.ride[3] == "none"]
     sound = [(a, b) for a, b in pairs if a is not None and b is not None]
     if not sound or len(sound) < len(pairs):
         return None
@@ -134,7 +134,7 @@ def region(score: Score, direction: str) -> Region | None:
 
 def finals_by_peak(score: Score) -> dict[float, Seeds]:
     """Final values by peak LR, over the seeds that a peak LR was chosen for; without the peak LRs that lost one."""
-    whole = {t.seed for t in score.chosen}
+    whole = {t.seed for t in score.selected}
     by: dict[float, Seeds] = {}
     for t in score.tries:
         if t.seed in whole and t.final is not None:
@@ -165,7 +165,7 @@ def beside_averages(it: Comparison, task: str) -> dict[str, dict[str, Interval]]
     averages = [s for s, v in full.items() if s.startswith(prefix) and v.score.tries[0].ride[3] != "none"]
     usual = [s for s in full if s != against and s not in averages and s.partition(SEPARATOR)[2] == kind]
     sign = 1.0 if it.direction(task) == "max" else -1.0
-    read = {s: {t.seed: _read(t) for t in full[s].score.chosen} for s in (*averages, *usual)}
+    read = {s: {t.seed: _read(t) for t in full[s].score.selected} for s in (*averages, *usual)}
     rows: dict[str, dict[str, Interval]] = {}
     for decay in usual:
         for average in averages:

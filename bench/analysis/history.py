@@ -9,7 +9,7 @@ from typing import NamedTuple
 from bench.ledger.rows import EvalRow
 
 
-class Stretch(NamedTuple):
+class HistoryInterval(NamedTuple):
     """A run between two evaluations. Means are over its updates; ledgers from before norms were noted have none."""
 
     start: int  # updates done before it
@@ -21,7 +21,7 @@ class Stretch(NamedTuple):
     test: float  # of the headline metric, at its end
 
 
-class Courses:
+class Histories:
     """All evaluations of a ledger, by member."""
 
     def __init__(self, evals: Iterable[EvalRow]):
@@ -34,7 +34,7 @@ class Courses:
             if it.parent is not None:
                 self._parent[member] = it.parent, it.start
 
-    def of(self, cohort: str, segment: int, total: int, grid: int) -> list[Stretch]:
+    def of(self, cohort: str, segment: int, total: int, grid: int) -> list[HistoryInterval]:
         """What a cell went through that rode this segment for a budget of `total`, from update 0; [] if not told.
 
         Evaluations between those of the grid (every `grid` updates) are of other budgets, but for the last one.
@@ -50,13 +50,13 @@ class Courses:
             member, end = (cohort, parent), start
 
 
-def _stretches(seen: Mapping[int, EvalRow]) -> list[Stretch]:
+def _stretches(seen: Mapping[int, EvalRow]) -> list[HistoryInterval]:
     ends = sorted(seen)
     return [_stretch(start, end, seen[end]) for start, end in zip([0, *ends], ends, strict=False)]
 
 
-def _stretch(start: int, end: int, it: EvalRow) -> Stretch:
-    return Stretch(start, end, it.lr, _loss(it.train_loss), it.grad_norm, it.test_loss, it.test)
+def _stretch(start: int, end: int, it: EvalRow) -> HistoryInterval:
+    return HistoryInterval(start, end, it.lr, _loss(it.train_loss), it.grad_norm, it.test_loss, it.test)
 
 
 def _loss(mean: float | None) -> float:
@@ -64,7 +64,7 @@ def _loss(mean: float | None) -> float:
     return math.nan if mean is None else mean
 
 
-def decline(course: Sequence[Stretch]) -> float | None:
+def decline(course: Sequence[HistoryInterval]) -> float | None:
     """Gradient norm in the last tenth of a run over that in the first tenth after warmup.
 
     Each is the mean over the stretches that reach into its tenth, by their updates. Warmup ends with the stretch that
@@ -81,7 +81,7 @@ def decline(course: Sequence[Stretch]) -> float | None:
     return after / before if before and after else None
 
 
-def _norm(course: Sequence[Stretch]) -> float | None:
+def _norm(course: Sequence[HistoryInterval]) -> float | None:
     norms = [s.grad_norm for s in course]
     if any(norm is None for norm in norms):
         return None

@@ -17,7 +17,7 @@ from bench.contract import InputError, digest
 from bench.ledger.deposit import row
 from bench.ledger.lines import Row
 from bench.ledger.rows import CellRow, CellSettings, Diverged, Done, PlanRow, Publication, TaskFacts
-from schedules.schedule import drawn, factors
+from schedules.schedule import curve, factors
 
 METRIC = "val_loss"
 REPEAT = "repeat"  # kind of the rows of further runs of a cell
@@ -34,7 +34,7 @@ class Source(NamedTuple):
     reference: str  # the strategy that the others are held against
 
 
-class Run(NamedTuple):
+class PublishedRun(NamedTuple):
     """One published run: what was trained how, and the loss that it ended with."""
 
     task: str
@@ -48,7 +48,7 @@ class Run(NamedTuple):
     group: str = "main"  # part of the source; of equal runs that of `main` is the cell, the others are repeats
 
 
-def rows(runs: Sequence[Run], about: Source, name: str) -> list[Row]:
+def rows(runs: Sequence[PublishedRun], about: Source, name: str) -> list[Row]:
     """The rows of a ledger: a plan, a cell for each configuration, a `repeat` for each further run of one."""
     first, repeats = _sorted_out(runs)
     full = {task: max(r.total for r in first if r.task == task) for task in dict.fromkeys(r.task for r in first)}
@@ -63,9 +63,9 @@ def rows(runs: Sequence[Run], about: Source, name: str) -> list[Row]:
     ]
 
 
-def _sorted_out(runs: Sequence[Run]) -> tuple[list[Run], list[Run]]:
+def _sorted_out(runs: Sequence[PublishedRun]) -> tuple[list[PublishedRun], list[PublishedRun]]:
     """(one run of each configuration, the others); that of group `main` where there is one."""
-    seen: dict[tuple[Any, ...], Run] = {}
+    seen: dict[tuple[Any, ...], PublishedRun] = {}
     others = []
     for run in sorted(runs, key=lambda r: r.group != "main"):
         key = (run.task, run.strategy, run.optimizer, run.peak_lr, run.total, run.seed)
@@ -74,7 +74,7 @@ def _sorted_out(runs: Sequence[Run]) -> tuple[list[Run], list[Run]]:
     return list(seen.values()), others
 
 
-def spread(first: Sequence[Run], repeats: Sequence[Run]) -> dict[str, float]:
+def spread(first: Sequence[PublishedRun], repeats: Sequence[PublishedRun]) -> dict[str, float]:
     """How far repeats of a configuration lie apart: `runs`, and the pooled standard deviation `deviation`.
 
     Same seed, same data: what differs is the machine's rounding. It is a floor under the noise between seeds, which a
@@ -90,7 +90,7 @@ def spread(first: Sequence[Run], repeats: Sequence[Run]) -> dict[str, float]:
     return {"runs": sum(map(len, several)), "deviation": math.sqrt(squares / sum(len(g) - 1 for g in several))}
 
 
-def _cell(run: Run, full: int, number: int, publication: Publication) -> CellRow:
+def _cell(run: PublishedRun, full: int, number: int, publication: Publication) -> CellRow:
     identity = [*run[:2], *run[3:7]]
     settings = CellSettings(
         cell=digest(json.dumps(identity)),
@@ -115,7 +115,9 @@ def _cell(run: Run, full: int, number: int, publication: Publication) -> CellRow
     return CellRow(settings, Done(final=loss, best=None, control=loss, recalibrated=None), publication)
 
 
-def _plan(first: Sequence[Run], repeats: Sequence[Run], full: Mapping[str, int], name: str) -> PlanRow:
+def _plan(
+    first: Sequence[PublishedRun], repeats: Sequence[PublishedRun], full: Mapping[str, int], name: str
+) -> PlanRow:
     names = {run.strategy: run.known_as for run in (*repeats, *first)}
     return PlanRow(
         suite=name,
@@ -134,7 +136,7 @@ def _plan(first: Sequence[Run], repeats: Sequence[Run], full: Mapping[str, int],
     )
 
 
-def _task(runs: Sequence[Run], repeats: Sequence[Run], full: int) -> TaskFacts:
+def _task(runs: Sequence[PublishedRun], repeats: Sequence[PublishedRun], full: int) -> TaskFacts:
     """What the plan says of a task; None where the source says nothing."""
     return TaskFacts(
         family="text",
@@ -163,7 +165,7 @@ def _task(runs: Sequence[Run], repeats: Sequence[Run], full: int) -> TaskFacts:
     )
 
 
-def _curves(runs: Sequence[Run]) -> dict[str, dict[str, list[float]]]:
+def _curves(runs: Sequence[PublishedRun]) -> dict[str, dict[str, list[float]]]:
     """Factor against progress of every strategy that is a schedule of ours, at its longest run."""
     longest = {run.strategy: run for run in sorted(runs, key=lambda r: r.total)}
     curves = {}
@@ -172,5 +174,5 @@ def _curves(runs: Sequence[Run]) -> dict[str, dict[str, list[float]]]:
             it = schedules.parse(text)
         except InputError:  # the source's own name of something not told in full
             continue
-        curves[text] = drawn(factors(it, run.total, EPOCH_STEPS, run.peak_lr))
+        curves[text] = curve(factors(it, run.total, EPOCH_STEPS, run.peak_lr))
     return curves

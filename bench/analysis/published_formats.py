@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import schedules
-from bench.analysis.published import EPOCH_STEPS, Run, Source, rows
+from bench.analysis.published import EPOCH_STEPS, PublishedRun, Source, rows
 from bench.contract import InputError
 from bench.ledger.deposit import deposit
 from bench.ledger.lines import Row
@@ -21,7 +21,7 @@ class Format(NamedTuple):
     """A kind of file that can be imported."""
 
     about: Source
-    read: Callable[[Path], list[Run]]
+    read: Callable[[Path], list[PublishedRun]]
 
 
 COLUMNS = "dataset model parameters scheduler decay_type cooldown_fraction final_lr peak_lr steps warmup_steps seed"
@@ -30,7 +30,7 @@ ZERO = 1e-6
 """A final LR up to this is none: the published 1e-7 is a thousandth of the least peak LR."""
 
 
-def _llama(file: Path) -> list[Run]:
+def _llama(file: Path) -> list[PublishedRun]:
     """One line a run; its columns are those of the published logs' own configurations."""
     lines = csv.DictReader(io.StringIO(_text(file), newline=""), skipinitialspace=True, strict=True)
     try:
@@ -58,7 +58,7 @@ def _text(file: Path) -> str:
         raise InputError(f"cannot read {file}: {error.strerror or error}") from None
 
 
-def _runs(file: Path, lines: csv.DictReader[str]) -> Iterator[Run]:
+def _runs(file: Path, lines: csv.DictReader[str]) -> Iterator[PublishedRun]:
     first: dict[tuple[str, ...], int] = {}
     try:
         for line in lines:
@@ -74,7 +74,7 @@ def _runs(file: Path, lines: csv.DictReader[str]) -> Iterator[Run]:
         raise InputError(f"{file}, line {lines.line_num + 1}: {error}") from None
 
 
-def _run(line: Mapping[str, str]) -> Run:
+def _run(line: Mapping[str, str]) -> PublishedRun:
     if absent := [name for name in ("dataset", "model", "scheduler") if not line[name]]:
         raise ValueError(f"{absent[0]} is empty")
     parameters, total, warmup, seed = (_whole(line, name) for name in ("parameters", "steps", "warmup_steps", "seed"))
@@ -87,7 +87,7 @@ def _run(line: Mapping[str, str]) -> Run:
         raise ValueError(f"final_val_loss is a mean cross-entropy, which {loss:g} cannot be")
     task = f"{line['dataset']}(model={line['model']!r}, parameters={parameters})"
     strategy, name = _strategy(line, warmup)
-    return Run(task, strategy, name, "adamw", peak_lr, total, seed, loss, line.get("group") or "main")
+    return PublishedRun(task, strategy, name, "adamw", peak_lr, total, seed, loss, line.get("group") or "main")
 
 
 def _number(line: Mapping[str, str], name: str) -> float:

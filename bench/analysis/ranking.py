@@ -43,7 +43,7 @@ class Count(NamedTuple):
     columns: int
 
 
-class Panel(NamedTuple):
+class RankPanel(NamedTuple):
     """Ranks of some strategies, among themselves, over the tasks that ran all of them."""
 
     strategies: tuple[str, ...]
@@ -55,7 +55,7 @@ class Panel(NamedTuple):
     full: tuple[tuple[float, ...], ...]  # [T, K], ranks at the full budgets of the tasks where each has one
 
 
-def panels(it: Comparison) -> list[Panel]:
+def panels(it: Comparison) -> list[RankPanel]:
     """Of all strategies, where a task ran them all; and of those that every task ran."""
     study = it.study
     ran = {task: set(study.of_task(task)) for task in study.tasks}
@@ -65,7 +65,7 @@ def panels(it: Comparison) -> list[Panel]:
     return [panel for panel in drawn if panel.means]
 
 
-def _panel(it: Comparison, names: Sequence[str]) -> Panel:
+def _panel(it: Comparison, names: Sequence[str]) -> RankPanel:
     study = it.study
     tasks = tuple(t for t in study.tasks if set(names) <= set(study.of_task(t)))
     lines = {(t, b): line for t in tasks for b in study.budgets(t) if (line := _ranks(it, t, b, names))}
@@ -77,7 +77,7 @@ def _panel(it: Comparison, names: Sequence[str]) -> Panel:
         _counts([line for (_, b), line in lines.items() if (b < LOW) == side], names) for side in (True, False)
     )
     rank_TK = tuple(tuple(lines[key]) for t in tasks if (key := (t, study.budgets(t)[-1])) in lines)
-    return Panel(tuple(names), tasks, means, low, high, friedman(rank_TK), rank_TK)
+    return RankPanel(tuple(names), tasks, means, low, high, friedman(rank_TK), rank_TK)
 
 
 def _ranks(it: Comparison, task: str, budget: float, names: Sequence[str]) -> list[float] | None:

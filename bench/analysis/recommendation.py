@@ -13,7 +13,7 @@ from bench.analysis.results import KINDS, Study
 from bench.contract import InputError
 from bench.ledger import ledger
 from bench.ledger.rows import CellRow
-from bench.report.numbers import counted
+from bench.report.numbers import quantity
 from schedules.spec import hint
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,7 +26,7 @@ class Evidence(NamedTuple):
     """One task of one ledger, at its recorded budget that lies nearest to the one asked for."""
 
     directory: Path
-    it: Comparison
+    comparison: Comparison
     task: str
     budget: float
     epochs: float
@@ -34,17 +34,17 @@ class Evidence(NamedTuple):
     @property
     def ranked(self) -> list[tuple[str, Verdict]]:
         """Strategies that have a rank, best first."""
-        group = [(s, v) for s, v in self.it.at(self.task, self.budget).items() if v.rank is not None]
+        group = [(s, v) for s, v in self.comparison.at(self.task, self.budget).items() if v.rank is not None]
         return sorted(group, key=lambda pair: pair[1].rank or 0.0)
 
     @property
     def n(self) -> int:
         """Seeds of the strategy that has fewest."""
-        return min((len(v.score.chosen) for _, v in self.ranked), default=0)
+        return min((len(v.score.selected) for _, v in self.ranked), default=0)
 
     @property
     def unit(self) -> str:
-        return self.it.study.tasks[self.task].unit
+        return self.comparison.study.tasks[self.task].unit
 
     def off(self, epochs: float) -> float:
         """By which factor, at least 1, its budget misses the one asked for."""
@@ -55,7 +55,7 @@ class Evidence(NamedTuple):
         found = [f"n = {self.n} seed{'s' * (self.n != 1)}, {SEEDS} or more are needed"] * (self.n < SEEDS)
         off = self.off(epochs)
         if off > FACTOR * (1 + 1e-9):
-            found.append(f"the nearest budget is {counted(self.epochs, self.unit)}, off by a factor of {off:.3g}")
+            found.append(f"the nearest budget is {quantity(self.epochs, self.unit)}, off by a factor of {off:.3g}")
         return found + ["only one strategy was run"] * (len(self.ranked) < 2)
 
 

@@ -20,7 +20,7 @@ are not wholly independent: on 10,000 simulated experiments of the size of `core
 would call something significant in 5.3 %, and with the peak LRs fixed in 4.1 % (`tests/analysis/simulate.py`)."""
 
 
-class Test(NamedTuple):
+class ReferenceTest(NamedTuple):
     """One strategy tested against the reference over all tasks that ran both, at each task's largest budget."""
 
     strategy: str
@@ -52,13 +52,13 @@ def differences(it: Comparison, task: str, budget: float, strategy: str) -> list
 def leads(mine: Score, theirs: Score, sign: float) -> list[float]:
     """Differences over the seeds that both have; infinite where one of the two diverged."""
     mine_, theirs_ = (
-        {t.seed: -math.inf if t.final is None else sign * t.final for t in x.chosen} for x in (mine, theirs)
+        {t.seed: -math.inf if t.final is None else sign * t.final for t in x.selected} for x in (mine, theirs)
     )
     pairs = [(mine_[s], theirs_[s]) for s in sorted(mine_.keys() & theirs_.keys())]
     return [difference(a, b) for a, b in pairs]
 
 
-def tests(it: Comparison) -> list[Test]:
+def tests(it: Comparison) -> list[ReferenceTest]:
     """The primary test of every strategy, the lowest p first; Holm's correction is over all of them.
 
     A task with a single seed takes no part: its peak LR was chosen by that seed itself.
@@ -75,7 +75,7 @@ def tests(it: Comparison) -> list[Test]:
             found.append((strategy, sign_flip(strata), strata))
     adjusted = holm([flip.p for _, flip, _ in found])
     made = [
-        Test(s, flip, p, improvement([d for d_N in strata for d in d_N]), _signs(strata))
+        ReferenceTest(s, flip, p, improvement([d for d_N in strata for d in d_N]), _signs(strata))
         for (s, flip, strata), p in zip(found, adjusted, strict=True)
     ]
     return sorted(made, key=lambda test: (test.flip.p, -test.flip.effect))
@@ -102,7 +102,7 @@ def worths(it: Comparison, task: str) -> dict[tuple[str, float], Worth]:
             if against in (strategy, *verdict.identical):
                 found[strategy, budget] = Worth(budget, budget, budget)
                 continue
-            mine = {t.seed: t.final for t in verdict.score.chosen}
+            mine = {t.seed: t.final for t in verdict.score.selected}
             seeds = [s for s in next(iter(curve.values())) if mine.get(s) is not None]
             if seeds and not verdict.score.diverged:
                 curve_BN = np.array([[line[s] for s in seeds] for line in curve.values()])
@@ -116,7 +116,7 @@ def _curve(it: Comparison, task: str) -> dict[float, dict[int, float]]:
     against = it.reference(task)
     scores = {b: group[against].score for b in it.study.budgets(task) if against in (group := it.at(task, b))}
     finals = {
-        b: {t.seed: t.final for t in s.chosen if t.final is not None} for b, s in scores.items() if not s.diverged
+        b: {t.seed: t.final for t in s.selected if t.final is not None} for b, s in scores.items() if not s.diverged
     }
     seeds = sorted(set.intersection(*map(set, finals.values()))) if finals else []
     return {b: {s: line[s] for s in seeds} for b, line in finals.items()} if seeds else {}
@@ -124,6 +124,6 @@ def _curve(it: Comparison, task: str) -> dict[float, dict[int, float]]:
 
 def visible(it: Comparison, task: str, budget: float) -> float | None:
     """Minimum detectable difference between two typical strategies of a task and budget; None if not to be said."""
-    finals = [[t.final for t in v.score.chosen] for v in it.at(task, budget).values() if not v.score.diverged]
+    finals = [[t.final for t in v.score.selected] for v in it.at(task, budget).values() if not v.score.diverged]
     most = max(map(len, finals), default=0)
     return detectable([[float(f) for f in line if f is not None] for line in finals if len(line) == most])

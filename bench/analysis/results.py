@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
-from bench.analysis.history import Courses
+from bench.analysis.history import Histories
 from bench.contract import InputError
 from bench.ledger.lines import Row
 from bench.ledger.rows import (
@@ -71,7 +71,7 @@ class Study:
     evals: tuple[EvalRow, ...] = ()
 
     @classmethod
-    def of(cls, rows: Iterable[Row], beside: Sequence[Setting] = ()) -> Study:
+    def of(cls, rows: Iterable[Row], beside: Sequence[StrategySettings] = ()) -> Study:
         """Arrange rows. Their order does not matter: the same rows in any order give the same study.
 
         Names of strategies tell apart what was run here, and in the cells of another study that this stands `beside`.
@@ -86,8 +86,8 @@ class Study:
         plan = last_plan(plans)
         cells = [cell for cell in of_kind(rows, CellRow).values() if cell.settings.task in plan.tasks]
         cells = [cell for cell in cells if of_code(plan, cell.settings)]  # others are of code that the task has no more
-        name = namer([*(Setting.of(cell.settings) for cell in cells), *beside])
-        tries = [_try(cell, name(Setting.of(cell.settings)), plan) for cell in cells]
+        name = namer([*(StrategySettings.of(cell.settings) for cell in cells), *beside])
+        tries = [_try(cell, name(StrategySettings.of(cell.settings)), plan) for cell in cells]
         task, strategy = _places(plan.tasks), _order(plan)
         tries.sort(key=lambda t: (task[t.task], strategy(t.strategy), t.budget, t.peak_lr, t.seed))
         attempts = sorted(of_kind(rows, AttemptRow).values(), key=lambda attempt: str(attempt.time))
@@ -132,9 +132,9 @@ class Study:
         return {key: tuple(block) for key, block in blocks.items()}
 
     @cached_property
-    def courses(self) -> Courses:
+    def courses(self) -> Histories:
         """What the members went through."""
-        return Courses(self.evals)
+        return Histories(self.evals)
 
     @cached_property
     def strategies(self) -> tuple[str, ...]:
@@ -175,7 +175,7 @@ def _order(plan: PlanRow) -> Callable[[str], tuple[int, str]]:
     return lambda strategy: (place.get(schedule_of(strategy), len(place)), strategy)
 
 
-class Setting(NamedTuple):
+class StrategySettings(NamedTuple):
     """What a strategy's name is made of."""
 
     task: str
@@ -185,11 +185,11 @@ class Setting(NamedTuple):
     averaging: str = "none"
 
     @classmethod
-    def of(cls, cell: CellSettings) -> Setting:
+    def of(cls, cell: CellSettings) -> StrategySettings:
         return cls(cell.task, cell.schedule, cell.optimizer, cell.weight_decay, cell.averaging)
 
 
-def namer(settings: Sequence[Setting]) -> Callable[[Setting], str]:
+def namer(settings: Sequence[StrategySettings]) -> Callable[[StrategySettings], str]:
     """Name of a strategy: its schedule, and what else differs between `settings`, those of its task."""
     by_task: dict[str, tuple[set[str], set[float | None]]] = {}
     for setting in settings:
@@ -197,7 +197,7 @@ def namer(settings: Sequence[Setting]) -> Callable[[Setting], str]:
         optimizers.add(setting.optimizer)
         decays.add(setting.weight_decay)
 
-    def name(setting: Setting) -> str:
+    def name(setting: StrategySettings) -> str:
         optimizers, decays = by_task[setting.task]
         more = [setting.optimizer] * (len(optimizers) > 1)
         more += [f"weight decay {setting.weight_decay:g}"] if len(decays) > 1 else []

@@ -87,7 +87,7 @@ class Line(NamedTuple):
     predicted: float  # rank by the bound at its best peak LR, among the strategies that have one
     measured: float  # rank of the final test value, among the same
     peak_lr: float  # predicted best peak LR, over the geometric mean of these strategies
-    chosen: float  # geometric mean of the peak LRs chosen, over that of these strategies
+    selected: float  # geometric mean of the peak LRs chosen, over that of these strategies
 
 
 def reach(tau: Interval) -> tuple[float, float] | None:
@@ -117,12 +117,12 @@ class Agreement(NamedTuple):
 class Theory:
     """A comparison beside its prediction, gradient norms taken as constant."""
 
-    it: Comparison
+    comparison: Comparison
 
     @cached_property
     def agreements(self) -> Mapping[tuple[str, float], Agreement]:
         """By (task, budget), where three strategies or more have a bound and a rank."""
-        seen = {key: self._agreement(*key) for key in self.it.verdicts}
+        seen = {key: self._agreement(*key) for key in self.comparison.verdicts}
         return {key: found for key, found in seen.items() if found}
 
     def over_tasks(self) -> Interval | None:
@@ -138,16 +138,16 @@ class Theory:
         return interval(means) if means else None
 
     def _agreement(self, task: str, budget: float) -> Agreement | None:
-        verdicts = {s: v for s, v in self.it.at(task, budget).items() if v.score.chosen}
+        verdicts = {s: v for s, v in self.comparison.at(task, budget).items() if v.score.selected}
         bounds = {s: b for s, v in verdicts.items() if (b := self._bound(task, s, v))}
         if len(bounds) < 3:  # an order of two is a coin
             return None
         names = list(bounds)
-        direction = self.it.direction(task)
+        direction = self.comparison.direction(task)
         finals = [it.mean if (it := verdicts[s].score.final) else math.nan for s in names]
         omegas = [bounds[s].best for s in names]
         gammas = _relative([bounds[s].gamma for s in names])
-        peaks = _relative([_middle([t.peak_lr for t in verdicts[s].score.chosen]) for s in names])
+        peaks = _relative([_middle([t.peak_lr for t in verdicts[s].score.selected]) for s in names])
         columns = zip(
             names, bounds.values(), ranks(omegas, "min"), ranks(finals, direction), gammas, peaks, strict=True
         )
@@ -160,12 +160,12 @@ class Theory:
 
     def _costs(self, names: Sequence[str], verdicts: Mapping[str, Verdict], direction: str) -> list[list[float]]:
         """Ranks of the final values for each seed that all of the strategies have."""
-        finals = [{t.seed: math.nan if t.final is None else t.final for t in verdicts[s].score.chosen} for s in names]
+        finals = [{t.seed: math.nan if t.final is None else t.final for t in verdicts[s].score.selected} for s in names]
         shared = sorted(set.intersection(*map(set, finals)))
         return [ranks([each[seed] for each in finals], direction) for seed in shared]
 
     def _bound(self, task: str, strategy: str, verdict: Verdict) -> Bound | None:
-        first, facts = verdict.score.chosen[0], self.it.study.tasks[task]
+        first, facts = verdict.score.selected[0], self.comparison.study.tasks[task]
         more = strategy.partition(SEPARATOR)[2]  # an optimizer, if the task has several, then a weight decay
         usual = not more or more.startswith("weight decay ") or f"{more}, ".startswith(f"{facts.optimizer}, ")
         if first.ride[3] != "none" or not usual:

@@ -58,7 +58,7 @@ def assigned(text: str) -> Assigned:
     return Assigned(Path(file), int(task))
 
 
-def named(text: str) -> str:
+def nonempty(text: str) -> str:
     """A name that is not empty, as a variable of the shell that is not set makes it."""
     if not text.strip():
         raise argparse.ArgumentTypeError("the name is empty")
@@ -67,4 +67,4 @@ def named(text: str) -> str:
 
 def path(text: str) -> Path:
     """A path that is not empty, which Python would take for the current folder."""
-    return Path(named(text))
+    return Path(nonempty(text))

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from bench import preempt
 from bench.cli import publish
-from bench.cli.options import Commands, assigned, named, numbers, path, shard
+from bench.cli.options import Commands, assigned, nonempty, numbers, path, shard
 from bench.contract import InputError
 
 if TYPE_CHECKING:
-    from bench.runner.config import Order
+    from bench.runner.config import RunConfig
 
 
 def add(commands: Commands) -> None:
@@ -55,7 +55,7 @@ def order_arguments(parser: argparse.ArgumentParser) -> None:
     add("--snapshot-seconds", type=float, default=30.0, metavar="S", help="least time between snapshots (default: 30)")
     add(
         "--data",
-        type=named,
+        type=nonempty,
         metavar="DIR",
         help="folder of the real data sets, or `hub` (default: $GLIDESLOPE_DATA)",
     )
@@ -63,9 +63,9 @@ def order_arguments(parser: argparse.ArgumentParser) -> None:
     publish.option(parser)
 
 
-def order(args: argparse.Namespace) -> Order:
+def order(args: argparse.Namespace) -> RunConfig:
     """The order that the arguments spell."""
-    from bench.runner.config import Order
+    from bench.runner.config import RunConfig
 
     for name in ("workers", "width"):
         if (given := getattr(args, name)) is not None and given < 1:
@@ -76,9 +76,9 @@ def order(args: argparse.Namespace) -> Order:
         raise InputError(f"--snapshot-seconds {args.snapshot_seconds}: give 0 or more")
     if args.assigned is not None and args.shard != (0, 1):
         raise InputError("--assigned and --shard exclude each other: each says which cohorts are to be done here")
-    given = {f.name: getattr(args, f.name) for f in fields(Order) if hasattr(args, f.name)}
+    given = {f.name: getattr(args, f.name) for f in fields(RunConfig) if hasattr(args, f.name)}
     given |= {"backend": "inductor" if args.compile else None, "wandb": publish.chosen(args)}
-    return Order(**given, cadence=args.snapshot_seconds)
+    return RunConfig(**given, cadence=args.snapshot_seconds)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -13,7 +13,7 @@ from bench.cli.options import Commands
 from bench.contract import InputError
 
 if TYPE_CHECKING:
-    from bench.slurm.request import Request
+    from bench.slurm.request import Resources
 
 USAGE = "glideslope submit [SUITE] [options] [-- any options of sbatch]"
 
@@ -70,11 +70,11 @@ def _python(text: str | None) -> tuple[str, ...]:
         raise InputError(f"--python {text!r}: {error}") from None
 
 
-def request(args: argparse.Namespace) -> Request:
+def request(args: argparse.Namespace) -> Resources:
     """What the arguments ask of SLURM."""
-    from bench.slurm.request import Request
+    from bench.slurm.request import Resources
 
-    return Request(
+    return Resources(
         array=args.array,
         max_parallel=args.max_parallel,
         partition=args.partition,

@@ -17,7 +17,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from bench.code_digest.normal_form import Target, Text, Writer, is_for_types, is_text
+from bench.code_digest.normal_form import NormalForm, Target, Text, is_for_types, is_text
 from bench.code_digest.scopes import bound
 from bench.contract import digest
 
@@ -112,7 +112,7 @@ class File:
     def text(self, name: str) -> Text:
         """A definition in normal form."""
         if name not in self._texts:
-            writer = Writer(self.look, attribute, self.imported)
+            writer = NormalForm(self.look, attribute, self.imported)
             if name == ALL:
                 for each in sorted(self.table):
                     writer.text += [each, self.look(each) or each]

@@ -41,7 +41,7 @@ def is_for_types(node: ast.AST) -> bool:
     return isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING")
 
 
-class Writer:
+class NormalForm:
     """Writes one definition. `look` says what a name of its module means, `imported` what an import binds.
 
     Names of parameters, methods and attributes stay, for callers may spell them; those of other locals are numbers.

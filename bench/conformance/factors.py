@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import schedules
 from bench.conformance import equivalents, equivalents_extra
 from bench.conformance.agreement import SAME, Finding, judge
-from bench.conformance.equivalents import Claim, E
+from bench.conformance.equivalents import E, Equivalent
 from bench.contract import Setting
 from schedules.schedule import factors
 
@@ -22,15 +22,15 @@ class Library(NamedTuple):
 
     name: str  # of the module, and of the package
     modules: tuple[str, ...]  # whose names a claim's call may use
-    equivalents: tuple[Claim, ...]
-    read: Callable[[Any, Any, Claim], list[float]]
+    equivalents: tuple[Equivalent, ...]
+    read: Callable[[Any, Any, Equivalent], list[float]]
     same: float = SAME  # factors no further apart are equal
 
     @property
     def installed(self) -> bool:
         return util.find_spec(self.name) is not None
 
-    def trace(self, claim: Claim) -> list[float]:
+    def trace(self, claim: Equivalent) -> list[float]:
         """Their factors, update by update."""
         with _quiet():
             names: dict[str, Any] = {}
@@ -47,7 +47,7 @@ def version(library: str) -> str:
     return metadata.version(library).partition("+")[0]
 
 
-def ours(claim: Claim) -> list[float]:
+def ours(claim: Equivalent) -> list[float]:
     """Our factors, update by update."""
     return [setting.factor for setting in settings(claim.schedule, claim.total)]
 
@@ -73,7 +73,7 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-def stepped(made: Any, o: Any, claim: Claim, field: str = "lr") -> list[float]:
+def stepped(made: Any, o: Any, claim: Equivalent, field: str = "lr") -> list[float]:
     """A torch scheduler, stepped after the update: what stands in the optimizer when update t is taken."""
     values = []
     for t in range(claim.total):
@@ -84,7 +84,7 @@ def stepped(made: Any, o: Any, claim: Claim, field: str = "lr") -> list[float]:
     return values
 
 
-def _told(made: Any, o: Any, claim: Claim) -> list[float]:
+def _told(made: Any, o: Any, claim: Equivalent) -> list[float]:
     """A timm scheduler, which is told the number of the update to come."""
     values = []
     for t in range(claim.total):
@@ -93,7 +93,7 @@ def _told(made: Any, o: Any, claim: Claim) -> list[float]:
     return values
 
 
-def _mapped(made: Any, _: Any, claim: Claim) -> list[float]:
+def _mapped(made: Any, _: Any, claim: Equivalent) -> list[float]:
     """A function of the update, in double precision."""
     import jax
 
@@ -101,7 +101,7 @@ def _mapped(made: Any, _: Any, claim: Claim) -> list[float]:
         return [float(value) for value in jax.vmap(made)(jax.numpy.arange(claim.total))]
 
 
-def _called(made: Any, _: Any, claim: Claim) -> list[float]:
+def _called(made: Any, _: Any, claim: Equivalent) -> list[float]:
     """A function of the update."""
     return [float(made(t)) for t in range(claim.total)]
 
@@ -119,11 +119,11 @@ LIBRARIES = (
 )
 
 
-class Comparison(NamedTuple):
+class Agreement(NamedTuple):
     """A claim, read with the version that is installed."""
 
     library: Library
-    claim: Claim
+    claim: Equivalent
     ours: list[float]
     theirs: list[float]
 
@@ -138,11 +138,11 @@ class Comparison(NamedTuple):
         return self.finding.kind == self.claim.known and (self.claim.known == "equal") == (not self.claim.why)
 
 
-def compare(library: Library, claim: Claim) -> Comparison:
+def compare(library: Library, claim: Equivalent) -> Agreement:
     """Read one claim."""
-    return Comparison(library, claim, ours(claim), library.trace(claim))
+    return Agreement(library, claim, ours(claim), library.trace(claim))
 
 
-def compared() -> list[Comparison]:
+def compared() -> list[Agreement]:
     """Every claim of every library that is installed."""
     return [compare(library, claim) for library in LIBRARIES if library.installed for claim in library.equivalents]

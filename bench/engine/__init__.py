@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any, Literal, TypeAlias
 
 from bench.contract import Engine, InputError, Task
-from bench.engine.loader import Feed
+from bench.engine.loader import Loader
 from bench.numerics import USUAL, Arithmetic
 from bench.strategies import optimizers
 
@@ -82,7 +82,7 @@ def require(optimizer: str) -> None:
 
 def create(
     name: EngineName,
-    feed: Feed,
+    feed: Loader,
     optimizer: str,
     weight_decay: float,
     accelerator: Any = None,

@@ -12,13 +12,13 @@ from torch.utils import _pytree as pytree
 
 from bench.contract import Array, Task
 from bench.engine.data_parallel import gathered
-from bench.engine.loader import Feed
+from bench.engine.loader import Loader
 
 RECALIBRATION = 32
 """Training batches, the first of epoch 0, over which BatchNorm statistics are averaged anew."""
 
 
-class Readings:
+class LookHistory:
     """Losses and gradient norms [M] of looks, kept on the device until asked for."""
 
     def __init__(self) -> None:
@@ -73,7 +73,7 @@ def batch_norms(model: nn.Module) -> list[_BatchNorm]:
     return [m for m in model.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
 
 
-def renew(model: nn.Module, feed: Feed, forward: Callable[..., object]) -> None:
+def renew(model: nn.Module, feed: Loader, forward: Callable[..., object]) -> None:
     """Average BatchNorm statistics anew, with equal weight for each of RECALIBRATION batches; dropout is off.
 
     `forward` runs `model` (or rows in its shape) on the inputs; the statistics start from 0 and 1. Equals what

@@ -12,14 +12,14 @@ from torch.utils import _pytree as pytree
 
 from bench.contract import Batch, InputError
 from bench.engine.data_parallel import SyncedNorms
-from bench.engine.loader import Feed
+from bench.engine.loader import Loader
 from bench.engine.wide_convolutions import WideConvolutions
 from bench.numerics import Arithmetic
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-def reseed(feed: Feed, step: int, micro_batch: int) -> None:
+def reseed(feed: Loader, step: int, micro_batch: int) -> None:
     """Put the device's generator where a forward of update `step` begins; `torch.manual_seed` does more, slowly."""
     seed = feed.dropout_key(step, micro_batch)
     torch.default_generator.manual_seed(seed)
@@ -27,7 +27,7 @@ def reseed(feed: Feed, step: int, micro_batch: int) -> None:
         torch.cuda.manual_seed(seed)
 
 
-class Pass:
+class ForwardBackward:
     """Forward and backward of any member, the same for all.
 
     Args:
@@ -39,7 +39,7 @@ class Pass:
         InputError: no such backend.
     """
 
-    def __init__(self, feed: Feed, arithmetic: Arithmetic, accelerator: Any = None):
+    def __init__(self, feed: Loader, arithmetic: Arithmetic, accelerator: Any = None):
         self.feed, self.task, self.parts = feed, feed.task, arithmetic.accumulate
         self._dtype = DTYPES.get(arithmetic.precision)
         self._norms = None if accelerator is None else SyncedNorms(accelerator)

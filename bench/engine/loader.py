@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from bench.engine.prefetch import Reader
+    from bench.engine.prefetch import WorkerReader
 
 Tensors: TypeAlias = "tuple[Tensor, ...]"
 
@@ -28,7 +28,7 @@ CHUNK = 256
 """Examples evaluated at once, or a batch if that is larger."""
 
 
-class Request(NamedTuple):
+class ReadRequest(NamedTuple):
     """An example of a stream that is wanted."""
 
     split: str
@@ -75,7 +75,7 @@ class Chunks:
         return self._make()
 
 
-class Feed:
+class Loader:
     """Batches and splits of one task on one device.
 
     Args:
@@ -171,17 +171,17 @@ class Feed:
         self._ahead = step + 1, batches
         return self._prepared(next(batches))
 
-    def _requests(self, step: int) -> Iterator[list[Request]]:
+    def _requests(self, step: int) -> Iterator[list[ReadRequest]]:
         """What this rank will want of the train split from update `step` on, each example with its own key."""
         while True:
             epoch, wanted = step // self.epoch_steps, self._examples(step, self._slice).tolist()
-            yield [Request("train", i, key(self.seed, epoch, i, "read")) for i in wanted]
+            yield [ReadRequest("train", i, key(self.seed, epoch, i, "read")) for i in wanted]
             step += 1
 
-    def _opened(self) -> Reader:
-        from bench.engine.prefetch import Reader
+    def _opened(self) -> WorkerReader:
+        from bench.engine.prefetch import WorkerReader
 
-        return Reader(self._data, self.device)
+        return WorkerReader(self._data, self.device)
 
     def close(self) -> None:
         """End the workers that read a stream, and forget splits; what is asked for after this starts anew."""
@@ -221,7 +221,7 @@ class Feed:
 
     def _read(self, name: str, length: int, size: int) -> Iterator[Tensors]:
         starts = range(0, length, size)[self.rank :: self.world]
-        wanted = ([Request(name, i, None) for i in range(a, min(a + size, length))] for a in starts)
+        wanted = ([ReadRequest(name, i, None) for i in range(a, min(a + size, length))] for a in starts)
         self._ahead = -1, iter(())  # the reader goes one way at a time
         return (self._prepared(batch)[0] for batch in self._reader().read(wanted))
 

@@ -19,7 +19,7 @@ HOST = ("step", "mu_product")
 """Slots without axes that torch.optim keeps on the CPU, unless its kernel is fused."""
 
 
-class Member:
+class TrainedMember:
     """One model in training, and its optimizer."""
 
     def __init__(self, model: nn.Module, optimizer: torch.optim.Optimizer, scaled: bool = False):

@@ -8,7 +8,7 @@ from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from bench.contract import Batch, Cell, Split, Task
-from bench.engine.loader import Feed, epoch_steps
+from bench.engine.loader import Loader, epoch_steps
 from bench.strategies import averagings, optimizers
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def batch(task: Task, count: int) -> Batch:
     train = replace(data.train, target=tuple(a[:count] for a in data.train.target))
     if isinstance(train, Split):
         train = replace(train, inputs=tuple(a[:count] for a in train.inputs))
-    return Feed(replace(task, batch_size=count, load=lambda: data._replace(train=train)), 0).batch(0)
+    return Loader(replace(task, batch_size=count, load=lambda: data._replace(train=train)), 0).batch(0)
 
 
 @cache

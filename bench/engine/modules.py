@@ -16,16 +16,16 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from bench.contract import SKIPPED, Batch, InputError, Move, Recipe
 from bench.engine.clone import CPU, twin
 from bench.engine.data_parallel import averaged, several
-from bench.engine.evaluation import Readings, answers, batch_norms, distinct, renew, score
-from bench.engine.forward_backward import Pass
-from bench.engine.loader import Feed, key
-from bench.engine.member import Member
+from bench.engine.evaluation import LookHistory, answers, batch_norms, distinct, renew, score
+from bench.engine.forward_backward import ForwardBackward
+from bench.engine.loader import Loader, key
+from bench.engine.member import TrainedMember
 from bench.numerics import USUAL, Arithmetic
 from bench.strategies.optimizer import Optimizer
 from bench.strategies.optimizers import adjust
 
 
-def initial(feed: Feed) -> nn.Module:
+def initial(feed: Loader) -> nn.Module:
     """The model of a feed's seed, in training mode.
 
     On a CPU, models of 2-D convolutions lie channels_last: the same numbers up to rounding, 1.2 to 1.3 times as fast.
@@ -54,7 +54,7 @@ class Modules:
 
     def __init__(
         self,
-        feed: Feed,
+        feed: Loader,
         optimizer: Optimizer,
         weight_decay: float,
         accelerator: Any = None,
@@ -62,19 +62,19 @@ class Modules:
     ):
         self.feed, self.task = feed, feed.task
         scaled = arithmetic.precision == "fp16"
-        self._build: Callable[[nn.Module], Member] = lambda m: Member(
+        self._build: Callable[[nn.Module], TrainedMember] = lambda m: TrainedMember(
             m, optimizer.build(m, weight_decay, fused=scaled), scaled
         )
         self.members = [self._build(initial(feed))]
         self._accelerator = several(accelerator)
         self._has_norms = bool(batch_norms(self.members[0].model))
-        self._pass = Pass(feed, arithmetic, self._accelerator if self._has_norms else None)
+        self._pass = ForwardBackward(feed, arithmetic, self._accelerator if self._has_norms else None)
         if arithmetic.backend and self._accelerator is not None and self._has_norms:
             raise InputError(f"{self.task.name} has BatchNorm, which --data-parallel trains without --compile only")
         if arithmetic.backend:
             self._try()
         self.recall = False
-        self._readings = Readings()
+        self._readings = LookHistory()
         self.signals = self._readings.signals
         self.history = self._readings.history
 
@@ -91,7 +91,7 @@ class Modules:
         readings = [self._looked(member, batch, step) for member in self.members]
         self._readings.hold(*(torch.stack(column) for column in zip(*readings, strict=True)))
 
-    def _looked(self, member: Member, batch: Batch, step: int) -> tuple[Tensor, ...]:
+    def _looked(self, member: TrainedMember, batch: Batch, step: int) -> tuple[Tensor, ...]:
         scaler, statistics = member.scaler, member.statistics() if member.scaler else []
         loss = self._pass.backward(member.model, batch, step, scaler.scale if scaler else None)
         held = [p for p in member.weights if p.grad is not None]
@@ -119,7 +119,7 @@ class Modules:
             seen.add(row)
         self.members = members
 
-    def _fork(self, member: Member) -> Member:
+    def _fork(self, member: TrainedMember) -> TrainedMember:
         fork = self._build(twin(member.model))
         fork.load(member.state())
         fork.loss = member.loss
@@ -160,7 +160,7 @@ class Modules:
         scores = self._scored(models, split)
         return [scores[row] for row in rows]
 
-    def _read(self, member: Member) -> nn.Module:
+    def _read(self, member: TrainedMember) -> nn.Module:
         """The model that is evaluated: the member's own, or the average that Schedule-Free forms to be read.
 
         Forming it and going back changes bits, so it is done to a copy. BatchNorm statistics are computed anew for

@@ -13,9 +13,9 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from bench.contract import Batch, Data, InputError, Stream
-from bench.engine.loader import Request
+from bench.engine.loader import ReadRequest
 from bench.ledger.machine import processors
-from bench.preempt import SIGNALS, held
+from bench.preempt import SIGNALS, hold_signals
 
 MOST = 16
 """Worker processes of a reader at most."""
@@ -42,7 +42,7 @@ class Examples(Dataset[Any]):
     def __init__(self, data: Data):
         self._streams = {name: it for name, it in data._asdict().items() if isinstance(it, Stream)}
 
-    def __getitems__(self, requests: Sequence[Request]) -> Batch | InputError:
+    def __getitems__(self, requests: Sequence[ReadRequest]) -> Batch | InputError:
         """The batch asked for; an InputError is handed over, for raised in a worker it would lose its one line."""
         try:
             examples = [self._streams[it.split].read(it.example, it.key) for it in requests]
@@ -56,19 +56,19 @@ def _stacked(arrays: Sequence[Any]) -> torch.Tensor:
     return torch.from_numpy(np.stack(arrays))
 
 
-class Wanted(Sampler[list[Request]]):
+class Wanted(Sampler[list[ReadRequest]]):
     """What is asked for, in this order."""
 
-    requests: Iterable[list[Request]] = ()
+    requests: Iterable[list[ReadRequest]] = ()
 
     def __init__(self) -> None:
         pass
 
-    def __iter__(self) -> Iterator[list[Request]]:
+    def __iter__(self) -> Iterator[list[ReadRequest]]:
         return iter(self.requests)
 
 
-class Reader:
+class WorkerReader:
     """Reads batches in the order in which they are asked for, a few ahead; its workers end with it.
 
     Args:
@@ -91,14 +91,14 @@ class Reader:
             worker_init_fn=_left_to_us if workers else None,
         )
 
-    def read(self, requests: Iterable[list[Request]]) -> Iterator[Batch]:
+    def read(self, requests: Iterable[list[ReadRequest]]) -> Iterator[Batch]:
         """The batches asked for, on the device. Ends what was read before.
 
         Raises:
             InputError: an example cannot be read.
         """
         self._wanted.requests = requests
-        with held():
+        with hold_signals():
             batches = iter(self._loader)
         for batch in batches:
             if isinstance(batch, InputError):

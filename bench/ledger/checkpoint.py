@@ -23,7 +23,7 @@ REST = 20
 """Times as long as training stood still for a snapshot, it goes on before the next: a twentieth of the time at most."""
 
 
-class Writer:
+class CheckpointWriter:
     """Writes snapshots beside the training, never two at once; what went wrong is raised by the next call."""
 
     def __init__(self) -> None:

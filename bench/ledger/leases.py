@@ -64,7 +64,7 @@ class Holder:
         return not self.ended and self.age < self.seconds
 
 
-class Claim:
+class Lease:
     """A lease that this process holds on a cohort; `said` is what its file holds."""
 
     def __init__(self, path: Path, said: bytes, seconds: float):
@@ -109,7 +109,7 @@ class Claim:
             self.path.unlink(missing_ok=True)
 
 
-def take(directory: Path, cohort: str, seconds: float = LEASE) -> Claim | None:
+def take(directory: Path, cohort: str, seconds: float = LEASE) -> Lease | None:
     """Claim a cohort of the run in `directory`; None while somebody else's claim stands.
 
     Raises:
@@ -138,7 +138,7 @@ def take(directory: Path, cohort: str, seconds: float = LEASE) -> Claim | None:
         os.close(file)
     for number in numbers:
         (folder / f"{cohort}.{number}").unlink(missing_ok=True)
-    return Claim(path, said, seconds)
+    return Lease(path, said, seconds)
 
 
 def standing(directory: Path) -> dict[str, Holder]:
@@ -146,7 +146,7 @@ def standing(directory: Path) -> dict[str, Holder]:
     return {it.cohort: it for it in _holders(paths.leases(directory)) if it.standing}
 
 
-class Watch:
+class LeaseWatch:
     """The claims of a run as one who waits sees them: by reading alone, however often.
 
     A claim's age is how long its time has stood still under our eyes, by our own clock, so that no file is written to

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 from bench.contract import InputError, digest
 from bench.ledger import atomic, lines, paths
-from bench.ledger.lines import Reader, Row
+from bench.ledger.lines import LedgerReader, Row
 from bench.ledger.machine import machine
 from bench.ledger.rows import AttemptRow
 
@@ -56,7 +56,7 @@ def read(directory: Path, notes: list[str] | None = None, kinds: Collection[str]
     if not paths.parts(directory):
         raise InputError(f"{directory} holds no ledger: give the --out directory of a run")
     rows: dict[tuple[str, str], Row] = {}
-    for row in Reader(directory, lines.row if kinds is None else lines.row_of(kinds), notes).new():
+    for row in LedgerReader(directory, lines.row if kinds is None else lines.row_of(kinds), notes).new():
         rows.setdefault((row.kind, row.key), row)
     return list(rows.values())
 
@@ -114,7 +114,7 @@ class Ledger:
             raise InputError(f"cannot write to {directory}: {error.strerror or error}") from None
         self._prints: dict[str, str | None] = {self._name: self._fingerprint}
         self._seen: dict[str, dict[tuple[str, str], tuple[int, str | None]]] = {}  # by cohort of eval rows, else ""
-        self._reader = Reader(directory, brief, self.notes, settled=True)
+        self._reader = LedgerReader(directory, brief, self.notes, settled=True)
         self._learn(self._reader.new())
         self._reader.notes = None  # from now on a last line without its end is one being written
 

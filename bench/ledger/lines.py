@@ -83,7 +83,7 @@ def ended(data: BinaryIO, start: int = 0) -> int:
     return start
 
 
-class Reader(Generic[T]):
+class LedgerReader(Generic[T]):
     """Reads the parts of a ledger: at first all that is there, then only what was appended since.
 
     Args:

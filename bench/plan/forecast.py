@@ -8,10 +8,10 @@ from typing import Any
 
 from bench.contract import Cell, Clock, Cohort, Schedule, Setting, Signals, Task
 from bench.ledger.rows import PlanRow, TaskFacts
-from bench.plan.plan import Plan, optimum, together
+from bench.plan.plan import Plan, optimum, shareable_groups
 from schedules.borrowed import Borrowed
 from schedules.refusals import check_moves
-from schedules.schedule import drawn, factors
+from schedules.schedule import curve, factors
 
 SECONDS = {
     "mlp": 1.5e-4,
@@ -85,7 +85,7 @@ class Forecast:
 
     def optimum(self) -> int:
         """Looks of the whole plan had no cohort been split: the trie optimum."""
-        return sum(map(self.looks, together(self.plan.cells)))
+        return sum(map(self.looks, shareable_groups(self.plan.cells)))
 
     def row(self) -> PlanRow:
         """The `plan` row."""
@@ -143,4 +143,4 @@ class Forecast:
         return {text: self._curve(cell) for text, cell in curves.items()}
 
     def _curve(self, cell: Cell) -> dict[str, list[float]]:
-        return drawn(self._trace(cell.schedule, cell.total, self.epoch_steps[cell.task], cell.peak_lr))
+        return curve(self._trace(cell.schedule, cell.total, self.epoch_steps[cell.task], cell.peak_lr))

@@ -126,7 +126,7 @@ def build(
     cohorts: list[Cohort] = []
     notes: list[str] = []
     crossed = (c for grid in suite.grids for c in _cells(grid, tasks[grid.task], notes))
-    for cells in together(c for c in crossed if c.id not in recorded):
+    for cells in shareable_groups(c for c in crossed if c.id not in recorded):
         first = cells[0]
         engine = choose(tasks[first.task], first.optimizer, len(cells))
         held = fits(tasks[first.task], cells, engine) if fits else width
@@ -141,7 +141,7 @@ def build(
     return Plan(suite.name, _distinct(cohorts), tuple(dict.fromkeys(notes)), suite.reference)
 
 
-def together(cells: Iterable[Cell]) -> Iterable[list[Cell]]:
+def shareable_groups(cells: Iterable[Cell]) -> Iterable[list[Cell]]:
     """Cells of equal task, optimizer, weight decay and seed, whichever grids they come from: what can share members."""
     groups: dict[tuple[str, str, float, int], list[Cell]] = {}
     for cell in cells:

@@ -8,7 +8,7 @@ from typing import Any
 
 from bench.analysis.comparison import Comparison, Score
 from bench.analysis.diagnostics import Diagnostics
-from bench.analysis.history import Stretch
+from bench.analysis.history import HistoryInterval
 from bench.analysis.results import schedule_of
 from bench.report import figures as plots
 from bench.report import tables
@@ -57,7 +57,7 @@ def _strategy(name: str, i: int) -> Data:
 
 
 def _task(found: Diagnostics, task: str, number: Mapping[str, int]) -> Data:
-    it = found.it
+    it = found.comparison
     facts, budgets = it.study.tasks[task], it.study.budgets(task)
     return {
         "name": task,
@@ -84,7 +84,7 @@ def _optimizer(it: Comparison, task: str, strategy: str) -> str:
 
 
 def _at(found: Diagnostics, task: str, budget: float, strategy: str) -> Data | None:
-    verdict = found.it.at(task, budget).get(strategy)
+    verdict = found.comparison.at(task, budget).get(strategy)
     if verdict is None:
         return None
     score, final = verdict.score, verdict.score.final
@@ -95,15 +95,15 @@ def _at(found: Diagnostics, task: str, budget: float, strategy: str) -> Data | N
         "rank": verdict.rank,
         "word": verdict.word,
         "text": tables.outcome(score),
-        "chosen": tables.chosen(score),
+        "chosen": tables.selected_peak_lrs(score),
         "peaks": [[lr, *_short([seen.mean if (seen := score.at_peak(lr)[0]) else None])] for lr in score.peak_lrs],
-        "course": _course(found, score, found.it.study.tasks[task].epoch_steps),
+        "course": _course(found, score, found.comparison.study.tasks[task].epoch_steps),
     }
 
 
 def _course(found: Diagnostics, score: Score, epoch_steps: int) -> list[list[float | None]]:
     """What the chosen runs went through; nothing of an average, which is only read beside a run."""
-    sound = [t for t in score.chosen if t.final is not None and t.ride[3] == "none"]
+    sound = [t for t in score.selected if t.final is not None and t.ride[3] == "none"]
     courses = [course for t in sound if (course := found.course(t))]
     ends = {tuple(s.end for s in course) for course in courses}
     if len(ends) != 1:  # none is told, or evaluations of two kinds
@@ -114,7 +114,7 @@ def _course(found: Diagnostics, score: Score, epoch_steps: int) -> list[list[flo
     return [_short([point[0].end / epoch_steps, *_means(point)]) for point in kept]
 
 
-def _means(seeds: Sequence[Stretch]) -> list[float]:
+def _means(seeds: Sequence[HistoryInterval]) -> list[float]:
     columns = ([s.lr, s.train_loss, s.test] for s in seeds)
     return [math.fsum(column) / len(seeds) for column in zip(*columns, strict=True)]
 

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bench.analysis.ranking import Panel
+from bench.analysis.ranking import RankPanel
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def diagrams(panels: list[Panel], ink: str) -> Iterator[tuple[int, str, Figure]]:
+def diagrams(panels: list[RankPanel], ink: str) -> Iterator[tuple[int, str, Figure]]:
     """(place, caption, figure) of each panel whose ranks were tested."""
     for i, panel in enumerate(panels):
         if panel.test is not None:
@@ -25,7 +25,7 @@ def diagrams(panels: list[Panel], ink: str) -> Iterator[tuple[int, str, Figure]]
             yield i, caption, diagram(panel, ink)
 
 
-def diagram(panel: Panel, ink: str) -> Figure:
+def diagram(panel: RankPanel, ink: str) -> Figure:
     """The diagram of one panel, its text in that colour."""
     import scikit_posthocs
     from matplotlib.figure import Figure

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from bench.analysis import reference
 from bench.analysis.comparison import Comparison, Score, Verdict
-from bench.analysis.reference import Test
+from bench.analysis.reference import ReferenceTest
 from bench.analysis.stats.equivalent_budget import Worth
 from bench.analysis.stats.intervals import binomial_half
 
@@ -36,7 +36,7 @@ def table_csv(it: Comparison) -> str:
             )
             line |= _over(verdict.score, against.score, it.direction(task)) if against and against != verdict else {}
             lines.append(line | _worth(worth[task].get((strategy, budget))))
-    return written(COLUMNS, lines)
+    return csv_text(COLUMNS, lines)
 
 
 def _results(verdict: Verdict) -> dict[str, object]:
@@ -47,10 +47,10 @@ def _results(verdict: Verdict) -> dict[str, object]:
         "budget": first.budget,
         "epochs": first.epochs,
         "total": first.total,
-        "n": len(score.chosen),
+        "n": len(score.selected),
         **({"mean": final.mean, "low": final.low, "high": final.high, "half": final.half} if final else {}),
         **{{"best": "best_mean"}.get(f, f): m.mean for f, m in means.items() if m},
-        "chosen_peak_lrs": _joined([t.peak_lr for t in score.chosen]),
+        "chosen_peak_lrs": _joined([t.peak_lr for t in score.selected]),
         "rank": verdict.rank,
         "identical_to": _joined(verdict.identical),
         **({"behind": behind.mean, "behind_half": behind.half} if behind else {}),
@@ -79,7 +79,7 @@ def _worth(it: Worth | None) -> dict[str, object]:
     return {"worth": it.share, "worth_low": it.low, "worth_high": it.high} if it else {}
 
 
-def tests_csv(tests: Iterable[Test]) -> str:
+def tests_csv(tests: Iterable[ReferenceTest]) -> str:
     """One line for each strategy tested against the reference."""
     lines = []
     for it in tests:
@@ -87,10 +87,10 @@ def tests_csv(tests: Iterable[Test]) -> str:
         tested = [it.strategy, flip.tasks, flip.blocks, flip.effect, flip.p, it.adjusted, it.significant]
         tested += [share.share, share.low, share.high, *it.tasks]
         lines.append(dict(zip(TESTED.split(), tested, strict=True)))
-    return written(TESTED, lines)
+    return csv_text(TESTED, lines)
 
 
-def written(columns: str, lines: Iterable[Mapping[str, object]]) -> str:
+def csv_text(columns: str, lines: Iterable[Mapping[str, object]]) -> str:
     """Lines as CSV, with these columns."""
     text = io.StringIO()
     table = csv.DictWriter(text, columns.split(), lineterminator="\n")

@@ -95,7 +95,7 @@ def _over(it: Comparison, task: str, other: str | None) -> Item:
     return sure if verdict.behind is None else sure._replace(text=f"{value(verdict.behind, signed=True)}, {sure.text}")
 
 
-def summary(it: Comparison, tests: Sequence[reference.Test]) -> Iterator[str]:
+def summary(it: Comparison, tests: Sequence[reference.ReferenceTest]) -> Iterator[str]:
     """The answer in a few sentences, and how far it goes."""
     if published := it.study.published:
         yield from _published(it, published)

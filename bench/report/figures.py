@@ -15,7 +15,7 @@ from bench.analysis.results import schedule_of
 from bench.contract import digest
 from bench.ledger import atomic
 from bench.report import critical_difference, markup
-from bench.report.numbers import counted, percent
+from bench.report.numbers import percent, quantity
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -162,7 +162,7 @@ def against_budget(axes: Axes, it: Comparison, task: str, looks: Mapping[str, An
         drawn += means
     axes.set_xticks(range(len(grid)), [percent(b) for b in grid])
     facts = it.study.tasks[task]
-    axes.set_xlabel(f"budget, of {counted(facts.epochs, facts.unit)}")
+    axes.set_xlabel(f"budget, of {quantity(facts.epochs, facts.unit)}")
     return drawn
 
 

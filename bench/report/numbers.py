@@ -48,7 +48,7 @@ def percent(share: float) -> str:
     return f"{100 * share:.4g} %"
 
 
-def counted(amount: float, units: str) -> str:
+def quantity(amount: float, units: str) -> str:
     """An amount of something that is named in the plural.
 
     >>> counted(2.5, "epochs"), counted(1, "epochs"), counted(1, "strategies")

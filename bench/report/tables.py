@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterable, Sequence
 
 from bench.analysis.comparison import FIRST, Comparison, Score, Verdict, fate, leaders
-from bench.analysis.ranking import Panel
+from bench.analysis.ranking import RankPanel
 from bench.report.markup import Item, Mark, Table
-from bench.report.numbers import MISSING, counted, percent, value
+from bench.report.numbers import MISSING, percent, quantity, value
 from bench.report.sections import reference
 
 SIGNS = {
@@ -38,7 +38,7 @@ def results(it: Comparison, task: str) -> Table:
     facts, budgets = it.study.tasks[task], it.study.budgets(task)
     rows = tuple((Item(s), *(_result(it, task, b, s) for b in budgets)) for s in it.standing(task))
     unit = facts.unit
-    head = (f"{percent(b)} ({counted(facts.epochs * b, unit)})" for b in budgets)
+    head = (f"{percent(b)} ({quantity(facts.epochs * b, unit)})" for b in budgets)
     title = f"{_about(it, task)}, mean ± half of the 95 % interval, and (rank)"
     return Table(title, ("strategy", *head), rows, legend(rows))
 
@@ -61,11 +61,11 @@ def legend(rows: Iterable[Sequence[Item]]) -> tuple[str, ...]:
 
 def _about(it: Comparison, task: str) -> str:
     facts = it.study.tasks[task]
-    counts = [len(v.score.chosen) for b in it.study.budgets(task) for v in it.at(task, b).values()] or [0]
+    counts = [len(v.score.selected) for b in it.study.budgets(task) for v in it.at(task, b).values()] or [0]
     n = f"{min(counts)} to " * (min(counts) < max(counts)) + str(max(counts))
     better = "higher" if facts.direction == "max" else "lower"
     sizes = {"strategies": len(it.study.of_task(task)), "budgets": len(facts.budgets)}
-    grid = " x ".join(counted(size, name) for name, size in (sizes | {"LRs": it.study.peak_lrs(task)}).items())
+    grid = " x ".join(quantity(size, name) for name, size in (sizes | {"LRs": it.study.peak_lrs(task)}).items())
     return f"{task}: final test {facts.metric} ({better} is better; {grid}; n = {n} seed{'s' * (max(counts) != 1)})"
 
 
@@ -79,7 +79,7 @@ def _result(it: Comparison, task: str, budget: float, strategy: str) -> Item:
 
 def outcome(score: Score) -> str:
     """Final value of a score, or how many of its seeds diverged or failed."""
-    return f"{fate(score.chosen)} {score.diverged}/{len(score.chosen)}" if score.diverged else value(score.final)
+    return f"{fate(score.selected)} {score.diverged}/{len(score.selected)}" if score.diverged else value(score.final)
 
 
 def _signs(it: Comparison, task: str, verdict: Verdict) -> str:
@@ -100,7 +100,7 @@ def readings(it: Comparison, task: str) -> Table:
         fields += [value(score.over_seeds("recalibrated"))] * anew
         fields += [
             value(score.over_seeds("control")),
-            chosen(score),
+            selected_peak_lrs(score),
             reference.over(it, task, s),
             _behind(full[s]),
             full[s].word,
@@ -121,9 +121,9 @@ def _behind(verdict: Verdict) -> str:
     return MISSING if verdict.word in (*FIRST, "identical run") else value(verdict.behind)
 
 
-def chosen(score: Score) -> str:
+def selected_peak_lrs(score: Score) -> str:
     """Peak LRs chosen, with the number of seeds where they differ: 0.1 (2), 0.3 (1)."""
-    picked = [t.peak_lr for t in score.chosen]
+    picked = [t.peak_lr for t in score.selected]
     counts = {lr: picked.count(lr) for lr in sorted(picked)}
     return ", ".join(f"{lr:g} ({n})" if len(counts) > 1 else f"{lr:g}" for lr, n in counts.items()) or MISSING
 
@@ -186,7 +186,7 @@ def _winner(it: Comparison, task: str, budget: float) -> Item:
     return Item(f"{names}: {outcome(group[first[0]].score)}", mark)
 
 
-def mean_ranks(panel: Panel) -> Table:
+def mean_ranks(panel: RankPanel) -> Table:
     """Mean rank of each strategy by budget, best first at the largest one."""
     budgets = sorted(panel.means)
     order = sorted(range(len(panel.strategies)), key=lambda i: panel.means[budgets[-1]][0][i])

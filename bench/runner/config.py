@@ -23,13 +23,13 @@ from bench.plan import Grid, extension, limits
 from bench.plan.forecast import Forecast
 from bench.plan.packing import Assigned
 from bench.plan.plan import WIDTH, EngineName, Plan, build
-from bench.runner.distributed import World
+from bench.runner.distributed import ProcessGroup
 from bench.strategies import averagings, optimizers
 from tasks.data import dataset
 
 
 @dataclass(frozen=True, kw_only=True)
-class Order:
+class RunConfig:
     """What the user asked for; None leaves the suite's own."""
 
     suite: str = "core"
@@ -67,7 +67,7 @@ class Order:
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedRun:
     """An order understood: the plan, and the objects that its texts name."""
 
     plan: Plan
@@ -140,7 +140,7 @@ class _Named:
         return members
 
 
-def prepare(order: Order, world: World | None = None) -> Prepared:
+def prepare(order: RunConfig, world: ProcessGroup | None = None) -> PreparedRun:
     """Understand an order; everything that can be wrong with it is found here, before training.
 
     Without a world, it is one process on a CPU without end.
@@ -158,7 +158,7 @@ def prepare(order: Order, world: World | None = None) -> Prepared:
         peak_lrs=order.peak_lrs,
         seeds=order.seeds,
     )
-    world = world or World()
+    world = world or ProcessGroup()
     wishes = {name: getattr(order, name) for name in ("precision", "accumulate", "backend")}
     arithmetic = world.arithmetic(order.data_parallel, **wishes)
     named = _Named()
@@ -182,13 +182,13 @@ def prepare(order: Order, world: World | None = None) -> Prepared:
     whole = planned()
     check_momentum(Forecast(whole, named.tasks, named.schedules))
     if not order.extend:
-        return Prepared(whole, named.tasks, named.schedules, whole, uncut)
+        return PreparedRun(whole, named.tasks, named.schedules, whole, uncut)
     read = (PlanRow.kind, AttemptRow.kind, CellRow.kind)
     past = extension.lineage(ledger.read(order.directory, kinds=read)) if paths.parts(order.directory) else []
-    return Prepared(extension.extend(whole, past, planned), named.tasks, named.schedules, whole, uncut, tuple(past))
+    return PreparedRun(extension.extend(whole, past, planned), named.tasks, named.schedules, whole, uncut, tuple(past))
 
 
-def crowd(order: Order, world: World) -> float:
+def crowd(order: RunConfig, world: ProcessGroup) -> float:
     """Workers among whom a process's memory is divided: a GPU has one unless told, a CPU's is told for each core."""
     if order.data_parallel or order.workers is None:
         return 1.0

@@ -84,7 +84,7 @@ def of_slurm(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 @dataclass(frozen=True)
-class World:
+class ProcessGroup:
     """This process among those that Accelerate, torchrun or SLURM started."""
 
     rank: int = 0
@@ -96,7 +96,7 @@ class World:
     meet: Callable[[str, Any], list[Any]] = field(default=lambda name, own: [own], compare=False)  # all have, by rank
 
     @classmethod
-    def here(cls, data_parallel: bool = False) -> World:
+    def here(cls, data_parallel: bool = False) -> ProcessGroup:
         """What the launcher says.
 
         On several machines it is torchrun's or Accelerate's own variables (RANK, WORLD_SIZE, MASTER_ADDR ...) that do.

@@ -14,8 +14,8 @@ from multiprocessing.process import BaseProcess
 from bench.contract import Cohort, InputError
 from bench.ledger import atomic
 from bench.ledger.ledger import Ledger
-from bench.preempt import Flag, held
-from bench.runner.progress import Board
+from bench.preempt import Flag, hold_signals
+from bench.runner.progress import ProgressDisplay
 from bench.runner.worker import Site, fail, train, worker
 from bench.train.outputs import explain
 
@@ -40,7 +40,7 @@ class Outcome:
         self.notes += more.notes
 
 
-def alone(cohorts: Sequence[Cohort], site: Site, flag: Flag, board: Board) -> Outcome:
+def alone(cohorts: Sequence[Cohort], site: Site, flag: Flag, board: ProgressDisplay) -> Outcome:
     """Train all cohorts in this process: on a GPU, under --data-parallel, or with one worker."""
     outcome = Outcome()
     ledger: Ledger | None = site.ledger() if site.writes else None
@@ -57,7 +57,9 @@ def alone(cohorts: Sequence[Cohort], site: Site, flag: Flag, board: Board) -> Ou
     return outcome
 
 
-def _one(cohort: Cohort, site: Site, ledger: Ledger | None, flag: Flag, board: Board, outcome: Outcome) -> str:
+def _one(
+    cohort: Cohort, site: Site, ledger: Ledger | None, flag: Flag, board: ProgressDisplay, outcome: Outcome
+) -> str:
     try:
         how = train(cohort, site, ledger, flag, lambda *news: board.news(cohort, *news))
     except Exception as error:  # one cohort's failure stays its own
@@ -74,7 +76,7 @@ def _one(cohort: Cohort, site: Site, ledger: Ledger | None, flag: Flag, board: B
     return how
 
 
-def _costliest_first(cohorts: Sequence[Cohort], board: Board) -> list[Cohort]:
+def _costliest_first(cohorts: Sequence[Cohort], board: ProgressDisplay) -> list[Cohort]:
     """So that processes which take what is free end at about the same time."""
     return sorted(cohorts, key=lambda c: -board.cost[c.id])
 
@@ -82,7 +84,7 @@ def _costliest_first(cohorts: Sequence[Cohort], board: Board) -> list[Cohort]:
 class Pool:
     """Worker processes, each with a pipe; a cohort is given to whichever is free, the costliest first."""
 
-    def __init__(self, cohorts: Sequence[Cohort], site: Site, workers: int, flag: Flag, board: Board):
+    def __init__(self, cohorts: Sequence[Cohort], site: Site, workers: int, flag: Flag, board: ProgressDisplay):
         self.waiting = deque(_costliest_first(cohorts, board))
         self.site, self.flag, self.board = site, flag, board
         self.busy: dict[Connection, tuple[BaseProcess, Cohort | None]] = {}
@@ -113,7 +115,7 @@ class Pool:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
         process = context.Process(target=worker, args=(theirs, self.site), daemon=True)
-        with held():  # until the worker has imported what it needs
+        with hold_signals():  # until the worker has imported what it needs
             process.start()
         theirs.close()
         self.busy[ours] = (process, None)

@@ -12,12 +12,12 @@ from rich.text import Text
 
 from bench import engine
 from bench.contract import Cohort, Move, Task
-from bench.engine.loader import Feed
-from bench.ledger.lines import Reader, row_of
+from bench.engine.loader import Loader
+from bench.ledger.lines import LedgerReader, row_of
 from bench.plan.forecast import Forecast
-from bench.runner.config import Order, prepare
-from bench.runner.distributed import World
-from bench.runner.run_dir import KINDS, opened
+from bench.runner.config import RunConfig, prepare
+from bench.runner.distributed import ProcessGroup
+from bench.runner.run_dir import KINDS, open_run_dir
 
 ROW_BYTES = {"eval": 420, "cell": 900, "move": 16}
 """Bytes of an eval row, a cell row, and a step of a member in a compressed trace, as seen on `core`."""
@@ -26,12 +26,14 @@ MEMBERS = 8  # of the trial
 SLOW = 2.0  # seconds of a first look, from which the trial is of one member and one more look
 
 
-def show(order: Order, console: Console) -> int:
+def show(order: RunConfig, console: Console) -> int:
     """Print the plan of an order; nothing is written."""
-    world = World.here(order.data_parallel)
+    world = ProcessGroup.here(order.data_parallel)
     prepared = prepare(order, world)
     order.part(prepared.plan)
-    opened(Reader(order.directory, row_of(KINDS)), prepared, None)  # what `run` would refuse is refused here
+    open_run_dir(
+        LedgerReader(order.directory, row_of(KINDS)), prepared, None
+    )  # what `run` would refuse is refused here
     forecast, plan = prepared.forecast, prepared.plan
     table, seconds = _table(), 0.0
     for name in dict.fromkeys(c.task for c in plan.cohorts):
@@ -91,7 +93,7 @@ def trial(task: Task, cohort: Cohort, device: str) -> tuple[float, float]:
     """
     torch.set_num_threads(cohort.threads)
     clock = time.process_time if device == "cpu" else time.perf_counter
-    feed = Feed(task, 0, device)
+    feed = Loader(task, 0, device)
     cell = cohort.cells[0]
     crew = engine.create(cohort.engine, feed, cell.optimizer, cell.weight_decay, None, cohort.arithmetic)
     begun = clock()

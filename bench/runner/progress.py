@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from bench.contract import Cohort
 
 
-class Board:
+class ProgressDisplay:
     """The progress display. Cohorts count by their predicted cost, corrected by what has been seen.
 
     The time left is what all of it takes at the pace so far, and no less than what the slowest cohort at work still

@@ -9,17 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from bench.contract import InputError
-from bench.ledger.lines import Reader, Row
+from bench.ledger.lines import LedgerReader, Row
 from bench.ledger.rows import CohortRow, PlanRow, TaskFacts, last_plan, of_kind
 from bench.plan.plan import Plan
-from bench.runner.config import Prepared
+from bench.runner.config import PreparedRun
 from bench.runner.worker import Site
 
 KINDS = (PlanRow.kind, CohortRow.kind)
 """Rows that a reader given to `opened` should read."""
 
 
-def opened(reader: Reader[Row], prepared: Prepared, site: Site | None) -> tuple[set[str], list[str]]:
+def open_run_dir(reader: LedgerReader[Row], prepared: PreparedRun, site: Site | None) -> tuple[set[str], list[str]]:
     """Ids of the cohorts done already, and notes; the plan's row is written, if it is not there, by `site`.
 
     Raises:
@@ -67,7 +67,7 @@ def uncounted(plan: Plan, cohorts: Iterable[CohortRow]) -> str:
     )
 
 
-def check(prepared: Prepared, directory: Path, key: str, recorded: PlanRow) -> None:
+def check(prepared: PreparedRun, directory: Path, key: str, recorded: PlanRow) -> None:
     """Refuse a recorded plan that this one neither continues nor extends, or that declared another reference.
 
     Raises:

@@ -11,18 +11,18 @@ from rich.console import Console
 from bench.analysis import results
 from bench.contract import Cohort
 from bench.ledger import failed_cohorts, leases, ledger, paths
-from bench.ledger.lines import Reader, row_of
+from bench.ledger.lines import LedgerReader, row_of
 from bench.ledger.rows import CohortRow
 from bench.plan.plan import Plan
 from bench.preempt import DONE, FAILED, PREEMPTED, Flag
 from bench.report import write
 from bench.runner import pool
-from bench.runner.config import Order, Prepared, prepare
-from bench.runner.distributed import World
-from bench.runner.progress import Board
-from bench.runner.run_dir import KINDS, opened
+from bench.runner.config import PreparedRun, RunConfig, prepare
+from bench.runner.distributed import ProcessGroup
+from bench.runner.progress import ProgressDisplay
+from bench.runner.run_dir import KINDS, open_run_dir
 from bench.runner.worker import Site, crew
-from bench.tracking.background import Mirror
+from bench.tracking.background import BackgroundTracker
 from bench.train.io import tidy
 
 ONE_OF_SEVERAL = (
@@ -31,14 +31,14 @@ ONE_OF_SEVERAL = (
 )
 
 
-def run(order: Order, console: Console) -> int:
+def run(order: RunConfig, console: Console) -> int:
     """Do what the order says and return the exit code: 0 done, 1 some cohort failed, 75 stopped by a signal.
 
     Raises:
         InputError: one line that says what is wrong; exit code 2.
     """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what deterministic algorithms ask for on a GPU
-    world = World.here(order.data_parallel)
+    world = ProcessGroup.here(order.data_parallel)
     prepared = prepare(order, world)
     flag = Flag(speaks=world.rank == 0).install()  # until here there was nothing to lose, and a signal ends at once
     return Session(order, prepared, world, flag, console if world.rank == 0 else Console(quiet=True)).run()
@@ -47,7 +47,7 @@ def run(order: Order, console: Console) -> int:
 class Session:
     """A run of a prepared order in this process, which may be one of several."""
 
-    def __init__(self, order: Order, prepared: Prepared, world: World, flag: Flag, console: Console):
+    def __init__(self, order: RunConfig, prepared: PreparedRun, world: ProcessGroup, flag: Flag, console: Console):
         self.order, self.prepared, self.world, self.flag, self.console = order, prepared, world, flag, console
         self.directory = order.directory
         self.plan = order.part(prepared.plan)
@@ -61,7 +61,7 @@ class Session:
             accelerator=accelerator,
         )
         self.main = world.rank == 0
-        self.reader = Reader(self.directory, row_of(KINDS), settled=True)  # what is done may be tidied
+        self.reader = LedgerReader(self.directory, row_of(KINDS), settled=True)  # what is done may be tidied
         self.done: set[str] = set()  # ids of cohorts
 
     def run(self) -> int:
@@ -87,11 +87,11 @@ class Session:
         """The first process tells of failures, once all is done: a launcher stops all when one ends with an error."""
         return PREEMPTED if outcome.stopped else FAILED if outcome.failures and self.main else DONE
 
-    def mirror(self) -> Mirror | None:
+    def mirror(self) -> BackgroundTracker | None:
         """One for all processes of this run, of this run's cohorts only: others may run beside it."""
         if self.order.wandb == "off":
             return None
-        return Mirror(self.directory, self.order.wandb, {cohort.id for cohort in self.plan.cohorts})
+        return BackgroundTracker(self.directory, self.order.wandb, {cohort.id for cohort in self.plan.cohorts})
 
     def left(self, plan: Plan) -> list[Cohort]:
         """Cohorts of a plan that have no row yet."""
@@ -110,7 +110,7 @@ class Session:
 
     def open(self) -> None:
         """See what is done already in this directory, which must be of this plan; write the plan's row, and tidy."""
-        self.done, notes = opened(self.reader, self.prepared, self.site if self.main else None)
+        self.done, notes = open_run_dir(self.reader, self.prepared, self.site if self.main else None)
         if self.main:
             for note in notes:
                 self.say(f"note: {note}")
@@ -138,7 +138,7 @@ class Session:
         if not todo:
             return pool.Outcome()
         cost = {cohort.id: self.prepared.forecast.seconds(cohort) for cohort in todo}
-        board = Board(self.console, cost, sum(len(c.cells) for c in todo), len(self.plan.cells))
+        board = ProgressDisplay(self.console, cost, sum(len(c.cells) for c in todo), len(self.plan.cells))
         workers = self.order.workers or (self.world.cores if self.site.device == "cpu" else 1)
         if workers == 1 or self.site.accelerator is not None:
             return pool.alone(todo, self.site, self.flag, board)
@@ -146,7 +146,7 @@ class Session:
 
     def see_through(self, outcome: pool.Outcome) -> None:
         """Train what is free by now: its holder stopped or was killed. Wait for processes of this run alone."""
-        watch, pause = leases.Watch(self.directory), 0.5
+        watch, pause = leases.LeaseWatch(self.directory), 0.5
         while not (self.site.accelerator or self.flag or outcome.stopped):
             standing, given_up = watch.standing(), failed_cohorts.given_up(self.directory, self.site.run)
             left = [cohort for cohort in self.left(self.plan) if cohort.id not in given_up]

@@ -22,12 +22,12 @@ from bench.ledger.ledger import Ledger
 from bench.ledger.rows import CohortRow, FailureRow
 from bench.preempt import Flag, end_at_once
 from bench.train import outputs
-from bench.train.io import GO, SAVE, STOP, Desk
+from bench.train.io import GO, SAVE, STOP, TrainingIO
 from bench.train.loop import Training
 from bench.train.outputs import explain
 
 if TYPE_CHECKING:
-    from bench.engine.loader import Feed
+    from bench.engine.loader import Loader
 
 How: TypeAlias = Literal["done", "stopped", "elsewhere"]
 
@@ -78,7 +78,7 @@ def train(cohort: Cohort, site: Site, ledger: Ledger | None, flag: Flag, told: C
             claim.release()
 
 
-def _claimed(cohort: Cohort, site: Site, ledger: Ledger | None) -> tuple[bool, leases.Claim | None]:
+def _claimed(cohort: Cohort, site: Site, ledger: Ledger | None) -> tuple[bool, leases.Lease | None]:
     """Whether this process, with those beside it, may train a cohort: nobody else has it, nor had it."""
     claim = None
     if ledger is not None and cohort.id not in failed_cohorts.given_up(site.directory, site.run):
@@ -95,13 +95,13 @@ def _trained(
     cohort: Cohort,
     site: Site,
     ledger: Ledger | None,
-    held: tuple[Flag, leases.Claim | None],
+    held: tuple[Flag, leases.Lease | None],
     told: Callable[[int, int], None],
 ) -> bool:
     task = tasks.parse(cohort.task)
     known = {c.schedule: schedules.parse(c.schedule) for c in cohort.cells}
     feed, engine = crew(cohort, task, site)
-    desk = Desk(site.directory, ledger, _alone(*held, site.cadence), told)
+    desk = TrainingIO(site.directory, ledger, _alone(*held, site.cadence), told)
     if feed.world > 1:
         desk.verdict = _agreed(site.accelerator, desk.verdict)
         desk.begin = partial(_together, site.accelerator, site.directory)
@@ -122,7 +122,7 @@ def fail(site: Site, ledger: Ledger, cohort: Cohort, error: str) -> None:
     ledger.flush()
 
 
-def crew(cohort: Cohort, task: Task, site: Site) -> tuple[Feed, Engine]:
+def crew(cohort: Cohort, task: Task, site: Site) -> tuple[Loader, Engine]:
     """The feed and the engine of a cohort, one member at its initial weights.
 
     Raises:
@@ -131,7 +131,7 @@ def crew(cohort: Cohort, task: Task, site: Site) -> tuple[Feed, Engine]:
     import torch
 
     from bench import engine
-    from bench.engine.loader import Feed
+    from bench.engine.loader import Loader
 
     torch.set_num_threads(cohort.threads)
     torch.use_deterministic_algorithms(True)
@@ -140,11 +140,11 @@ def crew(cohort: Cohort, task: Task, site: Site) -> tuple[Feed, Engine]:
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     first, team = cohort.cells[0], site.accelerator
     rank, world = (team.process_index, team.num_processes) if team else (0, 1)
-    feed = Feed(task, cohort.seed, site.device, rank=rank, world=world)
+    feed = Loader(task, cohort.seed, site.device, rank=rank, world=world)
     return feed, engine.create(cohort.engine, feed, first.optimizer, first.weight_decay, team, cohort.arithmetic)
 
 
-def _alone(flag: Flag, claim: leases.Claim | None, cadence: float) -> Callable[[int], int]:
+def _alone(flag: Flag, claim: leases.Lease | None, cadence: float) -> Callable[[int], int]:
     saved = time.monotonic()
 
     def verdict(step: int) -> int:
@@ -159,7 +159,7 @@ def _alone(flag: Flag, claim: leases.Claim | None, cadence: float) -> Callable[[
     return verdict
 
 
-def _heard(flag: Flag, claim: leases.Claim | None) -> bool:
+def _heard(flag: Flag, claim: leases.Lease | None) -> bool:
     """Whether a signal came; the lease is renewed on the way.
 
     Raises:
@@ -170,7 +170,7 @@ def _heard(flag: Flag, claim: leases.Claim | None) -> bool:
     return bool(flag)
 
 
-def _renewed(claim: leases.Claim | None) -> bool:
+def _renewed(claim: leases.Lease | None) -> bool:
     """Processes that share a batch stop, and lose a cohort, at a verdict alone, together."""
     with contextlib.suppress(leases.LostError):
         _heard(Flag(), claim)

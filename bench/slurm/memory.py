@@ -7,14 +7,14 @@ from collections.abc import Iterator
 
 from bench.contract import Cohort, Data, Split
 from bench.engine import memory
-from bench.runner.config import Order, Prepared
-from bench.slurm.request import Request
+from bench.runner.config import PreparedRun, RunConfig
+from bench.slurm.request import Resources
 
 PROCESS = 1.5e9
 """Bytes of a process with torch and a task's libraries, and of what a backward pass takes besides."""
 
 
-def options(prepared: Prepared, order: Order, request: Request) -> tuple[str, ...]:
+def options(prepared: PreparedRun, order: RunConfig, request: Resources) -> tuple[str, ...]:
     """`--mem`: for each node, what its processes hold at most, had every cell a member of its own."""
     workers = 1 if request.gpus or order.data_parallel else order.workers or request.cpus
     widest = max(_needs(prepared, order, request), default=0.0)
@@ -23,7 +23,7 @@ def options(prepared: Prepared, order: Order, request: Request) -> tuple[str, ..
     return (f"--mem={math.ceil(total / 2**30)}G",)
 
 
-def _needs(prepared: Prepared, order: Order, request: Request) -> Iterator[float]:
+def _needs(prepared: PreparedRun, order: RunConfig, request: Resources) -> Iterator[float]:
     """Bytes of each kind of cohort: its data, its members and its looks."""
     widest: dict[tuple[str, str, str], Cohort] = {}
     for cohort in prepared.plan.cohorts:

@@ -15,14 +15,14 @@ _JOB = re.compile(r"(\d+)(?:;(\S+))?")
 _STATE = re.compile(r"((\d+)(?:_\d+)?)\s+([A-Z_]+)")
 
 
-class Job(NamedTuple):
+class SubmittedJob(NamedTuple):
     """A job that `sbatch` took."""
 
     id: str
     cluster: str = ""  # named where SLURM looks after several
 
 
-def submit(script: Path, *options: str) -> Job:
+def submit(script: Path, *options: str) -> SubmittedJob:
     """Give a script to `sbatch`. What a site prints around its answer, a banner say, is passed over.
 
     Raises:
@@ -40,7 +40,7 @@ def submit(script: Path, *options: str) -> Job:
         raise InputError(
             f"sbatch took {script} but named no job ({done.stdout.strip()!r}): see squeue before trying again"
         )
-    return Job(answers[-1][1], answers[-1][2] or "")  # the last: banners come first
+    return SubmittedJob(answers[-1][1], answers[-1][2] or "")  # the last: banners come first
 
 
 def states(jobs: Sequence[str], cluster: str = "") -> dict[str, str] | None:

@@ -11,7 +11,7 @@ MEMORY = ("SBATCH_MEM_PER_NODE", "SBATCH_MEM_PER_CPU", "SBATCH_MEM_PER_GPU")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Request:
+class Resources:
     """What is asked of SLURM. None leaves it to the cluster, or to the forecast."""
 
     array: int | None = None  # array tasks

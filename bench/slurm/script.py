@@ -44,7 +44,7 @@ HERE = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Job:
+class BatchScript:
     """What both scripts of a submission have in common."""
 
     name: str  # of the suite
@@ -79,7 +79,7 @@ class Shares(NamedTuple):
     parallel: int | None  # at once; None: as many as the cluster lets
 
 
-def array(job: Job, words: Sequence[str], shares: Shares, retries: int, step: str = "") -> str:
+def array(job: BatchScript, words: Sequence[str], shares: Shares, retries: int, step: str = "") -> str:
     """The script of an array job.
 
     Args:
@@ -97,7 +97,7 @@ def array(job: Job, words: Sequence[str], shares: Shares, retries: int, step: st
     return job.script(what, f"glideslope-{job.name}", "array-%a.log", own, command + _run(retries))
 
 
-def report(job: Job, directory: str) -> str:
+def report(job: BatchScript, directory: str) -> str:
     """The script of the job that follows the array: the table, and how complete it is."""
     body = f"{job.glideslope('report', directory)}\n{job.glideslope('status', directory)}\n"
     return job.script("Tables, figures and page.", f"glideslope-{job.name}-report", "report.log", ["--requeue"], body)

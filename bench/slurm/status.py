@@ -14,7 +14,7 @@ from rich.console import Console
 
 from bench.contract import InputError
 from bench.ledger import leases, paths
-from bench.ledger.lines import Reader, Row, row_of
+from bench.ledger.lines import LedgerReader, Row, row_of
 from bench.ledger.rows import (
     AttemptRow,
     CellRow,
@@ -133,7 +133,7 @@ def show(directory: Path, console: Console) -> int:
     notes: list[str] = []
     if not paths.parts(directory):
         raise InputError(f"{directory} holds no ledger: give the --out directory of a run")
-    it = of(Reader(directory, row_of(KINDS), notes).new(), leases.standing(directory))
+    it = of(LedgerReader(directory, row_of(KINDS), notes).new(), leases.standing(directory))
     loads = {
         load.id: load for file in paths.assignments(directory) for share in packing.read(file)[1] for load in share
     }

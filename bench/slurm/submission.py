@@ -10,21 +10,21 @@ from rich.console import Console
 
 from bench.contract import InputError
 from bench.ledger import paths
-from bench.ledger.lines import Reader, row_of
+from bench.ledger.lines import LedgerReader, row_of
 from bench.plan import packing
 from bench.plan.packing import Load
-from bench.runner.config import Order, Prepared, prepare
-from bench.runner.distributed import World
-from bench.runner.run_dir import KINDS, opened
+from bench.runner.config import PreparedRun, RunConfig, prepare
+from bench.runner.distributed import ProcessGroup
+from bench.runner.run_dir import KINDS, open_run_dir
 from bench.runner.worker import Site
 from bench.slurm import memory, queue, script
-from bench.slurm.request import Request
+from bench.slurm.request import Resources
 
 HALF_HOUR = 1800.0  # predicted seconds of an array task, unless its number is given
 MOST = 1000  # array tasks, unless their number is given: SLURM's own limit is 1,001 by default
 
 
-def check(order: Order, request: Request) -> None:
+def check(order: RunConfig, request: Resources) -> None:
     """Refuse what SLURM could not do.
 
     Raises:
@@ -48,7 +48,7 @@ def check(order: Order, request: Request) -> None:
         raise InputError(f"{bad[0]!r} is no option of sbatch: after -- come options with their values, --account=me")
 
 
-def submit(order: Order, request: Request, console: Console) -> int:
+def submit(order: RunConfig, request: Resources, console: Console) -> int:
     """Plan, pack, write the scripts under `DIR/slurm/NNN/`, and submit them; prints the jobs' ids.
 
     Raises:
@@ -59,10 +59,12 @@ def submit(order: Order, request: Request, console: Console) -> int:
     def say(text: str) -> None:
         console.print(text, highlight=False, markup=False, soft_wrap=True)
 
-    world = World(size=request.nodes * request.processes, device="cuda" if request.gpus else "cpu")
+    world = ProcessGroup(size=request.nodes * request.processes, device="cuda" if request.gpus else "cpu")
     prepared = prepare(order, world)
     site = None if request.dry_run else Site(order.directory, prepared.plan.id)
-    done, notes = opened(Reader(order.directory, row_of(KINDS)), prepared, site)  # array tasks find the plan's row
+    done, notes = open_run_dir(
+        LedgerReader(order.directory, row_of(KINDS)), prepared, site
+    )  # array tasks find the plan's row
     for note in notes:
         say(f"note: {note}")
     loads = _loads(prepared, done if request.only_missing else set())
@@ -115,7 +117,7 @@ def _sent(files: tuple[Path, Path], folder: Path) -> tuple[str, str]:
     return array.id, jobs["report"]
 
 
-def _loads(prepared: Prepared, done: Collection[str]) -> list[Load]:
+def _loads(prepared: PreparedRun, done: Collection[str]) -> list[Load]:
     todo = (cohort for cohort in prepared.plan.cohorts if cohort.id not in done)
     return [Load.of(cohort, prepared.forecast.seconds(cohort)) for cohort in todo]
 
@@ -134,15 +136,19 @@ def _folder(directory: Path) -> Path:
         raise InputError(f"cannot write to {directory}: {error.strerror or error}") from None
 
 
-def write(order: Order, request: Request, folder: Path, tasks: int, asked: Sequence[str] = ()) -> tuple[Path, Path]:
+def write(
+    order: RunConfig, request: Resources, folder: Path, tasks: int, asked: Sequence[str] = ()
+) -> tuple[Path, Path]:
     """The two scripts of a submission: (array, report); `asked` are options of the array besides its shape."""
     common = [f"--partition={request.partition}"] if request.partition else []
     place, logs = Path.cwd(), folder.resolve()
     name = Path(order.suite).stem
 
-    def job(*options: str) -> script.Job:
+    def job(*options: str) -> script.BatchScript:
         own = (*common, *options, *request.extra)
-        return script.Job(name=name, folder=place, logs=logs, python=request.python, setup=request.setup, options=own)
+        return script.BatchScript(
+            name=name, folder=place, logs=logs, python=request.python, setup=request.setup, options=own
+        )
 
     files = folder / "array.sbatch", folder / "report.sbatch"
     shares = script.Shares(str(folder / "cohorts.json"), tasks, request.max_parallel)
@@ -152,7 +158,7 @@ def write(order: Order, request: Request, folder: Path, tasks: int, asked: Seque
     return files
 
 
-def _shape(request: Request) -> Iterator[str]:
+def _shape(request: Resources) -> Iterator[str]:
     """What an array task occupies, as options of sbatch."""
     if request.nodes * request.processes > 1:
         yield f"--nodes={request.nodes}"
@@ -164,14 +170,14 @@ def _shape(request: Request) -> Iterator[str]:
         yield f"--time={request.time}"
 
 
-def _step(request: Request) -> str:
+def _step(request: Resources) -> str:
     """How several processes start: ranks that outlive another by a minute wait in vain and are ended."""
     if request.nodes * request.processes == 1:
         return ""
     return f"srun --cpus-per-task={request.cpus} --kill-on-bad-exit=0 --wait=60"
 
 
-def words(order: Order) -> list[str]:
+def words(order: RunConfig) -> list[str]:
     """The arguments of `glideslope` that spell an order; its shard aside."""
     numbers = {"--budgets": order.budgets, "--peak-lrs": order.peak_lrs}
     given = {
@@ -186,7 +192,7 @@ def words(order: Order) -> list[str]:
         "--precision": order.precision,
         "--accumulate": order.accumulate,
         "--width": order.width,
-        "--snapshot-seconds": None if order.cadence == Order.cadence else order.cadence,
+        "--snapshot-seconds": None if order.cadence == RunConfig.cadence else order.cadence,
         "--wandb": None if order.wandb == "off" else order.wandb,
     }
     said = [word for option, value in given.items() if value is not None for word in (option, str(value))]

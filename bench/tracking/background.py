@@ -20,11 +20,11 @@ from urllib.parse import urlsplit
 
 from bench.contract import InputError
 from bench.ledger import paths
-from bench.preempt import SIGNALS, held
-from bench.tracking.runs import Book, Run
+from bench.preempt import SIGNALS, hold_signals
+from bench.tracking.runs import Book, CellRun
 from bench.tracking.server import Server
-from bench.tracking.sync import Publisher, cohort_batch, lock, said
-from bench.tracking.writer import Writer
+from bench.tracking.sync import Publisher, cohort_batch, describe_error, lock
+from bench.tracking.writer import RunWriter
 
 Mode: TypeAlias = Literal["offline", "online"]
 Bring: TypeAlias = Callable[[Book, str], dict[str, str]]
@@ -39,7 +39,7 @@ QUIET, STOPPED, START = 60.0, 5.0, 120.0
 """Seconds without news after which the run ends without its mirror: at its end, when preempted, at its beginning."""
 
 
-class Mirror:
+class BackgroundTracker:
     """The handle that a run has of its mirror.
 
     The process gets a session of its own: a signal to the run's group, such as Ctrl-C, does not end wandb's service
@@ -54,7 +54,7 @@ class Mirror:
         context = get_context("spawn")
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(target=follow, args=(theirs, directory, mode, frozenset(cohorts)), daemon=True)
-        with held():
+        with hold_signals():
             self.process.start()
         theirs.close()
         if mode == "online" and not key_in_sight() and self.pipe.poll(START):  # only a missing key is worth a wait
@@ -157,7 +157,7 @@ def follow(pipe: Connection, directory: Path, mode: Mode, cohorts: Collection[st
         ear.word, why = "refused", str(error)
         ear.tell(why)
     except Exception as error:  # a full disk, a corrupt ledger: told at the end of the run
-        why = said(error)
+        why = describe_error(error)
         while not ear.word:
             ear.listen(60.0)
     ear.tell((left, why))
@@ -167,7 +167,7 @@ def follow(pipe: Connection, directory: Path, mode: Mode, cohorts: Collection[st
 def opened(directory: Path, mode: Mode, ear: Ear) -> Iterator[Bring]:
     """How one cohort is brought to W&B."""
     try:
-        writer = Writer(None if mode == "online" else directory)
+        writer = RunWriter(None if mode == "online" else directory)
     except InputError as error:
         raise InputError(f"{error}, or choose --wandb offline") from None
     publisher = Publisher(directory, Server(), writer, PASSES, ear.stopped)
@@ -208,7 +208,7 @@ def keep_up(directory: Path, cohorts: Collection[str], bring: Bring, ear: Ear) -
             return left + len(reasons), next((why for why in reasons if why != "not tried"), "no time was left")
 
 
-def shelve(directory: Path, cohort: str, runs: Sequence[Run], writer: Writer, ear: Ear) -> dict[str, str]:
+def shelve(directory: Path, cohort: str, runs: Sequence[CellRun], writer: RunWriter, ear: Ear) -> dict[str, str]:
     """Write a cohort's runs offline, once: a mark says that all are there, and what was begun before is removed."""
     reasons = dict.fromkeys((run.id for run in runs), "not tried")
     with lock(directory, cohort) as mark:
@@ -222,7 +222,7 @@ def shelve(directory: Path, cohort: str, runs: Sequence[Run], writer: Writer, ea
             try:
                 writer.write(run, 1)
             except Exception as error:
-                return reasons | {run.id: said(error)}
+                return reasons | {run.id: describe_error(error)}
             del reasons[run.id]
         mark.write_text("offline")
     return reasons

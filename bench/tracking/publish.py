@@ -13,8 +13,8 @@ from bench.ledger import ledger
 from bench.preempt import DONE, FAILED
 from bench.tracking.runs import Book
 from bench.tracking.server import Server
-from bench.tracking.sync import Publisher, cohort_batch, said, scores_batch
-from bench.tracking.writer import Writer
+from bench.tracking.sync import Publisher, cohort_batch, describe_error, scores_batch
+from bench.tracking.writer import RunWriter
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -44,7 +44,7 @@ def publish(wish: Wish, console: Console) -> int:
         raise InputError("--final publishes the report: give it with --report")
     rows = ledger.read(wish.directory)
     it, book = Comparison(Study.of(rows)), Book(wish.directory, rows)
-    server, writer = Server(wish.entity, wish.project), Writer(None, wish.entity, wish.project)
+    server, writer = Server(wish.entity, wish.project), RunWriter(None, wish.entity, wish.project)
     publisher = Publisher(wish.directory, server, writer)
     wrong: dict[str, str] = {}
     try:
@@ -58,7 +58,7 @@ def publish(wish: Wish, console: Console) -> int:
                     break
             page = _report(wish, it, publisher) if wish.report and not wrong else ""
     except Exception as error:  # of wandb: many kinds, and a report is no reason for a traceback
-        wrong["report"], page = said(error), ""
+        wrong["report"], page = describe_error(error), ""
     finally:
         writer.close()
     for line in _lines(book, publisher, wrong, page):

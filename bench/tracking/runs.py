@@ -40,7 +40,7 @@ TAG = 64
 
 
 @dataclass(frozen=True)
-class Run:
+class CellRun:
     """One cell as W&B shows it. A value that is not finite is left out: JSON, and so W&B, has none."""
 
     id: str  # the cell's, 12 hexadecimal digits; where W&B has used it up, a generation is added: -g2
@@ -59,7 +59,7 @@ class Run:
         return digest(json.dumps(said, sort_keys=True))
 
 
-def of_ledger(directory: Path, cohorts: Collection[str] | None = None) -> Iterator[Run]:
+def of_ledger(directory: Path, cohorts: Collection[str] | None = None) -> Iterator[CellRun]:
     """The runs of all finished cohorts in a run's directory, or of those among `cohorts`; in the ledger's order.
 
     Raises:
@@ -92,12 +92,12 @@ class Book:
     def read(cls, directory: Path) -> Book:
         return cls(directory, ledger.read(directory))
 
-    def _planned(self) -> Iterator[results.Setting]:
+    def _planned(self) -> Iterator[results.StrategySettings]:
         """What a strategy's name depends on, from the plan: a cell's name may not change as others are recorded."""
         for task, facts in self.plan.tasks.items() if self.plan else ():
             for text in facts.optimizers or ():
                 optimizer, _, decay = text.rpartition(", weight decay ")
-                yield results.Setting(task, "", optimizer, float(decay))
+                yield results.StrategySettings(task, "", optimizer, float(decay))
 
     @property
     def waiting(self) -> int:
@@ -108,20 +108,20 @@ class Book:
         """Ids of a cohort's cells."""
         return [cell.settings.cell for cell in self._cells[cohort]]
 
-    def runs(self, cohort: str) -> Iterator[Run]:
+    def runs(self, cohort: str) -> Iterator[CellRun]:
         """The runs of one cohort. Without its trace file (a ledger copied alone) they hold evaluations only."""
         path = paths.trace(self.directory, cohort)
         segments = Segments(trace.read(path) if path.exists() else None, self._evals.get(cohort, []))
         for cell in self._cells[cohort]:
             yield self._run(cell, segments)
 
-    def _run(self, row: CellRow, segments: Segments) -> Run:
+    def _run(self, row: CellRow, segments: Segments) -> CellRun:
         assert self.plan is not None, "no cohort is finished without a plan"
         cell, task = row.settings, self.plan.tasks[row.settings.task]
-        strategy, suite = self._strategy(results.Setting.of(cell)), self.plan.suite
+        strategy, suite = self._strategy(results.StrategySettings.of(cell)), self.plan.suite
         facts = {"strategy": strategy, "averaging": cell.averaging, "suite": suite}
         facts |= {"plan": self.plan.plan, "metric": task.metric, "direction": task.direction}
-        return Run(
+        return CellRun(
             id=cell.cell,
             name=f"{strategy} | budget {cell.budget:g} | peak LR {cell.peak_lr:g} | seed {cell.seed}",
             group=suite,

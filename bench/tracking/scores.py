@@ -11,13 +11,13 @@ from typing import Any
 
 from bench.analysis.comparison import Comparison
 from bench.contract import digest
-from bench.tracking.runs import Run
+from bench.tracking.runs import CellRun
 
 JOB = "scores"
 """Job type of these runs; that of a cell's run is its task."""
 
 
-def of_comparison(it: Comparison) -> Iterator[Run]:
+def of_comparison(it: Comparison) -> Iterator[CellRun]:
     """The runs of every task, strategy and seed that has a cell.
 
     History, a row each: for each budget, ascending, `epoch` (the budget in epochs), `budget`, and the chosen
@@ -32,7 +32,7 @@ def of_comparison(it: Comparison) -> Iterator[Run]:
                 if rows:
                     about = {"task": task, "strategy": strategy, "seed": seed, "suite": plan.suite}
                     about |= {"plan": plan.plan, "metric": facts.metric, "direction": facts.direction}
-                    yield Run(
+                    yield CellRun(
                         id=digest(f"{plan.plan} scores {task} {strategy} {seed}"),
                         name=f"{strategy} | scores | seed {seed}",
                         group=plan.suite,
@@ -49,7 +49,7 @@ def _by_budget(it: Comparison, task: str, strategy: str, seed: int) -> Iterator[
         verdict = it.at(task, budget).get(strategy)
         if verdict is None:
             continue
-        for t in verdict.score.chosen:
+        for t in verdict.score.selected:
             if t.seed == seed:
                 said = {"final": t.final, "best": t.best, "chosen_peak_lr": t.peak_lr, "rank": verdict.rank}
                 yield {"epoch": t.epochs, "budget": budget} | {k: v for k, v in said.items() if v is not None}

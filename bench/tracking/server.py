@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.tracking.artifact import Place
-from bench.tracking.runs import Run
+from bench.tracking.runs import CellRun
 from bench.tracking.writer import DEFAULT_PROJECT, shown
 
 TIMEOUT = 20
@@ -44,7 +44,7 @@ class Held:
     def delete(self) -> None:
         self.it.delete()
 
-    def differs(self, run: Run, every_row: bool) -> str | None:
+    def differs(self, run: CellRun, every_row: bool) -> str | None:
         """The first thing in which it differs from a run of the ledger, None if nothing.
 
         What users change online is theirs: names, tags, notes, and further config and summary values.

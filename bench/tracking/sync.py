@@ -18,9 +18,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from bench.tracking.runs import Book, Run
+from bench.tracking.runs import Book, CellRun
 from bench.tracking.server import Held, Server
-from bench.tracking.writer import Writer
+from bench.tracking.writer import RunWriter
 from bench.train.outputs import explain
 
 PASSES = (0.0, 1.0, 4.0, 10.0)
@@ -40,7 +40,7 @@ class Batch(NamedTuple):
 
     name: str
     filters: dict[str, Any]
-    runs: Sequence[Run]
+    runs: Sequence[CellRun]
 
 
 class Wrong(NamedTuple):
@@ -48,7 +48,7 @@ class Wrong(NamedTuple):
 
     id: str
     why: str
-    run: Run | None  # to be written
+    run: CellRun | None  # to be written
     generation: int  # the first that may be free
     stale: Sequence[Held]  # to be deleted
 
@@ -64,7 +64,7 @@ class Publisher:
 
     directory: Path
     server: Server
-    writer: Writer
+    writer: RunWriter
     passes: Sequence[float] = PASSES
     halt: Callable[[], bool] = lambda: False
     written: list[str] = field(default_factory=list)
@@ -83,7 +83,7 @@ class Publisher:
                     if wrong and i < len(self.passes) and not self.halt():
                         reasons |= self._mend(wrong)
                 except Exception as error:  # of wandb: many kinds, none of which may end this
-                    reasons = dict.fromkeys(reasons, said(error))
+                    reasons = dict.fromkeys(reasons, describe_error(error))
                     self.writer.renew()
                 if not reasons or self.halt():
                     break
@@ -121,7 +121,7 @@ class Publisher:
         gone = [(id, ones) for id, ones in held.items() if id is not None and id not in known]  # None: not ours
         return wrong + [Wrong(id, "not in the ledger", None, 1, ones) for id, ones in gone]
 
-    def _verdict(self, pair: tuple[Held, Run]) -> str | None:
+    def _verdict(self, pair: tuple[Held, CellRun]) -> str | None:
         one, run = pair
         self.halt()  # told of progress
         return one.differs(run, every_row=one.id in self._unread)
@@ -152,7 +152,7 @@ class Publisher:
                 self._unread.add(name := self.writer.write(it.run, it.generation))
                 self.written.append(name)
         except Exception as error:  # as above; the next pass sees what is there
-            return said(error)
+            return describe_error(error)
         return None
 
 
@@ -161,12 +161,12 @@ def cohort_batch(book: Book, cohort: str) -> Batch:
     return Batch(cohort, {"config.cohort": cohort}, list(book.runs(cohort)))
 
 
-def scores_batch(plan: str, runs: Sequence[Run]) -> Batch:
+def scores_batch(plan: str, runs: Sequence[CellRun]) -> Batch:
     """Runs that stand for strategies, not for cells; see `bench/tracking/scores.py`."""
     return Batch(f"scores-{plan}", {"config.plan": plan, "jobType": "scores"}, runs)
 
 
-def said(error: BaseException) -> str:
+def describe_error(error: BaseException) -> str:
     """One line of an error, with no key in it."""
     line = explain(error)
     if key := os.environ.get("WANDB_API_KEY"):

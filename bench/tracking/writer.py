@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.contract import InputError
-from bench.tracking.runs import EPOCHWISE, STEPWISE, Run
+from bench.tracking.runs import EPOCHWISE, STEPWISE, CellRun
 
 if TYPE_CHECKING:
     import wandb
@@ -44,7 +44,7 @@ class TakenError(Exception):
     """W&B holds a run of this id, or held one and will never take the id again (HTTP 409)."""
 
 
-class Writer:
+class RunWriter:
     """Writes runs: online to a project, or offline into `directory/wandb`.
 
     Raises:
@@ -84,7 +84,7 @@ class Writer:
         if self.online:
             shutil.rmtree(self._folder, ignore_errors=True)
 
-    def write(self, run: Run, generation: int) -> str:
+    def write(self, run: CellRun, generation: int) -> str:
         """Write a run under its first free id from this generation on, and return the id.
 
         Raises:
@@ -101,7 +101,7 @@ class Writer:
                 return name
         raise AssertionError("count has no end")
 
-    def _write(self, run: Run, name: str) -> None:
+    def _write(self, run: CellRun, name: str) -> None:
         there = self._begin(run, name)
         for axis in ("step", "epoch"):
             there.define_metric(axis, summary="none", hidden=True)
@@ -115,7 +115,7 @@ class Writer:
         if self.online:
             shutil.rmtree(there.settings.sync_dir, ignore_errors=True)
 
-    def _begin(self, run: Run, name: str) -> wandb.Run:
+    def _begin(self, run: CellRun, name: str) -> wandb.Run:
         import wandb
 
         try:
@@ -159,6 +159,6 @@ def settings(online: bool) -> wandb.Settings:
     )
 
 
-def shown(run: Run) -> dict[str, Any]:
+def shown(run: CellRun) -> dict[str, Any]:
     """The config that W&B gets: the run's own, its id without a generation, and the digest of all it shows."""
     return run.config | {"run": run.id, "digest": run.digest}

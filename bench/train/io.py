@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.ledger import atomic, paths, trace
-from bench.ledger.leases import Claim
+from bench.ledger.leases import Lease
 from bench.ledger.ledger import Ledger
 from bench.ledger.rows import CellRow, CohortRow, EvalRow, ResumeRow
 
@@ -28,14 +28,14 @@ def tidy(directory: Path, cohort: str) -> None:
 
 
 @dataclass
-class Desk:
+class TrainingIO:
     """What a cohort in training writes to and asks."""
 
     directory: Path
     ledger: Ledger | None  # None on ranks that do not write
     verdict: Callable[[int], int] = lambda step: GO  # asked after every update
     progress: Callable[[int, int], None] = lambda cell_steps, cells: None  # told at evaluations: both so far
-    claim: Claim | None = None  # on the cohort
+    claim: Lease | None = None  # on the cohort
     heartbeat: Callable[[], bool] = lambda: False  # at every batch and chunk of an evaluation: whether to stop there
     begin: Callable[[int], None] = lambda step: None  # told the step that training begins at
 

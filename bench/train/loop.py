@@ -7,13 +7,13 @@ from dataclasses import replace
 from typing import Any, TypeAlias
 
 from bench.contract import Cohort, Engine, Move, Schedule, Task
-from bench.engine.loader import Feed
+from bench.engine.loader import Loader
 from bench.ledger import checkpoint, paths, trace
 from bench.ledger.rows import Result, Scores
 from bench.strategies import averagings, optimizers
 from bench.train import outputs
 from bench.train.decisions import Decisions
-from bench.train.io import SAVE, STOP, Desk, StopError, tidy
+from bench.train.io import SAVE, STOP, StopError, TrainingIO, tidy
 from bench.train.roster import Best, Member, Roster
 
 Both: TypeAlias = tuple[Scores, Scores]  # on control and on test
@@ -27,7 +27,13 @@ class Training:
     """
 
     def __init__(
-        self, cohort: Cohort, task: Task, schedules: Mapping[str, Schedule[Any]], engine: Engine, feed: Feed, desk: Desk
+        self,
+        cohort: Cohort,
+        task: Task,
+        schedules: Mapping[str, Schedule[Any]],
+        engine: Engine,
+        feed: Loader,
+        desk: TrainingIO,
     ):
         self.cohort, self.cells, self.task = cohort, cohort.cells, task
         self.engine, self.feed, self.desk = engine, feed, desk
@@ -39,7 +45,7 @@ class Training:
         self.averagings, self.trace = averagings.Averagings(self.cells, feed.epoch_steps), trace.Trace()
         self.grid = task.eval_epochs * feed.epoch_steps
         self.ends = {c.total for c in self.cells}
-        self.snapshot, self.writer = paths.checkpoint(desk.directory, cohort.id), checkpoint.Writer()
+        self.snapshot, self.writer = paths.checkpoint(desk.directory, cohort.id), checkpoint.CheckpointWriter()
         self.chunks = paths.trace_chunks(desk.directory, cohort.id)
 
     def run(self) -> bool:

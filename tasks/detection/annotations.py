@@ -34,7 +34,7 @@ PARTS = {"train": ("train2017", "train"), "val": ("val2017", "val"), "test": ("t
 
 
 @dataclass(frozen=True)
-class Part:
+class AnnotatedPart:
     """An official part: its images, and their boxes in pixels of the square, [N, R, 6], as `jitter` has them."""
 
     paths: Sequence[Path]
@@ -43,10 +43,10 @@ class Part:
     names: tuple[str, ...]  # of the classes, by their ids
     ids: tuple[int, ...]
 
-    def picked(self, index: Array) -> Part:
+    def picked(self, index: Array) -> AnnotatedPart:
         """Some of the images."""
         paths, sizes = ([values[i] for i in index] for values in (self.paths, self.sizes))
-        return Part(paths, sizes, self.truth[index], self.names, self.ids)
+        return AnnotatedPart(paths, sizes, self.truth[index], self.names, self.ids)
 
 
 class Folder(NamedTuple):
@@ -89,11 +89,11 @@ def _loaded(pack: Pack, upright: bool, _root: str) -> Folder:
             raise pack.wrong(f"the {name} part", f"has no images{few}; each part needs some")
         if not (part.truth[..., 4] >= 0).any():
             raise pack.wrong(f"the {name} part", "has no boxes; each part needs some")
-    held_or_read = [_split(pack, Reading(pack, part, upright)) for part in splits.values()]
+    held_or_read = [_split(pack, AnnotatedImageReader(pack, part, upright)) for part in splits.values()]
     return Folder(Data(*held_or_read), train.names)
 
 
-def _apart(pack: Pack, parts: dict[str, Part]) -> None:
+def _apart(pack: Pack, parts: dict[str, AnnotatedPart]) -> None:
     """No image is in two parts."""
     part_of: dict[Path, str] = {}
     for name, part in parts.items():
@@ -102,7 +102,7 @@ def _apart(pack: Pack, parts: dict[str, Part]) -> None:
                 raise pack.wrong(path, f"is in the parts {part_of[path]} and {name}: it would be learnt and tested")
 
 
-def _split(pack: Pack, reading: Reading) -> Split | Stream:
+def _split(pack: Pack, reading: AnnotatedImageReader) -> Split | Stream:
     count, truth = len(reading.part.paths), reading.part.truth
     if count > HELD:
         lines = (f"{path.name} {path.stat().st_size}" for path in reading.part.paths)
@@ -112,11 +112,11 @@ def _split(pack: Pack, reading: Reading) -> Split | Stream:
 
 
 @dataclass(frozen=True)
-class Reading:
+class AnnotatedImageReader:
     """An image [3, S, S] uint8 and its boxes [R, 6]; with a key, jittered."""
 
     pack: Pack
-    part: Part
+    part: AnnotatedPart
     upright: bool  # whether up is up in these images
 
     def __call__(self, i: int, key: int | None) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
@@ -163,7 +163,7 @@ def _strangers(pack: Pack) -> None:
                 raise pack.wrong(path, f"is no part that is read here: {', '.join(sorted(known))}")
 
 
-def _part(pack: Pack, part: str) -> Part:
+def _part(pack: Pack, part: str) -> AnnotatedPart:
     """A part by its file of annotations.
 
     Raises:
@@ -184,7 +184,7 @@ def _part(pack: Pack, part: str) -> Part:
         [_scaled(box, size, ids.index(box[4])) for box in listed.boxes[key] if not (box[5] and part == "train")]
         for key, size in zip(listed.images, sizes, strict=True)
     ]
-    return Part(places, sizes, _padded(rows), tuple(listed.categories.values()), ids)
+    return AnnotatedPart(places, sizes, _padded(rows), tuple(listed.categories.values()), ids)
 
 
 def _scaled(box: boxes.Box, size: tuple[int, int], label: int) -> tuple[float, ...]:

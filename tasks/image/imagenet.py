@@ -98,9 +98,9 @@ def _loaded(classes: int, _root: str) -> Data:
     control = len(labels) // 26
     train_of, control_of = stratified(labels, (len(labels) - control, control), seed=1000)
     return Data(
-        Stream(Reading(images, train_of, labels), (labels[train_of],), stamp),
-        Stream(Reading(images, control_of, labels), (labels[control_of],), stamp),
-        Stream(Reading(held, np.arange(len(held_labels)), held_labels), (held_labels,), held_stamp),
+        Stream(ImageReader(images, train_of, labels), (labels[train_of],), stamp),
+        Stream(ImageReader(images, control_of, labels), (labels[control_of],), stamp),
+        Stream(ImageReader(held, np.arange(len(held_labels)), held_labels), (held_labels,), held_stamp),
     )
 
 
@@ -125,7 +125,7 @@ class Rows:
         return f"row {i}", io.BytesIO((self.table[i][self.column] or {}).get("bytes") or b"")
 
 
-class Part(NamedTuple):
+class ImageFolderPart(NamedTuple):
     """An official part."""
 
     images: Files | Rows
@@ -135,7 +135,7 @@ class Part(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Reading:
+class ImageReader:
     """What a stream reads: some of the images, as bytes [3, 224, 224], and their labels."""
 
     images: Files | Rows
@@ -163,7 +163,7 @@ def _cut(image: Image, key: int | None) -> Any:
         return v2.Compose([v2.RandomResizedCrop(SIDE, antialias=True), v2.RandomHorizontalFlip()])(image)
 
 
-def _folder(tree: Path) -> Part:
+def _folder(tree: Path) -> ImageFolderPart:
     """A folder for each class, in the order of their names, with images at any depth.
 
     The names and sizes of all files are its stamp.
@@ -183,10 +183,10 @@ def _folder(tree: Path) -> Part:
     for name in (names[label] for label in range(len(names)) if label not in set(labels.tolist())):
         raise PACK.wrong(tree / name, "holds no image")
     lines = (f"{file.relative_to(tree)} {size}" for (_, file), size in zip(files, sizes, strict=True))
-    return Part(Files([str(file) for _, file in files]), labels, digest("\n".join(lines), 64), names)
+    return ImageFolderPart(Files([str(file) for _, file in files]), labels, digest("\n".join(lines), 64), names)
 
 
-def _table(part: str) -> Part:
+def _table(part: str) -> ImageFolderPart:
     """A part in the hub's layout; the names and sizes of its files, or its size on the hub, are its stamp."""
     table = PACK.table(part)
     if not {"image", "label"} <= set(table.features):
@@ -198,4 +198,4 @@ def _table(part: str) -> Part:
     blame = partial(PACK.wrong, f"the {part} part's column label")
     labels = inventory.whole(table.with_format(None)["label"][:], blame)
     names = getattr(table.features["label"], "names", None)
-    return Part(Rows(table, "image"), labels, digest("\n".join(lines), 64), names)
+    return ImageFolderPart(Rows(table, "image"), labels, digest("\n".join(lines), 64), names)

@@ -49,7 +49,7 @@ def test_lower_is_better_where_the_task_says_so():
 
 def test_the_choice_falls_on_the_peak_lr_that_control_prefers():
     score = compare().full("digits")["linear"].score
-    assert [t.peak_lr for t in score.chosen] == [PEAKS[1]] * 3
+    assert [t.peak_lr for t in score.selected] == [PEAKS[1]] * 3
     assert score.edges == ()
 
 
@@ -58,7 +58,7 @@ def test_test_values_take_no_part_in_the_choice():
         control, final, best = known(name, strategy, budget, peak_lr, seed)
         return control, final + (0.5 if peak_lr == PEAKS[2] else 0), best
 
-    assert {t.peak_lr for v in compare(tempting).full("digits").values() for t in v.score.chosen} == {PEAKS[1]}
+    assert {t.peak_lr for v in compare(tempting).full("digits").values() for t in v.score.selected} == {PEAKS[1]}
 
 
 def test_a_choice_at_the_end_of_the_grid_is_flagged_unless_all_are():
@@ -141,7 +141,7 @@ def test_a_peak_lr_that_diverges_is_avoided():
 
     score = compare(steep).full("digits")["linear"].score
     # Seed 0 sees only the others, which like the middle LR, and pays for it; they see that it diverged.
-    assert [t.peak_lr for t in score.chosen] == [PEAKS[1], PEAKS[0], PEAKS[0]]
+    assert [t.peak_lr for t in score.selected] == [PEAKS[1], PEAKS[0], PEAKS[0]]
     assert score.diverged == 1
     assert score.at_peak(PEAKS[1]) == (None, 1, 3)
 
@@ -164,7 +164,7 @@ def test_one_seed_decides_nothing():
 def test_a_seed_that_misses_a_peak_lr_waits():
     it = compare(keep=lambda c: not (c["seed"] == 2 and c["peak_lr"] == PEAKS[0] and c["schedule"] == "linear"))
     cut = it.full("digits")["linear"].score
-    assert [t.seed for t in cut.chosen] == [0, 1]
+    assert [t.seed for t in cut.selected] == [0, 1]
     assert it.cut_short("digits", cut)
     assert not it.cut_short("digits", it.full("digits")["cosine"].score)
     assert it.full("digits")["linear"].behind.n == 2

@@ -8,7 +8,7 @@ import pytest
 
 from bench.analysis.comparison import Comparison
 from bench.analysis.diagnostics import Diagnostics, beside_averages
-from bench.analysis.history import Courses, Stretch, decline
+from bench.analysis.history import Histories, HistoryInterval, decline
 from bench.analysis.results import Study
 from bench.report import document, markup
 from bench.report.sections import diagnostics
@@ -43,7 +43,7 @@ FLAT = by_peak({0.03: 0.9, 0.1: 0.9, 0.3: 0.9})
 
 
 def test_a_course_follows_forks_and_leaves_out_what_is_evaluated_for_others():
-    courses = Courses(
+    courses = Histories(
         [
             evaluation("c", 0, 10, 5.0, 1.0, 5.5),
             evaluation("c", 0, 15, 4.5, 1.0, 5.0),  # off the grid: the end of another cell's budget
@@ -67,7 +67,7 @@ def test_a_course_follows_forks_and_leaves_out_what_is_evaluated_for_others():
 def stretches(norms, lrs=None, length=10):
     lrs = lrs or [0.1] * len(norms)
     return [
-        Stretch(length * i, length * (i + 1), lr, 1.0, norm, 1.0, 0.9)
+        HistoryInterval(length * i, length * (i + 1), lr, 1.0, norm, 1.0, 0.9)
         for i, (norm, lr) in enumerate(zip(norms, lrs, strict=True))
     ]
 
@@ -76,7 +76,9 @@ def test_the_decline_of_norms_is_of_the_last_tenth_over_the_first():
     assert decline(stretches([8.0, *[99.0] * 8, 2.0])) == 0.25
     twenty = [6.0, 2.0, *[99.0] * 16, 1.0, 3.0]
     assert decline(stretches(twenty)) == 0.5
-    assert decline([*stretches([8.0] * 10), Stretch(100, 101, 0.1, 1.0, 30.0, 1.0, 0.9)]) == pytest.approx(10 / 8)
+    assert decline([*stretches([8.0] * 10), HistoryInterval(100, 101, 0.1, 1.0, 30.0, 1.0, 0.9)]) == pytest.approx(
+        10 / 8
+    )
 
 
 def test_the_first_tenth_begins_after_the_warmup():

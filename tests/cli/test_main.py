@@ -14,7 +14,7 @@ from bench.contract import InputError
 from bench.strategies import averagings, optimizers
 from bench.suites import SUITES
 from bench.tracking.background import opened
-from bench.tracking.writer import Writer
+from bench.tracking.writer import RunWriter
 from tests.runs import ROOT, launch
 
 
@@ -193,7 +193,7 @@ def test_publish_without_a_key_recommends_what_it_has(tmp_path, monkeypatch):
     monkeypatch.setattr("wandb.login", lambda **how: False)
     monkeypatch.setattr("wandb.setup", lambda settings: None)
     with pytest.raises(InputError, match=r"no W&B key: `wandb login` once, or set WANDB_API_KEY$"):
-        Writer(None)  # of publish
+        RunWriter(None)  # of publish
     with pytest.raises(InputError, match=r"or set WANDB_API_KEY, or choose --wandb offline$"):
         opened(tmp_path, "online", None).__enter__()  # of run
 

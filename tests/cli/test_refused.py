@@ -10,7 +10,7 @@ import tasks
 from bench.cli import main
 from bench.ledger.deposit import deposit
 from bench.ledger.ledger import Ledger
-from bench.runner.config import Order, prepare
+from bench.runner.config import RunConfig, prepare
 from tasks.synthetic.problems import quadratic
 from tests.analysis import rows
 from tests.runs import attempt
@@ -145,7 +145,7 @@ def test_an_out_that_is_no_folder(refused, tmp_path, out):
 
 def test_an_out_of_another_plan_names_what_differs(refused, tmp_path):
     few = ("smoke", "--tasks", "linreg", "--out", "out")
-    prepared = prepare(Order(suite="smoke", tasks="linreg", schedules="constant,cosine", seeds=3))
+    prepared = prepare(RunConfig(suite="smoke", tasks="linreg", schedules="constant,cosine", seeds=3))
     book = Ledger(tmp_path / "out", attempt(time="2026-09-21T14:13:20Z", fingerprint="f"))
     book.append("plan", prepared.plan.id, prepared.row().payload())
     book.close()

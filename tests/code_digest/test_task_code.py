@@ -10,7 +10,7 @@ from bench.cli import main
 from bench.code_digest import digest
 from bench.contract import Cell
 from bench.ledger import ledger, provenance
-from bench.runner.config import Order, prepare
+from bench.runner.config import RunConfig, prepare
 from schedules import user_code
 from tests.runs import ROOT
 
@@ -84,7 +84,7 @@ def test_ids_from_before_code_was_told_stand():
     cell = Cell("digits", "cosine", "sgd(momentum=0.9)", 0.1, 0.0, 1.0, 100, 0, "abc")
     assert cell.id == "bd4739ff4450"
     assert replace(cell, code="x").id not in (cell.id, replace(cell, averaging="x").id)
-    core = prepare(Order(suite="core")).plan
+    core = prepare(RunConfig(suite="core")).plan
     recorded = {r.key for r in ledger.read(ROOT / "results" / "core", kinds=("cell",))}
     assert {c.id for c in core.coded({}).cells} == recorded
     assert recorded.isdisjoint(c.id for c in core.cells)

@@ -8,14 +8,14 @@ from rich.console import Console
 
 from bench.cli import main
 from bench.conformance import document, report
-from bench.conformance.equivalents import Claim
+from bench.conformance.equivalents import Equivalent
 from bench.conformance.factors import LIBRARIES, compare
 from bench.conformance.pitfalls import Trap
 
 TORCH = LIBRARIES[0]
-EQUAL = Claim("linear", "LinearLR(o, 1.0, 0.0, T)")
-KNOWN = Claim("constant", "ConstantLR(o)", "few", "It begins at a third.")
-UNKNOWN = Claim("cosine", "LinearLR(o, 1.0, 0.0, T)")
+EQUAL = Equivalent("linear", "LinearLR(o, 1.0, 0.0, T)")
+KNOWN = Equivalent("constant", "ConstantLR(o)", "few", "It begins at a third.")
+UNKNOWN = Equivalent("cosine", "LinearLR(o, 1.0, 0.0, T)")
 CHANGED = KNOWN._replace(known="late")
 GONE = Trap("Once a trap", "torch 0", "1", "1", False)
 

@@ -19,7 +19,7 @@ import tasks
 from bench import engine
 from bench.contract import Data, InputError, Stream, Task
 from bench.engine import loader
-from bench.engine.loader import Feed
+from bench.engine.loader import Loader
 from bench.numerics import Arithmetic
 from bench.runner import distributed
 from tests.engine.toys import Drops, Plain, drive, load, tensors, toy
@@ -88,14 +88,14 @@ def train(case, accelerator=None):
     rank, size = (accelerator.process_index, accelerator.num_processes) if accelerator else (0, 1)
     done = Arithmetic(accumulate=it.parts if accelerator else it.alone, processes=size, **it.how)
     built = it.engine if accelerator or it.alone == 1 else "modules"
-    fed = Feed(it.task(), 0, dtype=it.dtype, rank=rank, world=size)
+    fed = Loader(it.task(), 0, dtype=it.dtype, rank=rank, world=size)
     trained = drive(engine.create(built, fed, it.optimizer, 1e-3, accelerator, done), fed, STEPS, it.lr)
     history = [torch.tensor([*loss_M, *norm_M]) for loss_M, norm_M in trained.history()]
     ended = {"members": tensors(trained), "history": torch.cat(history)}
     with mock.patch.object(loader, "CHUNK", CHUNK):
         ended["anew"] = trained.recalibrated("test", [0, 1]) or trained.evaluate("test", [0, 1])
         if accelerator:
-            alone = engine.create(it.engine, Feed(it.task(), 0, dtype=it.dtype), it.optimizer, 1e-3, None, done)
+            alone = engine.create(it.engine, Loader(it.task(), 0, dtype=it.dtype), it.optimizer, 1e-3, None, done)
             alone.load_state_dict(trained.state_dict())
             ended |= {"shared": scores(trained), "alone": scores(alone)}
     return ended
@@ -119,7 +119,7 @@ def spoilt(accelerator):
         return Stream(example, split.target, "made here")
 
     data = Data(*map(one, load()))
-    fed = Feed(dataclasses.replace(toy(Plain), load=lambda: data), 0, rank=accelerator.process_index, world=2)
+    fed = Loader(dataclasses.replace(toy(Plain), load=lambda: data), 0, rank=accelerator.process_index, world=2)
     trained, said = engine.create("modules", fed, "sgd", 0.0, accelerator), ""
     with mock.patch.object(loader, "CHUNK", CHUNK):
         try:
@@ -147,7 +147,7 @@ def both(folder, *cases):
 def main(folder, *cases):
     torch.set_num_threads(1)
     with mock.patch.object(distributed, "_memory", memory):
-        here = distributed.World.here(data_parallel=True)
+        here = distributed.ProcessGroup.here(data_parallel=True)
     accelerator = here.accelerator()
     ended = {case: train(case, accelerator) for case in cases}
     told = {"cases": ended, "memory": here.memory, "spoilt": spoilt(accelerator)}

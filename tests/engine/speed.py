@@ -15,7 +15,7 @@ import torch
 import tasks
 from bench import engine
 from bench.contract import Move
-from bench.engine.loader import Feed
+from bench.engine.loader import Loader
 
 ROUNDS = 7
 SECONDS = 0.3  # a round of the slower engine, about
@@ -23,7 +23,7 @@ SECONDS = 0.3  # a round of the slower engine, about
 
 def crew(name, task, members):
     """An engine with so many members."""
-    built = engine.create(name, Feed(task, 0), task.optimizer, task.weight_decay)
+    built = engine.create(name, Loader(task, 0), task.optimizer, task.weight_decay)
     built.take([0] * members)
     return built
 
@@ -43,7 +43,7 @@ def spent(members, trained, batches):
 def measure(task, members):
     """Member-steps per CPU second of both engines."""
     crews = {name: crew(name, task, members) for name in ("modules", "stacked")}
-    feed = Feed(task, 0)
+    feed = Loader(task, 0)
     once = max(spent(members, c, [feed.batch(0)] * 3) for c in crews.values())
     batches = [feed.batch(k) for k in range(max(2, int(SECONDS / once)))]
     rounds = [{name: spent(members, c, batches) for name, c in crews.items()} for _ in range(ROUNDS)]

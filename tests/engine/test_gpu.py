@@ -5,7 +5,7 @@ import torch
 
 from bench import engine
 from bench.contract import Move
-from bench.engine.loader import Feed
+from bench.engine.loader import Loader
 from bench.numerics import Arithmetic
 from tests.engine.toys import Net, same, toy
 
@@ -16,7 +16,7 @@ WAYS = {"fp32": {}, "bf16": {"precision": "bf16"}, "fp16": {"precision": "fp16"}
 
 
 def crew(**arithmetic):
-    feed = Feed(toy(Net, clip=0.5), 0, "cuda")
+    feed = Loader(toy(Net, clip=0.5), 0, "cuda")
     return engine.create("modules", feed, "adamw", 0.1, None, Arithmetic(**arithmetic)), feed
 
 

@@ -10,8 +10,8 @@ import torch
 
 from bench.contract import Data, InputError, Split, Stream
 from bench.engine import prefetch
-from bench.engine.loader import Feed, key
-from bench.engine.prefetch import Reader
+from bench.engine.loader import Loader, key
+from bench.engine.prefetch import WorkerReader
 from tasks.image.augment import crop_and_flip, from_bytes, standardised
 from tests.engine.toys import toy
 
@@ -48,20 +48,20 @@ def equal(a, b):
 
 
 def test_augmentation_is_a_function_of_seed_and_step():
-    feed = Feed(HELD, 0)
+    feed = Loader(HELD, 0)
     later = feed.batch(7)
     feed.batch(2)
     assert equal(feed.batch(7), later)
-    assert equal(Feed(HELD, 0).batch(7), later)
-    assert not equal(Feed(HELD, 1).batch(7), later)
-    plain = Feed(replace(HELD, prepare=from_bytes((0.5,) * 3, (0.25,) * 3)), 0)
+    assert equal(Loader(HELD, 0).batch(7), later)
+    assert not equal(Loader(HELD, 1).batch(7), later)
+    plain = Loader(replace(HELD, prepare=from_bytes((0.5,) * 3, (0.25,) * 3)), 0)
     assert torch.equal(plain.batch(7)[1][0], later[1][0]), "the order of the examples does not hang on augmentation"
     assert not torch.equal(plain.batch(7)[0][0], later[0][0])
 
 
 @pytest.mark.parametrize("task", [HELD, replace(HELD, prepare=None), STREAM], ids=["prepared", "plain", "stream"])
 def test_slices_of_ranks_make_up_the_batch_of_one_process(task):
-    whole, halves = Feed(task, 3).batch(6), [Feed(task, 3, rank=rank, world=2).batch(6) for rank in range(2)]
+    whole, halves = Loader(task, 3).batch(6), [Loader(task, 3, rank=rank, world=2).batch(6) for rank in range(2)]
     joined = [tuple(torch.cat(parts) for parts in zip(*kind, strict=True)) for kind in zip(*halves, strict=True)]
     assert equal(joined, whole)
 
@@ -70,18 +70,18 @@ def test_slices_of_ranks_make_up_the_batch_of_one_process(task):
 @pytest.mark.parametrize("world", [2, 4])
 def test_ranks_are_dealt_the_chunks_of_a_split_in_turn_and_some_may_get_none(monkeypatch, task, world):
     monkeypatch.setattr("bench.engine.loader.CHUNK", 15)
-    chunks, target = Feed(task, 3).split("train")
+    chunks, target = Loader(task, 3).split("train")
     whole = list(chunks)
     assert len(whole) == 3
     for rank in range(world):
-        own, same = Feed(task, 3, rank=rank, world=world).split("train")
+        own, same = Loader(task, 3, rank=rank, world=world).split("train")
         for _ in range(2):
             assert equal(list(own), whole[rank::world])
         assert torch.equal(same[0], target[0])
 
 
 def test_evaluation_is_not_augmented_and_can_be_repeated():
-    chunks, target = Feed(HELD, 0).split("test")
+    chunks, target = Loader(HELD, 0).split("test")
     split = pictures().test
     want = standardised(torch.tensor(split.inputs[0]), (0.5,) * 3, (0.25,) * 3)
     for _ in range(2):
@@ -90,7 +90,7 @@ def test_evaluation_is_not_augmented_and_can_be_repeated():
 
 
 def test_what_is_prepared_has_the_type_of_the_weights():
-    assert Feed(HELD, 0, dtype=torch.float64).batch(0)[0][0].dtype == torch.float64
+    assert Loader(HELD, 0, dtype=torch.float64).batch(0)[0][0].dtype == torch.float64
 
 
 def test_crops_and_mirrors_equal_those_made_one_by_one():
@@ -108,7 +108,7 @@ def test_crops_and_mirrors_equal_those_made_one_by_one():
 
 
 def test_a_stream_has_the_order_of_a_held_split_and_a_key_for_every_example_and_epoch():
-    feed, held = Feed(STREAM, 0), Feed(replace(HELD, prepare=None), 0)
+    feed, held = Loader(STREAM, 0), Loader(replace(HELD, prepare=None), 0)
     for step in (0, 1, 2, 9, 3, 4):
         (images,), (labels,) = feed.batch(step)
         (plain,), (same,) = held.batch(step)
@@ -119,18 +119,18 @@ def test_a_stream_has_the_order_of_a_held_split_and_a_key_for_every_example_and_
 
 
 def test_a_stream_goes_on_after_evaluation_and_is_evaluated_as_it_lies():
-    feed = Feed(STREAM, 0)
+    feed = Loader(STREAM, 0)
     first = feed.batch(0)
     chunks, target = feed.split("train")
     for _ in range(2):
         assert torch.equal(torch.cat([x for (x,) in chunks]), torch.tensor(pictures().train.inputs[0]).float())
     assert torch.equal(target[0], torch.tensor(pictures().train.target[0]))
-    assert equal(feed.batch(1), Feed(STREAM, 0).batch(1))
+    assert equal(feed.batch(1), Loader(STREAM, 0).batch(1))
     assert equal(feed.batch(0), first)
 
 
 def test_an_example_that_cannot_be_read_is_one_line():
-    chunks, _ = Feed(STREAM, 0).split("test")
+    chunks, _ = Loader(STREAM, 0).split("test")
     with pytest.raises(InputError, match=r"^example 13 holds no whole image$"):
         list(chunks)
 
@@ -142,8 +142,8 @@ def crew_of_two(monkeypatch):
 
 
 def test_workers_read_what_the_process_itself_would(one_thread, crew_of_two):
-    there, here = Feed(STREAM, 0), Feed(STREAM, 0)
-    here._reader = lambda: Reader(here._data, here.device, workers=0)
+    there, here = Loader(STREAM, 0), Loader(STREAM, 0)
+    here._reader = lambda: WorkerReader(here._data, here.device, workers=0)
     for step in (0, 1, 7, 8):
         assert equal(there.batch(step), here.batch(step))
     with pytest.raises(InputError, match=r"^example 13 holds no whole image$"):
@@ -155,7 +155,7 @@ def test_workers_read_what_the_process_itself_would(one_thread, crew_of_two):
 
 def test_workers_are_not_given_what_is_held(one_thread, crew_of_two):
     """A lock can't be copied to another process, so it would not start."""
-    feed = Feed(replace(STREAM, load=lambda: streamed()._replace(control=Split((threading.Lock(),), ([0],)))), 0)
+    feed = Loader(replace(STREAM, load=lambda: streamed()._replace(control=Split((threading.Lock(),), ([0],)))), 0)
     feed.batch(0)
     feed.close()
 

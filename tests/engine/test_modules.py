@@ -10,7 +10,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR
 import tasks
 from bench.contract import InputError, Move
 from bench.engine import evaluation
-from bench.engine.loader import Feed, key
+from bench.engine.loader import Loader, key
 from bench.strategies import external_optimizers, optimizers
 from tests.engine.toys import create, same, toy
 
@@ -32,7 +32,7 @@ SCHEDULERS = {
 
 def by_hand(task, optimizer, scheduler):
     """Weights and buffers after training alone, and the LRs."""
-    feed, lrs = Feed(task, 0), []
+    feed, lrs = Loader(task, 0), []
     torch.manual_seed(key(0, "init"))
     model = task.model()
     if task.layers == "conv2d":

@@ -15,7 +15,7 @@ from bench.numerics import Arithmetic
 from bench.plan import Grid, Suite
 from bench.plan.plan import build
 from bench.train.decisions import Decisions
-from bench.train.io import Desk
+from bench.train.io import TrainingIO
 from bench.train.loop import Training
 from bench.train.roster import Member
 from schedules.refined import read as norms_of
@@ -46,7 +46,7 @@ def trained(task, engine, feed, out, *texts):
     grid = Grid(task="toy", schedules=texts, budgets=(1.0,), seeds=1)
     (cohort,) = build(Suite("s", (grid,)), {"toy": task}, lambda *_: "modules").under(Arithmetic("fp16")).cohorts
     book = ledger.Ledger(out, attempt())
-    Training(cohort, task, {t: schedules.parse(t) for t in texts}, engine, feed, Desk(out, book)).run()
+    Training(cohort, task, {t: schedules.parse(t) for t in texts}, engine, feed, TrainingIO(out, book)).run()
     book.close()
     rows = ledger.read(out)
     return rows, trace.read(out / "traces" / f"{cohort.id}.npz")

@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from bench.contract import Move
-from bench.engine.member import Member
-from bench.runner.config import Order, prepare
+from bench.engine.member import TrainedMember
+from bench.runner.config import RunConfig, prepare
 from bench.runner.worker import Site, crew
 from bench.strategies import optimizers
 from tests.engine.toys import Net, create, same, toy
@@ -54,7 +54,7 @@ def test_what_belongs_to_a_weight_without_axes_comes_back_beside_it(name):
         trained.blend("mean", [0], 1.0)
     with torch.device("meta"):  # stands for any device that is not the CPU
         model = Scaled()
-    member = Member(model, optimizers.parse(name).build(model, 0.0))
+    member = TrainedMember(model, optimizers.parse(name).build(model, 0.0))
     (state,) = trained.state_dict()["members"]
     member.load(state)
     slots = [
@@ -78,7 +78,7 @@ def fills(cohort, task, folder, filling=None):
 
 
 def test_deterministic_algorithms_fill_nothing_and_change_no_bit(tmp_path):
-    prepared = prepare(Order(suite="smoke", tasks="digits(model='cnn')", schedules="constant", seeds=1))
+    prepared = prepare(RunConfig(suite="smoke", tasks="digits(model='cnn')", schedules="constant", seeds=1))
     task, cohort = *prepared.tasks.values(), prepared.plan.cohorts[0]
     try:
         few, ours = fills(cohort, task, tmp_path)

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 import tasks
-from bench.engine.forward_backward import Pass
-from bench.engine.loader import Feed
+from bench.engine.forward_backward import ForwardBackward
+from bench.engine.loader import Loader
 from bench.engine.modules import initial
 from bench.engine.wide_convolutions import WideConvolutions
 from bench.numerics import Arithmetic
@@ -94,11 +94,11 @@ class Narrow(nn.Module):
 @pytest.mark.parametrize("backend", [None, "aot_eager"])
 def test_a_member_has_the_gradients_of_float32(backend):
     torch._dynamo.reset()
-    feed = Feed(toy(Narrow), 0)
+    feed = Loader(toy(Narrow), 0)
     wide, narrow = initial(feed), initial(feed)
-    wanted = gradients(wide, Pass(feed, Arithmetic()), feed)
+    wanted = gradients(wide, ForwardBackward(feed, Arithmetic()), feed)
     poison()
-    ours = gradients(narrow, Pass(feed, Arithmetic(precision="bf16", backend=backend)), feed)
+    ours = gradients(narrow, ForwardBackward(feed, Arithmetic(precision="bf16", backend=backend)), feed)
     assert {n: apart(ours[n], wanted[n]) for n in wanted if not apart(ours[n], wanted[n]) < 0.05} == {}
 
 
@@ -119,10 +119,10 @@ def detector(request, tmp_path, monkeypatch, one_thread):
     monkeypatch.setattr(annotations, "SIDE", side)
     monkeypatch.setenv(trees.ROOT, str(tmp_path))
     if text == "scenes":
-        feed = Feed(tasks.parse(text), 0)
+        feed = Loader(tasks.parse(text), 0)
         return feed, feed.batch(0)
     trees.plant_boxes(tmp_path / "cells")
-    feed = Feed(replace(tasks.parse(text), batch_size=2), 0)
+    feed = Loader(replace(tasks.parse(text), batch_size=2), 0)
     (images, _), _ = feed.batch(0)
     edges = torch.tensor([(side * (1 - share) / 2, side * (1 + share) / 2) for share in SIDES])
     boxes = torch.cat([edges[:, :1], edges[:, :1], edges[:, 1:], edges[:, 1:], torch.zeros(len(SIDES), 2)], 1)
@@ -146,7 +146,7 @@ def test_each_layer_of_a_detector_has_the_gradient_that_float32_computes_of_its_
     float32 agree on the weights' gradient to 0.0026 (relative norm); the bound is 0.005, and a tap of scratch is NaN.
     """
     feed, batch = detector
-    way = Pass(feed, Arithmetic(precision="bf16"))
+    way = ForwardBackward(feed, Arithmetic(precision="bf16"))
     for _ in range(6 if annotations.SIDE == 160 else 1):  # unguarded, small images told in one of two single passes
         wanted = {}
 
@@ -184,7 +184,7 @@ def test_a_detector_s_whole_gradient_is_that_of_float32_where_statistics_are_fix
                 layer.eval()
 
     wide, narrow = (
-        torch.cat([p.grad.flatten() for p in learnt(feed, batch, Pass(feed, way), fixed).parameters()])
+        torch.cat([p.grad.flatten() for p in learnt(feed, batch, ForwardBackward(feed, way), fixed).parameters()])
         for way in (Arithmetic(), Arithmetic(precision="bf16"))
     )
     assert apart(narrow, wide) < 0.15

@@ -10,7 +10,7 @@ from torch.utils import _pytree as pytree
 
 from bench import engine
 from bench.contract import Baseline, Data, Move, Split, Task
-from bench.engine.loader import Feed
+from bench.engine.loader import Loader
 from bench.numerics import Arithmetic
 
 
@@ -88,7 +88,7 @@ def toy(model=Net, clip=None):
 
 def create(name, task, optimizer=None, weight_decay=0.0, dtype=torch.float64, accelerator=None, **arithmetic):
     """An engine with its feed, by default in float64 and otherwise of the usual arithmetic."""
-    feed = Feed(task, 0, dtype=dtype)
+    feed = Loader(task, 0, dtype=dtype)
     done = Arithmetic(**arithmetic)
     return engine.create(name, feed, optimizer or task.optimizer, weight_decay, accelerator, done), feed
 

@@ -16,7 +16,7 @@ from unittest import mock
 import pytest
 
 from bench.analysis import published_formats
-from bench.runner.config import Order, prepare
+from bench.runner.config import RunConfig, prepare
 from tasks.data.registry import PACKS
 from tasks.detection import annotations, coco
 from tasks.image import images
@@ -157,7 +157,7 @@ def read_log(root):
 
 
 def read_suite(root):
-    return Counter(cell.id for cell in prepare(Order(suite=str(root / "mine.py"))).plan.cells)
+    return Counter(cell.id for cell in prepare(RunConfig(suite=str(root / "mine.py"))).plan.cells)
 
 
 # ---------------------------------------------------------------------------------------------------- catalogue

@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from bench.analysis.results import KINDS
 from bench.ledger import leases, ledger, lines
 from bench.report import write
-from bench.runner.config import Order, prepare
+from bench.runner.config import RunConfig, prepare
 from tests.analysis.rows import ledger as synthetic
 from tests.analysis.rows import task
 from tests.runs import attempt
@@ -54,7 +54,7 @@ def plan(folder):
     path = Path(folder) / "large.py"
     path.write_text(SUITE)
     watch = Watch()
-    prepared = prepare(Order(suite=str(path)))
+    prepared = prepare(RunConfig(suite=str(path)))
     watch(f"plan of {len(prepared.plan.cells):,} cells, {len(prepared.plan.cohorts)} cohorts")
     shards = [prepared.plan.shard(i, 100) for i in range(100)]
     watch(f"{len(shards)} shards")

@@ -10,7 +10,7 @@ import torch
 import schedules
 from bench.contract import Cell, Cohort
 from bench.ledger import checkpoint, ledger, paths, trace
-from bench.train.io import GO, SAVE, Desk, tidy
+from bench.train.io import GO, SAVE, TrainingIO, tidy
 from bench.train.loop import Training
 from tests.ledger.crashes import Crash, Disk
 from tests.runs import attempt
@@ -67,7 +67,7 @@ def run(directory, chance):
 
     book = ledger.Ledger(directory, attempt(fingerprint="here"))
     if ("cohort", COHORT.id) not in book:
-        Training(COHORT, TASK, SCHEDULES, Engine(), FEED, Desk(directory, book, verdict)).run()
+        Training(COHORT, TASK, SCHEDULES, Engine(), FEED, TrainingIO(directory, book, verdict)).run()
     elif COHORT.id in paths.unfinished(directory):
         tidy(directory, COHORT.id)
     book.close()
@@ -145,7 +145,7 @@ def befall(seed, tmp_path, whole):
 @pytest.fixture
 def eager(monkeypatch):
     """Snapshots as often as they are asked for: what is tried out is what may befall them."""
-    monkeypatch.setattr(checkpoint.Writer, "ready", True)
+    monkeypatch.setattr(checkpoint.CheckpointWriter, "ready", True)
 
 
 def test_the_record_keeps_its_promise_in_200_random_fault_schedules(tmp_path, whole, one_thread, eager):

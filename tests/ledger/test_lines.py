@@ -26,7 +26,7 @@ def ledger(tmp_path):
 
 
 def test_a_reader_gives_each_row_once_and_then_what_is_new(ledger, tmp_path):
-    reader = lines.Reader(tmp_path, lines.row)
+    reader = lines.LedgerReader(tmp_path, lines.row)
     assert keys(reader.new()) == ["a", "x/0/1"]
     assert keys(reader.new()) == []
     ledger.append("cell", "b", {"value": 3})
@@ -39,7 +39,7 @@ def test_a_reader_gives_each_row_once_and_then_what_is_new(ledger, tmp_path):
 
 def test_a_line_being_written_is_read_when_it_is_whole(ledger, tmp_path):
     (part,) = paths.parts(tmp_path)
-    reader = lines.Reader(tmp_path, lines.row)
+    reader = lines.LedgerReader(tmp_path, lines.row)
     list(reader.new())
     text = lines.line("cell", "b", "it", '{"value":"ü"}').encode()
     with part.open("ab", buffering=0) as file:
@@ -60,7 +60,7 @@ def test_a_line_that_its_writer_ends_while_it_is_read_is_no_two_lines(ledger, tm
                 file.write(text[30:])
             return lines.row(line)
 
-        reader, notes = lines.Reader(tmp_path, parse), []
+        reader, notes = lines.LedgerReader(tmp_path, parse), []
         reader.notes = notes
         assert keys(reader.new()) == ["a", "x/0/1"]
         assert notes == [f"{part.name}: its last line was cut off in the middle of a write and is left out"]
@@ -81,7 +81,7 @@ def test_a_torn_tail_that_is_mended_while_it_is_read_mixes_no_rows(ledger, tmp_p
             other.close()
         return lines.row(line)
 
-    reader = lines.Reader(tmp_path, parse)
+    reader = lines.LedgerReader(tmp_path, parse)
     assert keys(reader.new()) == ["a", "x/0/1"]
     assert keys(reader.new()) == ["b"]
 
@@ -136,7 +136,7 @@ def test_appenders_learn_of_each_others_rows(ledger, tmp_path):
     other.append("cohort", "x", {"cells": 1})
     other.close()
     assert keys(read(tmp_path)) == ["a", "x/0/1", "x"]
-    assert len(list(lines.Reader(tmp_path, lines.row).new())) == 4  # the attempt, too
+    assert len(list(lines.LedgerReader(tmp_path, lines.row).new())) == 4  # the attempt, too
 
 
 def test_rows_of_one_kind_and_key_that_differ_stand_beside_each_other(ledger, tmp_path):

@@ -17,7 +17,7 @@ def test_training_goes_on_while_a_snapshot_is_written_and_the_next_waits_for_it(
         written.append(state["step"])
 
     monkeypatch.setattr(checkpoint, "save", slow)
-    writer = checkpoint.Writer()
+    writer = checkpoint.CheckpointWriter()
     writer.save(tmp_path / "a.pt", lambda: {"step": 1})
     assert not written  # and yet we are here
     second = threading.Thread(target=lambda: (writer.save(tmp_path / "a.pt", lambda: {"step": 2}), writer.wait()))
@@ -30,7 +30,7 @@ def test_training_goes_on_while_a_snapshot_is_written_and_the_next_waits_for_it(
 
 
 def test_the_last_snapshot_is_there_after_waiting(tmp_path):
-    writer = checkpoint.Writer()
+    writer = checkpoint.CheckpointWriter()
     for step in range(3):
         state = {"step": step, "weights": torch.full((1000,), float(step))}
         writer.save(tmp_path / "a.pt", lambda state=state: state)
@@ -47,7 +47,7 @@ def test_what_stopped_a_snapshot_is_raised_once_by_the_next_call(tmp_path, monke
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(checkpoint, "save", full)
-    writer = checkpoint.Writer()
+    writer = checkpoint.CheckpointWriter()
     writer.save(tmp_path / "a.pt", dict)
     with pytest.raises(OSError, match="No space left"):
         writer.wait() if heard == "wait" else writer.save(tmp_path / "a.pt", dict)
@@ -63,7 +63,7 @@ def test_a_writer_is_ready_when_none_is_written_and_training_has_gone_on_for_a_w
         now[0] += 3.0
         return {}
 
-    writer = checkpoint.Writer()
+    writer = checkpoint.CheckpointWriter()
     assert writer.ready
     writer.save(tmp_path / "a.pt", copied)
     now[0] += 3.0 * checkpoint.REST + 1

@@ -4,7 +4,7 @@ import pytest
 
 from bench.contract import InputError
 from bench.ledger import paths
-from bench.runner.config import Order, prepare
+from bench.runner.config import RunConfig, prepare
 from tests.runs import launch, payloads
 
 FEW = "constant,cosine,wsd"
@@ -36,7 +36,7 @@ def grown(tmp_path_factory):
 
 def order(out, peak_lrs, **changes):
     few = {"suite": "smoke", "tasks": "quadratic", "schedules": FEW, "budgets": (0.1,), "seeds": 2, "extend": True}
-    return Order(**(few | changes), out=out, peak_lrs=peak_lrs)
+    return RunConfig(**(few | changes), out=out, peak_lrs=peak_lrs)
 
 
 def test_recorded_rows_stay_and_the_missing_cells_are_added(grown):

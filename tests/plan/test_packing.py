@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from bench.contract import InputError
 from bench.plan import packing
 from bench.plan.packing import Assigned, Load
-from bench.runner.config import Order, prepare
+from bench.runner.config import RunConfig, prepare
 
 
 def loads(seconds):
@@ -60,7 +60,7 @@ def test_an_array_has_tasks_of_the_wished_length_within_its_limits():
 @pytest.fixture
 def written(tmp_path):
     """(plan, file of its shares) of a plan of four cohorts in two array tasks."""
-    plan = prepare(Order(suite="smoke", tasks="linreg,quadratic", seeds=2)).plan
+    plan = prepare(RunConfig(suite="smoke", tasks="linreg,quadratic", seeds=2)).plan
     path = tmp_path / "a: b.json"
     packing.save(path, plan, packing.pack([Load.of(c, 1.0) for c in plan.cohorts], 2))
     return plan, path
@@ -75,7 +75,7 @@ def test_the_array_tasks_of_a_file_make_the_whole_plan(written):
 
 def test_a_file_of_another_plan_or_without_the_task_is_refused(written):
     plan, path = written
-    other = prepare(Order(suite="smoke", tasks="linreg", seeds=1)).plan
+    other = prepare(RunConfig(suite="smoke", tasks="linreg", seeds=1)).plan
     with pytest.raises(InputError, match="another plan"):
         Assigned(path, 0).of(other)
     with pytest.raises(InputError, match=r"array tasks 0 \.\. 1, not 2"):

@@ -11,7 +11,7 @@ from bench.contract import InputError
 from bench.engine.prefetch import crew
 from bench.ledger.machine import processors
 from bench.runner import distributed
-from bench.runner.distributed import World, _memory, of_slurm
+from bench.runner.distributed import ProcessGroup, _memory, of_slurm
 
 STEP = {
     "SLURM_STEP_NUM_TASKS": "8",
@@ -85,7 +85,7 @@ def test_where_the_system_keeps_no_list_of_cores_all_count(monkeypatch):
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)
     monkeypatch.setattr(os, "cpu_count", lambda: 6)
     assert processors() == 6
-    assert World().cores == 6
+    assert ProcessGroup().cores == 6
     assert _memory(torch.device("cpu")) > 0
     monkeypatch.setattr(multiprocessing.current_process(), "_config", {"daemon": False})
     assert crew(torch.device("cuda")) == 6
@@ -93,11 +93,11 @@ def test_where_the_system_keeps_no_list_of_cores_all_count(monkeypatch):
 
 def test_a_process_has_no_more_cores_than_slurm_gave_its_job(monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(16)), raising=False)
-    assert World(0, 1, 1, "cpu").cores == 16
+    assert ProcessGroup(0, 1, 1, "cpu").cores == 16
     monkeypatch.setenv("SLURM_CPUS_ON_NODE", "4")
-    assert World(0, 1, 1, "cpu").cores == 4
-    assert World(0, 2, 2, "cpu").cores == 2
-    assert World(0, 8, 8, "cpu").cores == 1
+    assert ProcessGroup(0, 1, 1, "cpu").cores == 4
+    assert ProcessGroup(0, 2, 2, "cpu").cores == 2
+    assert ProcessGroup(0, 8, 8, "cpu").cores == 1
 
 
 def test_an_assignment_that_means_nothing_is_refused(tmp_path, capsys):

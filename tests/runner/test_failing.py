@@ -4,9 +4,9 @@ import pytest
 
 from bench.contract import Setting
 from bench.ledger import ledger
-from bench.runner.config import Order, prepare
+from bench.runner.config import RunConfig, prepare
 from bench.runner.worker import Site, crew
-from bench.train.io import GO, STOP, Desk
+from bench.train.io import GO, STOP, TrainingIO
 from bench.train.loop import Training
 from tests.runs import attempt
 
@@ -35,8 +35,10 @@ class Failing:
 
 @pytest.fixture(params=["modules", "stacked"])
 def prepared(request):
-    order = Order(suite="smoke", tasks="quadratic", schedules=TEXTS, seeds=1, budgets=(0.05, 0.1), peak_lrs=(0.05, 0.1))
-    return prepare(Order(**{**vars(order), "engine": request.param}))
+    order = RunConfig(
+        suite="smoke", tasks="quadratic", schedules=TEXTS, seeds=1, budgets=(0.05, 0.1), peak_lrs=(0.05, 0.1)
+    )
+    return prepare(RunConfig(**{**vars(order), "engine": request.param}))
 
 
 def trained(prepared, out, schedules, stops=()):
@@ -53,7 +55,7 @@ def trained(prepared, out, schedules, stops=()):
     while not ended:
         book = ledger.Ledger(out, attempt())
         feed, engine = crew(cohort, task, Site(out, "test"))
-        ended = Training(cohort, task, schedules, engine, feed, Desk(out, book, verdict)).run()
+        ended = Training(cohort, task, schedules, engine, feed, TrainingIO(out, book, verdict)).run()
         book.close()
     assert not left
     cells = [row.payload for row in ledger.read(out, kinds=("cell",))]

@@ -11,12 +11,12 @@ from bench.cli import main
 from bench.contract import InputError
 from bench.engine import memory
 from bench.ledger import ledger
-from bench.ledger.lines import Reader, row_of
+from bench.ledger.lines import LedgerReader, row_of
 from bench.numerics import USUAL, Arithmetic
 from bench.runner import worker
-from bench.runner.config import Order, prepare
-from bench.runner.distributed import World
-from bench.runner.run_dir import KINDS, opened
+from bench.runner.config import RunConfig, prepare
+from bench.runner.distributed import ProcessGroup
+from bench.runner.run_dir import KINDS, open_run_dir
 from bench.runner.worker import Site
 from tests.runs import launch
 
@@ -26,7 +26,7 @@ UNUSUAL = {"precision": "bf16", "accumulate": 2, "backend": "inductor"}
 
 @pytest.mark.parametrize("name", UNUSUAL)
 def test_what_changes_numbers_is_a_part_of_the_plans_identity_and_not_of_a_cells(name):
-    usual, other = prepare(Order(**FEW)).plan, prepare(Order(**FEW, **{name: UNUSUAL[name]})).plan
+    usual, other = prepare(RunConfig(**FEW)).plan, prepare(RunConfig(**FEW, **{name: UNUSUAL[name]})).plan
     assert [c.id for c in other.cells] == [c.id for c in usual.cells]
     assert other.id != usual.id
     assert {c.engine for c in other.cohorts} == {"modules"}
@@ -34,29 +34,29 @@ def test_what_changes_numbers_is_a_part_of_the_plans_identity_and_not_of_a_cells
 
 
 def test_processes_that_share_a_batch_are_a_part_of_it_too():
-    pair = World(size=2)
-    shared, apart = (prepare(Order(**FEW, data_parallel=both), pair).plan for both in (True, False))
-    assert shared.id != apart.id == prepare(Order(**FEW)).plan.id
+    pair = ProcessGroup(size=2)
+    shared, apart = (prepare(RunConfig(**FEW, data_parallel=both), pair).plan for both in (True, False))
+    assert shared.id != apart.id == prepare(RunConfig(**FEW)).plan.id
 
 
 def test_accelerates_own_configuration_is_taken_unless_told_otherwise(monkeypatch):
     settings = {"MIXED_PRECISION": "fp16", "GRADIENT_ACCUMULATION_STEPS": "4", "DYNAMO_BACKEND": "AOT_EAGER"}
     nothing = {"precision": None, "accumulate": None, "backend": None}
-    assert World().arithmetic(True, **nothing) == USUAL
+    assert ProcessGroup().arithmetic(True, **nothing) == USUAL
     for name, value in settings.items():
         monkeypatch.setenv(f"ACCELERATE_{name}", value)
-    assert World(size=3).arithmetic(True, **nothing) == Arithmetic("fp16", 4, 3, "aot_eager")
-    assert World().arithmetic(False, **UNUSUAL) == Arithmetic("bf16", 2, 1, "inductor")
+    assert ProcessGroup(size=3).arithmetic(True, **nothing) == Arithmetic("fp16", 4, 3, "aot_eager")
+    assert ProcessGroup().arithmetic(False, **UNUSUAL) == Arithmetic("bf16", 2, 1, "inductor")
     for name, value in {"MIXED_PRECISION": "no", "GRADIENT_ACCUMULATION_STEPS": "1", "DYNAMO_BACKEND": "NO"}.items():
         monkeypatch.setenv(f"ACCELERATE_{name}", value)
-    assert World().arithmetic(False, **nothing) == USUAL
+    assert ProcessGroup().arithmetic(False, **nothing) == USUAL
 
 
 def test_processes_that_have_made_different_plans_do_not_begin():
-    World().agree("5e1f")
-    World(size=3, meet=lambda name, own: [own] * 3).agree("5e1f")
+    ProcessGroup().agree("5e1f")
+    ProcessGroup(size=3, meet=lambda name, own: [own] * 3).agree("5e1f")
     with pytest.raises(InputError, match=r"^processes have made different plans \(5e1f, 0c2d\): suite, .*$"):
-        World(size=3, meet=lambda name, own: [own, "0c2d", "0c2d"]).agree("5e1f")
+        ProcessGroup(size=3, meet=lambda name, own: [own, "0c2d", "0c2d"]).agree("5e1f")
 
 
 class Rank:
@@ -88,7 +88,7 @@ def test_processes_that_found_other_snapshots_do_not_begin(tmp_path):
 )
 def test_arithmetic_that_there_is_not_is_refused_in_one_line(wish, words):
     with pytest.raises(InputError, match=words) as caught:
-        prepare(Order(**FEW, **wish))
+        prepare(RunConfig(**FEW, **wish))
     assert "\n" not in str(caught.value)
 
 
@@ -108,31 +108,31 @@ def three_members(order):
 
 @pytest.mark.parametrize("engine", ["modules", "stacked"])
 def test_a_cohort_is_as_wide_as_memory_allows_and_the_plan_says_so(engine):
-    order = Order(**FEW | {"peak_lrs": (0.1, 0.3, 1.0)}, engine=engine)
+    order = RunConfig(**FEW | {"peak_lrs": (0.1, 0.3, 1.0)}, engine=engine)
     (whole,) = prepare(order).plan.cohorts
     three = three_members(order)
-    small = prepare(order, World(memory=three)).plan
+    small = prepare(order, ProcessGroup(memory=three)).plan
     assert max(len(c.cells) for c in small.cohorts) == 3
     assert [c.id for c in small.cells] == [c.id for c in whole.cells]
     assert "all that memory holds 3" in small.notes[0]
-    assert prepare(order, World(memory=1e12)).plan.cohorts == (whole,)
-    wished = prepare(Order(**FEW, engine=engine, width=2), World(memory=three)).plan
+    assert prepare(order, ProcessGroup(memory=1e12)).plan.cohorts == (whole,)
+    wished = prepare(RunConfig(**FEW, engine=engine, width=2), ProcessGroup(memory=three)).plan
     assert {len(c.cells) for c in wished.cohorts} == {2}
 
 
 def test_a_directory_begun_in_cohorts_of_another_width_says_which_continues_it(tmp_path):
-    order = Order(**FEW | {"peak_lrs": (0.1, 0.3, 1.0)}, out=tmp_path, engine="modules")
-    small = prepare(order, World(memory=three_members(order)))
-    opened(Reader(tmp_path, row_of(KINDS)), small, Site(tmp_path, small.plan.id))
+    order = RunConfig(**FEW | {"peak_lrs": (0.1, 0.3, 1.0)}, out=tmp_path, engine="modules")
+    small = prepare(order, ProcessGroup(memory=three_members(order)))
+    open_run_dir(LedgerReader(tmp_path, row_of(KINDS)), small, Site(tmp_path, small.plan.id))
 
     def refused(**changes):
         with pytest.raises(InputError, match="belongs to another plan") as caught:
-            opened(Reader(tmp_path, row_of(KINDS)), prepare(dataclasses.replace(order, **changes)), None)
+            open_run_dir(LedgerReader(tmp_path, row_of(KINDS)), prepare(dataclasses.replace(order, **changes)), None)
         assert "\n" not in str(caught.value)
         return str(caught.value)
 
     assert "in cohorts of another width, as memory decides if nobody does: --width 3 continues it" in refused()
-    opened(Reader(tmp_path, row_of(KINDS)), prepare(dataclasses.replace(order, width=3)), None)
+    open_run_dir(LedgerReader(tmp_path, row_of(KINDS)), prepare(dataclasses.replace(order, width=3)), None)
     assert "--width" not in refused(seeds=2)
     assert "--width" not in refused(precision="bf16")
 

@@ -7,7 +7,7 @@ from rich.console import Console
 
 from bench.contract import Cell, Cohort
 from bench.runner import progress as module
-from bench.runner.progress import Board
+from bench.runner.progress import ProgressDisplay
 
 
 def cohort(name, total=100):
@@ -25,7 +25,7 @@ def clock(monkeypatch):
 @pytest.fixture
 def board(clock):
     """Of two cohorts that are thought to cost the same."""
-    it = Board(Console(file=io.StringIO()), {cohort("a").id: 1.0, cohort("b").id: 1.0}, 2, 2)
+    it = ProgressDisplay(Console(file=io.StringIO()), {cohort("a").id: 1.0, cohort("b").id: 1.0}, 2, 2)
     it.start(cohort("a"))
     it.start(cohort("b"))
     return it

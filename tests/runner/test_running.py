@@ -17,7 +17,7 @@ from bench.engine import loader, modules
 from bench.engine.stacked import engine
 from bench.ledger import leases, ledger
 from bench.runner import distributed, rendezvous, session
-from bench.runner.config import Order, prepare
+from bench.runner.config import RunConfig, prepare
 from bench.runner.worker import Site, train
 from tests.runs import ROOT, attempt, payloads, traces
 
@@ -47,7 +47,9 @@ def clock(monkeypatch):
 
 @pytest.fixture
 def cohort(one_thread):
-    order = Order(suite="smoke", tasks="digits", schedules="constant, cosine", seeds=1, budgets=(0.1,), peak_lrs=(0.1,))
+    order = RunConfig(
+        suite="smoke", tasks="digits", schedules="constant, cosine", seeds=1, budgets=(0.1,), peak_lrs=(0.1,)
+    )
     yield prepare(order).plan.cohorts[0]
     torch.use_deterministic_algorithms(False)
 
@@ -133,7 +135,7 @@ def test_a_cohort_is_not_taken_to_and_fro_for_ever(tmp_path, clock):
 
 def test_who_waits_writes_nothing_and_sees_leases_expire(tmp_path, clock):
     claim = leases.take(tmp_path, "a", LEASE)
-    watch, before = leases.Watch(tmp_path), (tmp_path / "claims").stat().st_mtime_ns
+    watch, before = leases.LeaseWatch(tmp_path), (tmp_path / "claims").stat().st_mtime_ns
     for _ in range(10):
         assert watch.standing() == {"a"}
         clock.now += LEASE / 4
@@ -149,7 +151,7 @@ def test_who_waits_writes_nothing_and_sees_leases_expire(tmp_path, clock):
 def test_configurations_of_accelerate_that_are_not_followed_are_refused(monkeypatch, name):
     monkeypatch.setenv(name, "true")
     with pytest.raises(InputError, match=name) as refused:
-        distributed.World.here()
+        distributed.ProcessGroup.here()
     assert len(str(refused.value).splitlines()) == 1
 
 
@@ -177,7 +179,7 @@ def test_processes_tell_each_other_without_a_group(monkeypatch):
 
 def test_ranks_train_all_but_what_fails_and_the_first_tells(tmp_path, monkeypatch, capsys, one_thread):
     """Rank 1 runs first and fails a cohort: it goes on, ends with 0, and rank 0 neither tries again nor hides it."""
-    order = Order(
+    order = RunConfig(
         suite="smoke", tasks="linreg", schedules="constant", seeds=3, budgets=(0.05,), workers=1, out=tmp_path
     )
     tried, real = [], train
@@ -196,7 +198,7 @@ def test_ranks_train_all_but_what_fails_and_the_first_tells(tmp_path, monkeypatc
     monkeypatch.setattr(session.report, "show", lambda rows, console: None)
 
     def run(rank, name):
-        here = distributed.World(rank, 2, 2, "cpu", None, name)
+        here = distributed.ProcessGroup(rank, 2, 2, "cpu", None, name)
         return session.Session(order, prepare(order), here, preempt.Flag(), Console(quiet=bool(rank))).run()
 
     assert run(1, "first") == 0
@@ -253,7 +255,7 @@ def stay():
 def test_a_signal_that_comes_before_a_worker_listens_is_heard_then():
     context = multiprocessing.get_context("spawn")
     process = context.Process(target=stay)
-    with preempt.held():
+    with preempt.hold_signals():
         process.start()
     os.kill(process.pid, signal.SIGINT)
     process.join(60)

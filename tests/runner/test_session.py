@@ -8,7 +8,7 @@ import pytest
 import schedules
 from bench.analysis.results import Study
 from bench.ledger import ledger, paths, trace
-from bench.runner.config import Order, prepare
+from bench.runner.config import RunConfig, prepare
 from bench.tracking import runs
 from tests.runs import TINY, count_lines, launch, payloads, traces
 
@@ -33,7 +33,7 @@ def test_the_table_and_the_page_come_out(reference):
 
 def test_every_cell_of_the_plan_has_its_row(reference):
     suite, out, _ = reference
-    plan = prepare(Order(suite=str(suite))).plan
+    plan = prepare(RunConfig(suite=str(suite))).plan
     rows = [r for r in ledger.read(out) if r.kind == "cell"]
     assert sorted(r.key for r in rows) == sorted(c.id for c in plan.cells)
     assert {r.payload["status"] for r in rows} == {"done"}
@@ -112,7 +112,7 @@ def lines_of(out, prepared):
 
 def test_looks_equal_the_trie_optimum(reference):
     suite, out, _ = reference
-    prepared = prepare(Order(suite=str(suite)))
+    prepared = prepare(RunConfig(suite=str(suite)))
     prefixes = {}
     for cohort, line in lines_of(out, prepared):
         group = prefixes.setdefault((cohort.task, cohort.seed), set())
@@ -188,5 +188,5 @@ def test_data_parallel_leaves_the_lr_of_open_loop_schedules_and_what_they_share_
 
 
 def test_a_schedule_is_named_as_it_is_typed():
-    plan = prepare(Order(suite="smoke", tasks="linreg", schedules="wsd( cooldown = 0.2 ), cosine()", seeds=1)).plan
+    plan = prepare(RunConfig(suite="smoke", tasks="linreg", schedules="wsd( cooldown = 0.2 ), cosine()", seeds=1)).plan
     assert {c.schedule for c in plan.cells} == {schedules.parse("wsd").text, "cosine"}

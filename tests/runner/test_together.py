@@ -10,7 +10,7 @@ import torch
 
 from bench.ledger import leases, ledger, lines
 from bench.preempt import Flag
-from bench.runner.config import Order, prepare
+from bench.runner.config import RunConfig, prepare
 from bench.runner.worker import Site, train
 from tests.runs import ROOT, attempt, count_lines, launch, payloads, traces
 
@@ -46,13 +46,13 @@ def test_two_runs_at_once_train_each_cohort_once(suite, alone, tmp_path):
     assert [run.returncode for run in runs] == [0, 0], said
     assert payloads(tmp_path / "out") == payloads(alone)
     assert traces(tmp_path / "out") == traces(alone)
-    rows = [row.key for row in lines.Reader(tmp_path / "out", lines.row_of(("cohort",))).new()]
+    rows = [row.key for row in lines.LedgerReader(tmp_path / "out", lines.row_of(("cohort",))).new()]
     assert len(rows) == len(set(rows)) == 6
     assert not list((tmp_path / "out" / "claims").iterdir())
 
 
 def test_a_cohort_claimed_elsewhere_is_left_alone_and_joins_later(suite, alone, tmp_path):
-    cohort = prepare(Order(suite=str(suite))).plan.cohorts[2]
+    cohort = prepare(RunConfig(suite=str(suite))).plan.cohorts[2]
     claim = leases.take(tmp_path, cohort.id)
     claim.path.write_text(json.dumps(json.loads(claim.path.read_text()) | {"machine": "another", "host": "node7"}))
     text = launch(suite, "--out", tmp_path, "--workers", 1).stdout
@@ -68,7 +68,7 @@ def test_a_cohort_claimed_elsewhere_is_left_alone_and_joins_later(suite, alone, 
 @pytest.fixture
 def trained(suite, tmp_path, one_thread):
     """Train the suite's first cohort in this process: (how it ended, its id)."""
-    plan = prepare(Order(suite=str(suite))).plan
+    plan = prepare(RunConfig(suite=str(suite))).plan
     cohort = plan.cohorts[0]
 
     def trained(told=lambda cell_steps, cells: None, book=None, **site):

@@ -17,7 +17,7 @@ import torch
 import schedules
 import tasks
 from bench.contract import Cell, Signals
-from bench.engine.loader import Feed
+from bench.engine.loader import Loader
 from bench.suites import EVERY
 from bench.train.decisions import Decisions
 from tests.engine.speed import crew, spent
@@ -45,7 +45,7 @@ def decision(text):
 
 def update(task):
     """CPU seconds of one update of a single member."""
-    feed, member = Feed(task, 0), crew("modules", task, 1)
+    feed, member = Loader(task, 0), crew("modules", task, 1)
     batches = [feed.batch(k) for k in range(10)]
     return statistics.median(spent(1, member, batches) for _ in range(ROUNDS))
 

@@ -10,7 +10,7 @@ import pytest
 import schedules
 from bench.cli import main
 from bench.contract import Clock, InputError, Schedule
-from bench.runner.config import Order, prepare
+from bench.runner.config import RunConfig, prepare
 from schedules import external
 from schedules.schedule import factors
 from schedules.spec import parse
@@ -251,14 +251,14 @@ def test_a_wrong_name_or_setting_is_told_in_one_line(mine, text, words):
 
 def test_what_goes_wrong_at_a_real_budget_only_is_found_before_training(mine, capsys):
     """The probe cannot know every budget; the plan asks for every update of every cell."""
-    total = prepare(Order(suite="smoke", tasks="linreg", schedules="constant", seeds=1)).plan.cells[0].total
+    total = prepare(RunConfig(suite="smoke", tasks="linreg", schedules="constant", seeds=1)).plan.cells[0].total
     mine.write_text(f"def f(clock): return -1.0 if clock[:2] == ({total - 1}, {total}) else 1.0\n")
     assert main.main(["plan", "smoke", "--tasks", "linreg", "--schedules", "mine.py:f", "--seeds", "1"]) == 2
     assert f"it gave -1.0 at update {total - 1} of {total}" in capsys.readouterr().err
 
 
 def test_another_version_of_a_file_is_another_plan(mine):
-    order = Order(suite="smoke", tasks="linreg", schedules="cosine, mine.py:plain", seeds=1)
+    order = RunConfig(suite="smoke", tasks="linreg", schedules="cosine, mine.py:plain", seeds=1)
     before = prepare(order).plan
     assert prepare(order).plan.id == before.id
     mine.write_text(MINE + "\n")

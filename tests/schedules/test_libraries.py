@@ -15,7 +15,7 @@ from transformers import optimization as hf
 
 import schedules
 from bench.conformance import factors
-from bench.conformance.equivalents import Claim, E, T
+from bench.conformance.equivalents import E, Equivalent, T
 from bench.conformance.factors import LIBRARIES, optimizer
 from bench.contract import Clock, Signals
 
@@ -43,11 +43,11 @@ def test_the_momentum_of_onecycle_equals_that_of_torch_on_a_clock_of_one_more_up
     o = optimizer()
     made = torch_lr.OneCycleLR(o, 1.0, total_steps=T + 1, **(chosen | {"pct_start": rise}))
     momenta = [setting.momentum for setting in factors.settings(text, T)]
-    assert momenta == close(factors.stepped(made, o, Claim(text, ""), "momentum"))
+    assert momenta == close(factors.stepped(made, o, Equivalent(text, ""), "momentum"))
 
 
 def test_onecycle_is_one_update_behind_torch_after_the_peak():
-    theirs = LIBRARIES[0].trace(Claim("onecycle", "OneCycleLR(o, 1.0, total_steps=T)"))
+    theirs = LIBRARIES[0].trace(Equivalent("onecycle", "OneCycleLR(o, 1.0, total_steps=T)"))
     peak = round(0.3 * T)
     assert ours("onecycle")[peak:] == close(theirs[peak - 1 : -1])
     assert theirs[-1] == pytest.approx(4e-6)  # where torch ends; ours would be there at t = T

@@ -13,22 +13,23 @@ from bench.cli import main
 from bench.cli import run as run_command
 from bench.contract import InputError
 from bench.engine import memory
-from bench.runner.config import Order, prepare
+from bench.runner.config import RunConfig, prepare
 from bench.slurm import memory as footprint
 from bench.slurm import script, submission
-from bench.slurm.request import Request
+from bench.slurm.request import Resources
 from tests.runs import ROOT
 
 GOLDEN = Path(__file__).parent / "golden"
 PYTHON = ("python",)
 CASES = {
-    "cpu": (Order(), Request(max_parallel=4, python=PYTHON)),
+    "cpu": (RunConfig(), Resources(max_parallel=4, python=PYTHON)),
     "gpu": (
-        Order(suite="my suite.py", schedules="cosine, wsd(shape='sqrt')", seeds=5, budgets=(0.25, 1.0)),
-        Request(gpus=1, cpus=4, partition="gpu", time="4:00:00", setup=("module load cuda",), extra=("--account=me",),
+        RunConfig(suite="my suite.py", schedules="cosine, wsd(shape='sqrt')", seeds=5, budgets=(0.25, 1.0)),
+        Resources(gpus=1, cpus=4, partition="gpu", time="4:00:00", setup=("module load cuda",), extra=("--account=me",),
                 python=("apptainer", "exec", "--nv", "it.sif", "python")),
     ),
-    "nodes": (Order(data_parallel=True, cadence=60.0), Request(nodes=2, gpus=4, cpus=8, retries=3, python=PYTHON)),
+    "nodes": (RunConfig(data_parallel=True, cadence=60.0),
+              Resources(nodes=2, gpus=4, cpus=8, retries=3, python=PYTHON)),
 }  # fmt: skip
 """One core each; one GPU each, in a container, with words to quote; two nodes of four GPUs for each cohort."""
 
@@ -61,7 +62,7 @@ def test_the_scripts_are_the_golden_ones(written, tmp_path, name):
 
 
 def test_the_scripts_for_use_by_hand_are_written_by_the_same_code():
-    assert (ROOT / "SLURM/array.sbatch").read_text() == script.array_by_hand(Request().retries)
+    assert (ROOT / "SLURM/array.sbatch").read_text() == script.array_by_hand(Resources().retries)
     assert (ROOT / "SLURM/report.sbatch").read_text() == script.report_by_hand()
 
 
@@ -160,7 +161,7 @@ def test_the_code_of_the_run_is_the_code_of_the_script(running):
 )
 def test_what_slurm_could_not_do_is_refused(wrong, said):
     with pytest.raises(InputError, match=said):
-        submission.check(Order(), Request(**wrong))
+        submission.check(RunConfig(), Resources(**wrong))
 
 
 def run(*words):
@@ -206,7 +207,7 @@ def test_an_array_task_asks_for_the_memory_that_its_plan_needs(tmp_path, words, 
 
 
 def test_members_data_and_looks_count_into_the_memory(monkeypatch):
-    prepared = prepare(Order(suite="smoke", tasks="digits", engine="modules"))
+    prepared = prepare(RunConfig(suite="smoke", tasks="digits", engine="modules"))
     cohort = prepared.plan.cohorts[0]
     task = prepared.tasks["digits"]
     data = sum(a.nbytes for split in task.load() for a in (*split.inputs, *split.target))
@@ -214,19 +215,19 @@ def test_members_data_and_looks_count_into_the_memory(monkeypatch):
     members = len(cohort.cells) * 3e9
 
     def gigabytes(order, **asked):
-        (option,) = footprint.options(prepared, order, Request(**asked))
+        (option,) = footprint.options(prepared, order, Resources(**asked))
         return int(option.removeprefix("--mem=").removesuffix("G"))
 
     def needs(look):
         return -(-int(1.5e9 + data + (members + look) / memory.SHARE) // 2**30)
 
-    assert gigabytes(Order()) == needs(6e9)
-    assert gigabytes(Order(accumulate=2)) == needs(3e9)
-    assert gigabytes(Order(data_parallel=True), nodes=3) == needs(2e9)
-    assert gigabytes(Order(), gpus=1, cpus=8) == needs(6e9)
+    assert gigabytes(RunConfig()) == needs(6e9)
+    assert gigabytes(RunConfig(accumulate=2)) == needs(3e9)
+    assert gigabytes(RunConfig(data_parallel=True), nodes=3) == needs(2e9)
+    assert gigabytes(RunConfig(), gpus=1, cpus=8) == needs(6e9)
 
 
 def test_memory_that_the_environment_asks_for_is_left_to_it(monkeypatch):
-    assert not Request().memory_given
+    assert not Resources().memory_given
     monkeypatch.setenv("SBATCH_MEM_PER_CPU", "2G")
-    assert Request().memory_given
+    assert Resources().memory_given

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, get_swa_multi_avg_fn, update_bn
 
 from bench.contract import Cell, InputError, Move
-from bench.engine.loader import Feed
+from bench.engine.loader import Loader
 from bench.ledger import checkpoint
 from bench.strategies import averagings as averaging
 from bench.strategies.averagings import AS_IS, PRESENT, Averagings, Span
@@ -242,7 +242,7 @@ def test_an_averaging_that_means_nothing_is_refused(text, words):
 
 
 def test_the_toy_has_this_many_updates_an_epoch():
-    assert Feed(toy(), 0).epoch_steps == EPOCH
+    assert Loader(toy(), 0).epoch_steps == EPOCH
 
 
 def test_no_averaging_costs_no_work():

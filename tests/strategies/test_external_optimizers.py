@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from bench import engine
 from bench.contract import InputError, Move
-from bench.engine.loader import Feed, key
+from bench.engine.loader import Loader, key
 from bench.ledger import checkpoint
 from bench.strategies import external_optimizers, optimizers
 from tests.engine.toys import create, same, tensors, toy
@@ -47,7 +47,7 @@ def train(trained, feed, name, start, end):
 
 def by_hand(name, steps):
     """The toy, trained by the package alone: (weights and buffers in training, weights as read)."""
-    feed = Feed(toy(), 0, dtype=torch.float64)
+    feed = Loader(toy(), 0, dtype=torch.float64)
     torch.manual_seed(key(0, "init"))
     model = toy().model().double()
     weights = [p for n, p in model.named_parameters() if p.requires_grad and not n.startswith("idle")]

@@ -10,9 +10,9 @@ from bench.contract import InputError, Move, Setting
 from bench.ledger import ledger
 from bench.plan import Grid, Suite
 from bench.plan.plan import build
-from bench.runner.config import Order, prepare
+from bench.runner.config import RunConfig, prepare
 from bench.strategies import optimizers
-from bench.train.io import Desk
+from bench.train.io import TrainingIO
 from bench.train.loop import Training
 from tests.engine.toys import accuracy, create, toy
 from tests.runs import attempt
@@ -61,7 +61,7 @@ def suite():
 
 def order(folder, optimizer, *schedules):
     (folder / "mine.py").write_text(SUITE.format(optimizer=optimizer, schedules="".join(f"{s!r}, " for s in schedules)))
-    return Order(suite=str(folder / "mine.py"))
+    return RunConfig(suite=str(folder / "mine.py"))
 
 
 @pytest.mark.parametrize("optimizer", sorted(UNSTEERED))
@@ -139,7 +139,9 @@ def test_a_cell_that_sets_one_in_vain_fails_alone(tmp_path, optimizer, momentum,
     known = {text: schedules.parse(text) for text in grid.schedules}
     crew, feed = create("modules", task, optimizer, dtype=torch.float32)
     book = ledger.Ledger(tmp_path, attempt())
-    Training(cohort, task, known | {"linear": Sets(known["linear"], momentum)}, crew, feed, Desk(tmp_path, book)).run()
+    Training(
+        cohort, task, known | {"linear": Sets(known["linear"], momentum)}, crew, feed, TrainingIO(tmp_path, book)
+    ).run()
     book.close()
     cells = {c["schedule"]: c for c in (row.payload for row in ledger.read(tmp_path, kinds=("cell",)))}
     assert cells["constant"]["status"] == "done"

@@ -13,7 +13,7 @@ from torch.utils import _pytree as pytree
 import tasks
 from bench.contract import InputError
 from bench.engine.evaluation import score
-from bench.engine.loader import Feed
+from bench.engine.loader import Loader
 from bench.engine.modules import initial
 from bench.strategies import optimizers
 from tests.runs import ROOT
@@ -84,7 +84,7 @@ def test_no_example_is_in_two_splits(task):
 
 def test_untrained_weights_are_scored_and_trained_ones_fit(task):
     """Initial scores are finite; some tens of updates at a peak LR of the grid lower the training loss."""
-    feed = Feed(task, seed=0)
+    feed = Loader(task, seed=0)
     model = initial(feed)
     chunks, target = feed.split("control")
     with torch.no_grad():
@@ -108,7 +108,7 @@ def test_untrained_weights_are_scored_and_trained_ones_fit(task):
 
 def test_the_loss_is_the_mean_over_examples_so_slices_of_a_batch_average_to_it(task):
     """What data parallelism rests on: equal slices, averaged, give the loss of the whole batch."""
-    feed = Feed(task, seed=0, dtype=torch.float64)
+    feed = Loader(task, seed=0, dtype=torch.float64)
     model = initial(feed).eval()
     inputs, target = feed.batch(0)
     whole = task.loss(model(*inputs), target).item()
@@ -119,7 +119,7 @@ def test_the_loss_is_the_mean_over_examples_so_slices_of_a_batch_average_to_it(t
 
 
 def test_its_score_leaves_the_outputs_alone(task):
-    feed = Feed(task, seed=0)
+    feed = Loader(task, seed=0)
     model = initial(feed).eval()
     chunks, target = feed.split("control")
     with torch.no_grad():
@@ -163,7 +163,7 @@ def test_quadratic_scores_the_formula():
     from bench.engine.modules import initial
 
     task = tasks.parse("quadratic")
-    feed = Feed(task, seed=0, dtype=torch.float64)
+    feed = Loader(task, seed=0, dtype=torch.float64)
     model = initial(feed)
     with torch.no_grad():
         model.weight.copy_(torch.linspace(-1, 2, 50))

@@ -23,8 +23,8 @@ from rich.console import Console
 
 from bench.cli import publish as command
 from bench.runner import session
-from bench.runner.config import Order
-from bench.tracking.background import Mirror
+from bench.runner.config import RunConfig
+from bench.tracking.background import BackgroundTracker
 from bench.tracking.publish import Wish, publish
 from tests.tracking.standin import KEY, StandIn
 
@@ -83,9 +83,9 @@ def clocked(owner, name, spent):
 def train(suite, out, mode):
     """Run a suite; how long its training thread trained, and how long it waited for the mirror at either end."""
     spent = {}
-    for owner, name in ((session.Session, "work"), (Mirror, "__init__"), (Mirror, "end")):
+    for owner, name in ((session.Session, "work"), (BackgroundTracker, "__init__"), (BackgroundTracker, "end")):
         clocked(owner, name, spent)
-    session.run(Order(suite=suite, out=Path(out), wandb=mode, workers=1), Console(quiet=True))
+    session.run(RunConfig(suite=suite, out=Path(out), wandb=mode, workers=1), Console(quiet=True))
     return spent
 
 

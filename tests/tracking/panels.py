@@ -57,7 +57,7 @@ def selected(runset, bank):
     return [
         run
         for run in bank.at(where["entityName"], where["name"])
-        if all(COMPARE[f["op"]](value(run, f.key), f["value"]) for f in filters["filters"])
+        if all(COMPARE[f["op"]](value(run, f["key"]), f["value"]) for f in filters["filters"])
     ]
 
 

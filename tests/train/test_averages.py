@@ -13,7 +13,7 @@ from bench import engine
 from bench.analysis.comparison import Comparison
 from bench.analysis.results import Study
 from bench.contract import SEMANTICS, InputError, digest
-from bench.engine.loader import Feed
+from bench.engine.loader import Loader
 from bench.ledger import ledger
 from bench.ledger.provenance import describe
 from bench.plan import Grid, Suite
@@ -21,9 +21,9 @@ from bench.plan.forecast import Forecast
 from bench.plan.plan import build
 from bench.report import figures, write
 from bench.report.sections import provenance
-from bench.runner.config import Order, prepare
+from bench.runner.config import RunConfig, prepare
 from bench.suites import AVERAGINGS
-from bench.train.io import GO, STOP, Desk
+from bench.train.io import GO, STOP, TrainingIO
 from bench.train.loop import Training
 from tests.engine.toys import accuracy, toy
 from tests.runs import attempt, payloads
@@ -46,10 +46,10 @@ def train(out, *grids, name="modules", stops=()):
     known = {c.schedule: schedules.parse(c.schedule) for c in cohort.cells}
     ended, waiting = False, list(stops)
     while not ended:
-        feed, stop = Feed(TASK, cohort.seed), waiting.pop(0) if waiting else None
+        feed, stop = Loader(TASK, cohort.seed), waiting.pop(0) if waiting else None
         book = ledger.Ledger(out, attempt(fingerprint="here"))
         crew = engine.create(name, feed, cohort.cells[0].optimizer, 0.0)
-        desk = Desk(out, book, lambda step, stop=stop: STOP if step == stop else GO)
+        desk = TrainingIO(out, book, lambda step, stop=stop: STOP if step == stop else GO)
         ended = Training(cohort, TASK, known, crew, feed, desk).run()
         book.close()
     return payloads(out)
@@ -151,9 +151,9 @@ def several(tmp_path_factory):
     book = ledger.Ledger(out, describe(plan.id, "cpu", 1))
     book.append("plan", plan.id, Forecast(plan, {"toy": TASK}, known).row().payload())
     for cohort in plan.cohorts:
-        feed = Feed(TASK, cohort.seed)
+        feed = Loader(TASK, cohort.seed)
         crew = engine.create("modules", feed, cohort.cells[0].optimizer, 0.0)
-        Training(cohort, TASK, known, crew, feed, Desk(out, book)).run()
+        Training(cohort, TASK, known, crew, feed, TrainingIO(out, book)).run()
     book.close()
     return ledger.read(out)
 
@@ -182,7 +182,7 @@ def test_over_constant_means_constant_with_the_first_optimizer_and_no_averaging(
 
 
 def test_grids_of_one_task_and_optimizer_share_a_cohort_and_can_be_chosen():
-    plan = prepare(Order(suite="contenders", tasks="vowels", seeds=1)).plan
+    plan = prepare(RunConfig(suite="contenders", tasks="vowels", seeds=1)).plan
     optimizers = [cohort.cells[0].optimizer for cohort in plan.cohorts]
     assert len(optimizers) == len(set(optimizers)) == 8
     assert {c.task for c in plan.cells} == {"vowels"}
@@ -197,4 +197,4 @@ def test_no_averaging_goes_on_top_of_schedule_free(tmp_path):
     grid = 'Grid(task="linreg", schedules=("constant",), optimizer="schedulefree_sgd", averagings=("ema",))'
     (tmp_path / "it.py").write_text(f"from bench.plan import Grid, Suite\nsuite = lambda: Suite('s', ({grid},))\n")
     with pytest.raises(InputError, match="schedulefree_sgd is read by an average of its own"):
-        prepare(Order(suite=str(tmp_path / "it.py")))
+        prepare(RunConfig(suite=str(tmp_path / "it.py")))

@@ -6,9 +6,9 @@ import pytest
 
 from bench.ledger import ledger, trace
 from bench.ledger.ledger import Ledger
-from bench.runner.config import Order, prepare
+from bench.runner.config import RunConfig, prepare
 from bench.runner.worker import Site, crew
-from bench.train.io import GO, STOP, Desk
+from bench.train.io import GO, STOP, TrainingIO
 from bench.train.loop import Training
 from tests.runs import attempt
 
@@ -21,7 +21,9 @@ SCHEDULES = (
 
 @pytest.fixture(params=["modules", "stacked"])
 def prepared(request):
-    order = Order(suite="smoke", tasks="quadratic", schedules=SCHEDULES, seeds=1, budgets=(0.05, 0.1), peak_lrs=(0.1,))
+    order = RunConfig(
+        suite="smoke", tasks="quadratic", schedules=SCHEDULES, seeds=1, budgets=(0.05, 0.1), peak_lrs=(0.1,)
+    )
     return prepare(replace(order, engine=request.param))
 
 
@@ -38,7 +40,7 @@ def trained(prepared, cohort, out, stops=()):
             return STOP if stop else GO
 
         task = prepared.tasks[cohort.task]
-        ended = Training(cohort, task, prepared.schedules, engine, feed, Desk(out, book, verdict)).run()
+        ended = Training(cohort, task, prepared.schedules, engine, feed, TrainingIO(out, book, verdict)).run()
         book.close()
         if ended:
             break

@@ -13,7 +13,7 @@ from bench.engine.stacked.layout import picked
 from bench.strategies.averagings import PRESENT
 
 
-class Bank:
+class StackedAverages:
     """What members keep of their weights: for each slot the members that have it, and their rows [K, P]."""
 
     def __init__(self) -> None:

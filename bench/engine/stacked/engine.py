@@ -19,12 +19,12 @@ from torch.utils import _pytree as pytree
 from bench.contract import Batch, InputError, Move, Recipe
 from bench.engine.clone import CPU, copied
 from bench.engine.data_parallel import averaged, several
-from bench.engine.evaluation import Readings, answers, batch_norms, distinct, renew, score
+from bench.engine.evaluation import LookHistory, answers, batch_norms, distinct, renew, score
 from bench.engine.forward_backward import reseed
-from bench.engine.loader import Feed, weakly
+from bench.engine.loader import Loader, weakly
 from bench.engine.modules import initial
 from bench.engine.stacked import update_rules
-from bench.engine.stacked.averages import Bank
+from bench.engine.stacked.averages import StackedAverages
 from bench.engine.stacked.layout import Named, cloned, layout, paired, picked, selected, twice
 from bench.strategies.averagings import AS_IS
 from bench.strategies.optimizer import Optimizer
@@ -48,7 +48,7 @@ class Stacked:
         InputError: a model that cannot be stacked, or BatchNorm under data parallelism.
     """
 
-    def __init__(self, feed: Feed, optimizer: Optimizer, weight_decay: float, accelerator: Any = None):
+    def __init__(self, feed: Loader, optimizer: Optimizer, weight_decay: float, accelerator: Any = None):
         self.feed, self.task = feed, feed.task
         self._model = initial(feed)  # its structure, and whatever is not trained
         self._accelerator = several(accelerator)
@@ -59,10 +59,10 @@ class Stacked:
         buffers = {name: b.clone() for name, b in self._model.named_buffers()}
         self._counts = {name: b for name, b in buffers.items() if not b.is_floating_point()}
         self._buffers = {name: twice(b) for name, b in buffers.items() if b.is_floating_point()}
-        self._members, self._bank, self.recall = 1, Bank(), False
+        self._members, self._bank, self.recall = 1, StackedAverages(), False
         self._last_WP: Tensor | None = None  # gradients of the last look, where they are to be recalled
         self._begin(optimizer, weight_decay)
-        self._readings = Readings()
+        self._readings = LookHistory()
         self.signals = self._readings.signals
         self.history = self._readings.history
 

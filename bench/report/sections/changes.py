@@ -85,9 +85,9 @@ def details(it: Changes) -> Iterator[str]:
 
 def _whose(side: Side, other: Side) -> str:
     """Which whole tasks or strategies the other lacks."""
-    more = [t for t in side.it.study.tasks if t not in other.it.study.tasks]
-    there = {t.strategy for t in other.it.study.tries}
-    mine = (t.strategy for t in side.it.study.tries if t.task in other.it.study.tasks)
+    more = [t for t in side.comparison.study.tasks if t not in other.comparison.study.tasks]
+    there = {t.strategy for t in other.comparison.study.tries}
+    mine = (t.strategy for t in side.comparison.study.tries if t.task in other.comparison.study.tasks)
     new = [s for s in dict.fromkeys(mine) if s not in there]
     parts = [f"tasks {listed(more)}"] * bool(more) + [f"strategies {listed(new)}"] * bool(new)
     return f", with {' and '.join(parts)}" if parts else ""

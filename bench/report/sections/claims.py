@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 from bench.analysis import claims, results
-from bench.analysis.claim_tasks import FAMILIES, Entry, entries
-from bench.analysis.claims import Measure, Pairs, Panel, Word
+from bench.analysis.claim_tasks import FAMILIES, ClaimTask, entries
+from bench.analysis.claims import ClaimPanel, Measure, Pairs, Word
 from bench.analysis.comparison import Comparison
 from bench.analysis.lr_cost import Costs
 from bench.analysis.reference import ALPHA
@@ -38,7 +38,7 @@ RULES = (
 )
 
 
-class Row(NamedTuple):
+class VerdictRow(NamedTuple):
     """A claim, judged."""
 
     says: str
@@ -83,7 +83,7 @@ def document(ledgers: Mapping[str, Comparison], costs: Costs | None) -> list[Sec
     ]
 
 
-def _verdicts(rows: Sequence[Row]) -> Table:
+def _verdicts(rows: Sequence[VerdictRow]) -> Table:
     body = tuple(
         (Item(r.says), Item(r.where, "prose"), Item(r.word, LOOK.get(r.word, "")), Item(r.evidence, "prose"), Item(r.n))
         for r in rows
@@ -99,7 +99,7 @@ GENERAL: dict[str, Measure] = {
 }
 
 
-def _tested(tasks: Sequence[Entry]) -> Iterator[tuple[tuple[str, str], tuple[Panel, list[Entry]]]]:
+def _tested(tasks: Sequence[ClaimTask]) -> Iterator[tuple[tuple[str, str], tuple[ClaimPanel, list[ClaimTask]]]]:
     for family in FAMILIES:
         here = [e for e in tasks if e.family == family]
         yield ("Higher quality for the same epochs, with decay", family), (claims.panel(here, claims.quality), here)
@@ -107,9 +107,9 @@ def _tested(tasks: Sequence[Entry]) -> Iterator[tuple[tuple[str, str], tuple[Pan
         yield (says, "all families"), (claims.panel(tasks, measure), list(tasks))
 
 
-def _compared(says: str, where: str, it: Panel, tasks: Sequence[Entry]) -> Row:
+def _compared(says: str, where: str, it: ClaimPanel, tasks: Sequence[ClaimTask]) -> VerdictRow:
     if not it.flips:
-        return Row(says, where, it.word, "nothing recorded that tells of it", "0 tasks")
+        return VerdictRow(says, where, it.word, "nothing recorded that tells of it", "0 tasks")
     up, down = it.significant(1), it.significant(-1)
     evidence = (
         f"of {len(it.flips)} decays, significantly for it: {listed(up) or 'none'}; against: {listed(down) or 'none'}"
@@ -117,13 +117,13 @@ def _compared(says: str, where: str, it: Panel, tasks: Sequence[Entry]) -> Row:
     evidence += "; so few blocks could not have told" * it.blind
     more = [text for e in tasks if e.task in it.tasks and (text := _seen(says, e))]
     n = f"{len(it.tasks)} task{'s' * (len(it.tasks) != 1)}, {it.blocks} blocks"
-    return Row(says, where, it.word, ". ".join([evidence, *more]) + ".", n)
+    return VerdictRow(says, where, it.word, ". ".join([evidence, *more]) + ".", n)
 
 
-def _seen(says: str, entry: Entry) -> str:
+def _seen(says: str, entry: ClaimTask) -> str:
     """What a task shows of constant LR, and of the decay that ranks first."""
     decays = entry.decays().values()
-    first = next((s for s in entry.it.standing(entry.task) if s in decays), None)
+    first = next((s for s in entry.comparison.standing(entry.task) if s in decays), None)
     if first is None:
         return ""
     constant, best = (entry.found.of(entry.task, entry.budget)[s] for s in (entry.constant, first))
@@ -131,11 +131,11 @@ def _seen(says: str, entry: Entry) -> str:
         return f"{entry.task}: gap {value(constant.gap)}, with {first} {value(best.gap)}"
     if says == "Decay keeps gradients from vanishing":
         return f"{entry.task}: norms {factor(constant.decline)}, with {first} {factor(best.decline)}"
-    lead = entry.score(entry.constant).behind(entry.score(first), entry.it.direction(entry.task))
+    lead = entry.score(entry.constant).behind(entry.score(first), entry.comparison.direction(entry.task))
     return f"{entry.task}: {first} ranks first of the decays, {value(lead, signed=True)} over constant"
 
 
-def _tests(key: tuple[str, str], it: Panel) -> Table | None:
+def _tests(key: tuple[str, str], it: ClaimPanel) -> Table | None:
     rows = tuple(_test(s, it) for s in sorted(it.flips, key=lambda s: (it.flips[s].p, s)))
     if not rows:
         return None
@@ -143,7 +143,7 @@ def _tests(key: tuple[str, str], it: Panel) -> Table | None:
     return Table(": ".join(key), ("decay", "tasks", "blocks", "effect", "p", "p, Holm"), rows, (note,))
 
 
-def _test(decay: str, it: Panel) -> tuple[Item, ...]:
+def _test(decay: str, it: ClaimPanel) -> tuple[Item, ...]:
     flip = it.flips[decay]
     text = [decay, str(flip.tasks), str(flip.blocks), f"{flip.effect:+.2f}".replace("-", "−")]
     return tuple(map(Item, [*text, probability(flip.p), probability(it.adjusted[decay])]))
@@ -152,7 +152,9 @@ def _test(decay: str, it: Panel) -> tuple[Item, ...]:
 # ------------------------------------------------------------------------------------- shares of pairs
 
 
-def _counted(tasks: Sequence[Entry], ledgers: Mapping[str, Comparison], costs: Costs | None) -> Iterator[Row]:
+def _counted(
+    tasks: Sequence[ClaimTask], ledgers: Mapping[str, Comparison], costs: Costs | None
+) -> Iterator[VerdictRow]:
     tuning, untuned = claims.tuning(tasks), claims.untuned(ledgers.values())
     free = f"; optimizers without a tuned LR end clearly worse than the best tuned decay in {_of(untuned)}"
     says = f"some peak LR of the grid ends clearly worse than the best one in {_of(tuning)}"
@@ -164,7 +166,7 @@ def _counted(tasks: Sequence[Entry], ledgers: Mapping[str, Comparison], costs: C
     says += f"seeds choose one at an edge of the grid, so that the best may lie outside, in {_of(edge)}"
     yield _row("Decay may miss the best rate", regret, says)
     if costs is None:
-        yield Row("Decay costs compute", "all families", "not tested", "no costs were given", "0 pairs")
+        yield VerdictRow("Decay costs compute", "all families", "not tested", "no costs were given", "0 pairs")
         return
     costly, most = claims.costly(costs), max(costs.shares(), key=lambda it: it[2])
     says = f"deciding the LR takes {percent(claims.COST)} of an update or more in {_of(costly)}; at most "
@@ -176,21 +178,24 @@ def _of(it: Pairs) -> str:
     return f"{it.seen} of {it.pairs} pairs"
 
 
-def _row(says: str, it: Pairs, evidence: str) -> Row:
-    return Row(says, "all families", it.word, evidence + ".", f"{it.tasks} tasks, {it.pairs} pairs")
+def _row(says: str, it: Pairs, evidence: str) -> VerdictRow:
+    return VerdictRow(says, "all families", it.word, evidence + ".", f"{it.tasks} tasks, {it.pairs} pairs")
 
 
 # -------------------------------------------------------------------------------------------- sources
 
 
-def _tasks(tasks: Sequence[Entry]) -> Table:
+def _tasks(tasks: Sequence[ClaimTask]) -> Table:
     head = ("task", "family", "ledger", "metric", "seeds", "decays", "peak LRs each")
     return Table("Tasks, and the ledger each is judged from", head, tuple(map(_entry, tasks)))
 
 
-def _entry(it: Entry) -> tuple[Item, ...]:
-    metric, score = f"{it.it.study.tasks[it.task].metric} ({it.it.direction(it.task)})", it.score(it.constant)
-    counts = len(score.chosen), len(it.decays()), len(score.peak_lrs)
+def _entry(it: ClaimTask) -> tuple[Item, ...]:
+    metric, score = (
+        f"{it.comparison.study.tasks[it.task].metric} ({it.comparison.direction(it.task)})",
+        it.score(it.constant),
+    )
+    counts = len(score.selected), len(it.decays()), len(score.peak_lrs)
     words = (Item(text, "prose") for text in (it.family, it.ledger, metric))
     return (Item(it.task), *words, *(Item(str(n)) for n in counts))
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from bench.analysis.comparison import Comparison
 from bench.analysis.diagnostics import Diagnosis, Diagnostics, Region, beside_averages
 from bench.analysis.stats.intervals import Interval
-from bench.report.csv_tables import written
+from bench.report.csv_tables import csv_text
 from bench.report.markup import Item, Table
 from bench.report.numbers import MISSING, percent, value
 
@@ -104,9 +104,9 @@ def csv(it: Comparison) -> str:
     found, lines = Diagnostics(it), []
     for task, budget in it.verdicts:
         for strategy, diagnosis in found.of(task, budget).items():
-            n = len(it.at(task, budget)[strategy].score.chosen)
+            n = len(it.at(task, budget)[strategy].score.selected)
             lines.append({"task": task, "strategy": strategy, "budget": budget, "n": n} | _fields(diagnosis))
-    return written(COLUMNS, lines)
+    return csv_text(COLUMNS, lines)
 
 
 def _fields(it: Diagnosis) -> dict[str, object]:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from bench.analysis.comparison import Comparison, lead
 from bench.analysis.stats.intervals import Interval, ranks
-from bench.report.csv_tables import written
+from bench.report.csv_tables import csv_text
 from bench.report.markup import Item, Table
 from bench.report.numbers import MISSING, listed, number, percent, value
 
@@ -20,7 +20,7 @@ NAMES = 6
 """Most strategies that are named in a sentence; the table has them all."""
 
 
-class Entry(NamedTuple):
+class PeakEntry(NamedTuple):
     """A strategy at one peak LR of one task and budget."""
 
     final: Interval | None  # None where a run diverged, or none is there
@@ -38,7 +38,7 @@ def alike(it: Comparison, task: str, budget: float) -> set[str]:
     return {s for s, v in group.items() if v.score.tries[0].optimizer == usual}
 
 
-def entries(it: Comparison, task: str, budget: float) -> dict[tuple[str, float], Entry]:
+def entries(it: Comparison, task: str, budget: float) -> dict[tuple[str, float], PeakEntry]:
     """By (strategy, peak LR), for what was tried."""
     group, against = it.at(task, budget), it.reference(task)
     direction, found = it.direction(task), {}
@@ -52,7 +52,7 @@ def entries(it: Comparison, task: str, budget: float) -> dict[tuple[str, float],
             if against is not None and s in beside and s != against:
                 mine, theirs = ([t for t in group[x].score.tries if t.peak_lr == lr] for x in (s, against))
                 over = lead(mine, theirs, direction, it.grain(task))
-            found[s, lr] = Entry(final, lost, rank.get(s), over)
+            found[s, lr] = PeakEntry(final, lost, rank.get(s), over)
     return found
 
 
@@ -77,7 +77,7 @@ def table(it: Comparison, task: str) -> Table | None:
     return Table(title, ("strategy", *(f"{lr:g}" for lr in peaks)), tuple(rows), (note,))
 
 
-def _text(it: Entry | None) -> str:
+def _text(it: PeakEntry | None) -> str:
     if it is None or (it.over is None and not it.lost):
         return MISSING
     if it.lost:
@@ -120,4 +120,4 @@ def peaks_csv(it: Comparison) -> str:
             line |= {"mean": final.mean, "low": final.low, "high": final.high, "half": final.half} if final else {}
             line |= {"over_reference": over.mean, "over_reference_half": over.half} if over else {}
             lines.append(line)
-    return written(COLUMNS, lines)
+    return csv_text(COLUMNS, lines)

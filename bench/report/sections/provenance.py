@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from bench.analysis.comparison import Comparison
 from bench.ledger.rows import AttemptRow
-from bench.report.numbers import counted, number, percent
+from bench.report.numbers import number, percent, quantity
 
 
 def sharing(it: Comparison) -> Iterator[tuple[str, str]]:
@@ -60,7 +60,7 @@ def grid(it: Comparison, task: str) -> Iterator[tuple[str, str]]:
     yield "cells recorded", f"{len(tries):,}, of which {lost}"
     yield (
         "budgets",
-        ", ".join(percent(b) for b in it.study.budgets(task)) + f" of {counted(its.epochs, its.unit)}",
+        ", ".join(percent(b) for b in it.study.budgets(task)) + f" of {quantity(its.epochs, its.unit)}",
     )
     if its.batch_size:
         yield "updates per epoch", f"{its.epoch_steps:,} of {its.batch_size:,} examples"

@@ -12,7 +12,7 @@ from bench.analysis.recommendation import Evidence
 from bench.analysis.stats.intervals import Interval, ranks
 from bench.report import tables, write
 from bench.report.markup import Item, Table
-from bench.report.numbers import MISSING, counted, listed, value
+from bench.report.numbers import MISSING, listed, quantity, value
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -54,7 +54,7 @@ def answer(found: Sequence[Evidence], asked: str, epochs: float, *, long: bool =
         yield f"Not enough data on {listed([e.task for e in doubtful][:NAMES])}{_more(len(doubtful) - NAMES)}."
     for e in [] if brief else doubtful:
         reasons = "; ".join(e.doubts(epochs))
-        yield f"Not enough data on {e.task} for {counted(epochs, e.unit)} ({e.directory}): {reasons}."
+        yield f"Not enough data on {e.task} for {quantity(epochs, e.unit)} ({e.directory}): {reasons}."
     if not long:
         yield f"--long shows {'all tasks, reasons' if brief else 'the tables of all strategies'} and notes."
 
@@ -66,7 +66,7 @@ def _more(count: int) -> str:
 def _line(e: Evidence) -> str:
     (first, verdict), *_ = e.ranked
     reached = f"{value(verdict.score.final)} ({e.n} seeds, {e.directory})"
-    return f"{e.task}, {counted(e.epochs, e.unit)}: {first} at peak LR {peaks(verdict.score)}, {reached}"
+    return f"{e.task}, {quantity(e.epochs, e.unit)}: {first} at peak LR {peaks(verdict.score)}, {reached}"
 
 
 def _advice(e: Evidence) -> str:
@@ -75,7 +75,7 @@ def _advice(e: Evidence) -> str:
     more = [*near[:NAMES], *[f"{len(near) - NAMES} more"] * (len(near) > NAMES)]
     sure = f"not distinguishable from it: {listed(more)}" if near else "clearly better than all others"
     return (
-        f"{e.task}, {counted(e.epochs, e.unit)}: {first} at peak LR {peaks(verdict.score)} ended best, "
+        f"{e.task}, {quantity(e.epochs, e.unit)}: {first} at peak LR {peaks(verdict.score)} ended best, "
         f"{value(verdict.score.final)} ({e.n} seeds, {e.directory}); {sure}."
     )
 
@@ -102,7 +102,7 @@ def _together(sound: Sequence[Evidence], asked: str) -> str:
     for e in those:
         finals = dict(e.ranked)
         means = [it.mean if (it := finals[s].score.final) else math.nan for s in names]
-        lines_TK.append(ranks(means, e.it.direction(e.task)))
+        lines_TK.append(ranks(means, e.comparison.direction(e.task)))
     mean = {s: math.fsum(column) / len(those) for s, column in zip(names, zip(*lines_TK, strict=True), strict=True)}
     order = sorted(names, key=lambda s: mean[s])
     first = ", ".join(f"{s} ({mean[s]:.1f})" for s in order[:3])
@@ -121,9 +121,9 @@ def table(e: Evidence) -> Table:
         behind = MISSING if v.word in ("best", "identical run") else apart(v.behind)
         fields = Item(tables.outcome(v.score)), Item(behind), Item(peaks(v.score))
         rows.append((Item(s), *fields, Item(v.word, tables.LOOK.get(v.word, ""))))
-    facts = e.it.study.tasks[e.task]
+    facts = e.comparison.study.tasks[e.task]
     judged = f"final test {facts.metric} ({facts.direction})"
-    title = f"{e.directory}: {e.task}, {counted(e.epochs, e.unit)}, n = {e.n}, {judged}"
+    title = f"{e.directory}: {e.task}, {quantity(e.epochs, e.unit)}, n = {e.n}, {judged}"
     return Table(title, ("strategy", "final", "behind the best", "peak LR", "verdict"), tuple(rows))
 
 
@@ -148,6 +148,6 @@ def _equal(text: str) -> bool:
 
 def peaks(score: Score) -> str:
     """Range of the peak LRs chosen, with the edges of the grid."""
-    chosen = sorted({t.peak_lr for t in score.chosen})
+    chosen = sorted({t.peak_lr for t in score.selected})
     edges = "".join({"low": "↓", "high": "↑"}[edge] for edge in score.edges)
     return " to ".join(f"{lr:g}" for lr in dict.fromkeys((chosen[0], chosen[-1]))) + f" {edges}" * bool(edges)

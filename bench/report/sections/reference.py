@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 
 from bench.analysis import reference
 from bench.analysis.comparison import Comparison
-from bench.analysis.ranking import LOW, STRATEGIES, TASKS, Panel
-from bench.analysis.reference import ALPHA, Test
+from bench.analysis.ranking import LOW, STRATEGIES, TASKS, RankPanel
+from bench.analysis.reference import ALPHA, ReferenceTest
 from bench.analysis.stats.equivalent_budget import Worth
 from bench.analysis.stats.tests import DRAWS
 from bench.report.markup import Item, Mark, Table
@@ -21,7 +21,7 @@ OTHERS = "our choice, made after these runs: other people declare none"
 # ------------------------------------------------------------------------------------------ the primary test
 
 
-def primary(it: Comparison, tests: Sequence[Test]) -> Table:
+def primary(it: Comparison, tests: Sequence[ReferenceTest]) -> Table:
     """The primary test of every strategy against the reference."""
     rows = tuple(_primary(test, len(tests)) for test in tests)
     head = ("strategy", "tasks", "blocks", "effect", "tasks better, worse, equal", "blocks better", "p", "p, Holm")
@@ -37,7 +37,7 @@ def primary(it: Comparison, tests: Sequence[Test]) -> Table:
     )
 
 
-def _primary(test: Test, family: int) -> tuple[Item, ...]:
+def _primary(test: ReferenceTest, family: int) -> tuple[Item, ...]:
     flip, share = test.flip, test.improvement
     blocks = f"{100 * share.share:.0f} % ({100 * share.low:.0f} to {100 * share.high:.0f} %)"
     text = [str(flip.tasks), str(flip.blocks), f"{flip.effect:+.2f}".replace("-", "−")]
@@ -46,7 +46,7 @@ def _primary(test: Test, family: int) -> tuple[Item, ...]:
     return (Item(test.strategy), *map(Item, text), Item(word, mark))
 
 
-def verdict(test: Test, family: int) -> tuple[str, Mark]:
+def verdict(test: ReferenceTest, family: int) -> tuple[str, Mark]:
     """What is said of a strategy that was tested in a family of so many."""
     if test.significant:
         return ("significantly better", "best") if test.flip.effect > 0 else ("significantly worse", "bad")
@@ -58,7 +58,7 @@ def probability(p: float) -> str:
     return f"{p:.3f}" if p >= 0.001 else f"{p:.1e}".replace("e-0", "e−").replace("e-", "e−")
 
 
-def conclusion(it: Comparison, tests: Sequence[Test]) -> str:
+def conclusion(it: Comparison, tests: Sequence[ReferenceTest]) -> str:
     """The primary test in one paragraph."""
     undeclared = OTHERS if it.study.published else UNDECLARED
     against = f"{it.study.reference}, {'declared before the run' if it.study.declared else undeclared}"
@@ -81,7 +81,10 @@ def conclusion(it: Comparison, tests: Sequence[Test]) -> str:
 def limits(it: Comparison, task: str) -> Iterator[str]:
     """What so many seeds can see in a task's table at its largest budget."""
     budget = it.study.budgets(task)[-1]
-    seen, n = reference.visible(it, task, budget), max((len(v.score.chosen) for v in it.full(task).values()), default=0)
+    seen, n = (
+        reference.visible(it, task, budget),
+        max((len(v.score.selected) for v in it.full(task).values()), default=0),
+    )
     if n > 1 and seen is None:
         yield "All strategies of this table are one run, so there is no difference to see."
     elif seen is not None:
@@ -139,7 +142,7 @@ def _share(share: float, budgets: Sequence[float]) -> str:
 # ---------------------------------------------------------------------------------------------------- ranks
 
 
-def places(panel: Panel) -> Table:
+def places(panel: RankPanel) -> Table:
     """How often each strategy came first, or among the first three, at low and high budgets."""
     order = sorted(range(len(panel.strategies)), key=lambda i: (-panel.high[i].first, -panel.high[i].three, i))
     rows = [
@@ -154,7 +157,7 @@ def places(panel: Panel) -> Table:
     return Table(title, ("strategy", *head), tuple(rows), (note,))
 
 
-def friedman(panel: Panel) -> str:
+def friedman(panel: RankPanel) -> str:
     """Friedman's test of a panel in a sentence, or why there is none."""
     k, t = len(panel.strategies), len(panel.full)
     if panel.test is None:

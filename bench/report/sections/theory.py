@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from bench.analysis.comparison import Comparison
 from bench.analysis.stats.intervals import Interval
 from bench.analysis.theory import Agreement, Theory, reach
-from bench.report.csv_tables import written
+from bench.report.csv_tables import csv_text
 from bench.report.markup import Item, Table
 from bench.report.numbers import MISSING, listed, number, percent
 
@@ -54,7 +54,7 @@ def _conclusion(theory: Theory) -> str:
 
 
 def _taus(theory: Theory) -> Table:
-    it, rows = theory.it, []
+    it, rows = theory.comparison, []
     budgets = sorted({b for _, b in theory.agreements})
     for task in it.study.tasks:
         found = [theory.agreements.get((task, b)) for b in budgets]
@@ -86,7 +86,7 @@ def _lines(task: str, budget: str, found: Agreement) -> Table:
     rows = tuple(
         (
             Item(x.strategy),
-            *map(Item, (f"{x.predicted:.3g}", f"{x.measured:.3g}", f"{x.peak_lr:.2g}", f"{x.chosen:.2g}")),
+            *map(Item, (f"{x.predicted:.3g}", f"{x.measured:.3g}", f"{x.peak_lr:.2g}", f"{x.selected:.2g}")),
         )
         for x in found.lines
     )
@@ -105,7 +105,7 @@ def theory_csv(it: Comparison) -> str:
         shared |= dict(zip(("tau_low", "tau_high"), (tau and reach(tau)) or (), strict=False))
         for x in found.lines:
             ranked = {"predicted_rank": x.predicted, "measured_rank": x.measured}
-            peaks = {"predicted_peak_lr": x.peak_lr, "chosen_peak_lr": x.chosen}
+            peaks = {"predicted_peak_lr": x.peak_lr, "chosen_peak_lr": x.selected}
             bound = {"bound_start": x.bound.start, "bound_noise": x.bound.noise}
             lines.append(shared | {"strategy": x.strategy} | bound | ranked | peaks)
-    return written(COLUMNS, lines)
+    return csv_text(COLUMNS, lines)

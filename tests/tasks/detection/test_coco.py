@@ -12,8 +12,8 @@ import tasks
 from bench import engine as engines
 from bench.contract import InputError, Move
 from bench.engine.evaluation import score
-from bench.engine.forward_backward import Pass
-from bench.engine.loader import Feed
+from bench.engine.forward_backward import ForwardBackward
+from bench.engine.loader import Loader
 from bench.engine.modules import Modules, initial
 from bench.numerics import Arithmetic
 from bench.strategies import optimizers
@@ -106,7 +106,7 @@ def test_what_is_streamed_is_what_would_be_held(folder, monkeypatch):
     assert not np.array_equal(one, other)
     assert torch.equal(state, torch.random.get_rng_state())
     assert streamed.digest() != before
-    inputs, (target,) = Feed(task(), 0).batch(3)
+    inputs, (target,) = Loader(task(), 0).batch(3)
     assert inputs[0].shape == (2, 3, 320, 320)
     assert torch.equal(inputs[1], target)
 
@@ -264,12 +264,12 @@ def test_up_stays_up_where_images_are_upright():
 
 
 def test_a_batch_is_jittered_as_a_function_of_seed_and_step(folder):
-    feed, twin = Feed(task(), 0), Feed(task(), 0)
+    feed, twin = Loader(task(), 0), Loader(task(), 0)
     twin.batch(1)
     (images, truth), (target,) = feed.batch(4)
     assert torch.equal(images, twin.batch(4)[0][0])
     assert torch.equal(truth, target)
-    assert not torch.equal(images, Feed(task(), 1).batch(4)[0][0])
+    assert not torch.equal(images, Loader(task(), 1).batch(4)[0][0])
     assert images.dtype == torch.float32
     assert images.abs().max() <= 1
 
@@ -307,7 +307,7 @@ def small(folder, monkeypatch, one_thread):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_losses_and_detections_are_those_of_torchvisions_own_forward(small, name):
-    feed = Feed(task(name), 0, dtype=torch.float64)
+    feed = Loader(task(name), 0, dtype=torch.float64)
     model = initial(feed)
     (images, truth), _ = feed.batch(0)
     resize = model.net.transform  # what torchvision does to images itself
@@ -336,7 +336,7 @@ def test_losses_and_detections_are_those_of_torchvisions_own_forward(small, name
 @pytest.mark.parametrize("name", NAMES)
 def test_reading_changes_nothing_and_is_the_same_again(small, name):
     it = task(name)
-    feed = Feed(it, 0)
+    feed = Loader(it, 0)
     model = initial(feed).eval()
     before = {k: v.clone() for k, v in model.state_dict().items()}
     chunks, target = feed.split("test")
@@ -362,7 +362,7 @@ def test_reading_changes_nothing_and_is_the_same_again(small, name):
 def test_members_draw_the_same_proposals_also_from_a_saved_state(small):
     """Faster R-CNN samples at random; the draw hangs on seed and step, so a fork or a resumed twin is bitwise one."""
     it = task("fasterrcnn", batch=1)
-    feed = Feed(it, 0)
+    feed = Loader(it, 0)
     whole, resumed = (Modules(feed, optimizers.parse(it.optimizer), it.weight_decay) for _ in range(2))
     whole.look(feed.batch(0), 0)
     whole.take([0, 0])
@@ -378,8 +378,8 @@ def test_members_draw_the_same_proposals_also_from_a_saved_state(small):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_half_precision_trains_and_is_read(small, name):
-    feed = Feed(task(name), 0)
-    model, way = initial(feed), Pass(feed, Arithmetic(precision="bf16"))
+    feed = Loader(task(name), 0)
+    model, way = initial(feed), ForwardBackward(feed, Arithmetic(precision="bf16"))
     freed = [torch.full((4**n,), float("nan")) for n in range(2, 11) for _ in range(4)]
     del freed
     loss = way.backward(model, feed.batch(0), 0)
@@ -398,7 +398,7 @@ def test_a_gpu_trains_to_the_same_bits_twice(small, name):
     try:
         seen = []
         for _ in range(2):
-            feed = Feed(task(name, batch=4), 0, "cuda")
+            feed = Loader(task(name, batch=4), 0, "cuda")
             engine = Modules(feed, optimizers.parse("sgd(momentum=0.9)"), 0.0)
             for step in range(4):
                 engine.look(feed.batch(step), step)
@@ -417,7 +417,7 @@ def test_detectors_are_not_stacked(folder):
 
 def test_an_image_without_a_box_is_learnt_from_too(small):
     for name in NAMES:
-        model = initial(Feed(task(name), 0))
+        model = initial(Loader(task(name), 0))
         images = torch.rand(2, 3, 160, 160)
         losses = model(images, torch.full((2, 3, 6), -1.0))
         total = task(name).loss(losses, [])
@@ -428,7 +428,7 @@ def test_an_image_without_a_box_is_learnt_from_too(small):
 
 def test_some_updates_lower_the_loss(small):
     it = replace(task(batch=2), prepare=None)
-    feed = Feed(task(batch=2), 0)
+    feed = Loader(task(batch=2), 0)
     inputs, target = feed.batch(0)
     model, losses = initial(feed), []
     stepper = torch.optim.AdamW(model.parameters(), 1e-3)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bench.contract import Move
-from bench.engine.loader import Feed
+from bench.engine.loader import Loader
 from bench.engine.modules import Modules
 from bench.strategies import optimizers
 from tasks import parse
@@ -84,7 +84,7 @@ def test_a_glyph_is_the_area_average_of_the_digit():
 
 def test_a_few_updates_reduce_the_loss_and_a_score_has_what_rows_need(one_thread):
     task = parse("scenes")
-    feed = Feed(task, seed=0)
+    feed = Loader(task, seed=0)
     engine = Modules(feed, optimizers.parse(task.optimizer), task.weight_decay)
     for step in range(30):
         engine.look(feed.batch(step), step)

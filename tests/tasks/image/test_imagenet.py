@@ -13,7 +13,7 @@ import torch
 import tasks
 from bench.contract import InputError
 from bench.engine.evaluation import score
-from bench.engine.loader import Feed
+from bench.engine.loader import Loader
 from bench.engine.modules import initial
 from tests.tasks import trees
 
@@ -36,7 +36,7 @@ def small(folders, one_thread):
 
 def test_it_trains_and_is_scored(small):
     assert tasks.parse(small.name).name == small.name == NAME
-    feed = Feed(small, 0)
+    feed = Loader(small, 0)
     (images,), (labels,) = feed.batch(0)
     assert images.shape == (8, 3, 64, 64)
     assert set(labels.tolist()) <= {0, 1}
@@ -100,7 +100,7 @@ def test_an_image_cut_short_is_one_line(small, folders):
     file = folders / "val" / "n00000001" / "3.JPEG"
     file.write_bytes(file.read_bytes()[:200])
     with pytest.raises(InputError, match=r"3\.JPEG: holds no whole image.*get it anew") as caught:
-        list(Feed(small, 0).split("test")[0])
+        list(Loader(small, 0).split("test")[0])
     assert "\n" not in str(caught.value)
 
 

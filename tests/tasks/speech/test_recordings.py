@@ -14,7 +14,7 @@ from transformers import ASTFeatureExtractor, ASTForAudioClassification, Wav2Vec
 
 import tasks
 from bench.contract import InputError
-from bench.engine.loader import Feed
+from bench.engine.loader import Loader
 from bench.engine.modules import initial
 from bench.strategies import optimizers
 from tasks.data.dataset import ROOT as DATA
@@ -301,7 +301,7 @@ def test_a_classifier_of_transformers_is_fine_tuned_from_its_folder(tmp_path, mo
     voices.expect(monkeypatch, tmp_path)
     task = tasks.parse(f"fsdd(model={str(tmp_path / 'model')!r})")
     assert tasks.parse(task.name).name == task.name
-    feed = Feed(task, seed=0)
+    feed = Loader(task, seed=0)
     model, twin = initial(feed), initial(feed)
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), twin.parameters(), strict=True))
     inputs, target = feed.batch(0)

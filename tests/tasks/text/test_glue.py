@@ -18,7 +18,7 @@ from sklearn.metrics import f1_score, matthews_corrcoef
 import tasks
 from bench.cli import main
 from bench.contract import InputError
-from bench.engine.loader import Feed
+from bench.engine.loader import Loader
 from bench.engine.modules import initial
 from bench.strategies import optimizers
 from tasks.text import sentences
@@ -194,7 +194,7 @@ def test_what_does_not_go_together_is_refused(text, said):
 def test_a_batch_is_cut_to_its_longest_row_and_padding_changes_no_answer(here, one_thread):
     trees.plant_glue(here, "rte")
     task = tasks.parse("glue('rte')")
-    feed = Feed(task, seed=1, dtype=torch.float64)
+    feed = Loader(task, seed=1, dtype=torch.float64)
     batches = [feed.batch(step)[0] for step in range(8)]
     assert all(ids.shape[1] == (kinds > 0).sum(1).max() for ids, kinds in batches)
     assert len({ids.shape[1] for ids, _ in batches}) > 1
@@ -217,7 +217,7 @@ def minilm(here, monkeypatch):
 
 
 def weights(text):
-    return initial(Feed(tasks.parse(text), seed=0)).state_dict()
+    return initial(Loader(tasks.parse(text), seed=0)).state_dict()
 
 
 def test_a_checkpoint_is_found_in_the_folder_of_the_data_and_its_weights_are_kept(minilm):
@@ -257,7 +257,7 @@ def test_other_weights_are_other_cells_and_from_scratch_only_another_configurati
 
 def test_low_rank_adapters_train_few_weights_and_begin_at_the_checkpoint(minilm):
     task = tasks.parse(call("sst2", model="minilm", lora=4))
-    feed = Feed(task, seed=0)
+    feed = Loader(task, seed=0)
     model = initial(feed)
     trained = {n for n, p in model.named_parameters() if p.requires_grad}
     assert trained
@@ -285,7 +285,7 @@ def pieces(here):
 
 def test_a_tokenizer_of_sentencepiece_is_read(pieces, one_thread):
     task = tasks.parse(call("sst2", model=str(pieces)))
-    feed = Feed(task, seed=0)
+    feed = Loader(task, seed=0)
     model = initial(feed)
     (ids, kinds), target = feed.batch(0)
     assert ids.max() > 4
@@ -372,7 +372,7 @@ def test_weights_that_are_not_whole_are_refused_with_the_data(here, spoil, said)
 def test_biases_and_the_scales_of_norms_do_not_decay(here):
     trees.plant_glue(here)
     task = tasks.parse("glue")
-    model = initial(Feed(task, seed=0))
+    model = initial(Loader(task, seed=0))
     decayed, plain = optimizers.parse(task.optimizer).build(model, task.weight_decay).param_groups
     names = {id(p): n for n, p in model.named_parameters()}
     assert decayed["weight_decay"] == 0.01

@@ -14,7 +14,7 @@ from sklearn.metrics import matthews_corrcoef
 from torch.func import functional_call, stack_module_state, vmap
 
 import tasks
-from bench.engine.loader import Feed
+from bench.engine.loader import Loader
 from bench.engine.modules import initial
 from tasks.metrics import pearson
 from tasks.text import generate
@@ -143,7 +143,7 @@ def test_one_answer_for_all_scores_zero_without_a_warning():
 
 
 def test_padding_changes_no_answer():
-    feed = Feed(tasks.parse("grammar"), seed=0, dtype=torch.float64)
+    feed = Loader(tasks.parse("grammar"), seed=0, dtype=torch.float64)
     model = initial(feed).eval()
     (ids,), _ = feed.batch(0)
     short = ids[(ids[:, -4:] == 0).all(1)]
@@ -153,7 +153,7 @@ def test_padding_changes_no_answer():
 
 def test_rows_under_vmap_answer_and_learn_like_modules_alone_in_float64():
     task = tasks.parse("grammar")
-    feeds = [Feed(task, seed, dtype=torch.float64) for seed in range(3)]
+    feeds = [Loader(task, seed, dtype=torch.float64) for seed in range(3)]
     models = [initial(feed) for feed in feeds]
     inputs, target = feeds[0].batch(0)
     weights, buffers = stack_module_state(models)
