@@ -19,7 +19,7 @@ class ClaimTask(NamedTuple):
     task: str
     ledger: str
     comparison: Comparison
-    found: Diagnostics
+    diagnostics: Diagnostics
 
     @property
     def budget(self) -> float:

@@ -92,12 +92,12 @@ def quality(entry: ClaimTask, strategy: str) -> Sequence[float]:
 
 def overfitting(entry: ClaimTask, strategy: str) -> Sequence[float]:
     """How much smaller its gap between test and training loss is."""
-    return _less(entry.found.gaps(entry.score(entry.constant)), entry.found.gaps(entry.score(strategy)))
+    return _less(entry.diagnostics.gaps(entry.score(entry.constant)), entry.diagnostics.gaps(entry.score(strategy)))
 
 
 def gradients(entry: ClaimTask, strategy: str) -> Sequence[float]:
     """By how many octaves its gradient norm is kept better."""
-    return _less(entry.found.declines(entry.score(strategy)), entry.found.declines(entry.score(entry.constant)))
+    return _less(entry.diagnostics.declines(entry.score(strategy)), entry.diagnostics.declines(entry.score(entry.constant)))
 
 
 def _less(a: Seeds, b: Seeds) -> list[float]:

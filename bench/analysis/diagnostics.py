@@ -39,7 +39,7 @@ class Diagnosis(NamedTuple):
     decline: Interval | None  # log2 of the gradient norm at the end over that at the beginning
     decline_over: Interval | None  # minus the reference's; above 0: the norm is kept better
     region: Region | None
-    anew: Interval | None  # final after BatchNorm recalibration, minus with running statistics
+    recalibrated: Interval | None  # final after BatchNorm recalibration, minus with running statistics
 
 
 class Diagnostics:

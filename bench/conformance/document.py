@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import schedules
 from bench.conformance.agreement import SAME, SAYS
 from bench.conformance.equivalents import E, T
-from bench.conformance.factors import LIBRARIES, Agreement, version
+from bench.conformance.factors import LIBRARIES, LibraryComparison, version
 from bench.conformance.pitfalls import Trap
 from bench.report.markup import Facts, Figure, Item, Mark, Section, Table
 
@@ -37,12 +37,12 @@ def _combines(name: str) -> bool:
     return any("Schedule" in str(p.annotation) for p in hints)
 
 
-def libraries(found: Sequence[Agreement]) -> list[str]:
+def libraries(found: Sequence[LibraryComparison]) -> list[str]:
     """Names of the libraries that were read."""
     return list(dict.fromkeys(it.library.name for it in found))
 
 
-def document(found: Sequence[Agreement], traps: Sequence[Trap], figures: Mapping[str, Figure]) -> list[Section]:
+def document(found: Sequence[LibraryComparison], traps: Sequence[Trap], figures: Mapping[str, Figure]) -> list[Section]:
     """The whole document, most important first. `figures` by family."""
     head: tuple[str | Table | Facts, ...] = (*summary(found, traps), matrix(found), "Versions read:", read(found))
     pages = [Section("Conformance of learning-rate schedules", head)]
@@ -58,7 +58,7 @@ def document(found: Sequence[Agreement], traps: Sequence[Trap], figures: Mapping
     return pages
 
 
-def summary(found: Sequence[Agreement], traps: Sequence[Trap]) -> tuple[str, ...]:
+def summary(found: Sequence[LibraryComparison], traps: Sequence[Trap]) -> tuple[str, ...]:
     """What there is to know in a few lines."""
     kinds = Counter(it.finding.kind for it in found)
     wrong = sum(not it.explained for it in found)
@@ -73,12 +73,12 @@ def summary(found: Sequence[Agreement], traps: Sequence[Trap]) -> tuple[str, ...
     )
 
 
-def read(found: Sequence[Agreement]) -> Facts:
+def read(found: Sequence[LibraryComparison]) -> Facts:
     """The versions that were read."""
     return Facts(tuple((name, version(name)) for name in libraries(found)))
 
 
-def matrix(found: Sequence[Agreement]) -> Table:
+def matrix(found: Sequence[LibraryComparison]) -> Table:
     """Families down, libraries across: how many calls got which verdict."""
     rows = []
     for name in sorted({family(it.claim.schedule) for it in found}):
@@ -93,7 +93,7 @@ def matrix(found: Sequence[Agreement]) -> Table:
     return Table("Calls by schedule and library", ("schedule", *libraries(found)), tuple(rows))
 
 
-def deviations(found: Iterable[Agreement], title: str, mark: Mark = "prose") -> Table:
+def deviations(found: Iterable[LibraryComparison], title: str, mark: Mark = "prose") -> Table:
     """Calls that are not equal to ours: how, how far, and why."""
     rows = []
     for it in found:
@@ -120,7 +120,7 @@ def trapped(traps: Sequence[Trap]) -> Table:
     return Table("Known traps, tried out", ("what", "where", "expected", "seen", ""), rows)
 
 
-def everything(found: Sequence[Agreement]) -> Table:
+def everything(found: Sequence[LibraryComparison]) -> Table:
     """Every call, and its verdict."""
     rows = tuple(
         (
@@ -148,7 +148,7 @@ def _reading() -> tuple[str | Facts, ...]:
     )
 
 
-def rows(found: Iterable[Agreement]) -> str:
+def rows(found: Iterable[LibraryComparison]) -> str:
     """`table.csv`: one line for each call, in full precision."""
     lines = []
     for it in found:

@@ -119,7 +119,7 @@ LIBRARIES = (
 )
 
 
-class Agreement(NamedTuple):
+class LibraryComparison(NamedTuple):
     """A claim, read with the version that is installed."""
 
     library: Library
@@ -138,11 +138,11 @@ class Agreement(NamedTuple):
         return self.finding.kind == self.claim.known and (self.claim.known == "equal") == (not self.claim.why)
 
 
-def compare(library: Library, claim: Equivalent) -> Agreement:
+def compare(library: Library, claim: Equivalent) -> LibraryComparison:
     """Read one claim."""
-    return Agreement(library, claim, ours(claim), library.trace(claim))
+    return LibraryComparison(library, claim, ours(claim), library.trace(claim))
 
 
-def compared() -> list[Agreement]:
+def compared() -> list[LibraryComparison]:
     """Every claim of every library that is installed."""
     return [compare(library, claim) for library in LIBRARIES if library.installed for claim in library.equivalents]

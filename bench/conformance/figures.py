@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.conformance.document import family
-from bench.conformance.factors import Agreement
+from bench.conformance.factors import LibraryComparison
 from bench.report import figures
 from bench.report.markup import Figure
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 NEAR = 10  # updates
 
 
-def draw(found: Sequence[Agreement], folder: Path) -> dict[str, Figure]:
+def draw(found: Sequence[LibraryComparison], folder: Path) -> dict[str, Figure]:
     """Draw every family that has a deviation into `folder`; figures by family."""
     import matplotlib as mpl
 
-    groups: dict[str, list[Agreement]] = {}
+    groups: dict[str, list[LibraryComparison]] = {}
     for it in found:
         if it.finding.kind != "equal":
             groups.setdefault(family(it.claim.schedule), []).append(it)
@@ -34,7 +34,7 @@ def draw(found: Sequence[Agreement], folder: Path) -> dict[str, Figure]:
         }
 
 
-def _panels(group: Sequence[Agreement]) -> figure.Figure:
+def _panels(group: Sequence[LibraryComparison]) -> figure.Figure:
     drawn, panels = figures.multiples(len(group), 3, (3.2, 2.1))
     for axes, it in zip(panels, group, strict=True):
         _compare(axes, it)
@@ -43,7 +43,7 @@ def _panels(group: Sequence[Agreement]) -> figure.Figure:
     return drawn
 
 
-def _compare(axes: Axes, it: Agreement) -> None:
+def _compare(axes: Axes, it: LibraryComparison) -> None:
     """One call. What differs by an update, or at few, is seen from near only: where the difference is largest."""
     near = it.finding.kind in ("late", "early", "few")
     first = max(0, it.finding.at - NEAR) if near else 0

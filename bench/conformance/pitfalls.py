@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from unittest import mock
 
 from bench.conformance.agreement import judge
-from bench.conformance.factors import Agreement, optimizer, version
+from bench.conformance.factors import LibraryComparison, optimizer, version
 
 
 class Trap(NamedTuple):
@@ -205,7 +205,7 @@ def tried() -> list[Trap]:
         return [trap() for trap in TRAPS]
 
 
-def offsets(found: Iterable[Agreement]) -> list[Trap]:
+def offsets(found: Iterable[LibraryComparison]) -> list[Trap]:
     """The calls that are off by a step or two, or are known for it."""
     steps = ("late", "early")
     return [

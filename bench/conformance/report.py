@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.conformance import document
-from bench.conformance.factors import Agreement, compared
+from bench.conformance.factors import LibraryComparison, compared
 from bench.conformance.pitfalls import Trap, offsets, tried
 from bench.contract import InputError
 from bench.report import markup
@@ -33,7 +33,7 @@ def run(out: Path | None, console: Console) -> int:
     return 0 if all(it.explained for it in found) else UNEXPLAINED
 
 
-def show(found: Sequence[Agreement], traps: Sequence[Trap], console: Console) -> None:
+def show(found: Sequence[LibraryComparison], traps: Sequence[Trap], console: Console) -> None:
     """Print what a terminal has room for."""
     report.put(document.matrix(found), console)
     report.put(document.deviations([it for it in found if it.claim.why], "Deviations"), console)
@@ -46,7 +46,7 @@ def show(found: Sequence[Agreement], traps: Sequence[Trap], console: Console) ->
         console.print(line, highlight=False, markup=False)
 
 
-def write(out: Path, found: Sequence[Agreement], traps: Sequence[Trap]) -> Path:
+def write(out: Path, found: Sequence[LibraryComparison], traps: Sequence[Trap]) -> Path:
     """Write `table.md`, `table.csv`, `traps.csv`, `figures/` and `report.html` under `out`; the page's path."""
     from bench.conformance import figures  # matplotlib takes a while to import
     from bench.report import page

@@ -168,7 +168,7 @@ def test_averages_of_constant_lr_stand_beside_decays_read_alike():
     lead = beside_averages(it, "digits")
     assert list(lead) == ["linear"]
     assert lead["linear"]["constant with ema(decay=0.99)"].mean == pytest.approx(0.02 - 0.05)
-    assert Diagnostics(it).of("digits", 1.0)["linear"].anew.mean == pytest.approx(0.02)
+    assert Diagnostics(it).of("digits", 1.0)["linear"].recalibrated.mean == pytest.approx(0.02)
     assert "decays over averages of constant" in markup.markdown(document.document(it, {}))
 
 

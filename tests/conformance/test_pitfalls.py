@@ -4,7 +4,7 @@ import pytest
 
 from bench.conformance import pitfalls
 from bench.conformance.equivalents import Equivalent
-from bench.conformance.factors import LIBRARIES, Agreement
+from bench.conformance.factors import LIBRARIES, LibraryComparison
 from bench.conformance.pitfalls import TRAPS, offsets, tried
 
 
@@ -55,7 +55,7 @@ def test_a_wrapper_on_one_process_is_no_trap():
 
 def test_a_call_that_is_off_by_one_step_is_a_trap_until_it_is_mended():
     torch, claim = LIBRARIES[0], Equivalent("linear", "LinearLR(o, 1.0, 0.0, T)", "late", "As it was once.")
-    late = Agreement(torch, claim, [1.0, 0.75, 0.5, 0.25], [1.0, 1.0, 0.75, 0.5])
+    late = LibraryComparison(torch, claim, [1.0, 0.75, 0.5, 0.25], [1.0, 1.0, 0.75, 0.5])
     other = late._replace(claim=claim._replace(known="equal", why=""), theirs=[1.0, 0.7, 0.5, 0.25])
     mended = late._replace(theirs=late.ours)
     assert [trap.shows for trap in offsets([late, other, mended])] == [True, False]

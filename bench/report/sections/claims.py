@@ -126,7 +126,7 @@ def _seen(says: str, entry: ClaimTask) -> str:
     first = next((s for s in entry.comparison.standing(entry.task) if s in decays), None)
     if first is None:
         return ""
-    constant, best = (entry.found.of(entry.task, entry.budget)[s] for s in (entry.constant, first))
+    constant, best = (entry.diagnostics.of(entry.task, entry.budget)[s] for s in (entry.constant, first))
     if says == "Decay avoids overfitting":
         return f"{entry.task}: gap {value(constant.gap)}, with {first} {value(best.gap)}"
     if says == "Decay keeps gradients from vanishing":

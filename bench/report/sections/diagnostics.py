@@ -28,14 +28,14 @@ NORMS = (
 def sheets(it: Comparison, task: str) -> Iterator[Table]:
     """The tables of a task, at its largest budget; none where nothing is told (a published run has its end only)."""
     found = Diagnostics(it).of(task, it.study.budgets(task)[-1])
-    if any(d.test_loss or d.anew for d in found.values()):
+    if any(d.test_loss or d.recalibrated for d in found.values()):
         yield _table(it, task, found)
     if rows := beside_averages(it, task):
         yield _averages(it, task, rows)
 
 
 def _table(it: Comparison, task: str, found: dict[str, Diagnosis]) -> Table:
-    norms, anew = any(d.decline for d in found.values()), any(d.anew for d in found.values())
+    norms, anew = any(d.decline for d in found.values()), any(d.recalibrated for d in found.values())
     rows = tuple(_row(s, found[s], norms, anew) for s in it.standing(task) if s in found)
     against = it.study.reference
     head = ["strategy", "training loss", "test loss", "gap", f"gap over {against}", "good peak LRs, octaves"]
@@ -56,7 +56,7 @@ def _table(it: Comparison, task: str, found: dict[str, Diagnosis]) -> Table:
 def _row(strategy: str, it: Diagnosis, norms: bool, anew: bool) -> tuple[Item, ...]:
     text = [value(it.train_loss), value(it.test_loss), value(it.gap, signed=True), value(it.gap_over, signed=True)]
     text += [octaves(it.region), *[factor(it.decline), factor(it.decline_over)] * norms]
-    text += [value(it.anew, signed=True)] * anew
+    text += [value(it.recalibrated, signed=True)] * anew
     return (Item(strategy), *map(Item, text))
 
 
@@ -113,7 +113,7 @@ def _fields(it: Diagnosis) -> dict[str, object]:
     line: dict[str, object] = {}
     for name, mean in (("train_loss", it.train_loss), ("test_loss", it.test_loss)):
         line |= {name: mean.mean} if mean else {}
-    for name, over in (("gap", it.gap), ("gap_over_reference", it.gap_over), ("recalibrated_over", it.anew)):
+    for name, over in (("gap", it.gap), ("gap_over_reference", it.gap_over), ("recalibrated_over", it.recalibrated)):
         line |= {name: over.mean, f"{name}_half": over.half} if over else {}
     for name, log in (("norm_ratio", it.decline), ("norm_ratio_over_reference", it.decline_over)):
         line |= {name: 2**log.mean} if log else {}
