@@ -5,8 +5,12 @@ import subprocess
 import sys
 from collections import Counter, defaultdict
 from pathlib import Path
+from typing import get_args
 
 import pytest
+
+from bench.contract import Layers
+from bench.layers import LAYERS
 
 ROOT = Path(__file__).resolve().parent.parent
 FILES = sorted(p for folder in ("bench", "schedules", "tasks") for p in (ROOT / folder).rglob("*.py"))
@@ -30,6 +34,7 @@ ROOMS = [
     "bench.ledger",
     "bench.preempt",
     "bench.code_digest",
+    "bench.layers",
     "bench.contract",
     "bench.data",
     "bench.numerics",
@@ -74,6 +79,21 @@ def test_no_folder_is_crowded():
     folders = Counter(path.parent for path in (*FILES, *(ROOT / "tests").rglob("*.py")))
     crowded = {str(folder.relative_to(ROOT)): n for folder, n in folders.items() if n > 14}
     assert set(crowded) <= {"schedules", "tests/schedules"}, crowded
+
+
+def test_there_is_one_list_of_layers():
+    assert tuple(LAYERS) and set(LAYERS) == set(get_args(Layers))
+    elsewhere = [
+        module(path)
+        for path in FILES
+        if not path.is_relative_to(ROOT / "tasks")
+        and module(path) not in ("bench.layers", "bench.contract")
+        and any(
+            isinstance(node, ast.Constant) and node.value in ("conv2d", "recurrent")
+            for node in ast.walk(ast.parse(path.read_text()))
+        )
+    ]
+    assert not elsewhere
 
 
 def test_a_class_name_occurs_once():

@@ -7,6 +7,7 @@ from typing import Any, Literal, TypeAlias
 
 from bench.contract import Engine, InputError, Task
 from bench.engine.loader import Loader
+from bench.layers import LAYERS
 from bench.numerics import USUAL, Arithmetic
 from bench.strategies import optimizers
 
@@ -15,19 +16,11 @@ EngineName: TypeAlias = Literal["modules", "stacked"]
 FEWEST = 4
 """Cells below which stacking does not pay."""
 
-PAYS = {"cpu": ("mlp", "conv1d", "transformer"), "cuda": ("mlp", "conv1d", "transformer")}
-"""Layers that train faster stacked: measured on a CPU, expected on a GPU."""
-
-UNSTACKABLE = {
-    "detector": "detectors, where the number of boxes decides shapes",
-    "recurrent": "recurrent layers",
-    "large": "encoders of transformers, whose attention vmap has no rule for",
-}
-"""Layers that vmap has no rule for, in words."""
+STACKED_LAYERS = tuple(name for name, facts in LAYERS.items() if facts.stacking_pays)
 
 RULE = (
     f"auto: stacked for {FEWEST} cells or more with an optimizer of {', '.join(sorted(optimizers.STACKABLE))}, "
-    f"on a CPU for the layers {', '.join(PAYS['cpu'])}, on a GPU for {', '.join(PAYS['cuda'])}; modules otherwise"
+    f"for the layers {', '.join(STACKED_LAYERS)}; modules otherwise"
 )
 
 
@@ -45,16 +38,14 @@ def choose(
         return "modules"
     if wish == "stacked":
         require(name)
-        if task.layers in UNSTACKABLE:
-            raise InputError(
-                f"the stacked engine has no {UNSTACKABLE[task.layers]} ({task.name}): use --engine modules"
-            )
+        if reason := LAYERS[task.layers].unstackable:
+            raise InputError(f"the stacked engine has no {reason} ({task.name}): use --engine modules")
         if not plain:
             raise InputError(f"the stacked engine has no {arithmetic.text}: use --engine modules")
         return "stacked"
     if wish != "auto":
         raise InputError(f"unknown engine {wish!r}; there are: auto, modules, stacked")
-    pays = task.layers in PAYS["cuda" if device.startswith("cuda") else "cpu"]
+    pays = LAYERS[task.layers].stacking_pays
     return "stacked" if pays and plain and cells >= FEWEST and name in optimizers.STACKABLE else "modules"
 
 

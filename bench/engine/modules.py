@@ -20,6 +20,7 @@ from bench.engine.evaluation import LookHistory, answers, batch_norms, distinct,
 from bench.engine.forward_backward import ForwardBackward
 from bench.engine.loader import Loader, key
 from bench.engine.member import TrainedMember
+from bench.layers import LAYERS
 from bench.numerics import USUAL, Arithmetic
 from bench.strategies.optimizer import Optimizer
 from bench.strategies.optimizers import adjust
@@ -32,7 +33,7 @@ def initial(feed: Loader) -> nn.Module:
     """
     torch.manual_seed(key(feed.seed, "init"))
     model = feed.task.model().to(device=feed.device, dtype=feed.dtype)
-    if feed.task.layers in ("conv2d", "residual", "detector") and feed.device.type == "cpu":
+    if LAYERS[feed.task.layers].images and feed.device.type == "cpu":
         model = model.to(memory_format=torch.channels_last)
     return model.train()
 

@@ -7,23 +7,12 @@ from functools import cache
 from typing import Any
 
 from bench.contract import Cell, Clock, Cohort, Schedule, Setting, Signals, Task
+from bench.layers import LAYERS
 from bench.ledger.rows import PlanRow, TaskFacts
 from bench.plan.plan import Plan, optimum, shareable_groups
 from schedules.borrowed import Borrowed
 from schedules.refusals import check_moves
 from schedules.schedule import curve, factors
-
-SECONDS = {
-    "mlp": 1.5e-4,
-    "conv1d": 5e-4,
-    "recurrent": 1e-3,
-    "conv2d": 6e-3,
-    "residual": 0.2,
-    "transformer": 3.5e-3,
-    "detector": 0.6,
-    "large": 1.0,
-}
-"""Rough seconds per member-step on one CPU thread: they order the work, and time left is corrected as it runs."""
 
 TRIED = 500  # updates of a closed-loop schedule, to see whether it sets the momentum
 
@@ -76,8 +65,8 @@ class Forecast:
         return False
 
     def seconds(self, cohort: Cohort) -> float:
-        """Rough cost on one thread."""
-        return self.looks(cohort.cells) * SECONDS[self.tasks[cohort.task].layers]
+        """Rough cost on one thread; the time left is corrected as a run goes on."""
+        return self.looks(cohort.cells) * LAYERS[self.tasks[cohort.task].layers].seconds
 
     def engine(self, cohort: Cohort) -> str:
         """The engine of a cohort and what is unusual about its arithmetic."""
