@@ -9,6 +9,7 @@ import pytest
 
 from bench import engine
 from bench.contract import InputError, Layers
+from bench.layers import LAYERS
 from bench.strategies import optimizers
 from tests.engine.toys import toy
 
@@ -18,14 +19,11 @@ CASES = list(itertools.product(get_args(Layers), optimizers.CATALOGUE, (1, 3, 4,
 def test_the_rule_chooses_what_its_text_says():
     assert "4 cells or more" in engine.RULE
     assert "an optimizer of adam, adamw, sgd," in engine.RULE
-    on_cpu, on_gpu = re.search(
-        r"on a CPU for the layers (.*), on a GPU for (.*); modules otherwise", engine.RULE
-    ).groups()
-    assert "recurrent" not in on_cpu + on_gpu
+    stacked_layers = re.search(r"for the layers (.*); modules otherwise", engine.RULE)[1].split(", ")
+    assert "recurrent" not in stacked_layers
     for layers, optimizer, cells, device in CASES:
         task = dataclasses.replace(toy(), layers=layers)
-        pays = layers in (on_cpu if device == "cpu" else on_gpu).split(", ")
-        stacked = pays and cells >= 4 and optimizer in ("sgd", "adam", "adamw")
+        stacked = layers in stacked_layers and cells >= 4 and optimizer in ("sgd", "adam", "adamw")
         chosen = {engine.choose(task, optimizer, cells, device) for _ in range(2)}
         assert chosen == {"stacked" if stacked else "modules"}, (layers, optimizer, cells, device)
 
@@ -35,7 +33,7 @@ def test_a_wish_goes_before_the_rule():
     assert engine.choose(toy(), "sgd(momentum=0.0)", 1, wish="stacked") == "stacked"
 
 
-@pytest.mark.parametrize("layers", engine.UNSTACKABLE)
+@pytest.mark.parametrize("layers", [name for name, facts in LAYERS.items() if facts.unstackable])
 def test_what_vmap_has_no_rule_for_is_not_stacked(layers):
     task = dataclasses.replace(toy(), layers=layers)
     with pytest.raises(InputError, match=r"has no .* \(toy\): use --engine modules"):
