@@ -1,1 +1,1 @@
-"""Evidence: from the rows of a ledger to tables, figures and one page. Derived, always; never a source."""
+"""Reports: tables, figures and one page from the rows of a ledger. All of it is derived and can be deleted."""

@@ -1,4 +1,4 @@
-"""`glideslope list`: what there is, as a table in the terminal."""
+"""Catalogues of `glideslope list`: tasks, schedules, suites and data sets, printed in the terminal."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from tasks.data import dataset
 from tasks.data.registry import PACKS
 
 
-def show(what: str, console: Console, *, long: bool = False) -> None:
-    """Print the catalogue of tasks, schedules, suites or data sets; `long`, of tasks and schedules, is all of it."""
-    if what == "schedules":
-        table = _at_length() if long else _schedules()
+def show(kind: str, console: Console, *, long: bool = False) -> None:
+    """Print the catalogue of a kind: tasks, schedules, suites or data. `long` adds details of tasks and schedules."""
+    if kind == "schedules":
+        table = _schedules_at_length() if long else _schedules()
         table.title_justify = "left"
         console.print(table)
         return
-    kinds = {"data": _data, "suites": _suites, "tasks": _tasks_at_length if long else _tasks}
-    console.print(kinds[what](), soft_wrap=True)  # names and commands to copy stay whole
+    catalogues = {"data": _data, "suites": _suites, "tasks": _tasks_at_length if long else _tasks}
+    console.print(catalogues[kind](), soft_wrap=True)  # no hard wraps: names and commands are copied whole
 
 
 def _tasks() -> Text:
-    """A line a task."""
+    """One line for each task."""
     head = ("task", "family", "full budget", "metric")
     rows = [(t.name, t.family, f"{t.epochs:g} epochs", f"{t.metric} ({t.direction})") for t in _catalogue()]
     widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
@@ -72,12 +72,12 @@ def _schedules() -> Table:
     table.add_column("source", overflow="fold")
     for name, factory in schedules.CATALOGUE.items():
         table.add_row(*map(Text, (name, factory.formula, factory.horizon, factory.paper)))
-    for name, reference in external.installed().items():  # not loaded: they are someone else's
+    for name, reference in external.installed().items():  # not imported: other people's code
         table.add_row(*map(Text, (name, "offered by an installed package", "", reference)))
     return table
 
 
-def _at_length() -> Table:
+def _schedules_at_length() -> Table:
     table = Table("schedule", "formula, settings, source", title="Schedules", show_lines=True)
     for name, factory in schedules.CATALOGUE.items():
         horizon = f"horizon: {factory.horizon}"
@@ -87,10 +87,10 @@ def _at_length() -> Table:
 
 
 def settings(factory: Any) -> Iterator[tuple[str, str]]:
-    """Each setting of a schedule with its default, and what it may be."""
-    for it in inspect.signature(factory).parameters.values():
-        default = "" if it.default is it.empty else f" = {_value(it.default)}"
-        yield f"{it.name}{default}", words(it.annotation)
+    """Each setting of a schedule with its default, and its type in words."""
+    for parameter in inspect.signature(factory).parameters.values():
+        default = "" if parameter.default is parameter.empty else f" = {_value(parameter.default)}"
+        yield f"{parameter.name}{default}", words(parameter.annotation)
 
 
 def _value(default: object) -> str:
@@ -107,19 +107,19 @@ def _suites() -> Text:
 
 def _data() -> Text:
     lines = [Text(f"Data sets, in the folder that --data DIR or {dataset.ROOT} names", "italic")]
-    for it in PACKS.values():
+    for pack in PACKS.values():
         facts = {
-            "layout": " or ".join(it.layouts),
-            "size": it.size,
-            "licence": it.licence,
-            "checked by": it.check,
-            "to get it": it.get,
+            "layout": " or ".join(pack.layouts),
+            "size": pack.size,
+            "licence": pack.licence,
+            "checked by": pack.check,
+            "to get it": pack.get,
         }
-        lines += [Text(""), Text.assemble((it.name, "bold"), f": {it.title}")]
+        lines += [Text(""), Text.assemble((pack.name, "bold"), f": {pack.title}")]
         lines += _facts(facts)
     return Text("\n").join(lines)
 
 
-def summary(thing: object) -> str:
-    """The first line of its docstring."""
-    return (thing.__doc__ or "").strip().split("\n")[0]
+def summary(factory: object) -> str:
+    """The first line of the docstring of a schedule or suite."""
+    return (factory.__doc__ or "").strip().split("\n")[0]

@@ -1,4 +1,4 @@
-"""Critical-difference diagrams (Demsar 2006): mean ranks on a line, bars over what Nemenyi's test can't tell apart."""
+"""Critical-difference diagrams (Demsar 2006): mean ranks on a line, and bars over strategies that do not differ."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def diagrams(panels: list[RankPanel], ink: str) -> Iterator[tuple[int, str, Figure]]:
-    """(place, caption, figure) of each panel whose ranks were tested."""
+    """(index, caption, figure) of each panel whose ranks were tested."""
     for i, panel in enumerate(panels):
         if panel.test is not None:
             caption = (
@@ -26,7 +26,7 @@ def diagrams(panels: list[RankPanel], ink: str) -> Iterator[tuple[int, str, Figu
 
 
 def diagram(panel: RankPanel, ink: str) -> Figure:
-    """The diagram of one panel, its text in that colour."""
+    """The diagram of one panel; `ink` is the colour of its text."""
     import scikit_posthocs
     from matplotlib.figure import Figure
 
@@ -35,7 +35,7 @@ def diagram(panel: RankPanel, ink: str) -> Figure:
     axes = figure.add_subplot()
     axes.grid(visible=False)
     p_KK = scikit_posthocs.posthoc_nemenyi_friedman(rank_TK).set_axis(names).set_axis(names, axis=1)
-    drawn = scikit_posthocs.critical_difference_diagram(
+    artists = scikit_posthocs.critical_difference_diagram(
         dict(zip(names, rank_TK.mean(0), strict=True)),
         p_KK,
         ax=axes,
@@ -48,6 +48,7 @@ def diagram(panel: RankPanel, ink: str) -> Figure:
         marker_props={"s": 18},
         text_h_margin=0.02,
     )
-    for (bar,) in drawn["crossbars"]:  # their points come from a set: sorted, the same bytes at every run
+    # The points of a bar come from a set. Sorted, they give the same bytes at every run.
+    for (bar,) in artists["crossbars"]:
         bar.set_xdata(sorted(bar.get_xdata()))
     return figure

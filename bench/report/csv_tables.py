@@ -1,4 +1,4 @@
-"""The comparison as CSV, in full precision; what is not there is empty. `results/README.md` says what a column is."""
+"""The comparison as CSV, in full precision; missing values are empty. `results/README.md` explains the columns."""
 
 from __future__ import annotations
 
@@ -18,42 +18,47 @@ COLUMNS = """
     over_reference over_reference_half worth worth_low worth_high detectable binomial_half
 """
 
-TESTED = """
+TEST_COLUMNS = """
     strategy tasks blocks effect p p_holm significant blocks_better blocks_better_low blocks_better_high
     tasks_better tasks_worse tasks_equal
 """
 
 
-def table_csv(it: Comparison) -> str:
+def table_csv(comparison: Comparison) -> str:
     """One line for each task, budget and strategy."""
-    lines, worth = [], {task: reference.worths(it, task) for task in it.study.tasks}
-    for (task, budget), group in it.verdicts.items():
-        against = group.get(it.reference(task) or "")
-        seen = reference.visible(it, task, budget)
+    lines = []
+    worths = {task: reference.worths(comparison, task) for task in comparison.study.tasks}
+    for (task, budget), group in comparison.verdicts.items():
+        against = group.get(comparison.reference(task) or "")
+        detectable = reference.visible(comparison, task, budget)
         for strategy, verdict in group.items():
-            line = (
-                {"task": task, "strategy": strategy, "detectable": seen} | _results(verdict) | _about(it, task, verdict)
-            )
-            line |= _over(verdict.score, against.score, it.direction(task)) if against and against != verdict else {}
-            lines.append(line | _worth(worth[task].get((strategy, budget))))
+            line: dict[str, object] = {"task": task, "strategy": strategy, "detectable": detectable}
+            line |= _results(verdict) | _about(comparison, task, verdict)
+            if against and against != verdict:
+                line |= _over(verdict.score, against.score, comparison.direction(task))
+            lines.append(line | _worth(worths[task].get((strategy, budget))))
     return csv_text(COLUMNS, lines)
 
 
 def _results(verdict: Verdict) -> dict[str, object]:
     score, first = verdict.score, verdict.score.tries[0]
-    final, behind = score.final, verdict.behind
-    means = {f: score.over_seeds(f) for f in ("best", "best_epoch", "recalibrated", "control")}
-    return {
+    line: dict[str, object] = {
         "budget": first.budget,
         "epochs": first.epochs,
         "total": first.total,
         "n": len(score.selected),
-        **({"mean": final.mean, "low": final.low, "high": final.high, "half": final.half} if final else {}),
-        **{{"best": "best_mean"}.get(f, f): m.mean for f, m in means.items() if m},
+    }
+    if final := score.final:
+        line |= {"mean": final.mean, "low": final.low, "high": final.high, "half": final.half}
+    for field in ("best", "best_epoch", "recalibrated", "control"):
+        if over_seeds := score.over_seeds(field):
+            line["best_mean" if field == "best" else field] = over_seeds.mean
+    if behind := verdict.behind:
+        line |= {"behind": behind.mean, "behind_half": behind.half}
+    return line | {
         "chosen_peak_lrs": _joined([t.peak_lr for t in score.selected]),
         "rank": verdict.rank,
         "identical_to": _joined(verdict.identical),
-        **({"behind": behind.mean, "behind_half": behind.half} if behind else {}),
         "verdict": verdict.word,
         "diverged": score.diverged,
         "tries": len(score.tries),
@@ -61,11 +66,11 @@ def _results(verdict: Verdict) -> dict[str, object]:
     }
 
 
-def _about(it: Comparison, task: str, verdict: Verdict) -> dict[str, object]:
-    final, examples = verdict.score.final, it.examples(task)
+def _about(comparison: Comparison, task: str, verdict: Verdict) -> dict[str, object]:
+    final, examples = verdict.score.final, comparison.examples(task)
     return {
-        "metric": it.study.tasks[task].metric,
-        "direction": it.direction(task),
+        "metric": comparison.study.tasks[task].metric,
+        "direction": comparison.direction(task),
         "binomial_half": binomial_half(final.mean, examples) if final and examples else None,
     }
 
@@ -75,19 +80,19 @@ def _over(score: Score, against: Score, direction: str) -> dict[str, object]:
     return {"over_reference": over.mean, "over_reference_half": over.half} if over else {}
 
 
-def _worth(it: Worth | None) -> dict[str, object]:
-    return {"worth": it.share, "worth_low": it.low, "worth_high": it.high} if it else {}
+def _worth(worth: Worth | None) -> dict[str, object]:
+    return {"worth": worth.share, "worth_low": worth.low, "worth_high": worth.high} if worth else {}
 
 
 def tests_csv(tests: Iterable[ReferenceTest]) -> str:
     """One line for each strategy tested against the reference."""
     lines = []
-    for it in tests:
-        flip, share = it.flip, it.improvement
-        tested = [it.strategy, flip.tasks, flip.blocks, flip.effect, flip.p, it.adjusted, it.significant]
-        tested += [share.share, share.low, share.high, *it.tasks]
-        lines.append(dict(zip(TESTED.split(), tested, strict=True)))
-    return csv_text(TESTED, lines)
+    for test in tests:
+        flip, share = test.flip, test.improvement
+        fields = [test.strategy, flip.tasks, flip.blocks, flip.effect, flip.p, test.adjusted, test.significant]
+        fields += [share.share, share.low, share.high, *test.tasks]
+        lines.append(dict(zip(TEST_COLUMNS.split(), fields, strict=True)))
+    return csv_text(TEST_COLUMNS, lines)
 
 
 def csv_text(columns: str, lines: Iterable[Mapping[str, object]]) -> str:

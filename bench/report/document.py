@@ -1,4 +1,4 @@
-"""What the comparison says, in words: the document behind `table.md` and the page. The answer comes first."""
+"""The document behind `table.md` and the page: the comparison in words and tables, the answer first."""
 
 from __future__ import annotations
 
@@ -7,60 +7,62 @@ from collections.abc import Iterator, Mapping, Sequence
 from bench.analysis import ranking, reference
 from bench.analysis.claim_tasks import entries
 from bench.analysis.comparison import FIRST, Comparison, Verdict, leaders
+from bench.analysis.reference import ReferenceTest
 from bench.analysis.stats.intervals import Interval, binomial_half
 from bench.ledger.rows import Publication
 from bench.report import tables
 from bench.report.markup import Facts, Figure, Item, Section, Table
 from bench.report.numbers import MISSING, listed, number, percent, value
 from bench.report.sections import claims, diagnostics, peaks, provenance, theory
-from bench.report.sections import reference as sheets
 from bench.report.sections.missing import losses
+from bench.report.sections.reference import conclusion, friedman, limits, places, primary, worth
 
 
-def document(it: Comparison, figures: Mapping[str, Figure]) -> list[Section]:
+def document(comparison: Comparison, figures: Mapping[str, Figure]) -> list[Section]:
     """The whole report. `figures` by key: `curves`, `ranks`, and `task NAME` of each task."""
-    drawn = [figures[key] for key in ("ranks", "curves") if key in figures]
-    tests = reference.tests(it)
+    study, tests = comparison.study, reference.tests(comparison)
+    overview = [figures[key] for key in ("ranks", "curves") if key in figures]
+    sharing = [] if study.published else [Section("How sharing paid", (Facts(tuple(provenance.sharing(comparison))),))]
     return [
-        Section(f"Glideslope: {it.study.plan.suite}", (headline(it), *summary(it, tests))),
+        Section(f"Glideslope: {study.plan.suite}", (headline(comparison), *summary(comparison, tests))),
         Section(
-            f"Against {it.study.reference}", (sheets.primary(it, tests) if tests else sheets.conclusion(it, tests),)
+            f"Against {study.reference}", (primary(comparison, tests) if tests else conclusion(comparison, tests),)
         ),
-        Section("By task and budget", (tables.matrix(it),)),
-        Section("Across tasks", (*_across(it, figures), *drawn)),
-        *(_task(it, task, figures) for task in it.study.tasks),
-        Section("Theory beside measurement", tuple(theory.section(it))),
-        *_claims(it),
-        *([] if it.study.published else [Section("How sharing paid", (Facts(tuple(provenance.sharing(it))),))]),
-        Section("Provenance", (Facts(tuple(provenance.sources(it))),)),
+        Section("By task and budget", (tables.matrix(comparison),)),
+        Section("Across tasks", (*_across(comparison, figures), *overview)),
+        *(_task(comparison, task, figures) for task in study.tasks),
+        Section("Theory beside measurement", tuple(theory.section(comparison))),
+        *_claims(comparison),
+        *sharing,
+        Section("Provenance", (Facts(tuple(provenance.sources(comparison))),)),
     ]
 
 
 # ---------------------------------------------------------------------------------------------- the answer
 
 
-def headline(it: Comparison) -> Table:
-    """Per task, at its largest budget: the best, by how much, and how sure."""
-    rows = tuple(_headline(it, task) for task in it.study.tasks)
+def headline(comparison: Comparison) -> Table:
+    """The best strategy of each task at its largest budget, by how much it is better, and how sure that is."""
+    rows = tuple(_headline(comparison, task) for task in comparison.study.tasks)
     note = "Differences are means paired by seed ± half of their 95 % interval; positive: the best is better."
-    head = ("task", "best", "final", f"over {it.study.reference}", "over the runner-up", "metric, budget")
+    head = ("task", "best", "final", f"over {comparison.study.reference}", "over the runner-up", "metric, budget")
     return Table("The best at the largest budget, by how much, and how sure", head, rows, (note,))
 
 
-def _headline(it: Comparison, task: str) -> tuple[Item, ...]:
-    facts, best = it.study.tasks[task], it.best(task)
-    judged = Item(f"{facts.metric} ({facts.direction}), {percent(it.study.budgets(task)[-1])}")
+def _headline(comparison: Comparison, task: str) -> tuple[Item, ...]:
+    facts, best = comparison.study.tasks[task], comparison.best(task)
+    metric = Item(f"{facts.metric} ({facts.direction}), {percent(comparison.study.budgets(task)[-1])}")
     if best is None:
-        return (Item(task), *[Item(MISSING)] * 4, judged)
-    full, second = it.full(task), it.runner_up(task)
-    runner = _over(it, task, second)
+        return (Item(task), *[Item(MISSING)] * 4, metric)
+    full, second = comparison.full(task), comparison.runner_up(task)
+    runner = _over(comparison, task, second)
     runner = runner._replace(text=f"{runner.text} ({second})") if second else runner
     final = Item(tables.outcome(full[best].score))
-    return (Item(task), Item(_first(full)), final, _over(it, task, it.reference(task)), runner, judged)
+    return (Item(task), Item(_first(full)), final, _over(comparison, task, comparison.reference(task)), runner, metric)
 
 
 def _first(group: Mapping[str, Verdict]) -> str:
-    """What ranks first: one strategy, with those that are the same run, or those that tie."""
+    """The strategy that ranks first, with those that are the same run; or those that tie."""
     best, *tied = leaders(group)
     if tied:
         return f"none: {listed([best, *tied])} tie"
@@ -68,10 +70,11 @@ def _first(group: Mapping[str, Verdict]) -> str:
     return listed([best, *same]) + " (one run)" * bool(same)
 
 
-def answer(it: Comparison, task: str) -> str:
+def answer(comparison: Comparison, task: str) -> str:
     """The task's line of the headline, as a sentence."""
-    _, best, final, against, runner, judged = (field.text for field in _headline(it, task))
-    return f"{task} ({judged}): {best} {final}; over {it.study.reference}: {against}; over the runner-up: {runner}."
+    _, best, final, against, runner, metric = (field.text for field in _headline(comparison, task))
+    over = f"over {comparison.study.reference}: {against}; over the runner-up: {runner}"
+    return f"{task} ({metric}): {best} {final}; {over}."
 
 
 SURE: dict[str, Item] = {
@@ -82,9 +85,10 @@ SURE: dict[str, Item] = {
 """How sure it is that the best is better, by the verdict on the other one."""
 
 
-def _over(it: Comparison, task: str, other: str | None) -> Item:
+def _over(comparison: Comparison, task: str, other: str | None) -> Item:
     """By how much the best is better than another strategy, and how sure."""
-    verdict = it.full(task).get(other or "")  # a task's largest budget may be run by some of its strategies only
+    # Missing if only some of the task's strategies run its largest budget.
+    verdict = comparison.full(task).get(other or "")
     if verdict is None:
         return Item(MISSING)
     if verdict.word in (*FIRST, "identical run"):
@@ -95,30 +99,21 @@ def _over(it: Comparison, task: str, other: str | None) -> Item:
     return sure if verdict.behind is None else sure._replace(text=f"{value(verdict.behind, signed=True)}, {sure.text}")
 
 
-def summary(it: Comparison, tests: Sequence[reference.ReferenceTest]) -> Iterator[str]:
-    """The answer in a few sentences, and how far it goes."""
-    if published := it.study.published:
-        yield from _published(it, published)
+def summary(comparison: Comparison, tests: Sequence[ReferenceTest]) -> Iterator[str]:
+    """The answer in a few sentences, and its limits."""
+    study = comparison.study
+    if published := study.published:
+        yield from _published(comparison, published)
         return
-    tasks = [t for t in it.study.tasks if it.best(t)]
-    lost = ("worse", "diverged", "failed")
-    held = {t: v for t in tasks if (v := it.full(t).get(it.reference(t) or ""))}
-    second = {t: it.full(t)[s] for t in tasks if (s := it.runner_up(t))}
-    if held and second:
-        beaten = sum(v.word in lost for v in held.values())
-        over_second = sum(v.word == "worse" for v in second.values())
-        yield (
-            f"At the largest budget the best strategy clearly beats {it.study.reference} in {beaten} of {len(held)} "
-            f"tasks, and its own runner-up in {over_second} of {len(second)}."
-        )
-    yield sheets.conclusion(it, tests)
-    yield from losses(it.study)
-    yield from baselines(it)
+    yield from _wins(comparison)
+    yield conclusion(comparison, tests)
+    yield from losses(study)
+    yield from baselines(comparison)
     yield (
         "A beats B only if the mean of their differences, paired by seed, exceeds half of its 95 % t interval. "
-        f"{it.comparisons:,} comparisons with a best-ranked strategy were made, none adjusted for the others: even if "
-        "nothing differed, one in twenty or more would come out “clear”, and the best of many looks better than it is. "
-        "“Clear” is therefore less than “significant”, which only the primary test says."
+        f"{comparison.comparisons:,} comparisons with a best-ranked strategy were made, none adjusted for the others: "
+        "even if nothing differed, one in twenty or more would come out “clear”, and the best of many looks better "
+        "than it is. “Clear” is therefore less than “significant”, which only the primary test says."
     )
     yield (
         "Peak LRs are chosen for each seed by the final control value of the other seeds, with the same tries for all. "
@@ -127,105 +122,123 @@ def summary(it: Comparison, tests: Sequence[reference.ReferenceTest]) -> Iterato
     )
 
 
-def _published(it: Comparison, about: Publication) -> Iterator[str]:
-    """The same of other people's runs."""
-    single = all(len(its.seeds) == 1 for its in it.study.tasks.values())
+def _wins(comparison: Comparison) -> Iterator[str]:
+    """In how many tasks the best clearly beats the reference and its own runner-up."""
+    tasks = [t for t in comparison.study.tasks if comparison.best(t)]
+    references = [v for t in tasks if (v := comparison.full(t).get(comparison.reference(t) or ""))]
+    runners_up = [comparison.full(t)[s] for t in tasks if (s := comparison.runner_up(t))]
+    if references and runners_up:
+        over_reference = sum(v.word in ("worse", "diverged", "failed") for v in references)
+        over_second = sum(v.word == "worse" for v in runners_up)
+        yield (
+            f"At the largest budget the best strategy clearly beats {comparison.study.reference} in {over_reference} "
+            f"of {len(references)} tasks, and its own runner-up in {over_second} of {len(runners_up)}."
+        )
+
+
+def _published(comparison: Comparison, publication: Publication) -> Iterator[str]:
+    """The summary of other people's runs."""
+    study = comparison.study
     yield (
-        f"Published runs ({about.source}, {about.licence}), {len(it.study.tries):,} configurations; nobody here "
-        "ran them. One number, the final validation loss, is both what peak LRs are chosen by and what is reported, so "
-        "tuned values flatter themselves, the more so the more peak LRs were tried, which differs between strategies."
+        f"Published runs ({publication.source}, {publication.licence}), {len(study.tries):,} configurations; none of "
+        "them was run here. One number, the final validation loss, is both what peak LRs are chosen by and what is "
+        "reported, so tuned values flatter themselves, the more so the more peak LRs were tried, which differs between "
+        "strategies."
     )
-    if single:
+    if all(len(facts.seeds) == 1 for facts in study.tasks.values()):
         yield (
             "Each configuration was run with one seed. No difference between strategies is called significant or clear "
             "here: nothing says how much another seed would change it."
         )
-    for task, its in it.study.tasks.items():
-        if repeats := its.repeats:
+    for task, facts in study.tasks.items():
+        if repeats := facts.repeats:
             yield (
                 f"{task}: {repeats['runs']} runs repeat configurations with the same seed, with a pooled standard "
                 f"deviation of {number(repeats['deviation'])}: a floor under the noise between seeds."
             )
-    yield from losses(it.study)
+    yield from losses(study)
 
 
-def baselines(it: Comparison) -> Iterator[str]:
-    """Which strategies did not get beyond the trivial baseline at the largest budget."""
-    short = {task: it.short_of_baseline(task) for task in it.study.tasks if it.full(task)}
+def baselines(comparison: Comparison) -> Iterator[str]:
+    """Sentences on strategies that did not get beyond the trivial baseline at the largest budget."""
+    study = comparison.study
+    short = {task: comparison.short_of_baseline(task) for task in study.tasks if comparison.full(task)}
     for task, names in short.items():
-        line = it.study.tasks[task].baseline
-        if line is None:
+        baseline = study.tasks[task].baseline
+        if baseline is None:
             continue
-        if all(v.score.final and v.score.final.n == 1 for v in it.full(task).values()):
-            yield f"{task}: one seed gives no interval to hold against {line.name} ({number(line.value)})."
+        if all(v.score.final and v.score.final.n == 1 for v in comparison.full(task).values()):
+            yield f"{task}: one seed gives no interval to compare with {baseline.name} ({number(baseline.value)})."
         elif names:
             yield (
                 f"{task}: the interval of {listed(names)} does not lie wholly beyond the trivial baseline "
-                f"({line.name}, {number(line.value)})."
+                f"({baseline.name}, {number(baseline.value)})."
             )
     if short and not any(short.values()):
         yield "Every strategy's interval at the largest budget lies wholly beyond its task's trivial baseline."
 
 
-def _across(it: Comparison, figures: Mapping[str, Figure]) -> Iterator[str | Table | Figure]:
-    panels = ranking.panels(it)
+def _across(comparison: Comparison, figures: Mapping[str, Figure]) -> Iterator[str | Table | Figure]:
+    panels = ranking.panels(comparison)
     if not panels:
         yield "No task has a rank for every strategy, so there is no mean rank."
         return
     yield "A rank says nothing of distance: differences within noise change ranks freely."
     for i, panel in enumerate(panels):
         yield tables.mean_ranks(panel)
-        yield sheets.friedman(panel)
-        yield from [figures[key] for key in (f"distances {i}",) if key in figures]
-        yield sheets.places(panel)
+        yield friedman(panel)
+        if f"distances {i}" in figures:
+            yield figures[f"distances {i}"]
+        yield places(panel)
 
 
-def _claims(it: Comparison) -> Iterator[Section]:
-    """The textbook's claims, judged on this ledger alone, if it can tell of any."""
-    if entries({it.study.plan.suite: it}):
-        judged = claims.document({it.study.plan.suite: it}, None)[0]
+def _claims(comparison: Comparison) -> Iterator[Section]:
+    """The textbook's claims, judged on this ledger alone; nothing if the ledger has no task for them."""
+    ledgers = {comparison.study.plan.suite: comparison}
+    if entries(ledgers):
+        section = claims.document(ledgers, None)[0]
         alone = "Of this ledger alone; the command glideslope claims judges several together."
-        yield Section(judged.title, (alone, *judged.blocks))
+        yield Section(section.title, (alone, *section.blocks))
 
 
 # ------------------------------------------------------------------------------------------------ each task
 
 
-def _task(it: Comparison, task: str, figures: Mapping[str, Figure]) -> Section:
-    drawn = [figures[key] for key in (f"task {task}",) if key in figures]
-    worth = sheets.worth(it, task)
-    more = (
-        [tables.readings(it, task), tables.sensitivity(it, task), *diagnostics.sheets(it, task)]
-        if it.full(task)
-        else []
-    )
-    more = [worth, *more] if worth else more
-    by_peak = peaks.table(it, task)
-    flips: tuple[str | Table, ...] = (by_peak, *peaks.flips(it, task)) if by_peak else ()
-    about = Facts(tuple(provenance.grid(it, task)))
-    return Section(task, (tables.results(it, task), *_sentences(it, task), *drawn, *more, *flips, about))
+def _task(comparison: Comparison, task: str, figures: Mapping[str, Figure]) -> Section:
+    blocks: list[str | Table | Figure | Facts] = [tables.results(comparison, task), *_sentences(comparison, task)]
+    if f"task {task}" in figures:
+        blocks.append(figures[f"task {task}"])
+    if budget_worth := worth(comparison, task):
+        blocks.append(budget_worth)
+    if comparison.full(task):
+        blocks += [tables.readings(comparison, task), tables.sensitivity(comparison, task)]
+        blocks += diagnostics.sheets(comparison, task)
+    if by_peak := peaks.table(comparison, task):
+        blocks += [by_peak, *peaks.flips(comparison, task)]
+    return Section(task, (*blocks, Facts(tuple(provenance.grid(comparison, task)))))
 
 
-def _sentences(it: Comparison, task: str) -> Iterator[str]:
-    for budget in reversed(it.study.budgets(task)):
-        group = it.at(task, budget)
+def _sentences(comparison: Comparison, task: str) -> Iterator[str]:
+    budgets = comparison.study.budgets(task)
+    for budget in reversed(budgets):
+        group = comparison.at(task, budget)
         first = leaders(group)
         if len(first) == 1:
             yield f"{percent(budget)}: {_first(group)} ranks first; {_others(group)}."
         elif first:
             yield f"{percent(budget)}: no best, for {listed(first)} tie; {_others(group)}."
         yield from _identical(percent(budget), {s: v.identical for s, v in group.items() if v.identical})
-    yield from sheets.limits(it, task)
-    yield from _spread_of_test_set(it, task)
-    peaks = it.study.peak_lrs(task)
-    if peaks < 3:
-        yield f"With {peaks} peak LRs every choice is at an edge of the grid, so edges are not marked."
-    if not it.full(task):
-        yield f"Nothing is recorded at {percent(it.study.budgets(task)[-1])} yet."
+    yield from limits(comparison, task)
+    yield from _spread_of_test_set(comparison, task)
+    peak_lrs = comparison.study.peak_lrs(task)
+    if peak_lrs < 3:
+        yield f"With {peak_lrs} peak LRs every choice is at an edge of the grid, so edges are not marked."
+    if not comparison.full(task):
+        yield f"Nothing is recorded at {percent(budgets[-1])} yet."
 
 
 def _others(group: Mapping[str, Verdict]) -> str:
-    """What is said of those that do not rank first."""
+    """Verdict on the strategies that do not rank first, in a few words."""
     near = [s for s, v in group.items() if v.word == "within noise"]
     worse = sum(v.word == "worse" for v in group.values())
     if all(v.word in FIRST for v in group.values()):
@@ -244,9 +257,9 @@ def _identical(budget: str, same: Mapping[str, tuple[str, ...]]) -> Iterator[str
         yield f"{budget}: {listed(list(group))} are one identical run: their LRs never differed."
 
 
-def _spread_of_test_set(it: Comparison, task: str) -> Iterator[str]:
-    n, best = it.examples(task), it.best(task)
-    final: Interval | None = it.full(task)[best].score.final if best else None
+def _spread_of_test_set(comparison: Comparison, task: str) -> Iterator[str]:
+    n, best = comparison.examples(task), comparison.best(task)
+    final: Interval | None = comparison.full(task)[best].score.final if best else None
     if n and final is not None:
         half = binomial_half(final.mean, n)
         yield (

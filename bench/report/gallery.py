@@ -1,4 +1,4 @@
-"""Every curve of the catalogue, drawn: small multiples on one page."""
+"""Gallery of the LR curves of every schedule: small multiples on one page."""
 
 from __future__ import annotations
 
@@ -36,21 +36,21 @@ EXAMPLES = {
     "timm": "timm('TanhLRScheduler', t_initial='total', t_in_epochs=False)",
     "transformers": "transformers('get_cosine_schedule_with_warmup', num_warmup_steps=20, num_training_steps='total')",
 }
-"""Calls to draw of schedules that need settings, or show little without."""
+"""Calls that are drawn of schedules that need settings, or show little with their defaults."""
 
 
 def calls(name: str) -> list[str]:
-    """What is drawn of a schedule: its example or defaults, and each other value of the settings that are a choice."""
+    """Calls to draw of a schedule: its example or defaults, and each other value of the settings that are a choice."""
     factory, text = schedules.CATALOGUE[name], EXAMPLES.get(name, name)
     try:
-        drawn = [schedules.parse(text).text]
-    except InputError:  # it needs settings that no example gives
+        texts = [schedules.parse(text).text]
+    except InputError:  # it needs settings, and there is no example
         return []
     for setting in inspect.signature(factory).parameters.values():
-        drawn += [
-            _with(text, setting.name, value) for value in _choices(setting.annotation) if value != setting.default
-        ]
-    return list(dict.fromkeys(drawn))
+        for value in _choices(setting.annotation):
+            if value != setting.default:
+                texts.append(_with(text, setting.name, value))
+    return list(dict.fromkeys(texts))
 
 
 def _choices(hint: Any) -> tuple[object, ...]:
@@ -67,23 +67,23 @@ def _with(text: str, setting: str, value: object) -> str:
 
 
 def curve(text: str) -> list[float]:
-    """Factors over ten epochs. A schedule that looks sees a loss that falls and levels off, and gradients that turn."""
-    it = schedules.parse(text)
-    state, factors = it.init(), []
+    """Factors over ten epochs. A closed-loop schedule sees a loss that levels off, and gradients that turn."""
+    schedule = schedules.parse(text)
+    state, factors = schedule.init(), []
     for step in range(UPDATES):
         loss = max(0.3, 2 - 4 * step / UPDATES)
         turn = 1 - 2 * step / UPDATES
-        seen = Signals(loss, grad_norm=5.0, control=1 / loss, evaluations=step // EPOCH_STEPS, grad_dot=25 * turn)
-        setting, state = it(state, Clock(step, UPDATES, EPOCH_STEPS, PEAK), seen if it.needs else None)
+        signals = Signals(loss, grad_norm=5.0, control=1 / loss, evaluations=step // EPOCH_STEPS, grad_dot=25 * turn)
+        setting, state = schedule(state, Clock(step, UPDATES, EPOCH_STEPS, PEAK), signals if schedule.needs else None)
         factors.append(setting.factor)
     return factors
 
 
 def write(path: Path) -> None:
-    """Write the page.
+    """Write the page to `path`.
 
     Raises:
-        InputError: it cannot be written there.
+        InputError: the file cannot be written.
     """
     import matplotlib as mpl
 
@@ -93,8 +93,8 @@ def write(path: Path) -> None:
         sections = [Section("Learning-rate schedules", _head())]
         for module, names in _families():
             texts = [text for name in names for text in calls(name)]
-            drawn = [figures.save(_panels(texts), Path(folder), module, "Factor over ten epochs.")] if texts else []
-            sections.append(Section(", ".join(names), (*drawn, *map(_facts, names))))
+            drawings = [figures.save(_panels(texts), Path(folder), module, "Factor over ten epochs.")] if texts else []
+            sections.append(Section(", ".join(names), (*drawings, *map(_facts, names))))
         html = page.html(sections, Path(folder))
     try:
         path.write_text(html, encoding="utf-8", newline="\n")
@@ -113,7 +113,7 @@ def _head() -> tuple[str, ...]:
 
 
 def _families() -> Iterator[tuple[str, list[str]]]:
-    """Schedules by the file that they stand in."""
+    """Names of the schedules of each module."""
     families: dict[str, list[str]] = {}
     for name, factory in schedules.CATALOGUE.items():
         families.setdefault(factory.__module__.rpartition(".")[2], []).append(name)
@@ -123,17 +123,17 @@ def _families() -> Iterator[tuple[str, list[str]]]:
 def _facts(name: str) -> Facts:
     factory = schedules.CATALOGUE[name]
     settings = "\n".join(map(": ".join, catalogue.settings(factory))) or "none"
-    what = f"{catalogue.summary(factory)} Horizon: {factory.horizon}."
-    return Facts(((name, what), ("formula", factory.formula), ("settings", settings), ("source", factory.paper)))
+    description = f"{catalogue.summary(factory)} Horizon: {factory.horizon}."
+    return Facts(((name, description), ("formula", factory.formula), ("settings", settings), ("source", factory.paper)))
 
 
 def _panels(texts: Sequence[str]) -> figure.Figure:
     from bench.report import figures
 
-    drawn, panels = figures.multiples(len(texts), 4, (2.7, 1.8))
+    drawing, panels = figures.multiples(len(texts), 4, (2.7, 1.8))
     for axes, text in zip(panels, texts, strict=True):
         axes.plot([t / EPOCH_STEPS for t in range(UPDATES)], curve(text), color=figures.COLOURS[0], linewidth=1.6)
         axes.set_ylim(bottom=0)
         axes.set_title("\n".join(textwrap.wrap(text, 44)), fontsize=7, loc="left")
         axes.tick_params(labelsize=7)
-    return drawn
+    return drawing

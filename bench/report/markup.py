@@ -1,4 +1,4 @@
-"""A document, and how it is written as Markdown and LaTeX. Users' text is escaped where it is written, only there."""
+"""Documents, written as Markdown and LaTeX. Users' text is escaped when it is written, and nowhere else."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Mark = Literal["", "best", "noise", "bad", "prose"]
 
 
 class Item(NamedTuple):
-    """A field of a table. The text alone says all; the mark lets a page show it."""
+    """A field of a table. The text is complete in itself; the mark tells a page how to highlight it."""
 
     text: str
     mark: Mark = ""
@@ -25,7 +25,7 @@ class Table(NamedTuple):
     notes: tuple[str, ...] = ()
 
     def prose(self, i: int) -> bool:
-        """Whether column i is read from the left, and may wrap."""
+        """Whether column i is aligned on the left, and may wrap."""
         return i == 0 or any(row[i].mark == "prose" for row in self.rows)
 
 
@@ -43,7 +43,7 @@ class Facts(NamedTuple):
 
 
 class Section(NamedTuple):
-    """A heading and what stands under it, in reading order; text is a paragraph."""
+    """A heading and its blocks, in reading order; a text is a paragraph."""
 
     title: str
     blocks: tuple[str | Table | Figure | Facts, ...]
@@ -74,14 +74,19 @@ def passage(block: str | Table | Figure | Facts) -> str:
 
 
 def _md_table(table: Table) -> str:
+    head = [_md(text) for text in table.head]
     rule = ["---" if table.prose(i) else "---:" for i in range(len(table.head))]
-    rows = [[f"**{_md(it.text)}**" if it.mark == "best" else _md(it.text) for it in row] for row in table.rows]
-    lines = [f"| {' | '.join(row)} |" for row in ([_md(h) for h in table.head], rule, *rows)]
+    rows = [[_md_field(item) for item in row] for row in table.rows]
+    lines = [f"| {' | '.join(row)} |" for row in (head, rule, *rows)]
     return "\n\n".join([f"**{_md(table.title)}**", "\n".join(lines), *map(_md, table.notes)])
 
 
+def _md_field(item: Item) -> str:
+    return f"**{_md(item.text)}**" if item.mark == "best" else _md(item.text)
+
+
 MARKDOWN = r"([\\`*_\[\]<>|#~$&!])"
-"""What Markdown asks a backslash for; the same expression in Python and on the page."""
+"""Characters that Markdown needs a backslash for; the expression is the same in Python and on the page."""
 
 
 def _md(text: str) -> str:
@@ -110,16 +115,16 @@ TEX = {
     "“": "``",
     "”": "''",
 }
-"""What LaTeX spells otherwise."""
+"""Characters that LaTeX writes in another way."""
 
 
 def latex(tables: Iterable[Table]) -> str:
-    """The tables as LaTeX for a paper that loads booktabs."""
+    """The tables as LaTeX, for a document that loads booktabs."""
     return "\n".join(map(_tex_table, tables))
 
 
 def _tex_table(table: Table) -> str:
-    rows = [[_bold(it) for it in row] for row in table.rows]
+    rows = [[_tex_field(item) for item in row] for row in table.rows]
     lines = [" & ".join(row) + r" \\" for row in ([_tex(h) for h in table.head], *rows)]
     lines.insert(1, r"\midrule")
     caption = ". ".join(_tex(text).rstrip(".") for text in (table.title, *table.notes)) + "."
@@ -138,8 +143,8 @@ def _tex_table(table: Table) -> str:
     )
 
 
-def _bold(it: Item) -> str:
-    return f"\\textbf{{{_tex(it.text)}}}" if it.mark == "best" else _tex(it.text)
+def _tex_field(item: Item) -> str:
+    return f"\\textbf{{{_tex(item.text)}}}" if item.mark == "best" else _tex(item.text)
 
 
 def _tex(text: str) -> str:

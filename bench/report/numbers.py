@@ -13,7 +13,7 @@ def number(mean: float, half: float | None = None, *, signed: bool = False) -> s
     """A mean, and half the width of its interval where there is one.
 
     The half-width gets one significant digit, two if the first is 1, and the mean the same decimals; alone, the mean
-    gets four significant digits. What is tiny or huge is written with a power of ten.
+    gets four significant digits. Tiny and huge numbers are written with a power of ten.
 
     >>> number(0.96234, 0.00412), number(0.5, 0.0123), number(-3.1e-5, 2e-6, signed=True), number(0.9583)
     ('0.962 ± 0.004', '0.500 ± 0.012', '(−3.1 ± 0.2)e−5', '0.9583')
@@ -38,20 +38,20 @@ def _fixed(mean: float, half: float | None, signed: bool) -> str:
     return text if half is None else f"{text} ± {f'{half:.{decimals}f}' if half else '0'}"
 
 
-def value(it: Interval | None, *, signed: bool = False) -> str:
+def value(interval: Interval | None, *, signed: bool = False) -> str:
     """An interval; `MISSING` without one."""
-    return MISSING if it is None else number(it.mean, it.half, signed=signed)
+    return MISSING if interval is None else number(interval.mean, interval.half, signed=signed)
 
 
 def percent(share: float) -> str:
-    """A share in per cent: 12.5 %."""
+    """A share in per cent, as in 12.5 %."""
     return f"{100 * share:.4g} %"
 
 
 def quantity(amount: float, units: str) -> str:
-    """An amount of something that is named in the plural.
+    """An amount of a unit, which is given in the plural.
 
-    >>> counted(2.5, "epochs"), counted(1, "epochs"), counted(1, "strategies")
+    >>> quantity(2.5, "epochs"), quantity(1, "epochs"), quantity(1, "strategies")
     ('2.5 epochs', '1 epoch', '1 strategy')
     """
     one = f"{units[:-3]}y" if units.endswith("ies") else units.removesuffix("s")

@@ -1,7 +1,7 @@
-"""The document as one self-contained HTML page, which asks for nothing: `web/` holds its style and its script.
+"""The document as one self-contained HTML page, which makes no requests. `web/` holds its style and its scripts.
 
-Tables are written here and stand without the script, which sorts, copies and filters them, and draws the figures that
-it has numbers for; the others are inlined as SVG.
+Tables are written here and can be read without the scripts, which sort, copy and filter them. The scripts also draw
+the figures that they have numbers for; other figures are inlined as SVG.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from bench.report.markup import MARKDOWN, TEX, Facts, Figure, Item, Section, Tab
 
 WEB = Path(__file__).with_name("web")
 SCRIPTS = ("dom.js", "table.js", "panel.js", "chart.js", "filter.js")
-"""In the order in which they build on each other."""
+"""Scripts in the order of loading: each uses those before it."""
 
-NOTHING: Mapping[str, Any] = {"figures": {}, "strategies": [], "tasks": [], "curves": []}
+NO_CHARTS: Mapping[str, Any] = {"figures": {}, "strategies": [], "tasks": [], "curves": []}
 
 LONG = 40
-"""Characters of a field that is broken into lines rather than widening its column."""
+"""Most characters of a field before it is broken into lines, so as not to widen its column."""
 
 
-def html(sections: Sequence[Section], figures: Path, drawing: Mapping[str, Any] = NOTHING) -> str:
+def html(sections: Sequence[Section], figures: Path, drawing: Mapping[str, Any] = NO_CHARTS) -> str:
     """The page. `figures` is the folder with the SVG files that the sections name; `drawing` is for the script."""
     anchors = [f"part{i}" for i in range(len(sections))]
     links = [f'<a href="#{a}">{escape(s.title)}</a>' for a, s in zip(anchors, sections, strict=True)][1:]
-    drawn = drawing["figures"]
-    parts = [_section(s, a, figures, drawn) for s, a in zip(sections, anchors, strict=True)]
+    charts = drawing["figures"]
+    parts = [_section(s, a, figures, charts) for s, a in zip(sections, anchors, strict=True)]
     parts.insert(1, f"<nav>{''.join(links)}</nav>")
     page = Template((WEB / "page.html").read_text(encoding="utf-8"))
     return page.substitute(
@@ -45,23 +45,23 @@ def html(sections: Sequence[Section], figures: Path, drawing: Mapping[str, Any] 
 
 
 def _json(drawing: Mapping[str, Any]) -> str:
-    """For the script: the numbers to draw, and what Markdown and LaTeX spell otherwise. No `<` ends the element."""
+    """Data for the scripts: the numbers to draw, and the escapes of Markdown and LaTeX. `<` is escaped as well."""
     data = {k: v for k, v in drawing.items() if k != "figures"} | {"escapes": {"markdown": MARKDOWN, "latex": TEX}}
     return json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
 
 
-def _section(section: Section, anchor: str, figures: Path, drawn: Mapping[str, Any]) -> str:
+def _section(section: Section, anchor: str, figures: Path, charts: Mapping[str, Any]) -> str:
     tag = "h1" if anchor == "part0" else "h2"
-    blocks = "\n".join(_block(block, figures, drawn) for block in section.blocks)
+    blocks = "\n".join(_block(block, figures, charts) for block in section.blocks)
     return f'<section id="{anchor}">\n<{tag}>{escape(section.title)}</{tag}>\n{blocks}\n</section>'
 
 
-def _block(block: str | Table | Figure | Facts, figures: Path, drawn: Mapping[str, Any]) -> str:
+def _block(block: str | Table | Figure | Facts, figures: Path, charts: Mapping[str, Any]) -> str:
     match block:
         case Table():
             return _table(block)
         case Figure(name, caption):
-            picture = _chart(name, drawn[name]) if name in drawn else _inlined(block, figures)
+            picture = _chart(name, charts[name]) if name in charts else _inlined(block, figures)
             return f"<figure>{picture}<figcaption>{escape(caption)}</figcaption></figure>"
         case Facts(lines):
             return f"<dl>{''.join(f'<dt>{escape(name)}</dt>{_fact(text)}' for name, text in lines)}</dl>"
@@ -70,7 +70,7 @@ def _block(block: str | Table | Figure | Facts, figures: Path, drawn: Mapping[st
 
 
 def _fact(text: str) -> str:
-    """A value; of several lines, it is laid out as it was typed."""
+    """A value; one of several lines keeps its line breaks."""
     look = ' class="typed"' if "\n" in text else ""
     return f"<dd{look}>{escape(text)}</dd>"
 
@@ -87,22 +87,22 @@ def _table(table: Table) -> str:
     )
 
 
-def _field(it: Item, first: bool) -> str:
+def _field(item: Item, first: bool) -> str:
     if first:
-        return f'<th scope="row">{escape(it.text)}</th>'
-    look = " ".join(filter(None, (it.mark, "long" * (len(it.text) > LONG))))
+        return f'<th scope="row">{escape(item.text)}</th>'
+    look = " ".join(filter(None, (item.mark, "long" * (len(item.text) > LONG))))
     look = f' class="{look}"' if look else ""
-    return f"<td{look}>{escape(it.text)}</td>"
+    return f"<td{look}>{escape(item.text)}</td>"
 
 
-def _chart(name: str, what: Mapping[str, Any]) -> str:
-    """Where the script draws; without it, the file is named."""
-    data = "".join(f' data-{key}="{escape(str(value))}"' for key, value in what.items())
+def _chart(name: str, attributes: Mapping[str, Any]) -> str:
+    """The element that a script draws in. Without scripts it shows the name of the file."""
+    data = "".join(f' data-{key}="{escape(str(value))}"' for key, value in attributes.items())
     return f'<div class="chart"{data}><noscript><p>figures/{escape(name)}.svg</p></noscript></div>'
 
 
 def _inlined(figure: Figure, figures: Path) -> str:
-    """An SVG file as part of the page: ids of its own, and the page's ink."""
+    """An SVG file as part of the page, with ids that are unique there, and the page's colour of text."""
     svg = (figures / f"{figure.name}.svg").read_text(encoding="utf-8")
     svg = svg[svg.index("<svg") :].replace(INK, "currentColor")
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)

@@ -18,7 +18,7 @@ SIGNS = {
     "↑": "↑ highest peak LR of the grid chosen for some seed",
     "*": "* not every planned try is recorded",
 }
-"""Signs beside a value, and what they say."""
+"""Signs after a value, and their meaning."""
 
 LOOK: dict[str, Mark] = {
     "best": "best",
@@ -33,20 +33,22 @@ LOOK: dict[str, Mark] = {
 # ------------------------------------------------------------------------------------------------ per task
 
 
-def results(it: Comparison, task: str) -> Table:
-    """Final test metric, strategy x budget, with ranks: the headline of a task."""
-    facts, budgets = it.study.tasks[task], it.study.budgets(task)
-    rows = tuple((Item(s), *(_result(it, task, b, s) for b in budgets)) for s in it.standing(task))
-    unit = facts.unit
-    head = (f"{percent(b)} ({quantity(facts.epochs * b, unit)})" for b in budgets)
-    title = f"{_about(it, task)}, mean ± half of the 95 % interval, and (rank)"
+def results(comparison: Comparison, task: str) -> Table:
+    """Final test metric with ranks, strategies by budgets: the main table of a task."""
+    facts, budgets = comparison.study.tasks[task], comparison.study.budgets(task)
+    rows = tuple((Item(s), *(_result(comparison, task, b, s) for b in budgets)) for s in comparison.standing(task))
+    head = (f"{percent(b)} ({quantity(facts.epochs * b, facts.unit)})" for b in budgets)
+    title = f"{_about(comparison, task)}, mean ± half of the 95 % interval, and (rank)"
     return Table(title, ("strategy", *head), rows, legend(rows))
 
 
-def brief(it: Comparison, task: str) -> Table:
-    """The same for a terminal: no ranks, no epochs."""
-    rows = tuple((row[0], *(f._replace(text=_squeezed(f.text)) for f in row[1:])) for row in results(it, task).rows)
-    return Table(_about(it, task), ("strategy", *map(percent, it.study.budgets(task))), rows)
+def brief(comparison: Comparison, task: str) -> Table:
+    """Results of a task for a terminal: no ranks, no epochs."""
+    rows = []
+    for name, *fields in results(comparison, task).rows:
+        rows.append((name, *(field._replace(text=_squeezed(field.text)) for field in fields)))
+    budgets = map(percent, comparison.study.budgets(task))
+    return Table(_about(comparison, task), ("strategy", *budgets), tuple(rows))
 
 
 def _squeezed(text: str) -> str:
@@ -54,66 +56,68 @@ def _squeezed(text: str) -> str:
 
 
 def legend(rows: Iterable[Sequence[Item]]) -> tuple[str, ...]:
-    """What the signs in these rows say."""
+    """Meaning of the signs in these rows."""
     text = "".join(field.text for row in rows for field in row[1:])
     return tuple(says for sign, says in SIGNS.items() if sign in text)
 
 
-def _about(it: Comparison, task: str) -> str:
-    facts = it.study.tasks[task]
-    counts = [len(v.score.selected) for b in it.study.budgets(task) for v in it.at(task, b).values()] or [0]
+def _about(comparison: Comparison, task: str) -> str:
+    """Title of a task's results: metric, size of the grid, and seeds."""
+    study, facts = comparison.study, comparison.study.tasks[task]
+    verdicts = [v for b in study.budgets(task) for v in comparison.at(task, b).values()]
+    counts = [len(v.score.selected) for v in verdicts] or [0]
     n = f"{min(counts)} to " * (min(counts) < max(counts)) + str(max(counts))
     better = "higher" if facts.direction == "max" else "lower"
-    sizes = {"strategies": len(it.study.of_task(task)), "budgets": len(facts.budgets)}
-    grid = " x ".join(quantity(size, name) for name, size in (sizes | {"LRs": it.study.peak_lrs(task)}).items())
+    sizes = {
+        "strategies": len(study.of_task(task)),
+        "budgets": len(facts.budgets),
+        "LRs": study.peak_lrs(task),
+    }
+    grid = " x ".join(quantity(size, name) for name, size in sizes.items())
     return f"{task}: final test {facts.metric} ({better} is better; {grid}; n = {n} seed{'s' * (max(counts) != 1)})"
 
 
-def _result(it: Comparison, task: str, budget: float, strategy: str) -> Item:
-    verdict = it.at(task, budget).get(strategy)
+def _result(comparison: Comparison, task: str, budget: float, strategy: str) -> Item:
+    verdict = comparison.at(task, budget).get(strategy)
     if verdict is None or verdict.rank is None:
         return Item(MISSING)
-    text = f"{outcome(verdict.score)}{_signs(it, task, verdict)} ({verdict.rank:.3g})"
+    text = f"{outcome(verdict.score)}{_signs(comparison, task, verdict)} ({verdict.rank:.3g})"
     return Item(text, LOOK.get(verdict.word, ""))
 
 
 def outcome(score: Score) -> str:
-    """Final value of a score, or how many of its seeds diverged or failed."""
+    """Final value of a score, or the number of its seeds that diverged or failed."""
     return f"{fate(score.selected)} {score.diverged}/{len(score.selected)}" if score.diverged else value(score.final)
 
 
-def _signs(it: Comparison, task: str, verdict: Verdict) -> str:
+def _signs(comparison: Comparison, task: str, verdict: Verdict) -> str:
     noise, same = "≈" * (verdict.word == "within noise"), "=" * bool(verdict.identical)
     edges = "".join({"low": "↓", "high": "↑"}[edge] for edge in verdict.score.edges)
-    return " " * bool(noise or same or edges) + noise + same + edges + "*" * it.cut_short(task, verdict.score)
+    return " " * bool(noise or same or edges) + noise + same + edges + "*" * comparison.cut_short(task, verdict.score)
 
 
-def readings(it: Comparison, task: str) -> Table:
-    """Everything read at the largest budget: final beside best epoch, recalibrated, control; never mixed."""
-    full, rows = it.full(task), []
-    anew = any(t.recalibrated is not None for v in full.values() for t in v.score.tries)
-    for s in it.standing(task):
+def readings(comparison: Comparison, task: str) -> Table:
+    """All readings at the largest budget, each in its own column: final, best epoch, recalibrated, control."""
+    study, full = comparison.study, comparison.full(task)
+    recalibrated = any(t.recalibrated is not None for v in full.values() for t in v.score.tries)
+    rows = []
+    for s in comparison.standing(task):
         if s not in full:
             continue
-        score, epoch = full[s].score, full[s].score.over_seeds("best_epoch")
-        fields = [outcome(score), value(score.over_seeds("best")), f"{epoch.mean:.3g}" if epoch else MISSING]
-        fields += [value(score.over_seeds("recalibrated"))] * anew
-        fields += [
-            value(score.over_seeds("control")),
-            selected_peak_lrs(score),
-            reference.over(it, task, s),
-            _behind(full[s]),
-            full[s].word,
-        ]
-        rows.append(
-            (Item(s), *(Item(text, LOOK.get(full[s].word, "") if not i else "") for i, text in enumerate(fields)))
-        )
-    head = ["strategy", "final", "best epoch's", "at epoch", *["final, recalibrated"] * anew, "control, final"]
+        verdict, score = full[s], full[s].score
+        epoch = score.over_seeds("best_epoch")
+        fields = [value(score.over_seeds("best")), f"{epoch.mean:.3g}" if epoch else MISSING]
+        fields += [value(score.over_seeds("recalibrated"))] * recalibrated
+        fields += [value(score.over_seeds("control")), selected_peak_lrs(score)]
+        fields += [reference.over(comparison, task, s), _behind(verdict), verdict.word]
+        rows.append((Item(s), Item(outcome(score), LOOK.get(verdict.word, "")), *map(Item, fields)))
+    head = ["strategy", "final", "best epoch's", "at epoch", *["final, recalibrated"] * recalibrated, "control, final"]
+    head += ["peak LRs chosen", f"over {study.reference}", "behind the best", "verdict"]
     notes = ["“Best epoch's” is the test value at the epoch with the best control value, never a maximum over test."]
-    notes += ["Headline with BatchNorm's running statistics; beside it after recalibration on training batches."] * anew
+    if recalibrated:
+        notes.append("“Final” has BatchNorm's running statistics; “recalibrated”, those of training batches.")
     notes.append("The two differences are paired by seed; above 0 is better over the reference, worse behind the best.")
-    title = f"{task}: readings at {percent(it.study.budgets(task)[-1])} of the full budget"
-    head += ["peak LRs chosen", f"over {it.study.reference}", "behind the best", "verdict"]
+    title = f"{task}: readings at {percent(study.budgets(task)[-1])} of the full budget"
     return Table(title, tuple(head), tuple(rows), tuple(notes))
 
 
@@ -123,65 +127,68 @@ def _behind(verdict: Verdict) -> str:
 
 def selected_peak_lrs(score: Score) -> str:
     """Peak LRs chosen, with the number of seeds where they differ: 0.1 (2), 0.3 (1)."""
-    picked = [t.peak_lr for t in score.selected]
-    counts = {lr: picked.count(lr) for lr in sorted(picked)}
+    selected = [t.peak_lr for t in score.selected]
+    counts = {lr: selected.count(lr) for lr in sorted(selected)}
     return ", ".join(f"{lr:g} ({n})" if len(counts) > 1 else f"{lr:g}" for lr, n in counts.items()) or MISSING
 
 
-def sensitivity(it: Comparison, task: str) -> Table:
+def sensitivity(comparison: Comparison, task: str) -> Table:
     """Final test metric at each peak LR of the grid, at the largest budget, and how much the worst one costs."""
-    full, peaks = it.full(task), sorted({lr for v in it.full(task).values() for lr in v.score.peak_lrs})
+    full = comparison.full(task)
+    peak_lrs = sorted({lr for v in full.values() for lr in v.score.peak_lrs})
     rows = []
-    for s in it.standing(task):
+    for s in comparison.standing(task):
         if s in full:
             score = full[s].score
-            rows.append((Item(s), *(Item(_at_peak(score, lr)) for lr in peaks), Item(cost_of_worst(score))))
-    title = f"{task}: final test {it.study.tasks[task].metric} by peak LR"
-    notes = (
-        "The last column is the distance between the means at the best and the worst peak LR. Nothing is chosen here.",
+            rows.append((Item(s), *(Item(_at_peak(score, lr)) for lr in peak_lrs), Item(cost_of_worst(score))))
+    title = f"{task}: final test {comparison.study.tasks[task].metric} by peak LR"
+    note = (
+        "The last column is the distance between the means at the best and the worst peak LR. Nothing is chosen here."
     )
-    return Table(title, ("strategy", *(f"{lr:g}" for lr in peaks), "worst LR costs"), tuple(rows), notes)
+    return Table(title, ("strategy", *(f"{lr:g}" for lr in peak_lrs), "worst LR costs"), tuple(rows), (note,))
 
 
 def _at_peak(score: Score, peak_lr: float) -> str:
     mean, diverged, tries = score.at_peak(peak_lr)
-    lost = fate(t for t in score.tries if t.peak_lr == peak_lr)
-    return f"{lost} {diverged}/{tries}" if diverged else value(mean)
+    word = fate(t for t in score.tries if t.peak_lr == peak_lr)
+    return f"{word} {diverged}/{tries}" if diverged else value(mean)
 
 
 def cost_of_worst(score: Score) -> str:
     """Distance between the means at the best and the worst peak LR."""
-    seen = [score.at_peak(lr) for lr in score.peak_lrs]
-    if any(diverged for _, diverged, _ in seen):
+    at_peaks = [score.at_peak(lr) for lr in score.peak_lrs]
+    if any(diverged for _, diverged, _ in at_peaks):
         return "fails" if fate(score.tries) == "failed" else "diverges"
-    means = [mean.mean for mean, _, _ in seen if mean]
+    means = [mean.mean for mean, _, _ in at_peaks if mean]
     return f"{max(means) - min(means):.2g}" if len(means) > 1 else MISSING
 
 
 # -------------------------------------------------------------------------------------------- across tasks
 
 
-def matrix(it: Comparison) -> Table:
+def matrix(comparison: Comparison) -> Table:
     """The best of each task and budget, its value, and whether it is clearly better than the reference."""
-    budgets = sorted({b for task in it.study.tasks for b in it.study.budgets(task)})
-    rows = tuple((Item(task), *(_winner(it, task, b) for b in budgets)) for task in it.study.tasks)
-    against = it.study.reference
-    notes = (
-        f"Mean over seeds ± half of the 95 % interval. Bold: clearly better than {against}; shaded: within noise of "
-        "it. Strategies that are one run with the best are not named. The best of many looks better than it is.",
+    study = comparison.study
+    budgets = sorted({b for task in study.tasks for b in study.budgets(task)})
+    rows = tuple((Item(task), *(_winner(comparison, task, b) for b in budgets)) for task in study.tasks)
+    note = (
+        f"Mean over seeds ± half of the 95 % interval. Bold: clearly better than {study.reference}; shaded: within "
+        "noise of it. Strategies that are one run with the best are not named. The best of many looks better than it "
+        "is."
     )
-    return Table("The best of each task and budget", ("task", *map(percent, budgets)), rows, notes)
+    return Table("The best of each task and budget", ("task", *map(percent, budgets)), rows, (note,))
 
 
-def _winner(it: Comparison, task: str, budget: float) -> Item:
-    group = it.at(task, budget)
+def _winner(comparison: Comparison, task: str, budget: float) -> Item:
+    group = comparison.at(task, budget)
     first = leaders(group)
     if not first:
         return Item(MISSING)
-    against = group.get(it.reference(task) or "")
+    against = group.get(comparison.reference(task) or "")
     mark: Mark = ""
     if against and against.word not in (*FIRST, "identical run", "not judged"):
-        mark = "noise" if against.word == "within noise" else "best"  # a reference that was lost is beaten
+        # A reference that diverged or failed is beaten, too.
+        mark = "noise" if against.word == "within noise" else "best"
     names = first[0] if len(first) == 1 else f"{len(first)} tie"
     return Item(f"{names}: {outcome(group[first[0]].score)}", mark)
 
@@ -192,10 +199,11 @@ def mean_ranks(panel: RankPanel) -> Table:
     order = sorted(range(len(panel.strategies)), key=lambda i: panel.means[budgets[-1]][0][i])
     rows = []
     for i in order:
-        means = [panel.means[b][0] for b in budgets]
-        rows.append(
-            (Item(panel.strategies[i]), *(Item(f"{m[i]:.1f}", "best" if m[i] == min(m) else "") for m in means))
-        )
+        fields = [Item(panel.strategies[i])]
+        for b in budgets:
+            means = panel.means[b][0]
+            fields.append(Item(f"{means[i]:.1f}", "best" if means[i] == min(means) else ""))
+        rows.append(tuple(fields))
     head = (f"{percent(b)} ({_tasks(panel.means[b][1])})" for b in budgets)
     title = f"Mean rank of {len(panel.strategies)} strategies, where a task ran all of them"
     note = f"Tasks: {', '.join(panel.tasks)}. Descriptive: tasks that share data are not independent."

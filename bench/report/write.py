@@ -13,7 +13,7 @@ from bench.analysis.results import Study
 from bench.ledger import atomic, paths
 from bench.ledger.lines import Row
 from bench.report import csv_tables, markup, tables
-from bench.report import document as findings
+from bench.report.document import answer, document, summary
 from bench.report.sections import diagnostics, peaks, provenance, theory
 
 if TYPE_CHECKING:
@@ -21,40 +21,42 @@ if TYPE_CHECKING:
 
 
 def write(directory: Path, rows: Iterable[Row]) -> Path:
-    """Write `table.md` and `.tex`, five tables as `.csv`, `figures/` and `report.html`; its path.
+    """Write `table.md` and `.tex`, five tables as `.csv`, `figures/` and `report.html`. Returns the path of the page.
 
-    The same rows give the same bytes. Figures that an earlier report left, of tasks no longer there, are removed.
+    The same rows give the same bytes. Figures that an earlier report left behind are removed.
 
     Raises:
         InputError: the rows hold no plan.
     """
+    # Here, since matplotlib takes a while to import.
     from bench.report import chart_data, page
-    from bench.report import figures as plots  # matplotlib takes a while to import
+    from bench.report.figures import draw
 
-    it = Comparison(Study.of(rows))
-    made, folder = paths.page(directory), paths.figures(directory)
+    comparison = Comparison(Study.of(rows))
+    target, folder = paths.page(directory), paths.figures(directory)
     folder.mkdir(parents=True, exist_ok=True)
-    made.unlink(missing_ok=True)  # and written last: where it is, all of the report is
+    # The page is removed first and written last, so that where there is a page, the report is complete.
+    target.unlink(missing_ok=True)
     for old in [*folder.glob("*.svg"), *folder.glob("*.pdf")]:
         old.unlink()
-    figures = plots.draw(it, folder)
-    document = findings.document(it, figures)
+    figures = draw(comparison, folder)
+    sections = document(comparison, figures)
     files = {
-        "table.md": markup.markdown(document),
-        "table.csv": csv_tables.table_csv(it),
-        "tests.csv": csv_tables.tests_csv(reference.tests(it)),
-        "diagnostics.csv": diagnostics.csv(it),
-        "peaks.csv": peaks.peaks_csv(it),
-        "theory.csv": theory.theory_csv(it),
-        "table.tex": markup.latex(tables.results(it, task) for task in it.study.tasks),
-        "report.html": page.html(document, folder, chart_data.drawing(it, figures)),
+        "table.md": markup.markdown(sections),
+        "table.csv": csv_tables.table_csv(comparison),
+        "tests.csv": csv_tables.tests_csv(reference.tests(comparison)),
+        "diagnostics.csv": diagnostics.diagnostics_csv(comparison),
+        "peaks.csv": peaks.peaks_csv(comparison),
+        "theory.csv": theory.theory_csv(comparison),
+        "table.tex": markup.latex(tables.results(comparison, task) for task in comparison.study.tasks),
+        "report.html": page.html(sections, folder, chart_data.drawing(comparison, figures)),
     }
     for name, text in files.items():
-        atomic.write(directory / name, partial(_put, text))
-    return made
+        atomic.write(directory / name, partial(_encode, text))
+    return target
 
 
-def _put(text: str, file: IO[bytes]) -> None:
+def _encode(text: str, file: IO[bytes]) -> None:
     file.write(text.encode())
 
 
@@ -64,14 +66,15 @@ def show(rows: Iterable[Row], console: Console) -> None:
     Raises:
         InputError: the rows hold no plan.
     """
-    it = Comparison(Study.of(rows))
-    shown = [tables.brief(it, task) for task in it.study.tasks]
-    for table in shown:
+    comparison = Comparison(Study.of(rows))
+    study = comparison.study
+    results = [tables.brief(comparison, task) for task in study.tasks]
+    for table in results:
         put(table, console)
-    signs = tables.legend(row for table in shown for row in table.rows)
-    answers = [findings.answer(it, task) for task in it.study.tasks]
-    shared = [f"Sharing, {name}: {text}." for name, text in provenance.sharing(it) if not it.study.published]
-    for line in (*signs, "", *answers, "", *findings.summary(it, reference.tests(it)), "", *shared):
+    signs = tables.legend(row for table in results for row in table.rows)
+    answers = [answer(comparison, task) for task in study.tasks]
+    sharing = [] if study.published else [f"Sharing, {name}: {text}." for name, text in provenance.sharing(comparison)]
+    for line in (*signs, "", *answers, "", *summary(comparison, reference.tests(comparison)), "", *sharing):
         console.print(line, highlight=False, markup=False)
 
 
@@ -84,9 +87,9 @@ def put(table: markup.Table, console: Console) -> None:
     style = {"best": "bold", "noise": "", "bad": "red", "": "dim", "prose": ""}
     grid = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for i, name in enumerate(table.head):
-        left = table.prose(i)
-        grid.add_column(Text(name), justify="left" if left else "right", overflow="fold", no_wrap=not left)
+        prose = table.prose(i)
+        grid.add_column(Text(name), justify="left" if prose else "right", overflow="fold", no_wrap=not prose)
     for first, *rest in table.rows:
-        grid.add_row(Text(first.text), *(Text(it.text, style[it.mark]) for it in rest))
+        grid.add_row(Text(first.text), *(Text(item.text, style[item.mark]) for item in rest))
     console.print(Text(table.title, "bold"))
     console.print(grid)

@@ -177,7 +177,7 @@ def test_the_tables_and_the_csv_say_it():
     text = markup.markdown(document.document(it, {}))
     assert "digits: diagnostics at 100 % of the full budget" in text
     assert "× 0.25" in text
-    lines = {x["strategy"]: x for x in csv.DictReader(io.StringIO(diagnostics.csv(it)))}
+    lines = {x["strategy"]: x for x in csv.DictReader(io.StringIO(diagnostics.diagnostics_csv(it)))}
     assert float(lines["linear"]["gap_over_reference"]) == pytest.approx(-0.3)
     assert float(lines["linear"]["norm_ratio_over_reference"]) == pytest.approx(0.25)
     assert lines["linear"]["octaves_below"] == "inf"

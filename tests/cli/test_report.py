@@ -8,7 +8,7 @@ from bench.analysis import recommendation
 from bench.analysis.stats.intervals import Interval
 from bench.cli import main
 from bench.ledger.deposit import deposit
-from bench.report.sections.recommendation import apart
+from bench.report.sections.recommendation import resolved_value
 from tests.analysis.rows import ledger, reached, task
 from tests.analysis.test_published import SMALL
 from tests.runs import ROOT
@@ -188,13 +188,13 @@ def test_an_answer_is_twelve_lines_at_most(monkeypatch, capsys, what):
 
 def test_the_digits_show_what_the_word_says():
     """0.004 ± 0.004 is no reason to call a strategy worse: where it is one, the digits that make it one are shown."""
-    assert apart(Interval(0.0041, 0.0039, 3)) == "0.0041 ± 0.0039"
-    assert apart(Interval(0.0039, 0.0041, 3)) == "0.0039 ± 0.0041"
-    assert apart(Interval(-0.00401, 0.00399, 3)) == "−0.00401 ± 0.00399"
-    assert apart(Interval(0.004, 0.004, 3)) == "0.004 ± 0.004"
-    assert apart(Interval(3.1e-7, 2.9e-7, 3)) == "3.1e−07 ± 2.9e−07"
-    assert apart(Interval(0.0, 0.0, 3)) == "0.000 ± 0"
-    assert apart(None) == "–"
+    assert resolved_value(Interval(0.0041, 0.0039, 3)) == "0.0041 ± 0.0039"
+    assert resolved_value(Interval(0.0039, 0.0041, 3)) == "0.0039 ± 0.0041"
+    assert resolved_value(Interval(-0.00401, 0.00399, 3)) == "−0.00401 ± 0.00399"
+    assert resolved_value(Interval(0.004, 0.004, 3)) == "0.004 ± 0.004"
+    assert resolved_value(Interval(3.1e-7, 2.9e-7, 3)) == "3.1e−07 ± 2.9e−07"
+    assert resolved_value(Interval(0.0, 0.0, 3)) == "0.000 ± 0"
+    assert resolved_value(None) == "–"
 
 
 @pytest.mark.parametrize("width", [80, 100])

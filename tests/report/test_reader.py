@@ -147,7 +147,7 @@ def test_numbers_are_read_as_the_report_writes_them(page):
 def clip(page, table, form):
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     table.get_by_role("button", name=form, exact=True).click()
-    page.locator(".voice", has_text=f"Copied as {form}").wait_for()
+    page.locator(".notice", has_text=f"Copied as {form}").wait_for()
     return page.evaluate("navigator.clipboard.readText()")
 
 

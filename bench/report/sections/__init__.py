@@ -1,1 +1,1 @@
-"""One file for each analysis that a report puts into words."""
+"""Sections of reports: one file for each analysis that is put into words."""

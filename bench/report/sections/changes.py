@@ -1,4 +1,4 @@
-"""`glideslope compare` in words: the answer first, then what it rests on and what stands in one ledger only."""
+"""`glideslope compare` in words: the answer first, then the evidence, and what only one of the ledgers has."""
 
 from __future__ import annotations
 
@@ -20,89 +20,81 @@ LINES = 40
 """Most lines of the table that are printed."""
 
 
-def show(it: Changes, console: Console) -> None:
+def show(changes: Changes, console: Console) -> None:
     """Print what changed, the answer first."""
-    for line in (verdict(it), *details(it)):
+    for line in (verdict(changes), *details(changes)):
         console.print(line, highlight=False, markup=False)
-    moved = [c for c in it.changes if any(c.lead)]
-    if moved:
+    changed = [c for c in changes.changes if any(c.lead)]
+    if changed:
         console.print()
-        write.put(table(it, moved), console)
-        if len(moved) > LINES:
-            console.print(f"{len(moved) - LINES:,} more lines are left out, of smaller changes.", highlight=False)
+        write.put(table(changed), console)
+        if len(changed) > LINES:
+            console.print(f"{len(changed) - LINES:,} more lines are left out, of smaller changes.", highlight=False)
         console.print("“Clearly”: the 95 % interval over seeds excludes 0; no line is adjusted for the others.")
 
 
-def verdict(it: Changes) -> str:
-    """What changed, in one sentence."""
-    n, k = len(it.common), len(it.differing)
-    if not n and not it.changes:
+def verdict(changes: Changes) -> str:
+    """The changes in one sentence."""
+    n, k = len(changes.common), len(changes.differing)
+    if not n and not changes.changes:
         return "Nothing to compare: the two ledgers have no cell and no strategy of a task and budget in common."
     if not k and n:
         return f"No difference in {n:,} payloads: every cell in common ended with the same bits."
-    found = {
-        up: [t.strategy for t in it.tests if t.adjusted <= ALPHA and (t.flip.effect > 0) == up] for up in (True, False)
-    }
-    said = [
-        f"significantly {word}: {listed(names)}"
-        for word, names in (("better", found[True]), ("worse", found[False]))
-        if names
-    ]
     cells = f"{k:,} of {n:,} cells in common ended differently" if n else "No cell is in common"
-    if not it.tests:
+    if not changes.tests:
         return f"{cells}; no strategy has two seeds or more in both ledgers and changed, so nothing is tested."
-    end = "; ".join(said) if said else "no strategy is significantly better or worse"
-    return f"{cells}; in {it.second.directory}, {end}."
+    significant = [t for t in changes.tests if t.adjusted <= ALPHA]
+    better = [t.strategy for t in significant if t.flip.effect > 0]
+    worse = [t.strategy for t in significant if t.flip.effect <= 0]
+    sides = (("better", better), ("worse", worse))
+    phrases = [f"significantly {word}: {listed(names)}" for word, names in sides if names]
+    end = "; ".join(phrases) if phrases else "no strategy is significantly better or worse"
+    return f"{cells}; in {changes.second.directory}, {end}."
 
 
-def details(it: Changes) -> Iterator[str]:
-    """What the sentence rests on, and what stands in one ledger only."""
-    if it.tests:
-        low = it.tests[0]
+def details(changes: Changes) -> Iterator[str]:
+    """The evidence for the verdict, and what only one of the ledgers has."""
+    first, second = changes.first, changes.second
+    if changes.tests:
+        low = changes.tests[0]
         yield (
-            f"Tested: {len(it.tests)} strategies that changed, each by sign flips over tasks and seeds at the largest "
-            f"budgets in common, with Holm's correction, at {percent(ALPHA)}; lowest p {probability(low.flip.p)} "
-            f"({low.strategy}), {probability(low.adjusted)} corrected."
+            f"Tested: {len(changes.tests)} strategies that changed, each by sign flips over tasks and seeds at the "
+            f"largest budgets in common, with Holm's correction, at {percent(ALPHA)}; lowest p "
+            f"{probability(low.flip.p)} ({low.strategy}), {probability(low.adjusted)} corrected."
         )
-    others = [k for k in it.common if it.first.cells[k].settings.cell != it.second.cells[k].settings.cell]
+    others = [k for k in changes.common if first.cells[k].settings.cell != second.cells[k].settings.cell]
     if others:
         yield f"{len(others):,} of the cells in common have other ids: their data, or what settings mean, changed."
-    for task in it.unlike:
+    for task in changes.unlike:
         yield f"{task} is judged by different metrics, and is left out."
-    for side, other in ((it.first, it.second), (it.second, it.first)):
+    for side, other in ((first, second), (second, first)):
         only = [k for k in side.cells if k not in other.cells]
         if only:
-            yield f"Only in {side.directory}: {len(only):,} cells{_whose(side, other)}."
-    mine, theirs = it.first.versions, it.second.versions
-    moved = [
-        f"{k} {mine.get(k, 'none')} → {theirs.get(k, 'none')}"
-        for k in dict.fromkeys([*mine, *theirs])
-        if mine.get(k) != theirs.get(k)
+            yield f"Only in {side.directory}: {len(only):,} cells{_missing_in(other, side)}."
+    before, after = first.versions, second.versions
+    versions = [
+        f"{name} {before.get(name, 'none')} → {after.get(name, 'none')}"
+        for name in dict.fromkeys([*before, *after])
+        if before.get(name) != after.get(name)
     ]
-    if moved:
-        yield f"Ran with: {', '.join(moved)}."
+    if versions:
+        yield f"Ran with: {', '.join(versions)}."
 
 
-def _whose(side: Side, other: Side) -> str:
-    """Which whole tasks or strategies the other lacks."""
-    more = [t for t in side.comparison.study.tasks if t not in other.comparison.study.tasks]
-    there = {t.strategy for t in other.comparison.study.tries}
-    mine = (t.strategy for t in side.comparison.study.tries if t.task in other.comparison.study.tasks)
-    new = [s for s in dict.fromkeys(mine) if s not in there]
-    parts = [f"tasks {listed(more)}"] * bool(more) + [f"strategies {listed(new)}"] * bool(new)
+def _missing_in(other: Side, side: Side) -> str:
+    """Whole tasks or strategies of one side that the other one lacks."""
+    study, others = side.comparison.study, other.comparison.study
+    tasks = [t for t in study.tasks if t not in others.tasks]
+    names = dict.fromkeys(t.strategy for t in study.tries if t.task in others.tasks)
+    strategies = [s for s in names if s not in {t.strategy for t in others.tries}]
+    parts = [f"tasks {listed(tasks)}"] * bool(tasks) + [f"strategies {listed(strategies)}"] * bool(strategies)
     return f", with {' and '.join(parts)}" if parts else ""
 
 
-def table(it: Changes, moved: Sequence[Change]) -> Table:
+def table(changes: Sequence[Change]) -> Table:
     """Every change, the clear ones first, then by size in half-widths."""
-
-    def size(c: Change) -> float:
-        if c.better is None:
-            return math.inf
-        return abs(c.better.mean) / c.better.half if c.better.half else abs(c.better.mean)
-
     looks: dict[str, Mark] = {"clearly better": "best", "clearly worse": "bad", "diverged more": "bad"}
-    order = sorted(moved, key=lambda c: (c.word in ("within noise", "not judged"), -size(c)))[:LINES]
+    order = sorted(changes, key=lambda c: (c.word in ("within noise", "not judged"), -_size(c)))[:LINES]
     rows = tuple(
         (
             Item(f"{c.task}, {percent(c.budget)}: {c.strategy}"),
@@ -113,8 +105,13 @@ def table(it: Changes, moved: Sequence[Change]) -> Table:
         )
         for c in order
     )
-    return Table(
-        "What changed; above 0 is better in the second",
-        ("task, budget: strategy", "first", "second", "change", "verdict"),
-        rows,
-    )
+    head = ("task, budget: strategy", "first", "second", "change", "verdict")
+    return Table("What changed; above 0 is better in the second", head, rows)
+
+
+def _size(change: Change) -> float:
+    """Size of a change in half-widths of its interval; infinite where a run diverged."""
+    if change.better is None:
+        return math.inf
+    mean = abs(change.better.mean)
+    return mean / change.better.half if change.better.half else mean

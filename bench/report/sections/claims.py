@@ -1,4 +1,4 @@
-"""The textbook's claims with their verdicts, as a page: `results/claims.md`. What is judged, `claims` computes."""
+"""The page of the textbook's claims with their verdicts, `results/claims.md`; `bench.analysis.claims` judges."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ RULES = (
 
 
 class VerdictRow(NamedTuple):
-    """A claim, judged."""
+    """The verdict on a claim."""
 
-    says: str
-    where: str
+    claim: str
+    place: str
     word: Word
     evidence: str
     n: str
@@ -57,27 +57,28 @@ def write(directories: Sequence[Path], out: Path, costs: Path | None = None) -> 
     names = [directory.resolve().name for directory in directories]
     if len(set(names)) < len(names):
         raise InputError(f"directories of ledgers should differ in name, not {', '.join(names)}")
-    found = {
+    ledgers = {
         name: Comparison(results.Study.of(ledger.read(directory, [], results.KINDS)))
         for name, directory in zip(names, directories, strict=True)
     }
-    text = markup.markdown(document(found, Costs.read(costs) if costs else None))
+    text = markup.markdown(document(ledgers, Costs.read(costs) if costs else None))
 
-    def put(file: IO[bytes]) -> None:
+    def encode(file: IO[bytes]) -> None:
         file.write(text.encode())
 
-    atomic.write(out, put)
+    atomic.write(out, encode)
 
 
 def document(ledgers: Mapping[str, Comparison], costs: Costs | None) -> list[Section]:
     """The page."""
     tasks = entries(ledgers)
-    tested = dict(_tested(tasks))
-    rows = [_compared(says, where, *it) for (says, where), it in tested.items()]
-    rows += _counted(tasks, ledgers, costs)
+    compared = dict(_compared(tasks))
+    rows = [_verdict(claim, place, *panel_tasks) for (claim, place), panel_tasks in compared.items()]
+    rows += _shares(tasks, ledgers, costs)
+    tables = [_tests(key, panel) for key, (panel, _) in compared.items() if panel.flips]
     return [
         Section("What the textbook claims of learning-rate decay", (_verdicts(rows), *RULES)),
-        Section("The tests", tuple(t for key, (it, _) in tested.items() if (t := _tests(key, it)))),
+        Section("The tests", tuple(tables)),
         Section("The tasks", (_tasks(tasks),)),
         *([Section("What deciding the LR costs", (_costs(costs),))] if costs else []),
     ]
@@ -85,10 +86,16 @@ def document(ledgers: Mapping[str, Comparison], costs: Costs | None) -> list[Sec
 
 def _verdicts(rows: Sequence[VerdictRow]) -> Table:
     body = tuple(
-        (Item(r.says), Item(r.where, "prose"), Item(r.word, LOOK.get(r.word, "")), Item(r.evidence, "prose"), Item(r.n))
-        for r in rows
+        (
+            Item(row.claim),
+            Item(row.place, "prose"),
+            Item(row.word, LOOK.get(row.word, "")),
+            Item(row.evidence, "prose"),
+            Item(row.n),
+        )
+        for row in rows
     )
-    return Table("The claims, and what the ledgers say of them", ("claim", "where", "verdict", "evidence", "n"), body)
+    return Table("The claims, and the evidence in the ledgers", ("claim", "where", "verdict", "evidence", "n"), body)
 
 
 # --------------------------------------------------------------------------- decays against constant LR
@@ -99,87 +106,88 @@ GENERAL: dict[str, Measure] = {
 }
 
 
-def _tested(tasks: Sequence[ClaimTask]) -> Iterator[tuple[tuple[str, str], tuple[ClaimPanel, list[ClaimTask]]]]:
+def _compared(tasks: Sequence[ClaimTask]) -> Iterator[tuple[tuple[str, str], tuple[ClaimPanel, list[ClaimTask]]]]:
+    """(claim, family): the panel of decays against constant LR, and its tasks."""
     for family in FAMILIES:
-        here = [e for e in tasks if e.family == family]
-        yield ("Higher quality for the same epochs, with decay", family), (claims.panel(here, claims.quality), here)
-    for says, measure in GENERAL.items():
-        yield (says, "all families"), (claims.panel(tasks, measure), list(tasks))
+        members = [e for e in tasks if e.family == family]
+        panel = claims.panel(members, claims.quality)
+        yield ("Higher quality for the same epochs, with decay", family), (panel, members)
+    for claim, measure in GENERAL.items():
+        yield (claim, "all families"), (claims.panel(tasks, measure), list(tasks))
 
 
-def _compared(says: str, where: str, it: ClaimPanel, tasks: Sequence[ClaimTask]) -> VerdictRow:
-    if not it.flips:
-        return VerdictRow(says, where, it.word, "nothing recorded that tells of it", "0 tasks")
-    up, down = it.significant(1), it.significant(-1)
-    evidence = (
-        f"of {len(it.flips)} decays, significantly for it: {listed(up) or 'none'}; against: {listed(down) or 'none'}"
-    )
-    evidence += "; so few blocks could not have told" * it.blind
-    more = [text for e in tasks if e.task in it.tasks and (text := _seen(says, e))]
-    n = f"{len(it.tasks)} task{'s' * (len(it.tasks) != 1)}, {it.blocks} blocks"
-    return VerdictRow(says, where, it.word, ". ".join([evidence, *more]) + ".", n)
+def _verdict(claim: str, place: str, panel: ClaimPanel, tasks: Sequence[ClaimTask]) -> VerdictRow:
+    if not panel.flips:
+        return VerdictRow(claim, place, panel.word, "nothing recorded that bears on it", "0 tasks")
+    up, down = listed(panel.significant(1)) or "none", listed(panel.significant(-1)) or "none"
+    evidence = f"of {len(panel.flips)} decays, significantly for it: {up}; against: {down}"
+    evidence += "; so few blocks could not have shown it" * panel.blind
+    examples = [example for e in tasks if e.task in panel.tasks and (example := _example(claim, e))]
+    n = f"{len(panel.tasks)} task{'s' * (len(panel.tasks) != 1)}, {panel.blocks} blocks"
+    return VerdictRow(claim, place, panel.word, ". ".join([evidence, *examples]) + ".", n)
 
 
-def _seen(says: str, entry: ClaimTask) -> str:
-    """What a task shows of constant LR, and of the decay that ranks first."""
+def _example(claim: str, entry: ClaimTask) -> str:
+    """Values of constant LR on a task, and of the decay that ranks first."""
     decays = entry.decays().values()
     first = next((s for s in entry.comparison.standing(entry.task) if s in decays), None)
     if first is None:
         return ""
     constant, best = (entry.diagnostics.of(entry.task, entry.budget)[s] for s in (entry.constant, first))
-    if says == "Decay avoids overfitting":
+    if claim == "Decay avoids overfitting":
         return f"{entry.task}: gap {value(constant.gap)}, with {first} {value(best.gap)}"
-    if says == "Decay keeps gradients from vanishing":
+    if claim == "Decay keeps gradients from vanishing":
         return f"{entry.task}: norms {factor(constant.decline)}, with {first} {factor(best.decline)}"
     lead = entry.score(entry.constant).behind(entry.score(first), entry.comparison.direction(entry.task))
     return f"{entry.task}: {first} ranks first of the decays, {value(lead, signed=True)} over constant"
 
 
-def _tests(key: tuple[str, str], it: ClaimPanel) -> Table | None:
-    rows = tuple(_test(s, it) for s in sorted(it.flips, key=lambda s: (it.flips[s].p, s)))
-    if not rows:
-        return None
+def _tests(key: tuple[str, str], panel: ClaimPanel) -> Table:
+    rows = tuple(_test(s, panel) for s in sorted(panel.flips, key=lambda s: (panel.flips[s].p, s)))
     note = "Effects, in [−1, 1], are above 0 where they speak for the claim; p is two-sided."
     return Table(": ".join(key), ("decay", "tasks", "blocks", "effect", "p", "p, Holm"), rows, (note,))
 
 
-def _test(decay: str, it: ClaimPanel) -> tuple[Item, ...]:
-    flip = it.flips[decay]
+def _test(decay: str, panel: ClaimPanel) -> tuple[Item, ...]:
+    flip = panel.flips[decay]
     text = [decay, str(flip.tasks), str(flip.blocks), f"{flip.effect:+.2f}".replace("-", "−")]
-    return tuple(map(Item, [*text, probability(flip.p), probability(it.adjusted[decay])]))
+    return tuple(map(Item, [*text, probability(flip.p), probability(panel.adjusted[decay])]))
 
 
 # ------------------------------------------------------------------------------------- shares of pairs
 
 
-def _counted(
-    tasks: Sequence[ClaimTask], ledgers: Mapping[str, Comparison], costs: Costs | None
-) -> Iterator[VerdictRow]:
+def _shares(tasks: Sequence[ClaimTask], ledgers: Mapping[str, Comparison], costs: Costs | None) -> Iterator[VerdictRow]:
+    """Verdicts on the claims about how often."""
     tuning, untuned = claims.tuning(tasks), claims.untuned(ledgers.values())
-    free = f"; optimizers without a tuned LR end clearly worse than the best tuned decay in {_of(untuned)}"
-    says = f"some peak LR of the grid ends clearly worse than the best one in {_of(tuning)}"
-    yield _row("Decay needs hyperparameters set by hand", tuning, says + free * bool(untuned.pairs))
+    evidence = f"some peak LR of the grid ends clearly worse than the best one in {_of(tuning)}"
+    if untuned.pairs:
+        evidence += f"; optimizers without a tuned LR end clearly worse than the best tuned decay in {_of(untuned)}"
+    yield _row("Decay needs hyperparameters set by hand", tuning, evidence)
     regret, edge = claims.missing(tasks)
-    says = (
+    evidence = (
         f"the peak LR chosen on control ends clearly worse on test than the best in hindsight in {_of(regret)}; most "
+        f"seeds choose one at an edge of the grid, so that the best may lie outside, in {_of(edge)}"
     )
-    says += f"seeds choose one at an edge of the grid, so that the best may lie outside, in {_of(edge)}"
-    yield _row("Decay may miss the best rate", regret, says)
+    yield _row("Decay may miss the best rate", regret, evidence)
     if costs is None:
         yield VerdictRow("Decay costs compute", "all families", "not tested", "no costs were given", "0 pairs")
         return
-    costly, most = claims.costly(costs), max(costs.shares(), key=lambda it: it[2])
-    says = f"deciding the LR takes {percent(claims.COST)} of an update or more in {_of(costly)}; at most "
-    says += f"{100 * most[2]:.2g} %, of {most[1]} on {most[0]}"
-    yield _row("Decay costs compute", costly, says)
+    costly = claims.costly(costs)
+    task, schedule, share = max(costs.shares(), key=lambda row: row[2])
+    evidence = (
+        f"deciding the LR takes {percent(claims.COST)} of an update or more in {_of(costly)}; at most "
+        f"{100 * share:.2g} %, of {schedule} on {task}"
+    )
+    yield _row("Decay costs compute", costly, evidence)
 
 
-def _of(it: Pairs) -> str:
-    return f"{it.seen} of {it.pairs} pairs"
+def _of(pairs: Pairs) -> str:
+    return f"{pairs.seen} of {pairs.pairs} pairs"
 
 
-def _row(says: str, it: Pairs, evidence: str) -> VerdictRow:
-    return VerdictRow(says, "all families", it.word, evidence + ".", f"{it.tasks} tasks, {it.pairs} pairs")
+def _row(claim: str, pairs: Pairs, evidence: str) -> VerdictRow:
+    return VerdictRow(claim, "all families", pairs.word, evidence + ".", f"{pairs.tasks} tasks, {pairs.pairs} pairs")
 
 
 # -------------------------------------------------------------------------------------------- sources
@@ -190,23 +198,20 @@ def _tasks(tasks: Sequence[ClaimTask]) -> Table:
     return Table("Tasks, and the ledger each is judged from", head, tuple(map(_entry, tasks)))
 
 
-def _entry(it: ClaimTask) -> tuple[Item, ...]:
-    metric, score = (
-        f"{it.comparison.study.tasks[it.task].metric} ({it.comparison.direction(it.task)})",
-        it.score(it.constant),
-    )
-    counts = len(score.selected), len(it.decays()), len(score.peak_lrs)
-    words = (Item(text, "prose") for text in (it.family, it.ledger, metric))
-    return (Item(it.task), *words, *(Item(str(n)) for n in counts))
+def _entry(entry: ClaimTask) -> tuple[Item, ...]:
+    facts, score = entry.comparison.study.tasks[entry.task], entry.score(entry.constant)
+    texts = (entry.family, entry.ledger, f"{facts.metric} ({entry.comparison.direction(entry.task)})")
+    counts = (len(score.selected), len(entry.decays()), len(score.peak_lrs))
+    return (Item(entry.task), *(Item(text, "prose") for text in texts), *(Item(str(n)) for n in counts))
 
 
 def _costs(costs: Costs) -> Table:
-    """A decision's microseconds, and its share of each task's update."""
+    """Time of one decision in microseconds, and its share of each task's update."""
     share = {(task, schedule): share for task, schedule, share in costs.shares()}
-    rows = tuple(
-        (Item(s), Item(f"{cost:.3g}"), *(Item(f"{100 * share[task, s]:.2g} %") for task in costs.updates))
-        for s, cost in costs.decisions.items()
-    )
+    rows = []
+    for schedule, cost in costs.decisions.items():
+        shares = (f"{100 * share[task, schedule]:.2g} %" for task in costs.updates)
+        rows.append((Item(schedule), Item(f"{cost:.3g}"), *map(Item, shares)))
     head = ("schedule", "microseconds", *(f"{task} ({update:,.0f})" for task, update in costs.updates.items()))
     note = "Process CPU time on one thread; in brackets an update of one member, trained alone, in microseconds."
-    return Table("Deciding the LR of one update, and its share of an update", head, rows, (note,))
+    return Table("Deciding the LR of one update, and its share of an update", head, tuple(rows), (note,))

@@ -1,4 +1,4 @@
-"""Diagnostics of a comparison, in tables: what `diagnostics` found, as text and as CSV."""
+"""Diagnostics of a comparison, in tables and as CSV; `bench.analysis.diagnostics` computes them."""
 
 from __future__ import annotations
 
@@ -21,105 +21,124 @@ COLUMNS = """
 
 NORMS = (
     "Gradient norm, before clipping: mean over the last tenth of the updates over that of the first one after warmup, "
-    "geometric mean over seeds and its 95 % interval; × 1 is no change, and “over” above × 1 is kept better."
+    "geometric mean over seeds and its 95 % interval; × 1 is no change, and “over” above × 1 is a smaller decline."
 )
 
 
-def sheets(it: Comparison, task: str) -> Iterator[Table]:
-    """The tables of a task, at its largest budget; none where nothing is told (a published run has its end only)."""
-    found = Diagnostics(it).of(task, it.study.budgets(task)[-1])
-    if any(d.test_loss or d.recalibrated for d in found.values()):
-        yield _table(it, task, found)
-    if rows := beside_averages(it, task):
-        yield _averages(it, task, rows)
+def sheets(comparison: Comparison, task: str) -> Iterator[Table]:
+    """Tables of a task at its largest budget; none where nothing is recorded, as in published runs."""
+    diagnoses = Diagnostics(comparison).of(task, comparison.study.budgets(task)[-1])
+    if any(d.test_loss or d.recalibrated for d in diagnoses.values()):
+        yield _table(comparison, task, diagnoses)
+    if rows := beside_averages(comparison, task):
+        yield _averages(comparison, task, rows)
 
 
-def _table(it: Comparison, task: str, found: dict[str, Diagnosis]) -> Table:
-    norms, anew = any(d.decline for d in found.values()), any(d.recalibrated for d in found.values())
-    rows = tuple(_row(s, found[s], norms, anew) for s in it.standing(task) if s in found)
-    against = it.study.reference
-    head = ["strategy", "training loss", "test loss", "gap", f"gap over {against}", "good peak LRs, octaves"]
-    head += ["gradient norm, end / beginning", f"norm over {against}"] * norms + ["recalibrated − running"] * anew
+def _table(comparison: Comparison, task: str, diagnoses: dict[str, Diagnosis]) -> Table:
+    norms = any(d.decline for d in diagnoses.values())
+    recalibrated = any(d.recalibrated for d in diagnoses.values())
+    rows = tuple(_row(s, diagnoses[s], norms, recalibrated) for s in comparison.standing(task) if s in diagnoses)
+    study = comparison.study
+    head = ["strategy", "training loss", "test loss", "gap", f"gap over {study.reference}", "good peak LRs, octaves"]
+    head += ["gradient norm, end / beginning", f"norm over {study.reference}"] * norms
+    head += ["recalibrated − running"] * recalibrated
     notes = [
         "Gap: test loss after the last update minus the mean training loss (with augmentation and dropout, where there "
         "are any) since the evaluation before it; “over” is paired by seed, and below 0 it is less. An average has no "
-        "training loss of its own, and Schedule-Free's is of other weights than those that are read.",
+        "training loss of its own, and Schedule-Free's is of other weights than those that are evaluated.",
         "Good peak LRs: those not clearly worse than the best one by the rule of comparison. The first number is how "
         "wide they are for certain; the second, where the next ones lie that are worse. Between them the grid of "
-        f"{it.study.peak_lrs(task)} is too coarse to tell.",
+        f"{study.peak_lrs(task)} is too coarse to tell.",
     ]
     notes += [NORMS] * norms
-    title = f"{task}: diagnostics at {percent(it.study.budgets(task)[-1])} of the full budget"
+    title = f"{task}: diagnostics at {percent(study.budgets(task)[-1])} of the full budget"
     return Table(title, tuple(head), rows, tuple(notes))
 
 
-def _row(strategy: str, it: Diagnosis, norms: bool, anew: bool) -> tuple[Item, ...]:
-    text = [value(it.train_loss), value(it.test_loss), value(it.gap, signed=True), value(it.gap_over, signed=True)]
-    text += [octaves(it.region), *[factor(it.decline), factor(it.decline_over)] * norms]
-    text += [value(it.recalibrated, signed=True)] * anew
+def _row(strategy: str, diagnosis: Diagnosis, norms: bool, recalibrated: bool) -> tuple[Item, ...]:
+    text = [value(diagnosis.train_loss), value(diagnosis.test_loss)]
+    text += [value(diagnosis.gap, signed=True), value(diagnosis.gap_over, signed=True), octaves(diagnosis.region)]
+    text += [factor(diagnosis.decline), factor(diagnosis.decline_over)] * norms
+    text += [value(diagnosis.recalibrated, signed=True)] * recalibrated
     return (Item(strategy), *map(Item, text))
 
 
-def factor(it: Interval | None) -> str:
+def factor(interval: Interval | None) -> str:
     """An interval of a log2 as a factor: × 0.5 (0.4 to 0.6).
 
     >>> factor(Interval(-1.0, 0.5, 3)), factor(Interval(2.0, None, 1)), factor(None)
     ('× 0.5 (0.354 to 0.707)', '× 4', '–')
     """
-    if it is None:
+    if interval is None:
         return MISSING
-    reach = f" ({2**it.low:.3g} to {2**it.high:.3g})" if it.low is not None and it.high is not None else ""
-    return f"× {2**it.mean:.3g}{reach}"
+    text = f"× {2**interval.mean:.3g}"
+    if interval.low is None or interval.high is None:
+        return text
+    return f"{text} ({2**interval.low:.3g} to {2**interval.high:.3g})"
 
 
-def octaves(it: Region | None) -> str:
-    """How wide the good region is: 1.7 to 5; ≥ 3.3 where it reaches an edge of the grid."""
-    if it is None:
+def octaves(region: Region | None) -> str:
+    """Width of the region of good peak LRs: 1.7 to 5; ≥ 3.3 where it reaches an edge of the grid."""
+    if region is None:
         return MISSING
-    return f"≥ {it.octaves:.2g}" if math.isinf(it.most) else f"{it.octaves:.2g} to {it.most:.2g}"
+    return f"≥ {region.octaves:.2g}" if math.isinf(region.most) else f"{region.octaves:.2g} to {region.most:.2g}"
 
 
-def _averages(it: Comparison, task: str, rows: dict[str, dict[str, Interval]]) -> Table:
+def _averages(comparison: Comparison, task: str, rows: dict[str, dict[str, Interval]]) -> Table:
     names = list(dict.fromkeys(name for row in rows.values() for name in row))
-    body = tuple((Item(s), *(_lead(rows[s].get(name)) for name in names)) for s in it.standing(task) if s in rows)
+    body = tuple(
+        (Item(s), *(_lead(rows[s].get(name)) for name in names)) for s in comparison.standing(task) if s in rows
+    )
     notes = (
         "How much better each decay ended than constant LR read by that average, paired by seed; below 0 the average "
-        "is better, and ≈ is within noise. Both with BatchNorm statistics computed anew, where there are any.",
+        "is better, and ≈ is within noise. Both with recomputed BatchNorm statistics, where there are any.",
     )
-    title = f"{task}: decays over averages of {it.study.reference}"
+    title = f"{task}: decays over averages of {comparison.study.reference}"
     return Table(title, ("strategy", *names), body, notes)
 
 
-def _lead(it: Interval | None) -> Item:
-    if it is None or it.half is None:
-        return Item(value(it, signed=True))
-    return Item(value(it, signed=True)) if it.excludes_zero else Item(value(it, signed=True) + " ≈", "noise")
+def _lead(interval: Interval | None) -> Item:
+    text = value(interval, signed=True)
+    if interval is None or interval.half is None or interval.excludes_zero:
+        return Item(text)
+    return Item(f"{text} ≈", "noise")
 
 
 # ----------------------------------------------------------------------------------------------------- CSV
 
 
-def csv(it: Comparison) -> str:
+def diagnostics_csv(comparison: Comparison) -> str:
     """One line for each task, budget and strategy, in full precision."""
-    found, lines = Diagnostics(it), []
-    for task, budget in it.verdicts:
-        for strategy, diagnosis in found.of(task, budget).items():
-            n = len(it.at(task, budget)[strategy].score.selected)
+    diagnostics = Diagnostics(comparison)
+    lines = []
+    for task, budget in comparison.verdicts:
+        for strategy, diagnosis in diagnostics.of(task, budget).items():
+            n = len(comparison.at(task, budget)[strategy].score.selected)
             lines.append({"task": task, "strategy": strategy, "budget": budget, "n": n} | _fields(diagnosis))
     return csv_text(COLUMNS, lines)
 
 
-def _fields(it: Diagnosis) -> dict[str, object]:
+def _fields(diagnosis: Diagnosis) -> dict[str, object]:
     line: dict[str, object] = {}
-    for name, mean in (("train_loss", it.train_loss), ("test_loss", it.test_loss)):
-        line |= {name: mean.mean} if mean else {}
-    for name, over in (("gap", it.gap), ("gap_over_reference", it.gap_over), ("recalibrated_over", it.recalibrated)):
-        line |= {name: over.mean, f"{name}_half": over.half} if over else {}
-    for name, log in (("norm_ratio", it.decline), ("norm_ratio_over_reference", it.decline_over)):
-        line |= {name: 2**log.mean} if log else {}
-        line |= {f"{name}_low": 2**log.low} if log and log.low is not None else {}
-        line |= {f"{name}_high": 2**log.high} if log and log.high is not None else {}
-    if good := it.region:
+    for name, mean in (("train_loss", diagnosis.train_loss), ("test_loss", diagnosis.test_loss)):
+        if mean:
+            line[name] = mean.mean
+    paired = {
+        "gap": diagnosis.gap,
+        "gap_over_reference": diagnosis.gap_over,
+        "recalibrated_over": diagnosis.recalibrated,
+    }
+    for name, over in paired.items():
+        if over:
+            line |= {name: over.mean, f"{name}_half": over.half}
+    for name, log in (("norm_ratio", diagnosis.decline), ("norm_ratio_over_reference", diagnosis.decline_over)):
+        if log:
+            line[name] = 2**log.mean
+        if log and log.low is not None:
+            line[f"{name}_low"] = 2**log.low
+        if log and log.high is not None:
+            line[f"{name}_high"] = 2**log.high
+    if good := diagnosis.region:
         line |= {"good_low": good.low, "good_high": good.high, "octaves": good.octaves}
         line |= {"octaves_below": good.most, "grid_octaves": good.step}
     return line

@@ -1,4 +1,4 @@
-"""What a study lacks, in words: cells not trained yet, cohorts and cells that failed, runs that diverged."""
+"""Losses of a study, in words: cells not trained yet, cohorts and cells that failed, runs that diverged."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bench.report.numbers import listed
 
 
 def losses(study: Study) -> Iterator[str]:
-    """One sentence for each kind of loss; none of what went well."""
+    """One sentence for each kind of loss that occurred."""
     if study.missing:
         yield f"Not finished: {study.missing:,} of {study.plan.cells:,} planned cells have no row yet."
     failures: dict[tuple[str, str], list[FailureRow]] = {}
@@ -24,6 +24,6 @@ def losses(study: Study) -> Iterator[str]:
     errors = Counter((t.strategy, t.error) for t in study.tries if t.error is not None)
     for (strategy, error), count in errors.items():
         yield f"{count:,} cells of {strategy} failed, and rank as if they had diverged ({error})."
-    lost = sum(t.final is None and t.error is None for t in study.tries)
-    if lost:
-        yield f"{lost:,} of {len(study.tries):,} cells diverged; a strategy that lost a chosen seed ranks last."
+    diverged = sum(t.final is None and t.error is None for t in study.tries)
+    if diverged:
+        yield f"{diverged:,} of {len(study.tries):,} cells diverged; a strategy that lost a chosen seed ranks last."

@@ -1,4 +1,4 @@
-"""What `glideslope recommend` says: the answer first, then what it rests on."""
+"""The output of `glideslope recommend`: the answer first, then the evidence."""
 
 from __future__ import annotations
 
@@ -20,35 +20,37 @@ if TYPE_CHECKING:
 NAMES = 4
 """Most strategies that are named in a sentence; the table has them all."""
 
-SHOWN = 3
-"""Most tasks of a family that have a line of their own, and most notes, unless all is asked for."""
+TASKS = 3
+"""Most tasks of a family that get a line of their own without `--long`."""
 
 
-def show(found: Sequence[Evidence], asked: str, epochs: float, console: Console, *, long: bool = True) -> None:
-    """Print the answer, and where all is asked for what it rests on."""
-    for line in answer(found, asked, epochs, long=long):
+def show(evidence: Sequence[Evidence], subject: str, epochs: float, console: Console, *, long: bool = True) -> None:
+    """Print the answer; with `long`, the evidence, too."""
+    for line in answer(evidence, subject, epochs, long=long):
         console.print(line, highlight=False, markup=False)
-    if not (found and long):
+    if not (evidence and long):
         return
     console.print()
-    for each in found:
-        write.put(table(each), console)
+    for e in evidence:
+        write.put(table(e), console)
     last = "Peak LRs: those chosen by seeds; ↓ ↑ mark an edge of the grid, beyond which a better one may lie."
     console.print(f"± is half of the 95 % interval over seeds. {last}", highlight=False, markup=False)
 
 
-def answer(found: Sequence[Evidence], asked: str, epochs: float, *, long: bool = True) -> Iterator[str]:
-    """The recommendation first, then a sentence for each task, or why there is none."""
-    if not found:
-        yield f"Not enough data: no ledger at hand has a result on {asked}. Run it, or name one with --ledger DIR."
+def answer(evidence: Sequence[Evidence], subject: str, epochs: float, *, long: bool = True) -> Iterator[str]:
+    """The recommendation first, then a sentence for each task; or the reason why there is none."""
+    if not evidence:
+        yield f"Not enough data: no ledger at hand has a result on {subject}. Run it, or name one with --ledger DIR."
         return
-    best = list({e.task: e for e in reversed(found)}.values())[::-1]  # the first of each task
-    sound = [e for e in best if not e.doubts(epochs)]
-    doubtful = [e for e in best if e.doubts(epochs)]
+    best: dict[str, Evidence] = {}
+    for e in evidence:  # the first of each task
+        best.setdefault(e.task, e)
+    sound = [e for e in best.values() if not e.doubts(epochs)]
+    doubtful = [e for e in best.values() if e.doubts(epochs)]
     if len(best) > 1:
-        yield _together(sound, asked)
+        yield _over_tasks(sound, subject)
     brief = len(best) > 1 and not long
-    for e in sound[:SHOWN] if brief else sound:
+    for e in sound[:TASKS] if brief else sound:
         yield _line(e) if brief else _advice(e)
     if brief and doubtful:
         yield f"Not enough data on {listed([e.task for e in doubtful][:NAMES])}{_more(len(doubtful) - NAMES)}."
@@ -81,35 +83,36 @@ def _advice(e: Evidence) -> str:
 
 
 def comparable(sound: Sequence[Evidence]) -> tuple[list[Evidence], list[str]]:
-    """As many tasks as have two strategies or more in common, and these strategies; nothing where no two have.
+    """The most tasks that have two strategies or more in common, and these strategies; nothing if no two tasks have.
 
-    One task whose strategies are others, or few, takes nothing away from what the rest have in common.
+    A task that ran other strategies, or few, is left out, so that the rest keep what they have in common.
     """
-    ran = [{s for s, _ in e.ranked} for e in sound]
-    common = [a & b for a, b in combinations(ran, 2) if len(a & b) > 1]
+    strategies = [{s for s, _ in e.ranked} for e in sound]
+    common = [a & b for a, b in combinations(strategies, 2) if len(a & b) > 1]
     if not common:
         return [], []
-    most = max(common, key=lambda names: (sum(names <= mine for mine in ran), len(names), sorted(names)))
-    return [e for e, mine in zip(sound, ran, strict=True) if most <= mine], sorted(most)
+    most = max(common, key=lambda names: (sum(names <= own for own in strategies), len(names), sorted(names)))
+    return [e for e, own in zip(sound, strategies, strict=True) if most <= own], sorted(most)
 
 
-def _together(sound: Sequence[Evidence], asked: str) -> str:
+def _over_tasks(sound: Sequence[Evidence], subject: str) -> str:
     """Mean ranks over the tasks of a family, among the strategies that they all ran."""
-    those, names = comparable(sound)
-    if not those:
-        return f"Not enough data on {asked} as a whole: it takes two tasks with two strategies in common."
+    members, names = comparable(sound)
+    if not members:
+        return f"Not enough data on {subject} as a whole: it takes two tasks with two strategies in common."
     lines_TK = []
-    for e in those:
-        finals = dict(e.ranked)
-        means = [it.mean if (it := finals[s].score.final) else math.nan for s in names]
+    for e in members:
+        verdicts = dict(e.ranked)
+        finals = [verdicts[s].score.final for s in names]
+        means = [final.mean if final else math.nan for final in finals]
         lines_TK.append(ranks(means, e.comparison.direction(e.task)))
-    mean = {s: math.fsum(column) / len(those) for s, column in zip(names, zip(*lines_TK, strict=True), strict=True)}
+    mean = {s: math.fsum(column) / len(members) for s, column in zip(names, zip(*lines_TK, strict=True), strict=True)}
     order = sorted(names, key=lambda s: mean[s])
     first = ", ".join(f"{s} ({mean[s]:.1f})" for s in order[:3])
-    others = [e.task for e in sound if e not in those]
+    others = [e.task for e in sound if e not in members]
     aside = f" (not {listed(others[:NAMES])}{_more(len(others) - NAMES)}, which ran others)" if others else ""
     return (
-        f"Over {len(those)} tasks of {asked}{aside}, by mean rank among {len(names)} strategies: {first}. "
+        f"Over {len(members)} tasks of {subject}{aside}, by mean rank among {len(names)} strategies: {first}. "
         "Ranks describe; no test says that they differ."
     )
 
@@ -118,26 +121,26 @@ def table(e: Evidence) -> Table:
     """Every strategy of one piece of evidence, best first."""
     rows = []
     for s, v in e.ranked:
-        behind = MISSING if v.word in ("best", "identical run") else apart(v.behind)
+        behind = MISSING if v.word in ("best", "identical run") else resolved_value(v.behind)
         fields = Item(tables.outcome(v.score)), Item(behind), Item(peaks(v.score))
         rows.append((Item(s), *fields, Item(v.word, tables.LOOK.get(v.word, ""))))
     facts = e.comparison.study.tasks[e.task]
-    judged = f"final test {facts.metric} ({facts.direction})"
-    title = f"{e.directory}: {e.task}, {quantity(e.epochs, e.unit)}, n = {e.n}, {judged}"
+    metric = f"final test {facts.metric} ({facts.direction})"
+    title = f"{e.directory}: {e.task}, {quantity(e.epochs, e.unit)}, n = {e.n}, {metric}"
     return Table(title, ("strategy", "final", "behind the best", "peak LR", "verdict"), tuple(rows))
 
 
-def apart(it: Interval | None) -> str:
+def resolved_value(interval: Interval | None) -> str:
     """An interval with as many digits as show on which side of its half-width the mean lies.
 
-    >>> apart(Interval(0.0041, 0.0039, 3)), apart(Interval(0.0039, 0.0041, 3)), apart(Interval(0.02, 0.004, 3))
-    ('0.0041 ± 0.0039', '0.0039 ± 0.0041', '0.020 ± 0.004')
+    >>> resolved_value(Interval(0.0041, 0.0039, 3)), resolved_value(Interval(0.02, 0.004, 3))
+    ('0.0041 ± 0.0039', '0.020 ± 0.004')
     """
-    text = value(it)
+    text = value(interval)
     digits = 1
-    while it is not None and it.half and abs(it.mean) != it.half and _equal(text):
+    while interval is not None and interval.half and abs(interval.mean) != interval.half and _equal(text):
         digits += 1
-        text = f"{it.mean:.{digits}g} ± {it.half:.{digits}g}".replace("-", "−")
+        text = f"{interval.mean:.{digits}g} ± {interval.half:.{digits}g}".replace("-", "−")
     return text
 
 
@@ -148,6 +151,7 @@ def _equal(text: str) -> bool:
 
 def peaks(score: Score) -> str:
     """Range of the peak LRs chosen, with the edges of the grid."""
-    chosen = sorted({t.peak_lr for t in score.selected})
+    peak_lrs = [t.peak_lr for t in score.selected]
     edges = "".join({"low": "↓", "high": "↑"}[edge] for edge in score.edges)
-    return " to ".join(f"{lr:g}" for lr in dict.fromkeys((chosen[0], chosen[-1]))) + f" {edges}" * bool(edges)
+    low_high = dict.fromkeys((min(peak_lrs), max(peak_lrs)))  # one if they are the same
+    return " to ".join(f"{lr:g}" for lr in low_high) + f" {edges}" * bool(edges)

@@ -1,4 +1,4 @@
-"""Theory beside measurement, in words and tables; `theory` computes."""
+"""Predictions of convex theory and measurements, in words and tables; `bench.analysis.theory` computes them."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ COLUMNS = """
 """
 
 
-def section(it: Comparison) -> Iterator[str | Table]:
-    """What the bound predicts beside what was measured; a sentence where there is too little for it."""
-    theory = Theory(it)
+def section(comparison: Comparison) -> Iterator[str | Table]:
+    """The order that the bound predicts and the measured one; a sentence where there is too little data."""
+    theory = Theory(comparison)
     if not theory.agreements:
         yield "No task has three strategies with a bound and a rank at one budget, so there is no order to compare."
         return
@@ -32,36 +32,37 @@ def section(it: Comparison) -> Iterator[str | Table]:
         "geometric mean over the strategies of the same task and budget."
     )
     yield _taus(theory)
-    for task in it.study.tasks:
-        if found := theory.agreements.get((task, it.study.budgets(task)[-1])):
-            yield _lines(task, percent(it.study.budgets(task)[-1]), found)
+    for task in comparison.study.tasks:
+        if agreement := theory.agreements.get((task, comparison.study.budgets(task)[-1])):
+            yield _lines(task, percent(comparison.study.budgets(task)[-1]), agreement)
 
 
 def _conclusion(theory: Theory) -> str:
-    """The correlation over tasks, whatever it is."""
+    """The correlation over tasks."""
     over = theory.over_tasks()
     if over is None:
         return "No order of a task is other than all ties, so there is nothing to correlate."
-    within, where = reach(over), f"on average over {over.n} tasks" if over.n > 1 else "in one task"
-    if within is None:
-        found = "without an interval"
-    elif within[0] <= 0 <= within[1]:
-        found = "so no agreement is shown"
+    interval = reach(over)
+    if interval is None:
+        consequence = "without an interval"
+    elif interval[0] <= 0 <= interval[1]:
+        consequence = "so no agreement is shown"
     else:
-        found = f"so order is predicted {'better' if over.mean > 0 else 'worse'} than by chance"
+        consequence = f"so order is predicted {'better' if over.mean > 0 else 'worse'} than by chance"
     tau = f"Kendall's tau of the order that convex theory predicts with the measured one: {_correlation(over)}"
-    return f"{tau} {where}, {found}."
+    tasks = f"on average over {over.n} tasks" if over.n > 1 else "in one task"
+    return f"{tau} {tasks}, {consequence}."
 
 
 def _taus(theory: Theory) -> Table:
-    it, rows = theory.comparison, []
+    study, rows = theory.comparison.study, []
     budgets = sorted({b for _, b in theory.agreements})
-    for task in it.study.tasks:
-        found = [theory.agreements.get((task, b)) for b in budgets]
-        if not any(found):
+    for task in study.tasks:
+        agreements = [theory.agreements.get((task, b)) for b in budgets]
+        if not any(agreements):
             continue
-        last = next(f for f in reversed(found) if f)
-        taus = [Item(_correlation(f.tau) if f and f.tau else MISSING) for f in found]
+        last = next(a for a in reversed(agreements) if a)
+        taus = [Item(_correlation(a.tau) if a and a.tau else MISSING) for a in agreements]
         rho = MISSING if last.rho is None else number(last.rho)
         peaks = MISSING if last.tau_peaks is None else number(last.tau_peaks)
         rows.append((Item(task), *taus, Item(rho), Item(peaks), Item(str(len(last.lines)))))
@@ -71,41 +72,40 @@ def _taus(theory: Theory) -> Table:
         "chosen, which a coarse grid ties; and how many strategies have a bound.",
     )
     head = ("task", *map(percent, budgets), "rho", "tau of peak LRs", "strategies")
-    return Table("Predicted order beside the measured one", head, tuple(rows), notes)
+    return Table("Predicted and measured order", head, tuple(rows), notes)
 
 
 def _correlation(tau: Interval) -> str:
     """A correlation with its interval: 0.5 (−0.2 to 1)."""
-    within = reach(tau)
-    return f"{tau.mean:.2g}".replace("-", "−") + (f" ({within[0]:.2g} to {within[1]:.2g})" if within else "").replace(
-        "-", "−"
-    )
+    interval = reach(tau)
+    text = f"{tau.mean:.2g} ({interval[0]:.2g} to {interval[1]:.2g})" if interval else f"{tau.mean:.2g}"
+    return text.replace("-", "−")
 
 
-def _lines(task: str, budget: str, found: Agreement) -> Table:
-    rows = tuple(
-        (
-            Item(x.strategy),
-            *map(Item, (f"{x.predicted:.3g}", f"{x.measured:.3g}", f"{x.peak_lr:.2g}", f"{x.selected:.2g}")),
-        )
-        for x in found.lines
-    )
+def _lines(task: str, budget: str, agreement: Agreement) -> Table:
+    rows = []
+    for line in agreement.lines:
+        ranks = f"{line.predicted:.3g}", f"{line.measured:.3g}"
+        peaks = f"{line.peak_lr:.2g}", f"{line.selected:.2g}"
+        rows.append((Item(line.strategy), *map(Item, ranks + peaks)))
     head = ("strategy", "rank, predicted", "measured", "best peak LR, predicted", "chosen")
-    rest = (f"Without a bound: {listed(list(found.left_out))}.",) if found.left_out else ()
-    return Table(f"{task}: predicted beside measured, at {budget}", head, rows, rest)
+    rest = (f"Without a bound: {listed(list(agreement.left_out))}.",) if agreement.left_out else ()
+    return Table(f"{task}: predicted and measured, at {budget}", head, tuple(rows), rest)
 
 
-def theory_csv(it: Comparison) -> str:
+def theory_csv(comparison: Comparison) -> str:
     """One line for each task, budget and strategy that has a bound, in full precision."""
     lines = []
-    for (task, budget), found in Theory(it).agreements.items():
-        tau = found.tau
-        shared: dict[str, object] = {"task": task, "budget": budget, "rho": found.rho, "tau_peaks": found.tau_peaks}
-        shared |= {"tau": tau.mean, "tau_n": tau.n} if tau else {}
-        shared |= dict(zip(("tau_low", "tau_high"), (tau and reach(tau)) or (), strict=False))
-        for x in found.lines:
-            ranked = {"predicted_rank": x.predicted, "measured_rank": x.measured}
-            peaks = {"predicted_peak_lr": x.peak_lr, "chosen_peak_lr": x.selected}
-            bound = {"bound_start": x.bound.start, "bound_noise": x.bound.noise}
-            lines.append(shared | {"strategy": x.strategy} | bound | ranked | peaks)
+    for (task, budget), agreement in Theory(comparison).agreements.items():
+        shared: dict[str, object] = {"task": task, "budget": budget}
+        shared |= {"rho": agreement.rho, "tau_peaks": agreement.tau_peaks}
+        if tau := agreement.tau:
+            shared |= {"tau": tau.mean, "tau_n": tau.n}
+            if interval := reach(tau):
+                shared |= {"tau_low": interval[0], "tau_high": interval[1]}
+        for line in agreement.lines:
+            ranks = {"predicted_rank": line.predicted, "measured_rank": line.measured}
+            peaks = {"predicted_peak_lr": line.peak_lr, "chosen_peak_lr": line.selected}
+            bound = {"bound_start": line.bound.start, "bound_noise": line.bound.noise}
+            lines.append(shared | {"strategy": line.strategy} | bound | ranks | peaks)
     return csv_text(COLUMNS, lines)

@@ -1,12 +1,12 @@
-// Charts: what becomes of each strategy on a task, ranks across tasks, and the LR curves.
+// Charts: results of each strategy on a task, ranks across tasks, and LR curves.
 
-/** Panels of one task. A strategy under the pointer or the focus stands out in all of them; a click keeps it. */
+/** Panels of one task. A strategy under the pointer or in focus stands out in all of them; a click pins it. */
 function taskChart(frame, task) {
   const budgets = task.budgets.map((_, b) => b).filter((b) => shows("budget", task.labels[b]));
-  const lines = task.lines.filter((it) => visible(task, it) && budgets.some((b) => it.at[b]));
-  if (!lines.length) return frame.replaceChildren(made("p", { class: "note" }, "Nothing is shown of this task: see the filter."));
+  const lines = task.lines.filter((line) => visible(task, line) && budgets.some((b) => line.at[b]));
+  if (!lines.length) return frame.replaceChildren(element("p", { class: "note" }, "Nothing is shown of this task: see the filter."));
   const [last, words] = [budgets.at(-1), legend(task, lines, budgets.at(-1))];
-  const panels = made("div", { class: "panels" }, ...[
+  const panels = element("div", { class: "panels" }, ...[
     againstBudget(task, lines, budgets),
     againstPeak(task, lines, last),
     overEpochs(task, lines, last, 1, "learning rate"),
@@ -18,96 +18,97 @@ function taskChart(frame, task) {
   frame.replaceChildren(panels);
 }
 
-function lineOf(it, points, more) {
-  return { look: DATA.strategies[it.strategy], strategy: it.strategy, points, marks: false, says: [], ...more };
+function lineOf(result, points, more) {
+  return { look: DATA.strategies[result.strategy], strategy: result.strategy, points, marks: false, titles: [], ...more };
 }
 
 /** Whether lines of these heights need a logarithmic axis, by the rule of the figures. */
-function wide(lines) {
-  const heights = lines.flatMap((it) => it.points.map((p) => p[1]));
+function needsLog(lines) {
+  const heights = lines.flatMap((line) => line.points.map((p) => p[1]));
   const low = Math.min(...heights);
   return low > 0 && Math.max(...heights) > DATA.span * low;
 }
 
 function againstBudget(task, lines, budgets) {
-  const made = lines.map((it) => {
-    const seen = budgets.filter((b) => it.at[b] && it.at[b].mean != null);
-    const points = seen.map((b) => [task.budgets[b], it.at[b].mean, it.at[b].half]);
-    return lineOf(it, points, { marks: true, says: seen.map((b) => said(task, it, b)) });
-  }).filter((it) => it.points.length);
-  if (!made.length) return null;
+  const series = lines.map((line) => {
+    const finite = budgets.filter((b) => line.at[b] && line.at[b].mean != null);
+    const points = finite.map((b) => [task.budgets[b], line.at[b].mean, line.at[b].half]);
+    return lineOf(line, points, { marks: true, titles: finite.map((b) => describe(task, line, b)) });
+  }).filter((line) => line.points.length);
+  if (!series.length) return null;
   const x = { label: `budget, of ${plain(task.epochs)} ${task.unit}`, log: true, ticks: budgets.map((b) => [task.budgets[b], task.labels[b]]) };
-  return panel("Against budget", x, { label: `final test ${task.metric}`, log: task.direction === "min" && wide(made) }, made);
+  return panel("Against budget", x, { label: `final test ${task.metric}`, log: task.direction === "min" && needsLog(series) }, series);
 }
 
 function againstPeak(task, lines, b) {
-  const made = lines.filter((it) => it.at[b]).map((it) => {
-    const points = it.at[b].peaks.filter((p) => p[1] != null);
-    const says = points.map((p) => `${DATA.strategies[it.strategy].name}: ${plain(p[1])} at peak LR ${plain(p[0])}`);
-    return lineOf(it, points, { marks: true, says });
-  }).filter((it) => it.points.length);
-  const places = [...new Set(made.flatMap((it) => it.points.map((p) => p[0])))].sort((p, q) => p - q);
-  if (places.length < 2) return null;
-  const x = { label: `peak LR, at ${task.labels[b]} of the budget`, log: true, ticks: places.map((p) => [p, plain(p)]) };
-  return panel("By peak LR", x, { label: `final test ${task.metric}`, log: task.direction === "min" && wide(made) }, made);
+  const series = lines.filter((line) => line.at[b]).map((line) => {
+    const points = line.at[b].peaks.filter((p) => p[1] != null);
+    const name = DATA.strategies[line.strategy].name;
+    const titles = points.map(([lr, mean]) => `${name}: ${plain(mean)} at peak LR ${plain(lr)}`);
+    return lineOf(line, points, { marks: true, titles });
+  }).filter((line) => line.points.length);
+  const peaks = [...new Set(series.flatMap((line) => line.points.map((p) => p[0])))].sort((p, q) => p - q);
+  if (peaks.length < 2) return null;
+  const x = { label: `peak LR, at ${task.labels[b]} of the budget`, log: true, ticks: peaks.map((lr) => [lr, plain(lr)]) };
+  return panel("By peak LR", x, { label: `final test ${task.metric}`, log: task.direction === "min" && needsLog(series) }, series);
 }
 
-/** Means over seeds at the chosen peak LRs, as they were recorded at evaluations; `field` is a place in a course. */
+/** Means over seeds at the chosen peak LRs, as recorded at evaluations; `field` is an index into points of a course. */
 function overEpochs(task, lines, b, field, label) {
-  const made = lines.filter((it) => it.at[b]).map((it) => {
-    const points = it.at[b].course.filter((p) => p[field] != null).map((p) => [p[0], p[field]]);
-    return lineOf(it, points);
-  }).filter((it) => it.points.length > 1);
-  if (!made.length) return null;
-  const log = field === 2 ? wide(made) : field === 3 && task.direction === "min" && wide(made);
-  return panel(`${label[0].toUpperCase()}${label.slice(1)}, at ${task.labels[b]}`, { label: task.unit, log: false }, { label, log }, made);
+  const series = lines.filter((line) => line.at[b]).map((line) => {
+    const points = line.at[b].course.filter((p) => p[field] != null).map((p) => [p[0], p[field]]);
+    return lineOf(line, points);
+  }).filter((line) => line.points.length > 1);
+  if (!series.length) return null;
+  const log = field === 2 ? needsLog(series) : field === 3 && task.direction === "min" && needsLog(series);
+  return panel(`${label[0].toUpperCase()}${label.slice(1)}, at ${task.labels[b]}`, { label: task.unit, log: false }, { label, log }, series);
 }
 
 /** A strategy's value at a budget, in words. */
-function said(task, it, b) {
-  const [name, at] = [DATA.strategies[it.strategy].name, it.at[b]];
+function describe(task, line, b) {
+  const [name, at] = [DATA.strategies[line.strategy].name, line.at[b]];
   if (!at) return `${name}: nothing recorded at ${task.labels[b]}`;
   const rank = at.rank == null ? "" : `; rank ${plain(at.rank)}, ${at.word}`;
   return `${name} at ${task.labels[b]}: ${at.text}${rank}; peak LR ${at.chosen}`;
 }
 
-/** Buttons that name the strategies, best first, and a line that says what is under the pointer. */
+/** Buttons with the names of the strategies, best first, and a line of text on the strategy under the pointer. */
 function legend(task, lines, b) {
-  const buttons = lines.map((it) => {
-    const look = DATA.strategies[it.strategy];
-    const swatch = drawn(
+  const buttons = lines.map((line) => {
+    const look = DATA.strategies[line.strategy];
+    const swatch = shape(
       "svg",
       { viewBox: "0 0 26 10", class: "swatch", "aria-hidden": "true", style: `--colour: ${look.colour}` },
-      drawn("path", { class: "stroke", d: "M1 5H25", "stroke-dasharray": look.dash }),
-      drawn("path", { class: "mark", d: marker(look.marker, 13, 5) }),
+      shape("path", { class: "stroke", d: "M1 5H25", "stroke-dasharray": look.dash }),
+      shape("path", { class: "mark", d: marker(look.marker, 13, 5) }),
     );
-    return made("button", { type: "button", "data-strategy": it.strategy, "aria-pressed": "false" }, swatch, look.name);
+    return element("button", { type: "button", "data-strategy": line.strategy, "aria-pressed": "false" }, swatch, look.name);
   });
-  const best = lines.find((it) => it.at[b]?.mean != null) ?? lines[0];
-  const readout = made("p", { class: "readout", role: "status" }, said(task, best, b));
-  const hint = made("p", { class: "note" }, "Point at a strategy to see it in every panel; press its name to keep it.");
-  return made("div", { class: "legend" }, hint, made("div", { role: "group", "aria-label": "Strategies" }, ...buttons), readout);
+  const best = lines.find((line) => line.at[b]?.mean != null) ?? lines[0];
+  const readout = element("p", { class: "readout", role: "status" }, describe(task, best, b));
+  const hint = element("p", { class: "note" }, "Point at a strategy to see it in every panel; press its name to pin it.");
+  return element("div", { class: "legend" }, hint, element("div", { role: "group", "aria-label": "Strategies" }, ...buttons), readout);
 }
 
-/** Let a strategy stand out while it is pointed at or focused, and for good once it is pressed. */
+/** Make a strategy stand out while it is pointed at or in focus, and for as long as its button is pressed. */
 function highlight(panels, task, lines, b) {
   const [buttons, marks, readout] = [".legend button", "svg .line", ".readout"].map((css) => [...panels.querySelectorAll(css)]);
-  const name = (element) => Number(element.closest("[data-strategy]")?.dataset.strategy ?? NaN);
-  const of = new Map(lines.map((it) => [it.strategy, it]));
-  const kept = () => buttons.filter((it) => it.ariaPressed === "true").map(name);
+  const strategyOf = (node) => Number(node.closest("[data-strategy]")?.dataset.strategy ?? NaN);
+  const byStrategy = new Map(lines.map((line) => [line.strategy, line]));
+  const pinned = () => buttons.filter((button) => button.ariaPressed === "true").map(strategyOf);
   const show = (strategy) => {
-    const on = new Set([...kept(), ...(of.has(strategy) ? [strategy] : [])]);
+    const on = new Set([...pinned(), ...(byStrategy.has(strategy) ? [strategy] : [])]);
     panels.classList.toggle("focused", on.size > 0);
-    for (const it of [...buttons, ...marks]) it.classList.toggle("on", on.has(name(it)));
-    for (const it of marks) if (name(it) === strategy) it.parentNode.append(it); // on top of the others
-    if (of.has(strategy)) readout[0].textContent = said(task, of.get(strategy), b);
+    for (const node of [...buttons, ...marks]) node.classList.toggle("on", on.has(strategyOf(node)));
+    for (const mark of marks) if (strategyOf(mark) === strategy) mark.parentNode.append(mark); // on top of the others
+    if (byStrategy.has(strategy)) readout[0].textContent = describe(task, byStrategy.get(strategy), b);
   };
-  for (const kind of ["pointerover", "focusin"]) panels.addEventListener(kind, (event) => show(name(event.target)));
+  for (const kind of ["pointerover", "focusin"]) panels.addEventListener(kind, (event) => show(strategyOf(event.target)));
   for (const kind of ["pointerleave", "focusout"]) panels.addEventListener(kind, () => show(NaN));
-  for (const it of buttons) {
-    it.addEventListener("click", () => {
-      it.ariaPressed = String(it.ariaPressed !== "true");
-      show(name(it));
+  for (const button of buttons) {
+    button.addEventListener("click", () => {
+      button.ariaPressed = String(button.ariaPressed !== "true");
+      show(strategyOf(button));
     });
   }
 }
@@ -120,33 +121,33 @@ function rankChart(frame) {
     task.budgets.map((_, b) => [task, b]).filter(([, b]) => shows("budget", task.labels[b])));
   const spans = new Map();
   for (const [task] of columns) spans.set(task, (spans.get(task) ?? 0) + 1);
-  const corner = made("th", { scope: "col", rowspan: 2 }, "strategy");
-  const tasks = [...spans].map(([task, span]) => made("th", { scope: "colgroup", colspan: span }, task.name));
-  const labels = columns.map(([task, b]) => made("th", { scope: "col" }, task.labels[b]));
+  const corner = element("th", { scope: "col", rowspan: 2 }, "strategy");
+  const tasks = [...spans].map(([task, span]) => element("th", { scope: "colgroup", colspan: span }, task.name));
+  const labels = columns.map(([task, b]) => element("th", { scope: "col" }, task.labels[b]));
   const rows = DATA.strategies.map((strategy, s) => {
-    const fields = columns.map(([task, b]) => rankField(task, task.lines.find((it) => it.strategy === s && visible(task, it)), b));
-    return fields.some((it) => it.textContent) ? [made("tr", {}, made("th", { scope: "row" }, strategy.name), ...fields)] : [];
+    const fields = columns.map(([task, b]) => rankField(task, task.lines.find((line) => line.strategy === s && visible(task, line)), b));
+    return fields.some((field) => field.textContent) ? [element("tr", {}, element("th", { scope: "row" }, strategy.name), ...fields)] : [];
   }).flat();
-  const table = made("table", { class: "ranks" }, made("thead", {}, made("tr", {}, corner, ...tasks), made("tr", {}, ...labels)), made("tbody", {}, ...rows));
-  frame.replaceChildren(made("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Ranks by task and budget" }, table));
+  const table = element("table", { class: "ranks" }, element("thead", {}, element("tr", {}, corner, ...tasks), element("tr", {}, ...labels)), element("tbody", {}, ...rows));
+  frame.replaceChildren(element("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Ranks by task and budget" }, table));
 }
 
-function rankField(task, it, b) {
-  const at = it?.at[b];
-  if (at?.rank == null) return made("td");
+function rankField(task, line, b) {
+  const at = line?.at[b];
+  if (at?.rank == null) return element("td");
   const most = Math.max(...task.lines.map((other) => other.at[b]?.rank ?? 1));
   const share = most > 1 ? (most - at.rank) / (most - 1) : 1; // 1 the best, 0 the last of the column
-  return made("td", { style: `--share: ${share.toFixed(3)}`, class: share > 0.55 ? "deep" : "", title: said(task, it, b) }, plain(at.rank));
+  return element("td", { style: `--share: ${share.toFixed(3)}`, class: share > 0.55 ? "deep" : "", title: describe(task, line, b) }, plain(at.rank));
 }
 
-/** LR curves, one panel a schedule, over all others in grey. */
+/** LR curves, one panel for each schedule, over all the others in grey. */
 function curveChart(frame) {
-  const shown = DATA.curves.filter((it) => DATA.strategies.some((s) => s.schedule === it.name && shows("strategy", s.name)));
+  const curves = DATA.curves.filter((curve) => DATA.strategies.some((s) => s.schedule === curve.name && shows("strategy", s.name)));
   const grey = { colour: "currentColor", dash: "", marker: "o" };
-  const panels = shown.map((it) => {
-    const own = DATA.strategies.find((s) => s.schedule === it.name);
-    const others = shown.filter((other) => other !== it).map((other) => ({ look: grey, strategy: -1, points: other.points, marks: false, says: [] }));
-    return panel(it.name, { label: "progress", log: false }, { label: "factor of peak LR", log: false }, [...others, { look: own, strategy: 0, points: it.points, marks: false, says: [] }]);
+  const panels = curves.map((curve) => {
+    const own = DATA.strategies.find((s) => s.schedule === curve.name);
+    const others = curves.filter((other) => other !== curve).map((other) => ({ look: grey, strategy: -1, points: other.points, marks: false, titles: [] }));
+    return panel(curve.name, { label: "progress", log: false }, { label: "factor of peak LR", log: false }, [...others, { look: own, strategy: 0, points: curve.points, marks: false, titles: [] }]);
   });
-  frame.replaceChildren(made("div", { class: "panels small" }, ...panels));
+  frame.replaceChildren(element("div", { class: "panels small" }, ...panels));
 }

@@ -1,29 +1,29 @@
-// What the page is made of. DATA is what the report computed; nothing is computed anew here, only shown.
+// Building blocks of the page. DATA holds the numbers of the report; the scripts only show them, and compute no others.
 
 const DATA = JSON.parse(document.getElementById("data").textContent);
 
-/** An HTML element. */
-function made(tag, attributes = {}, ...inner) {
-  const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-  element.append(...inner);
-  return element;
+/** An HTML element with attributes and children. */
+function element(tag, attributes = {}, ...children) {
+  return filled(document.createElement(tag), attributes, children);
 }
 
-/** An SVG element. */
-function drawn(tag, attributes = {}, ...inner) {
-  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-  element.append(...inner);
-  return element;
+/** An SVG element with attributes and children. */
+function shape(tag, attributes = {}, ...children) {
+  return filled(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, children);
 }
 
-const voice = made("p", { class: "voice", role: "status" });
-let silence = 0;
+function filled(node, attributes, children) {
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  node.append(...children);
+  return node;
+}
 
-/** Show a few words for a moment, and have them read out. */
-function say(words) {
-  voice.textContent = words;
-  clearTimeout(silence);
-  silence = setTimeout(() => (voice.textContent = ""), 2500);
+const notice = element("p", { class: "notice", role: "status" });
+let noticeTimer = 0;
+
+/** Show a few words for a moment. Screen readers read them out. */
+function announce(words) {
+  notice.textContent = words;
+  clearTimeout(noticeTimer);
+  noticeTimer = setTimeout(() => (notice.textContent = ""), 2500);
 }

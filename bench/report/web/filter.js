@@ -1,24 +1,25 @@
-// The filter, and what it hides; then the page is set up. Facets are of tasks, budgets, optimizers and strategies.
+// The filter by task, budget, optimizer and strategy; and the set-up of the page, which comes last.
 
 const FACETS = {
   task: DATA.tasks.map((task) => task.name),
   budget: [...new Map(DATA.tasks.flatMap((task) => task.budgets.map((b, i) => [task.labels[i], b]))).entries()].sort((a, b) => a[1] - b[1]).map(([label]) => label),
-  optimizer: [...new Set(DATA.tasks.flatMap((task) => task.lines.map((it) => it.optimizer)))],
-  strategy: DATA.strategies.map((it) => it.name),
+  optimizer: [...new Set(DATA.tasks.flatMap((task) => task.lines.map((line) => line.optimizer)))],
+  strategy: DATA.strategies.map((strategy) => strategy.name),
 };
 const hidden = Object.fromEntries(Object.keys(FACETS).map((facet) => [facet, new Set()]));
 
 const shows = (facet, name) => !hidden[facet].has(name);
-const visible = (task, it) =>
-  shows("task", task.name) && shows("optimizer", it.optimizer) && shows("strategy", DATA.strategies[it.strategy].name);
+const visible = (task, line) =>
+  shows("task", task.name) && shows("optimizer", line.optimizer) && shows("strategy", DATA.strategies[line.strategy].name);
 
-/** Whether a strategy is to be seen: on a task, or on any. */
-function seen(name, only) {
-  return DATA.tasks.some((task) => (!only || task.name === only) && task.lines.some((it) => DATA.strategies[it.strategy].name === name && visible(task, it)));
+/** Whether a strategy is visible on the task of this name; on any task if there is no name. */
+function visibleOn(taskName, name) {
+  return DATA.tasks.some((task) => (!taskName || task.name === taskName) &&
+    task.lines.some((line) => DATA.strategies[line.strategy].name === name && visible(task, line)));
 }
 
-/** Rows and columns know what they are by their first field: a strategy, a task, or a budget. */
-function sift() {
+/** Hide sections, rows and columns. Their first field is the name of a strategy, a task, or a budget. */
+function applyFilter() {
   const [tasks, strategies, budgets] = [FACETS.task, FACETS.strategy, FACETS.budget].map((names) => new Set(names));
   for (const section of document.querySelectorAll("section")) {
     const title = section.querySelector("h1, h2").textContent;
@@ -28,7 +29,7 @@ function sift() {
     for (const table of section.querySelectorAll(".table table")) {
       for (const row of table.tBodies[0].rows) {
         const name = row.cells[0].textContent;
-        if (strategies.has(name)) row.hidden = !seen(name, tasks.has(title) ? title : null);
+        if (strategies.has(name)) row.hidden = !visibleOn(tasks.has(title) ? title : null, name);
         else if (tasks.has(name)) row.hidden = !shows("task", name);
       }
       [...table.tHead.rows[0].cells].forEach((head, i) => {
@@ -48,12 +49,12 @@ function redraw() {
 }
 
 function refresh() {
-  sift();
+  applyFilter();
   redraw();
   summarise();
 }
 
-/** Say in the closed filter what is shown. */
+/** Write into the closed filter how much is shown. */
 function summarise() {
   const counts = Object.entries(FACETS).map(([facet, names]) => {
     const count = names.filter((name) => shows(facet, name)).length;
@@ -63,18 +64,18 @@ function summarise() {
   document.querySelector("#filter summary span").textContent = counts.join(" · ");
 }
 
-/** One facet: a box for each name, and all or none at once. */
+/** The boxes of one facet, one for each name, and buttons for all or none. */
 function facet(kind, names) {
   const boxes = names.map((name) => {
-    const box = made("input", { type: "checkbox", checked: "", value: name });
+    const box = element("input", { type: "checkbox", checked: "", value: name });
     box.addEventListener("change", () => {
       hidden[kind][box.checked ? "delete" : "add"](name);
       refresh();
     });
     return box;
   });
-  const every = (on) => {
-    const button = made("button", { type: "button" }, on ? "all" : "none");
+  const toggleAll = (on) => {
+    const button = element("button", { type: "button" }, on ? "all" : "none");
     button.addEventListener("click", () => {
       hidden[kind] = new Set(on ? [] : names);
       for (const box of boxes) box.checked = on;
@@ -82,14 +83,14 @@ function facet(kind, names) {
     });
     return button;
   };
-  const labels = boxes.map((box) => made("label", {}, box, " ", box.value));
-  return made("fieldset", {}, made("legend", {}, kind, " ", every(true), every(false)), made("div", {}, ...labels));
+  const labels = boxes.map((box) => element("label", {}, box, " ", box.value));
+  return element("fieldset", {}, element("legend", {}, kind, " ", toggleAll(true), toggleAll(false)), element("div", {}, ...labels));
 }
 
 function filter() {
   const facets = Object.entries(FACETS).map(([kind, names]) => facet(kind, names));
-  const title = made("summary", {}, "Filter: ", made("span"));
-  const box = made("details", { id: "filter" }, title, made("form", {}, ...facets));
+  const title = element("summary", {}, "Filter: ", element("span"));
+  const box = element("details", { id: "filter" }, title, element("form", {}, ...facets));
   box.addEventListener("keydown", (event) => {
     if (event.key === "Escape" && box.open) {
       box.open = false;
@@ -99,7 +100,7 @@ function filter() {
   document.querySelector("nav").after(box);
 }
 
-document.body.append(voice);
+document.body.append(notice);
 for (const table of document.querySelectorAll(".table table")) {
   sortable(table);
   copyable(table);
