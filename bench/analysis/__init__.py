@@ -1,1 +1,1 @@
-"""Numbers drawn from rows: who ends best, by how much, how sure. No words, no pictures."""
+"""Statistics of ledger rows: which strategy ends best, by how much, and how certain that is. No text, no figures."""

@@ -1,4 +1,4 @@
-"""What changed between two ledgers, by cell and by strategy, and how sure that is. N = seeds. No text."""
+"""Changes between two ledgers, by cell and by strategy, with their significance. N = seeds. No text."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from bench.ledger import ledger, lines
 from bench.ledger.rows import CellRow, CellSettings, Done, of_kind
 
 Key = tuple[Any, ...]
-"""What makes two cells of different ledgers the same one, whatever data and code they ran on."""
+"""Identity of a cell across ledgers: its settings, without the data and code it ran on."""
 
 
 def _key(cell: CellSettings) -> Key:
@@ -28,7 +28,7 @@ def _key(cell: CellSettings) -> Key:
 
 
 class Side(NamedTuple):
-    """One of the two ledgers."""
+    """One of the two ledgers compared."""
 
     directory: Path
     cells: Mapping[Key, CellRow]
@@ -36,7 +36,7 @@ class Side(NamedTuple):
 
     @property
     def versions(self) -> dict[str, str]:
-        """What its last attempt ran with."""
+        """Commit, hardware and package versions of the last attempt."""
         if not self.comparison.study.attempts:
             return {}
         last = self.comparison.study.attempts[-1]
@@ -45,26 +45,27 @@ class Side(NamedTuple):
 
 
 def read(first: Path, second: Path, notes: list[str]) -> Changes:
-    """Read two ledgers; their strategies are named alike, whatever else each was run with.
+    """Read two ledgers. Strategies get the same names in both, so that they can be matched.
 
     Raises:
-        InputError: one of them is not there, not readable, or without a finished cell.
+        InputError: a ledger is missing, unreadable, or without a finished cell.
     """
-    rows = {at: ledger.read(at, notes, KINDS) for at in (first, second)}
-    cells = {at: list(of_kind(each, CellRow).values()) for at, each in rows.items()}
-    for at, each in cells.items():
-        if not each:
-            raise InputError(f"{at} holds no finished cell yet: nothing to compare")
-    both = [StrategySettings.of(cell.settings) for cell in (*cells[first], *cells[second])]
-    made = (
-        Side(at, {_key(cell.settings): cell for cell in cells[at]}, Comparison(Study.of(rows[at], both)))
-        for at in (first, second)
-    )
-    return Changes(*made)
+    rows = {directory: ledger.read(directory, notes, KINDS) for directory in (first, second)}
+    cells = {directory: list(of_kind(rows[directory], CellRow).values()) for directory in (first, second)}
+    for directory, recorded in cells.items():
+        if not recorded:
+            raise InputError(f"{directory} holds no finished cell yet: nothing to compare")
+    settings = [StrategySettings.of(cell.settings) for cell in (*cells[first], *cells[second])]
+
+    def side(directory: Path) -> Side:
+        by_key = {_key(cell.settings): cell for cell in cells[directory]}
+        return Side(directory, by_key, Comparison(Study.of(rows[directory], settings)))
+
+    return Changes(side(first), side(second))
 
 
 class Change(NamedTuple):
-    """A strategy at one budget of one task, in both ledgers; each at the peak LRs chosen in it."""
+    """A strategy at one budget of one task in both ledgers, in each at the peak LRs chosen there."""
 
     task: str
     budget: float
@@ -76,7 +77,7 @@ class Change(NamedTuple):
 
     @property
     def word(self) -> str:
-        """What is said of it."""
+        """Verdict on the change."""
         if not any(self.lead):
             return "same values"
         if self.better is None:
@@ -89,7 +90,7 @@ class Change(NamedTuple):
 
 
 class ChangeTest(NamedTuple):
-    """A strategy over all tasks, at the largest budget that both ledgers have of each."""
+    """Test of a strategy over all tasks, each at the largest budget that both ledgers have."""
 
     strategy: str
     flip: Flip
@@ -98,74 +99,78 @@ class ChangeTest(NamedTuple):
 
 @dataclass(frozen=True)
 class Changes:
-    """What changed from the first to the second."""
+    """Changes from the first ledger to the second."""
 
     first: Side
     second: Side
 
     @cached_property
     def common(self) -> list[Key]:
-        """Settings of the cells that both have."""
+        """Keys of the cells that both ledgers have."""
         return [key for key in self.first.cells if key in self.second.cells]
 
     @cached_property
     def differing(self) -> list[Key]:
-        """Of these, those whose results are not the same bits."""
+        """Keys of the common cells whose results are not bitwise equal."""
         return [k for k in self.common if _end(self.first.cells[k]) != _end(self.second.cells[k])]
 
     @cached_property
     def changes(self) -> list[Change]:
-        """Every (task, budget, strategy) that both have and judge alike."""
-        found = []
+        """Changes of each (task, budget, strategy) that both ledgers have and judge by the same metric."""
+        changes = []
         for (task, budget), group in self.first.comparison.verdicts.items():
             other = self.second.comparison.at(task, budget)
             if task in self.unlike or not other:
                 continue
-            direction, sign = (
-                self.first.comparison.direction(task),
-                1.0 if self.first.comparison.direction(task) == "max" else -1.0,
-            )
+            direction = self.first.comparison.direction(task)
+            sign = 1.0 if direction == "max" else -1.0
             for s in (s for s in group if s in other):
                 before, after = group[s].score, other[s].score
                 if lead_N := leads(after, before, sign):
                     better = before.behind(after, direction)
-                    found.append(Change(task, budget, s, before.final, after.final, better, tuple(lead_N)))
-        return found
+                    changes.append(Change(task, budget, s, before.final, after.final, better, tuple(lead_N)))
+        return changes
 
     @cached_property
     def unlike(self) -> tuple[str, ...]:
-        """Tasks of both that are judged by different metrics."""
-        mine, theirs = self.first.comparison.study.tasks, self.second.comparison.study.tasks
-        both = (t for t in mine if t in theirs)
-        return tuple(t for t in both if (mine[t].metric, mine[t].direction) != (theirs[t].metric, theirs[t].direction))
+        """Common tasks that the two ledgers judge by different metrics."""
+        first, second = self.first.comparison.study.tasks, self.second.comparison.study.tasks
+
+        def differs(task: str) -> bool:
+            before, after = first[task], second[task]
+            return (before.metric, before.direction) != (after.metric, after.direction)
+
+        return tuple(task for task in first if task in second and differs(task))
 
     @cached_property
     def tests(self) -> list[ChangeTest]:
-        """Sign flips over tasks and seeds of every strategy that changed, the lowest p first."""
+        """Sign-flip tests over tasks and seeds of each strategy that changed, lowest p first."""
         largest: dict[str, float] = {}
-        for it in self.changes:
-            largest[it.task] = max(it.budget, largest.get(it.task, 0.0))
-        full = [it for it in self.changes if it.budget == largest[it.task]]
-        strata = {
-            s: [_finite(c, full) for c in full if c.strategy == s] for s in dict.fromkeys(c.strategy for c in full)
-        }
-        strata = {s: [d_N for d_N in found if len(d_N) > 1] for s, found in strata.items()}
-        flips = {s: sign_flip(found) for s, found in strata.items() if any(any(d_N) for d_N in found)}
+        for change in self.changes:
+            largest[change.task] = max(change.budget, largest.get(change.task, 0.0))
+        full = [change for change in self.changes if change.budget == largest[change.task]]
+        strata: dict[str, list[list[float]]] = {}
+        for change in full:
+            blocks = strata.setdefault(change.strategy, [])
+            if len(d_N := _finite(change, full)) > 1:
+                blocks.append(d_N)
+        flips = {s: sign_flip(blocks) for s, blocks in strata.items() if any(any(d_N) for d_N in blocks)}
         adjusted = holm([flip.p for flip in flips.values()])
-        made = [ChangeTest(s, flip, p) for (s, flip), p in zip(flips.items(), adjusted, strict=True)]
-        return sorted(made, key=lambda test: test.flip.p)
+        tests = [ChangeTest(s, flip, p) for (s, flip), p in zip(flips.items(), adjusted, strict=True)]
+        return sorted(tests, key=lambda test: test.flip.p)
 
 
 def _end(cell: CellRow) -> str:
-    """What became of a cell. Cohort, segment and fork say who shared its training, which is no result."""
+    """Outcome of a cell as text."""
     result = cell.result
+    # Parent and start tell which cells shared the training. That is no result.
     if not isinstance(result, Done):
         result = replace(result, parent=None, start=None)
     return lines.text({"status": cell.status} | result.payload())
 
 
-def _finite(it: Change, beside: Sequence[Change]) -> list[float]:
-    """Differences by seed; where one run diverged, the largest one of the task."""
-    seen = [abs(d) for c in beside if c.task == it.task for d in c.lead if math.isfinite(d)]
-    most = max(seen, default=0.0) or 1.0
-    return [math.copysign(most, d) if math.isinf(d) else d for d in it.lead]
+def _finite(change: Change, changes: Sequence[Change]) -> list[float]:
+    """Differences by seed [N]. Where one of the two runs diverged, the largest difference of the task stands in."""
+    sizes = [abs(d) for other in changes if other.task == change.task for d in other.lead if math.isfinite(d)]
+    largest = max(sizes, default=0.0) or 1.0
+    return [math.copysign(largest, d) if math.isinf(d) else d for d in change.lead]

@@ -10,11 +10,11 @@ from bench.analysis.diagnostics import Diagnostics
 from bench.analysis.results import SEPARATOR, schedule_of
 
 FAMILIES = ("image", "detection", "text", "speech")
-"""Families of tasks that the claims are about; the wind tunnel's tasks are no networks."""
+"""Families of tasks that the claims are about. The wind tunnel's tasks train no networks."""
 
 
 class ClaimTask(NamedTuple):
-    """A task, and the ledger it is judged from."""
+    """A task and the ledger it is judged from."""
 
     task: str
     ledger: str
@@ -41,29 +41,31 @@ class ClaimTask(NamedTuple):
         return self.comparison.full(self.task)[strategy].score
 
     def decays(self) -> dict[str, str]:
-        """Strategy of each schedule that is no constant LR, with the optimizer and weight decay of the reference."""
+        """Strategy of each schedule that decays, with the optimizer and weight decay of the reference."""
         kind = self.constant.partition(SEPARATOR)[2]
         usual = (s for s in self.comparison.full(self.task) if s.partition(SEPARATOR)[2] == kind)
         return {schedule_of(s): s for s in usual if not is_constant(schedule_of(s))}
 
 
 def is_constant(schedule: str) -> bool:
-    """Whether a schedule never decays: constant, after a warmup or not."""
+    """True for a schedule that never decays: a constant LR, with or without warmup."""
     return schedule == "constant" or schedule.startswith("warmup(constant")
 
 
 def entries(ledgers: Mapping[str, Comparison]) -> list[ClaimTask]:
-    """Each task once, so that no seed is two blocks: from the ledger with most seeds, then most decays, then the first.
+    """Select the ledger that each task is judged from: most seeds, then most decays, then the first.
 
-    Left out are tasks with a single seed of the reference, ledgers with another reference than constant LR, and the
-    wind tunnel.
+    A task counts once, so that no seed is two blocks. Tasks with a single seed of the reference, ledgers with another
+    reference than constant LR, and the wind tunnel are left out.
     """
     best: dict[str, tuple[tuple[int, int], ClaimTask]] = {}
-    for name, it in ledgers.items():
-        for task in it.study.tasks if is_constant(it.study.reference) else ():
-            entry = ClaimTask(task, name, it, Diagnostics(it))
-            against = it.full(task).get(entry.constant)
-            size = (len(against.score.selected), len(entry.decays())) if against else (0, 0)
+    for name, comparison in ledgers.items():
+        if not is_constant(comparison.study.reference):
+            continue
+        for task in comparison.study.tasks:
+            entry = ClaimTask(task, name, comparison, Diagnostics(comparison))
+            constant = comparison.full(task).get(entry.constant)
+            size = (len(constant.score.selected), len(entry.decays())) if constant else (0, 0)
             if size[0] > 1 and entry.family in FAMILIES and (task not in best or size > best[task][0]):
                 best[task] = size, entry
     return sorted((entry for _, entry in best.values()), key=lambda e: (FAMILIES.index(e.family), e.task))

@@ -1,7 +1,7 @@
-"""What a textbook claims of learning-rate decay, judged on the ledgers at hand. No text but what is claimed.
+"""Textbook claims about learning-rate decay, judged on ledgers. No text but the verdicts.
 
-Every claim is judged by a rule that stood before its evidence: a family of tests of decays against constant LR, or a
-share of (task, decay) pairs. `results/README.md` says the rules in words.
+Each claim is judged by a rule fixed before its evidence: a family of tests of decays against constant LR, or a share of
+(task, decay) pairs. `results/README.md` explains the rules.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from bench.analysis.stats.tests import Flip, holm, sign_flip
 Word = Literal["holds", "holds in part", "mixed", "does not hold", "not clear", "not tested"]
 
 MOST, SOME = 0.5, 0.1
-"""Shares of pairs from which a claim holds, and holds in part."""
+"""Lowest shares of pairs at which a claim holds, and holds in part."""
 
 COST = 0.01
-"""Share of an update from which deciding its LR is called a cost."""
+"""Lowest share of an update's time at which deciding its LR is called a cost."""
 
 UNTUNED = {"prodigy": 1.0, "dadapt_sgd": 1.0, "dadapt_adam": 1.0, "momo": 1.0, "momo_adam": 1e-2}
-"""Optimizers that promise to need no tuned LR, and the one that their authors give them."""
+"""Optimizers that promise to need no tuned LR, with their authors' LR."""
 
 
 # --------------------------------------------------------------------------- decays against constant LR
 
 
 class ClaimPanel(NamedTuple):
-    """Decays tested against constant LR for one claim, Holm's correction over them. Effects above 0 speak for it."""
+    """Tests of decays against constant LR for one claim, with Holm's correction. Effects above 0 support the claim."""
 
     flips: dict[str, Flip]
     adjusted: dict[str, float]
@@ -43,7 +43,7 @@ class ClaimPanel(NamedTuple):
 
     @property
     def blocks(self) -> int:
-        """Pairs of task and seed of the decay that has the most."""
+        """Number of (task, seed) pairs of the decay that has most."""
         return max((flip.blocks for flip in self.flips.values()), default=0)
 
     def significant(self, sign: int) -> list[str]:
@@ -51,12 +51,12 @@ class ClaimPanel(NamedTuple):
 
     @property
     def blind(self) -> bool:
-        """Whether so few blocks could have told nothing."""
+        """True where no result could have been significant, with so few blocks."""
         return all(flip.floor * len(self.flips) > ALPHA for flip in self.flips.values())
 
     @property
     def word(self) -> Word:
-        """Holds if most decays are significantly for it and none against."""
+        """Verdict: the claim holds if most decays are significantly for it and none against."""
         up, down = len(self.significant(1)), len(self.significant(-1))
         if not self.flips:
             return "not tested"
@@ -69,37 +69,37 @@ class ClaimPanel(NamedTuple):
         return "not clear"
 
 
-Measure = Callable[[ClaimTask, str], Sequence[float]]  # differences [N] from constant LR; above 0 speaks for the claim
+Measure = Callable[[ClaimTask, str], Sequence[float]]  # differences [N] from constant LR; above 0 supports the claim
 
 
 def panel(tasks: Sequence[ClaimTask], measure: Measure) -> ClaimPanel:
-    """Test the decays that at least half of these tasks ran, each over the tasks that tell something of it."""
+    """Test the decays that at least half of the measured tasks ran, each over the tasks that measured it."""
     strata: dict[str, dict[str, Sequence[float]]] = {}
     for entry in tasks:
         for schedule, strategy in entry.decays().items():
             if len(values := measure(entry, strategy)) > 1:
                 strata.setdefault(schedule, {})[entry.task] = values
-    told = {task for by in strata.values() for task in by}
-    flips = {s: sign_flip(list(by.values())) for s, by in strata.items() if 2 * len(by) >= len(told)}
+    measured = {task for by_task in strata.values() for task in by_task}
+    flips = {s: sign_flip(list(by_task.values())) for s, by_task in strata.items() if 2 * len(by_task) >= len(measured)}
     adjusted = dict(zip(flips, holm([flip.p for flip in flips.values()]), strict=True))
-    return ClaimPanel(flips, adjusted, tuple(e.task for e in tasks if e.task in told))
+    return ClaimPanel(flips, adjusted, tuple(e.task for e in tasks if e.task in measured))
 
 
 def quality(entry: ClaimTask, strategy: str) -> Sequence[float]:
-    """How much better the decay ended."""
+    """Differences [N] in final quality: how much better the decay ended."""
     return reference.differences(entry.comparison, entry.task, entry.budget, strategy)
 
 
 def overfitting(entry: ClaimTask, strategy: str) -> Sequence[float]:
-    """How much smaller its gap between test and training loss is."""
-    return _less(entry.diagnostics.gaps(entry.score(entry.constant)), entry.diagnostics.gaps(entry.score(strategy)))
+    """Differences [N] of the gap between test and training loss: how much smaller the decay's is."""
+    diagnostics = entry.diagnostics
+    return _less(diagnostics.gaps(entry.score(entry.constant)), diagnostics.gaps(entry.score(strategy)))
 
 
 def gradients(entry: ClaimTask, strategy: str) -> Sequence[float]:
-    """By how many octaves its gradient norm is kept better."""
-    return _less(
-        entry.diagnostics.declines(entry.score(strategy)), entry.diagnostics.declines(entry.score(entry.constant))
-    )
+    """Differences [N] of the decline of the gradient norm, in octaves: how much less the decay's falls."""
+    diagnostics = entry.diagnostics
+    return _less(diagnostics.declines(entry.score(strategy)), diagnostics.declines(entry.score(entry.constant)))
 
 
 def _less(a: Seeds, b: Seeds) -> list[float]:
@@ -110,7 +110,7 @@ def _less(a: Seeds, b: Seeds) -> list[float]:
 
 
 class Pairs(NamedTuple):
-    """In how many of the pairs of a task and a decay the claim is seen."""
+    """Count of the (task, decay) pairs in which a claim is seen."""
 
     seen: int
     pairs: int
@@ -121,17 +121,24 @@ class Pairs(NamedTuple):
         if not self.pairs:
             return "not tested"
         share = self.seen / self.pairs
-        return "holds" if share >= MOST else "holds in part" if share >= SOME else "does not hold"
+        if share >= MOST:
+            return "holds"
+        return "holds in part" if share >= SOME else "does not hold"
 
 
 def _pairs(tasks: Sequence[ClaimTask], see: Callable[[ClaimTask, Score], bool | None]) -> Pairs:
-    found = [(e.task, see(e, e.score(s))) for e in tasks for s in e.decays().values()]
-    told = [(task, seen) for task, seen in found if seen is not None]
-    return Pairs(sum(bool(seen) for _, seen in told), len(told), len({task for task, _ in told}))
+    """Count the pairs in which `see` is true, of those where it is not None."""
+    every = [(e.task, see(e, e.score(s))) for e in tasks for s in e.decays().values()]
+    return _count((task, bool(hit)) for task, hit in every if hit is not None)
+
+
+def _count(hits: Iterable[tuple[str, bool]]) -> Pairs:
+    pairs = list(hits)
+    return Pairs(sum(hit for _, hit in pairs), len(pairs), len({task for task, _ in pairs}))
 
 
 def tuning(tasks: Sequence[ClaimTask]) -> Pairs:
-    """Where some peak LR of the grid ends clearly worse than the best one: it can't be left to chance."""
+    """Pairs where some peak LR of the grid ends clearly worse than the best one: it has to be tuned."""
 
     def see(entry: ClaimTask, score: Score) -> bool | None:
         good = region(score, entry.comparison.direction(entry.task))
@@ -141,18 +148,18 @@ def tuning(tasks: Sequence[ClaimTask]) -> Pairs:
 
 
 def missing(tasks: Sequence[ClaimTask]) -> tuple[Pairs, Pairs]:
-    """Where the peak LR chosen on control ends clearly worse on test than the best one in hindsight; and on edges.
+    """Pairs where the peak LR chosen on control ends clearly worse on test than the best in hindsight; and edges.
 
-    The second is where most seeds chose the lowest or highest of three or more peak LRs: the best may lie outside.
+    An edge is a pair where most seeds chose the lowest or highest of three or more peak LRs: the best may lie outside.
     """
 
     def regret(entry: ClaimTask, score: Score) -> bool | None:
-        by = finals_by_peak(score)
-        if len(score.peak_lrs) < 2 or len(score.selected) < 2 or not by:
+        by_peak = finals_by_peak(score)
+        if len(score.peak_lrs) < 2 or len(score.selected) < 2 or not by_peak:
             return None
-        best = max(by.values(), key=lambda finals: entry.sign * math.fsum(finals.values()))
-        chosen = {t.seed: t.final for t in score.selected if t.final is not None}
-        return len(chosen) < len(score.selected) or behind(best, chosen, entry.sign, score.grain)
+        best = max(by_peak.values(), key=lambda finals: entry.sign * math.fsum(finals.values()))
+        finals = _finals(score)
+        return len(finals) < len(score.selected) or behind(best, finals, entry.sign, score.grain)
 
     def edge(entry: ClaimTask, score: Score) -> bool | None:
         grid = score.peak_lrs
@@ -164,30 +171,42 @@ def missing(tasks: Sequence[ClaimTask]) -> tuple[Pairs, Pairs]:
 
 
 def untuned(ledgers: Iterable[Comparison]) -> Pairs:
-    """Where an optimizer of `UNTUNED`, at its authors' LR held constant, ends clearly worse than the best decay, tuned.
+    """Pairs where an optimizer of `UNTUNED`, at its authors' constant LR, ends clearly worse than the best tuned decay.
 
-    The best decay is the one that ranks first at the largest budget; pairs are of a task and an optimizer.
+    The best decay is the one that ranks first at the largest budget. Pairs are of a task and an optimizer.
     """
-    found = []
-    for it in ledgers:
-        for task in it.study.tasks:
-            entry = ClaimTask(task, "", it, Diagnostics(it))
-            told = entry.family in FAMILIES and it.reference(task)
-            decays = [s for s in it.standing(task) if s in entry.decays().values()] if told else []
-            for strategy, lr in _untuned(it, task):
-                tries = {t.seed: t.final for t in it.full(task)[strategy].score.tries if t.peak_lr == lr}
-                best = (
-                    {t.seed: t.final for t in entry.score(decays[0]).selected if t.final is not None} if decays else {}
-                )
+    hits: list[tuple[str, bool]] = []
+    for comparison in ledgers:
+        for task in comparison.study.tasks:
+            best = _best_decay(comparison, task)
+            sign = 1.0 if comparison.direction(task) == "max" else -1.0
+            for strategy, lr in _untuned(comparison, task):
+                tries = {t.seed: t.final for t in comparison.full(task)[strategy].score.tries if t.peak_lr == lr}
                 if len(best) > 1 and best.keys() <= tries.keys():
                     finals = {seed: final for seed, final in tries.items() if final is not None}
-                    lost = not best.keys() <= finals.keys()
-                    found.append((task, lost or behind(best, finals, entry.sign, it.grain(task))))
-    return Pairs(sum(seen for _, seen in found), len(found), len({task for task, _ in found}))
+                    diverged = not best.keys() <= finals.keys()
+                    hits.append((task, diverged or behind(best, finals, sign, comparison.grain(task))))
+    return _count(hits)
 
 
-def _untuned(it: Comparison, task: str) -> Iterator[tuple[str, float]]:
-    for strategy in it.full(task):
+def _best_decay(comparison: Comparison, task: str) -> Seeds:
+    """Final values by seed of the best decay of a task; {} where the task takes no part or has no decay."""
+    entry = ClaimTask(task, "", comparison, Diagnostics(comparison))
+    if entry.family not in FAMILIES or not comparison.reference(task):
+        return {}
+    decays = entry.decays().values()
+    first = next((s for s in comparison.standing(task) if s in decays), None)
+    return _finals(entry.score(first)) if first else {}
+
+
+def _finals(score: Score) -> Seeds:
+    """Final values by seed, at the peak LRs chosen; without runs that diverged."""
+    return {t.seed: t.final for t in score.selected if t.final is not None}
+
+
+def _untuned(comparison: Comparison, task: str) -> Iterator[tuple[str, float]]:
+    """(strategy, its authors' LR) of each optimizer of `UNTUNED` that ran with a constant schedule."""
+    for strategy in comparison.full(task):
         schedule, _, more = strategy.partition(SEPARATOR)
         optimizer = more.partition("(")[0]
         if schedule == "constant" and optimizer in UNTUNED:
@@ -195,6 +214,6 @@ def _untuned(it: Comparison, task: str) -> Iterator[tuple[str, float]]:
 
 
 def costly(costs: Costs) -> Pairs:
-    """Where deciding the LR takes `COST` of an update or more."""
-    seen = [share >= COST for _, schedule, share in costs.shares() if not is_constant(schedule)]
-    return Pairs(sum(seen), len(seen), len(costs.updates))
+    """Pairs where deciding the LR takes `COST` of an update or more."""
+    hits = [share >= COST for _, schedule, share in costs.shares() if not is_constant(schedule)]
+    return Pairs(sum(hits), len(hits), len(costs.updates))

@@ -1,6 +1,6 @@
-"""The comparison: what each strategy reached, and whether differences exceed the noise. No text, no drawing.
+"""The comparison of strategies: final values, ranks, and differences judged against the noise. No text, no figures.
 
-Peak LRs are chosen on control, for each seed by the *other* seeds; everything reported is test. A beats B when the
+Peak LRs are chosen on control, for each seed by the *other* seeds; everything reported is on test. A beats B when the
 mean of the differences paired by seed exceeds the half-width of its 95 % t interval (`results/README.md`).
 """
 
@@ -21,8 +21,7 @@ Fate = Literal["diverged", "failed"]
 Word = Literal["best", "tied best", "identical run", "within noise", "worse", "not judged"] | Fate
 
 FIRST = ("best", "tied best")
-"""Words for what ranks first: alone (with runs identical to it), or with different runs of an equal mean."""
-
+"""Verdicts that rank first: alone (with runs identical to it), or with different runs of an equal mean."""
 
 SHARES = ("accuracy",)
 """Metrics that are a share of the test examples."""
@@ -32,13 +31,13 @@ ON_TEST = ("final", "best", "recalibrated")
 
 
 def fate(tries: Iterable[Try]) -> Fate:
-    """What to call the loss of some of these tries: failed, if a schedule's error is among the reasons."""
+    """Fate of tries of which some were lost: failed if a schedule's error is among the reasons, else diverged."""
     return "failed" if any(t.error for t in tries) else "diverged"
 
 
 @dataclass(frozen=True)
 class Score:
-    """One strategy at one budget of one task: all its tries, and those at the peak LR chosen for each seed."""
+    """All tries of one strategy at one budget of one task, and those at the peak LR chosen for each seed."""
 
     tries: tuple[Try, ...]
     selected: tuple[Try, ...]  # one a seed, ascending; of seeds that have every peak LR only
@@ -46,7 +45,7 @@ class Score:
 
     @classmethod
     def of(cls, tries: Sequence[Try], direction: str, grain: float = 0.0) -> Score:
-        """Choose; seeds that miss a peak LR (the run was cut short) wait."""
+        """Score of tries. Seeds that lack a peak LR (the run was cut short) are not selected."""
         at = {(t.peak_lr, t.seed): t for t in tries}
         peaks, seeds = sorted({p for p, _ in at}), sorted({s for _, s in at})
         whole = [s for s in seeds if all((p, s) in at for p in peaks)]
@@ -62,18 +61,18 @@ class Score:
 
     @property
     def diverged(self) -> int:
-        """Chosen tries that diverged or failed. One is enough for the strategy to rank last: it has no mean."""
+        """Number of selected tries that diverged or failed. One is enough to rank last: there is no mean."""
         return sum(t.final is None for t in self.selected)
 
     @property
     def edges(self) -> tuple[str, ...]:
-        """At which ends of the grid ("low", "high") a chosen peak LR lies. A grid of two is all edge: not told."""
+        """Ends of the grid ("low", "high") at which a chosen peak LR lies; () for a grid of two, which is all edges."""
         grid = self.peak_lrs
         picked = {t.peak_lr for t in self.selected}
         return tuple(side for side, end in (("low", grid[0]), ("high", grid[-1])) if len(grid) > 2 and end in picked)
 
     def over_seeds(self, field: str) -> Interval | None:
-        """Interval of a field of the chosen tries; None where one of them lacks it."""
+        """Interval of a field over the selected tries; None where one of them lacks it."""
         values = [getattr(t, field) for t in self.selected]
         grain = self.grain if field in ON_TEST else 0.0
         return interval(values, grain) if values and None not in values else None
@@ -83,7 +82,7 @@ class Score:
         return self.over_seeds("final")
 
     def behind(self, other: Score, direction: str) -> Interval | None:
-        """How much worse this is than `other`: differences paired by seed, positive when worse."""
+        """Differences from `other`, paired by seed; positive where this is worse."""
         return lead(other.selected, self.selected, direction, self.grain)
 
     def at_peak(self, peak_lr: float) -> tuple[Interval | None, int, int]:
@@ -95,7 +94,7 @@ class Score:
 
 
 def lead(one: Iterable[Try], other: Iterable[Try], direction: str, grain: float) -> Interval | None:
-    """How much better tries ended than others, paired by seed; None where no seed is shared, or a run diverged."""
+    """Differences from other tries, paired by seed, positive where better; None without pairs, or if one diverged."""
     tries, others = ({t.seed: t for t in side} for side in (one, other))
     pairs = [(tries[s], others[s]) for s in sorted(tries.keys() & others.keys())]
     if not pairs or any(t.final is None for pair in pairs for t in pair):
@@ -107,7 +106,7 @@ def lead(one: Iterable[Try], other: Iterable[Try], direction: str, grain: float)
 
 
 class Verdict(NamedTuple):
-    """Where a score stands among its rivals of the same task and budget."""
+    """Standing of a score among the strategies of the same task and budget."""
 
     score: Score
     rank: float | None  # None: no seed is complete
@@ -119,7 +118,7 @@ class Verdict(NamedTuple):
 def judge(scores: Mapping[str, Score], direction: str) -> dict[str, Verdict]:
     """Rank the scores of one task and budget, and compare each with the best-ranked one."""
     ready = [s for s, score in scores.items() if score.selected]
-    means = [it.mean if (it := scores[s].final) else math.nan for s in ready]
+    means = [final.mean if (final := scores[s].final) else math.nan for s in ready]
     rank = dict(zip(ready, ranks(means, direction), strict=True))
     sound = [s for s in ready if scores[s].final]
     rides = {s: tuple(t.ride for t in scores[s].selected) for s in ready}
@@ -150,7 +149,7 @@ def judge(scores: Mapping[str, Score], direction: str) -> dict[str, Verdict]:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A study, judged."""
+    """A study with its strategies ranked and judged."""
 
     study: Study
 
@@ -158,7 +157,7 @@ class Comparison:
         return self.study.tasks[task].direction
 
     def examples(self, task: str) -> int | None:
-        """How many test examples the metric is a share of; None where it is no share."""
+        """Number of test examples that the metric is a share of; None where it is no share."""
         facts = self.study.tasks[task]
         return facts.sizes["test"] if facts.metric in SHARES else None
 
@@ -169,7 +168,7 @@ class Comparison:
 
     @cached_property
     def verdicts(self) -> dict[tuple[str, float], dict[str, Verdict]]:
-        """By (task, budget), then strategy; only what is recorded."""
+        """Verdicts by (task, budget), then strategy; recorded ones only."""
         scores: dict[tuple[str, float], dict[str, Score]] = {}
         for (task, budget, strategy), tries in self.study.blocks.items():
             score = Score.of(tries, self.direction(task), self.grain(task))
@@ -184,7 +183,7 @@ class Comparison:
         return self.at(task, self.study.budgets(task)[-1])
 
     def cut_short(self, task: str, score: Score) -> bool:
-        """Whether some seed of the task lacks one of the score's peak LRs: not trained yet, or failed."""
+        """True where a seed of the task lacks one of the score's peak LRs: not trained yet, or failed."""
         return len(score.tries) < len(score.peak_lrs) * len(self.study.tasks[task].seeds)
 
     def standing(self, task: str) -> list[str]:
@@ -208,7 +207,7 @@ class Comparison:
         return next((s for s in rest if full[s].behind), None)
 
     def reference(self, task: str) -> str | None:
-        """The strategy that was declared before the run as what the others are tested against, if the task ran it.
+        """The strategy declared before the run that the others are tested against, if the task ran it.
 
         It is the declared schedule with the task's first optimizer and weight decay, and without averaging.
         """
@@ -223,23 +222,23 @@ class Comparison:
         baseline = self.study.tasks[task].baseline
         line = baseline.value if baseline else None
 
-        def beyond(it: Interval | None) -> bool:
-            if it is None or it.low is None or it.high is None or line is None:
+        def beyond(final: Interval | None) -> bool:
+            if final is None or final.low is None or final.high is None or line is None:
                 return False
-            return it.low > line if self.direction(task) == "max" else it.high < line
+            return final.low > line if self.direction(task) == "max" else final.high < line
 
         full = self.full(task)
         return [s for s in self.standing(task) if s in full and not beyond(full[s].score.final)]
 
     @cached_property
     def comparisons(self) -> int:
-        """How many comparisons with a best-ranked strategy were made."""
+        """Number of comparisons with a best-ranked strategy."""
         judged = ("within noise", "worse")
         return sum(v.word in judged for group in self.verdicts.values() for v in group.values())
 
 
 def leaders(group: Mapping[str, Verdict]) -> list[str]:
-    """Strategies of one task and budget that rank first: one, or all that tie for it. Identical runs count once."""
+    """Strategies of one task and budget that rank first: one, or all that tie. Identical runs count once."""
     return [s for s, verdict in group.items() if verdict.word in FIRST]
 
 

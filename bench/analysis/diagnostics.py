@@ -1,6 +1,6 @@
-"""Why a strategy ended as it did: overfitting, gradient norms, sensitivity, BatchNorm. No text.
+"""Diagnoses of strategies: overfitting, gradient norms, sensitivity to the peak LR, BatchNorm. No text.
 
-All of it is read at the peak LRs that were chosen for the seeds on control, and paired by seed.
+They are read at the peak LRs chosen for the seeds on control, and paired by seed.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ Seeds = dict[int, float]
 
 
 class Region(NamedTuple):
-    """Peak LRs as good as the best: not clearly worse by the rule of comparison, and beside each other in the grid."""
+    """Peak LRs as good as the best: not clearly worse by the rule of comparison, and adjacent in the grid."""
 
     low: float
     high: float
     octaves: float  # at least this wide: log2(high / low)
     most: float  # and narrower than this: from the next lower to the next higher that is worse; inf at an edge
-    step: float  # widest step of the grid, in octaves: what it cannot see
+    step: float  # widest step of the grid, in octaves: the resolution
 
 
 class Diagnosis(NamedTuple):
-    """One strategy at one budget of one task. None where it cannot be told."""
+    """Diagnosis of one strategy at one budget of one task. Fields are None where nothing was recorded for them."""
 
     train_loss: Interval | None
     test_loss: Interval | None
     gap: Interval | None  # test loss minus training loss, at the end
-    gap_over: Interval | None  # minus the reference's; below 0: less
+    gap_over: Interval | None  # minus the reference's; below 0: a smaller gap
     decline: Interval | None  # log2 of the gradient norm at the end over that at the beginning
-    decline_over: Interval | None  # minus the reference's; above 0: the norm is kept better
+    decline_over: Interval | None  # minus the reference's; above 0: the norm falls less
     region: Region | None
     recalibrated: Interval | None  # final after BatchNorm recalibration, minus with running statistics
 
@@ -45,12 +45,12 @@ class Diagnosis(NamedTuple):
 class Diagnostics:
     """Diagnoses of a comparison."""
 
-    def __init__(self, it: Comparison):
-        self.comparison = it
+    def __init__(self, comparison: Comparison):
+        self.comparison = comparison
 
     def of(self, task: str, budget: float) -> dict[str, Diagnosis]:
         """The diagnosis of each strategy."""
-        group, against = self.comparison.at(task, budget), self.comparison.reference(task)
+        group, reference = self.comparison.at(task, budget), self.comparison.reference(task)
         gaps = {s: self.gaps(v.score) for s, v in group.items()}
         declines = {s: self.declines(v.score) for s, v in group.items()}
         return {
@@ -58,25 +58,25 @@ class Diagnostics:
                 _over(self._last(v.score, lambda end: end.train_loss)),
                 _over(self._last(v.score, lambda end: end.test_loss)),
                 _over(gaps[s]),
-                _versus(gaps[s], gaps.get(against or "", {})) if s != against else None,
+                _versus(gaps[s], gaps.get(reference or "", {})) if s != reference else None,
                 _over(declines[s]),
-                _versus(declines[s], declines.get(against or "", {})) if s != against else None,
+                _versus(declines[s], declines.get(reference or "", {})) if s != reference else None,
                 region(v.score, self.comparison.direction(task)),
-                _anew(v.score),
+                _recalibration(v.score),
             )
             for s, v in group.items()
         }
 
-    def course(self, it: Try) -> list[HistoryInterval]:
-        """What a recorded cell went through."""
-        facts = self.comparison.study.tasks[it.task]
-        cohort, segment, total, _ = it.ride
+    def course(self, t: Try) -> list[HistoryInterval]:
+        """The training course of a recorded cell."""
+        facts = self.comparison.study.tasks[t.task]
+        cohort, segment, total, _ = t.ride
         return self.comparison.study.courses.of(cohort, segment, total, (facts.eval_epochs or 1) * facts.epoch_steps)
 
     def gaps(self, score: Score) -> Seeds:
         """Test loss after the last update, minus the mean training loss since the evaluation before it.
 
-        An average of weights has no training loss: nothing is told of it.
+        Averages of weights are left out: they have no training loss.
         """
         return self._last(score, lambda end: end.test_loss - end.train_loss)
 
@@ -86,7 +86,7 @@ class Diagnostics:
         return {seed: read(end) for seed, end in ends.items()}
 
     def declines(self, score: Score) -> Seeds:
-        """log2 of `decline` for each chosen run that was finished."""
+        """Values of log2 of `decline` for the selected runs that finished."""
         ratios = {t.seed: decline(self.course(t)) for t in score.selected if t.final is not None}
         return {seed: math.log2(ratio) for seed, ratio in ratios.items() if ratio}
 
@@ -95,13 +95,13 @@ def _over(values: Seeds) -> Interval | None:
     return interval(list(values.values())) if values else None
 
 
-def _versus(mine: Seeds, theirs: Seeds) -> Interval | None:
-    both = sorted(mine.keys() & theirs.keys())
-    return paired([mine[s] for s in both], [theirs[s] for s in both]) if both else None
+def _versus(values: Seeds, other: Seeds) -> Interval | None:
+    seeds = sorted(values.keys() & other.keys())
+    return paired([values[s] for s in seeds], [other[s] for s in seeds]) if seeds else None
 
 
-def _anew(score: Score) -> Interval | None:
-    """Recalibrated minus running statistics; None for an average, whose statistics are always computed anew."""
+def _recalibration(score: Score) -> Interval | None:
+    """Recalibrated minus running statistics; None for an average, whose statistics are always recalibrated."""
     pairs = [(t.recalibrated, t.final) for t in score.selected if t.ride[3] == "none"]
     sound = [(a, b) for a, b in pairs if a is not None and b is not None]
     if not sound or len(sound) < len(pairs):
@@ -114,7 +114,7 @@ def _anew(score: Score) -> Interval | None:
 
 
 def region(score: Score, direction: str) -> Region | None:
-    """The good region around the peak LR with the best mean; None with one seed, one peak LR, or where all failed."""
+    """Good region around the peak LR with the best mean; None with one seed, one peak LR, or where all failed."""
     peaks, finals = score.peak_lrs, finals_by_peak(score)
     sound = [lr for lr in peaks if lr in finals]
     if len(peaks) < 2 or not sound or len(finals[sound[0]]) < 2:
@@ -133,17 +133,17 @@ def region(score: Score, direction: str) -> Region | None:
 
 
 def finals_by_peak(score: Score) -> dict[float, Seeds]:
-    """Final values by peak LR, over the seeds that a peak LR was chosen for; without the peak LRs that lost one."""
-    whole = {t.seed for t in score.selected}
-    by: dict[float, Seeds] = {}
+    """Final values by peak LR, over the seeds selected; without the peak LRs where one of them diverged."""
+    seeds = {t.seed for t in score.selected}
+    by_peak: dict[float, Seeds] = {}
     for t in score.tries:
-        if t.seed in whole and t.final is not None:
-            by.setdefault(t.peak_lr, {})[t.seed] = t.final
-    return {lr: values for lr, values in by.items() if values.keys() == whole}
+        if t.seed in seeds and t.final is not None:
+            by_peak.setdefault(t.peak_lr, {})[t.seed] = t.final
+    return {lr: values for lr, values in by_peak.items() if values.keys() == seeds}
 
 
 def behind(best: Mapping[int, float], other: Mapping[int, float], sign: float, grain: float) -> bool:
-    """Whether the other is clearly worse: `sign` (best - other), paired by seed, lies wholly above 0."""
+    """True where the other is clearly worse: the interval of `sign` (best - other), paired by seed, lies above 0."""
     lead = paired([sign * best[s] for s in sorted(best)], [sign * other[s] for s in sorted(best)], grain)
     return lead.excludes_zero and lead.mean > 0
 
@@ -151,29 +151,30 @@ def behind(best: Mapping[int, float], other: Mapping[int, float], sign: float, g
 # ---------------------------------------------------------------------------------------------- averagings
 
 
-def beside_averages(it: Comparison, task: str) -> dict[str, dict[str, Interval]]:
-    """How much better each decay ended than each average of a constant LR: by decay, then average.
+def beside_averages(comparison: Comparison, task: str) -> dict[str, dict[str, Interval]]:
+    """Difference of each decay from each average of a constant LR, above 0 where the decay is better.
 
-    At the largest budget, paired by seed, over the task's first optimizer and weight decay. Where the model has
-    BatchNorm both are read with statistics computed anew, as an average always is.
+    By decay, then average; at the largest budget, paired by seed, for the task's first optimizer and weight decay.
+    Where the model has BatchNorm, both are read with recalibrated statistics, as an average always is.
     """
-    against, full = it.reference(task), it.full(task)
-    if against is None:
+    reference, full = comparison.reference(task), comparison.full(task)
+    if reference is None:
         return {}
-    kind = against.partition(SEPARATOR)[2]
-    prefix = against + (", " if kind else SEPARATOR)
+    kind = reference.partition(SEPARATOR)[2]
+    prefix = reference + (", " if kind else SEPARATOR)
     averages = [s for s, v in full.items() if s.startswith(prefix) and v.score.tries[0].ride[3] != "none"]
-    usual = [s for s in full if s != against and s not in averages and s.partition(SEPARATOR)[2] == kind]
-    sign = 1.0 if it.direction(task) == "max" else -1.0
-    read = {s: {t.seed: _read(t) for t in full[s].score.selected} for s in (*averages, *usual)}
+    usual = [s for s in full if s != reference and s not in averages and s.partition(SEPARATOR)[2] == kind]
+    sign = 1.0 if comparison.direction(task) == "max" else -1.0
+    values = {s: _signed(full[s].score, sign) for s in (*averages, *usual)}
     rows: dict[str, dict[str, Interval]] = {}
     for decay in usual:
         for average in averages:
-            mine, theirs = ({s: sign * v for s, v in read[x].items() if v is not None} for x in (decay, average))
-            if (lead := _versus(mine, theirs)) is not None:
+            if (lead := _versus(values[decay], values[average])) is not None:
                 rows.setdefault(decay, {})[average] = lead
     return rows
 
 
-def _read(t: Try) -> float | None:
-    return t.final if t.recalibrated is None else t.recalibrated
+def _signed(score: Score, sign: float) -> Seeds:
+    """Final values times `sign`, with recalibrated statistics where there are any; without runs that diverged."""
+    finals = {t.seed: t.final if t.recalibrated is None else t.recalibrated for t in score.selected}
+    return {seed: sign * final for seed, final in finals.items() if final is not None}

@@ -1,4 +1,4 @@
-"""The course of a run: what its member went through, by the evaluations recorded of it and of its ancestors."""
+"""The training course of a run, from the evaluations recorded of its member and of the member's ancestors."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bench.ledger.rows import EvalRow
 
 
 class HistoryInterval(NamedTuple):
-    """A run between two evaluations. Means are over its updates; ledgers from before norms were noted have none."""
+    """A run between two evaluations. Means are over its updates. Old ledgers have no gradient norms."""
 
     start: int  # updates done before it
     end: int  # and after it
@@ -22,41 +22,42 @@ class HistoryInterval(NamedTuple):
 
 
 class Histories:
-    """All evaluations of a ledger, by member."""
+    """Evaluations of a ledger, by member."""
 
     def __init__(self, evals: Iterable[EvalRow]):
         self._parent: dict[tuple[str, int], tuple[int, int]] = {}  # of a forked segment: its parent, and its start
         self._evals: dict[tuple[str, int], list[EvalRow]] = {}
-        for it in evals:
-            member = it.cohort, it.segment
-            if it.average is None:  # averages are read beside the weights that train
-                self._evals.setdefault(member, []).append(it)
-            if it.parent is not None:
-                self._parent[member] = it.parent, it.start
+        for row in evals:
+            member = row.cohort, row.segment
+            if row.average is None:  # averages are evaluated in addition to the weights that train
+                self._evals.setdefault(member, []).append(row)
+            if row.parent is not None:
+                self._parent[member] = row.parent, row.start
 
     def of(self, cohort: str, segment: int, total: int, grid: int) -> list[HistoryInterval]:
-        """What a cell went through that rode this segment for a budget of `total`, from update 0; [] if not told.
+        """Course, from update 0, of a cell that rode this segment for `total` updates; [] where it was not recorded.
 
-        Evaluations between those of the grid (every `grid` updates) are of other budgets, but for the last one.
+        Evaluations off the grid (every `grid` updates) belong to other budgets, except for the last one.
         """
-        seen: dict[int, EvalRow] = {}
+        by_step: dict[int, EvalRow] = {}
         member, end = (cohort, segment), total
         while True:
             parent, start = self._parent.get(member, (None, 0))
-            steps = ((it.step, it) for it in self._evals.get(member, ()))
-            seen |= {step: it for step, it in steps if start < step <= end and (step % grid == 0 or step == total)}
+            for row in self._evals.get(member, ()):
+                if start < row.step <= end and (row.step % grid == 0 or row.step == total):
+                    by_step[row.step] = row
             if parent is None:
-                return _stretches(seen) if total in seen else []
+                return _intervals(by_step) if total in by_step else []
             member, end = (cohort, parent), start
 
 
-def _stretches(seen: Mapping[int, EvalRow]) -> list[HistoryInterval]:
-    ends = sorted(seen)
-    return [_stretch(start, end, seen[end]) for start, end in zip([0, *ends], ends, strict=False)]
+def _intervals(by_step: Mapping[int, EvalRow]) -> list[HistoryInterval]:
+    ends = sorted(by_step)
+    return [_interval(start, end, by_step[end]) for start, end in zip([0, *ends], ends, strict=False)]
 
 
-def _stretch(start: int, end: int, it: EvalRow) -> HistoryInterval:
-    return HistoryInterval(start, end, it.lr, _loss(it.train_loss), it.grad_norm, it.test_loss, it.test)
+def _interval(start: int, end: int, row: EvalRow) -> HistoryInterval:
+    return HistoryInterval(start, end, row.lr, _loss(row.train_loss), row.grad_norm, row.test_loss, row.test)
 
 
 def _loss(mean: float | None) -> float:
@@ -65,10 +66,10 @@ def _loss(mean: float | None) -> float:
 
 
 def decline(course: Sequence[HistoryInterval]) -> float | None:
-    """Gradient norm in the last tenth of a run over that in the first tenth after warmup.
+    """Ratio of the gradient norm in the last tenth of a run to that in the first tenth after warmup.
 
-    Each is the mean over the stretches that reach into its tenth, by their updates. Warmup ends with the stretch that
-    has the highest LR. None where the two overlap (too few evaluations), or a norm is not told or 0.
+    Each is the mean over the intervals that reach into its tenth, weighted by their updates. Warmup ends with the
+    interval that has the highest LR. None where the two overlap (too few evaluations), or a norm is missing or 0.
     """
     if not course:
         return None

@@ -1,7 +1,7 @@
 """Published logs as rows of a ledger, so that the same tables run on other people's data.
 
-Such a row is marked `published` (source, citation, licence) and names no attempt: nobody here ran it. What a source
-doesn't tell (a control split, best epochs, seeds) is left empty, or said to be one and the same number.
+Such a row is marked `published` (source, citation, licence) and has no attempt, as it was not run here. Facts that a
+source doesn't give (a control split, best epochs) are left empty, or filled with one constant (seeds).
 """
 
 from __future__ import annotations
@@ -22,34 +22,34 @@ from schedules.schedule import curve, factors
 METRIC = "val_loss"
 REPEAT = "repeat"  # kind of the rows of further runs of a cell
 EPOCH_STEPS = 1000
-"""Language models are trained on a stream: what stands for an epoch is a thousand updates."""
+"""Updates that stand for an epoch, as language models are trained on a stream."""
 
 
 class Source(NamedTuple):
-    """Where numbers come from; on every row."""
+    """Source of the numbers; stands on every row."""
 
     source: str
     citation: str
     licence: str
-    reference: str  # the strategy that the others are held against
+    reference: str  # the strategy that the others are compared with
 
 
 class PublishedRun(NamedTuple):
-    """One published run: what was trained how, and the loss that it ended with."""
+    """One published run: its settings and final loss."""
 
     task: str
-    strategy: str  # our schedule where there is an equal one, else what the source calls it
-    known_as: str  # what the source calls it
+    strategy: str  # our schedule where there is an equal one, else the source's name
+    known_as: str  # the source's name
     optimizer: str
     peak_lr: float
     total: int  # updates
     seed: int
     loss: float  # final validation loss
-    group: str = "main"  # part of the source; of equal runs that of `main` is the cell, the others are repeats
+    group: str = "main"  # part of the source; of equal runs the one of `main` is the cell, the others are repeats
 
 
 def rows(runs: Sequence[PublishedRun], about: Source, name: str) -> list[Row]:
-    """The rows of a ledger: a plan, a cell for each configuration, a `repeat` for each further run of one."""
+    """Rows of a ledger: a plan, a cell for each configuration, a `repeat` for each further run of one."""
     first, repeats = _sorted_out(runs)
     full = {task: max(r.total for r in first if r.task == task) for task in dict.fromkeys(r.task for r in first)}
     publication = Publication(about.source, about.citation, about.licence)
@@ -64,21 +64,21 @@ def rows(runs: Sequence[PublishedRun], about: Source, name: str) -> list[Row]:
 
 
 def _sorted_out(runs: Sequence[PublishedRun]) -> tuple[list[PublishedRun], list[PublishedRun]]:
-    """(one run of each configuration, the others); that of group `main` where there is one."""
-    seen: dict[tuple[Any, ...], PublishedRun] = {}
+    """Split runs into one of each configuration (of group `main` if there is one) and the others."""
+    first: dict[tuple[Any, ...], PublishedRun] = {}
     others = []
     for run in sorted(runs, key=lambda r: r.group != "main"):
         key = (run.task, run.strategy, run.optimizer, run.peak_lr, run.total, run.seed)
-        if seen.setdefault(key, run) is not run:
+        if first.setdefault(key, run) is not run:
             others.append(run)
-    return list(seen.values()), others
+    return list(first.values()), others
 
 
 def spread(first: Sequence[PublishedRun], repeats: Sequence[PublishedRun]) -> dict[str, float]:
-    """How far repeats of a configuration lie apart: `runs`, and the pooled standard deviation `deviation`.
+    """Spread of repeats of a configuration: `runs`, and the pooled standard deviation `deviation`; {} without repeats.
 
-    Same seed, same data: what differs is the machine's rounding. It is a floor under the noise between seeds, which a
-    single seed does not show.
+    Seed and data are the same, so repeats differ in rounding only. Their spread is a lower bound of the noise between
+    seeds, which a single seed doesn't show.
     """
     groups: dict[tuple[Any, ...], list[float]] = {}
     for run in (*first, *repeats):
@@ -137,7 +137,7 @@ def _plan(
 
 
 def _task(runs: Sequence[PublishedRun], repeats: Sequence[PublishedRun], full: int) -> TaskFacts:
-    """What the plan says of a task; None where the source says nothing."""
+    """Facts of a task for the plan; None where the source gives nothing."""
     return TaskFacts(
         family="text",
         metric=METRIC,
@@ -166,13 +166,13 @@ def _task(runs: Sequence[PublishedRun], repeats: Sequence[PublishedRun], full: i
 
 
 def _curves(runs: Sequence[PublishedRun]) -> dict[str, dict[str, list[float]]]:
-    """Factor against progress of every strategy that is a schedule of ours, at its longest run."""
+    """Factor against progress of each strategy that is one of our schedules, at its longest run."""
     longest = {run.strategy: run for run in sorted(runs, key=lambda r: r.total)}
     curves = {}
     for text, run in sorted(longest.items()):
         try:
-            it = schedules.parse(text)
-        except InputError:  # the source's own name of something not told in full
+            schedule = schedules.parse(text)
+        except InputError:  # the source's own name, with settings unknown
             continue
-        curves[text] = curve(factors(it, run.total, EPOCH_STEPS, run.peak_lr))
+        curves[text] = curve(factors(schedule, run.total, EPOCH_STEPS, run.peak_lr))
     return curves

@@ -1,4 +1,4 @@
-"""Kinds of file with published runs. Another kind is a function from a file to runs, and a line in `FORMATS`."""
+"""File formats of published runs. Another format is a function from a file to runs, and an entry in `FORMATS`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from schedules.spec import choose
 
 
 class Format(NamedTuple):
-    """A kind of file that can be imported."""
+    """A file format that can be imported."""
 
     about: Source
     read: Callable[[Path], list[PublishedRun]]
@@ -27,11 +27,11 @@ class Format(NamedTuple):
 COLUMNS = "dataset model parameters scheduler decay_type cooldown_fraction final_lr peak_lr steps warmup_steps seed"
 
 ZERO = 1e-6
-"""A final LR up to this is none: the published 1e-7 is a thousandth of the least peak LR."""
+"""Largest final LR that counts as 0: the published 1e-7 is a thousandth of the lowest peak LR."""
 
 
 def _llama(file: Path) -> list[PublishedRun]:
-    """One line a run; its columns are those of the published logs' own configurations."""
+    """Read a table with one line for each run. Its columns are those of the published logs' configurations."""
     lines = csv.DictReader(io.StringIO(_text(file), newline=""), skipinitialspace=True, strict=True)
     try:
         head = [name.strip() for name in lines.fieldnames or ()]
@@ -49,7 +49,7 @@ def _llama(file: Path) -> list[PublishedRun]:
 
 
 def _text(file: Path) -> str:
-    """What a file holds, without the byte-order mark that some programs put first."""
+    """Text of a file, without the byte-order mark that some programs write."""
     try:
         return file.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -65,12 +65,12 @@ def _runs(file: Path, lines: csv.DictReader[str]) -> Iterator[PublishedRun]:
             if None in line or None in line.values():
                 raise ValueError(f"has not the {len(lines.fieldnames or ())} fields that line 1 names")
             fields = {name: text.strip() for name, text in line.items()}
-            if (again := first.setdefault(tuple(fields.values()), lines.line_num)) != lines.line_num:
-                raise ValueError(f"is line {again} again")
+            if (earlier := first.setdefault(tuple(fields.values()), lines.line_num)) != lines.line_num:
+                raise ValueError(f"is line {earlier} again")
             yield _run(fields)
     except ValueError as error:
         raise InputError(f"{file}, line {lines.line_num}: {error}") from None
-    except csv.Error as error:  # which a line has before it is counted
+    except csv.Error as error:  # raised before the line is counted
         raise InputError(f"{file}, line {lines.line_num + 1}: {error}") from None
 
 
@@ -105,7 +105,7 @@ def _whole(line: Mapping[str, str], name: str) -> int:
 
 
 def _strategy(line: Mapping[str, str], warmup: int) -> tuple[str, str]:
-    """(our schedule, the source's name). A published cooldown is a share of all updates, warmup and all."""
+    """Pair (our schedule, the source's name). A published cooldown is a share of all updates, including warmup."""
 
     def after(inner: str) -> str:
         return schedules.parse(f"warmup({inner}, epochs={warmup / EPOCH_STEPS!r})" if warmup else inner).text
@@ -124,7 +124,7 @@ def _strategy(line: Mapping[str, str], warmup: int) -> tuple[str, str]:
         if not to_zero and float(end) != -1:  # which stands for a tenth of the peak
             raise ValueError(f"final_lr is {end}; known are 0 to {ZERO:g}, -1 for a tenth of peak_lr, and none")
         return (after("cosine"), "cosine to 0") if to_zero else (after("cosine(floor=0.1)"), "cosine to 10 %")
-    if kind in schedules.CATALOGUE:  # what the source means by it, with its warmup and settings, is not told
+    if kind in schedules.CATALOGUE:  # the source doesn't give its warmup and settings
         return f"{kind}(settings unknown)", kind
     return (f"{kind}(end unknown)", "cosine, its end not told") if kind == "cos" else (kind, kind)
 
@@ -141,18 +141,18 @@ FORMATS = {
         _llama,
     )
 }
-"""What can be imported."""
+"""Formats that can be imported, by name."""
 
 
 def bring(file: Path, form: str, directory: Path) -> list[Row]:
-    """Import a file into a ledger of its own under `directory`; its rows. The same file again changes nothing.
+    """Import a file into a ledger of its own under `directory` and return its rows. Importing it twice changes nothing.
 
     Raises:
-        InputError: no such format, a file that is not of it, or a directory with another ledger.
+        InputError: an unknown format, a file that doesn't have it, or a directory with another ledger.
     """
-    kind: Format = choose(form, FORMATS, "format")
+    entry: Format = choose(form, FORMATS, "format")
     if not file.is_file():
         raise InputError(f"{file} is not there: give the file to import")
-    made = rows(kind.read(file), kind.about, f"published: {file.stem}")
-    deposit(directory, made)
-    return made
+    imported = rows(entry.read(file), entry.about, f"published: {file.stem}")
+    deposit(directory, imported)
+    return imported

@@ -1,42 +1,32 @@
-"""Ranks across tasks: means, counts of first places, and what can be tested of them. No text.
+"""Ranks across tasks: means, counts of first places, and Friedman's test. No text.
 
 K = strategies, T = tasks.
 
-A rank says nothing of distance, and budgets of one task are no independent judges: means and counts over budgets
-describe. Tested are the ranks at the full budget, over tasks, where there are enough of them.
+A rank tells nothing about distance, and budgets of one task are not independent: means and counts over budgets only
+describe. The test is of the ranks at the full budget, over tasks, where there are enough of them.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from functools import cache
 from typing import NamedTuple
 
-import numpy as np
-
 from bench.analysis.comparison import Comparison
-from bench.analysis.stats.intervals import LEVEL, ranks
+from bench.analysis.stats.intervals import ranks
+from bench.analysis.stats.tests import Friedman, friedman
 
 TASKS, STRATEGIES = 5, 3
-"""Fewest that Friedman's test is made with. Under the null (20,000 simulated experiments, 3 to 13 strategies) its F
-rejects 4 to 6 % with 5 tasks, up to 7 % with 4 and up to 20 % with 3; two strategies have no third to rank against."""
+"""Fewest tasks and strategies that Friedman's test is made with. Under the null (20,000 simulated experiments, 3 to 13
+strategies) its F rejects 4 to 6 % with 5 tasks, up to 7 % with 4 and up to 20 % with 3. With two strategies a
+rank says no more than which is better."""
 
 LOW = 0.25
 """Budgets below this share count as low, as in Table 1 of REX (arXiv:2107.04197)."""
 
 
-class Friedman(NamedTuple):
-    """Whether ranks differ between strategies at all, and how far apart two mean ranks must lie to differ."""
-
-    tasks: int
-    statistic: float  # F of Iman and Davenport
-    p: float
-    distance: float  # Nemenyi's critical difference of two mean ranks
-
-
 class Count(NamedTuple):
-    """In how many of so many (task, budget) columns a strategy was first, and among the first three."""
+    """Number of (task, budget) columns in which a strategy was first, and among the first three."""
 
     first: int
     three: int
@@ -44,7 +34,7 @@ class Count(NamedTuple):
 
 
 class RankPanel(NamedTuple):
-    """Ranks of some strategies, among themselves, over the tasks that ran all of them."""
+    """Ranks of a set of strategies, among themselves, over the tasks that ran all of them."""
 
     strategies: tuple[str, ...]
     tasks: tuple[str, ...]
@@ -55,73 +45,55 @@ class RankPanel(NamedTuple):
     full: tuple[tuple[float, ...], ...]  # [T, K], ranks at the full budgets of the tasks where each has one
 
 
-def panels(it: Comparison) -> list[RankPanel]:
-    """Of all strategies, where a task ran them all; and of those that every task ran."""
-    study = it.study
+def panels(comparison: Comparison) -> list[RankPanel]:
+    """Panels of all strategies, over the tasks that ran all of them, and of the strategies that every task ran."""
+    study = comparison.study
     ran = {task: set(study.of_task(task)) for task in study.tasks}
     shared = set.intersection(*ran.values()) if ran else set()
     sets = [set(study.strategies)] + [shared] * (1 < len(shared) < len(study.strategies))
-    drawn = [_panel(it, [s for s in study.strategies if s in names]) for names in sets]
-    return [panel for panel in drawn if panel.means]
+    every = [_panel(comparison, [s for s in study.strategies if s in names]) for names in sets]
+    return [panel for panel in every if panel.means]
 
 
-def _panel(it: Comparison, names: Sequence[str]) -> RankPanel:
-    study = it.study
+def _panel(comparison: Comparison, names: Sequence[str]) -> RankPanel:
+    study = comparison.study
     tasks = tuple(t for t in study.tasks if set(names) <= set(study.of_task(t)))
-    lines = {(t, b): line for t in tasks for b in study.budgets(t) if (line := _ranks(it, t, b, names))}
+    lines: dict[tuple[str, float], list[float]] = {}
+    for task in tasks:
+        for budget in study.budgets(task):
+            if line := _ranks(comparison, task, budget, names):
+                lines[task, budget] = line
     means = {}
     for budget in sorted({b for _, b in lines}):
-        here = [line for (_, b), line in lines.items() if b == budget]
-        means[budget] = ([math.fsum(column) / len(here) for column in zip(*here, strict=True)], len(here))
-    low, high = (
-        _counts([line for (_, b), line in lines.items() if (b < LOW) == side], names) for side in (True, False)
-    )
-    rank_TK = tuple(tuple(lines[key]) for t in tasks if (key := (t, study.budgets(t)[-1])) in lines)
-    return RankPanel(tuple(names), tasks, means, low, high, friedman(rank_TK), rank_TK)
+        ranks_TK = [line for (_, b), line in lines.items() if b == budget]
+        means[budget] = ([math.fsum(column) / len(ranks_TK) for column in zip(*ranks_TK, strict=True)], len(ranks_TK))
+    low = _counts([line for (_, b), line in lines.items() if b < LOW], names)
+    high = _counts([line for (_, b), line in lines.items() if b >= LOW], names)
+    full_TK = tuple(tuple(lines[key]) for t in tasks if (key := (t, study.budgets(t)[-1])) in lines)
+    return RankPanel(tuple(names), tasks, means, low, high, friedman_test(full_TK), full_TK)
 
 
-def _ranks(it: Comparison, task: str, budget: float, names: Sequence[str]) -> list[float] | None:
+def friedman_test(rank_TK: Sequence[Sequence[float]]) -> Friedman | None:
+    """Friedman's test of ranks [T, K]; None with fewer than `TASKS` tasks or `STRATEGIES` strategies."""
+    if len(rank_TK) < TASKS or len(rank_TK[0]) < STRATEGIES:
+        return None
+    return friedman(rank_TK)
+
+
+def _ranks(comparison: Comparison, task: str, budget: float, names: Sequence[str]) -> list[float] | None:
     """Ranks of these strategies among themselves; None unless each has one."""
-    group = it.at(task, budget)
+    group = comparison.at(task, budget)
     if not names or any(s not in group or group[s].rank is None for s in names):
         return None
     finals = [group[s].score.final for s in names]
-    return ranks([f.mean if f else math.nan for f in finals], it.direction(task))
+    return ranks([f.mean if f else math.nan for f in finals], comparison.direction(task))
 
 
 def _counts(lines: Sequence[Sequence[float]], names: Iterable[str]) -> tuple[Count, ...]:
-    """Strategies that share a place all hold it: an average rank of 1.5 is two first places."""
+    """Places of each strategy. Ties share the better place: an average rank of 1.5 is two first places."""
     places = [[r - (line.count(r) - 1) / 2 for r in line] for line in lines]
-    return tuple(
-        Count(sum(p[i] <= 1 for p in places), sum(p[i] <= 3 for p in places), len(places)) for i, _ in enumerate(names)
-    )
 
+    def count(i: int) -> Count:
+        return Count(sum(line[i] <= 1 for line in places), sum(line[i] <= 3 for line in places), len(places))
 
-def friedman(rank_TK: Sequence[Sequence[float]]) -> Friedman | None:
-    """Friedman's test by Iman and Davenport's F, and Nemenyi's critical difference (Demsar 2006, JMLR 7, 3.2.2).
-
-    F = (T - 1) X / (T (K - 1) - X), with X Friedman's statistic (ties corrected), has K - 1 and (K - 1)(T - 1) degrees
-    of freedom; the critical difference is q sqrt(K (K + 1) / 6 T), q the 95 % quantile of the studentized range of K
-    over sqrt(2). None with fewer than `TASKS` tasks or `STRATEGIES` strategies.
-    """
-    if len(rank_TK) < TASKS or len(rank_TK[0]) < STRATEGIES:
-        return None
-    from scipy.special import fdtrc
-    from scipy.stats import friedmanchisquare
-
-    t, k = len(rank_TK), len(rank_TK[0])
-    distance = _range(k) * math.sqrt(k * (k + 1) / (12 * t))
-    if all(len(set(line)) == 1 for line in rank_TK):  # all tie everywhere
-        return Friedman(t, 0.0, 1.0, distance)
-    chi = float(friedmanchisquare(*np.asarray(rank_TK).T).statistic)
-    rest = t * (k - 1) - chi
-    statistic = (t - 1) * chi / rest if rest > 1e-9 else math.inf
-    return Friedman(t, statistic, float(fdtrc(k - 1, (k - 1) * (t - 1), statistic)), distance)
-
-
-@cache
-def _range(k: int) -> float:
-    """95 % quantile of the studentized range of k, with all degrees of freedom: half a second of work."""
-    from scipy.stats import studentized_range
-
-    return float(studentized_range.ppf(LEVEL, k, np.inf))
+    return tuple(count(i) for i, _ in enumerate(names))

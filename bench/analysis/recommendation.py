@@ -1,11 +1,11 @@
-"""`glideslope recommend`: which decay to take for a task and a budget, from ledgers at hand, and how sure that is."""
+"""Evidence for a recommendation of a decay, for a task and a budget, from the ledgers available. No text."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import tasks
 from bench.analysis.comparison import Comparison, Verdict
@@ -13,17 +13,19 @@ from bench.analysis.results import KINDS, Study
 from bench.contract import InputError
 from bench.ledger import ledger
 from bench.ledger.rows import CellRow
-from bench.report.numbers import quantity
 from schedules.spec import hint
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = Path("results") if Path.cwd() == ROOT else ROOT / "results"
 SEEDS, FACTOR = 3, 2.0
-"""Fewest seeds, and furthest budget, that a recommendation rests on."""
+"""Fewest seeds, and largest factor between budgets, that allow a recommendation."""
+
+Doubt = Literal["few seeds", "distant budget", "one strategy"]
+"""Reason for not recommending anything."""
 
 
 class Evidence(NamedTuple):
-    """One task of one ledger, at its recorded budget that lies nearest to the one asked for."""
+    """One task of one ledger, at the recorded budget that is nearest to the requested one."""
 
     directory: Path
     comparison: Comparison
@@ -39,85 +41,91 @@ class Evidence(NamedTuple):
 
     @property
     def n(self) -> int:
-        """Seeds of the strategy that has fewest."""
+        """Number of seeds of the strategy that has fewest."""
         return min((len(v.score.selected) for _, v in self.ranked), default=0)
 
     @property
     def unit(self) -> str:
         return self.comparison.study.tasks[self.task].unit
 
-    def off(self, epochs: float) -> float:
-        """By which factor, at least 1, its budget misses the one asked for."""
+    def budget_factor(self, epochs: float) -> float:
+        """Factor, at least 1, between its budget and the requested one."""
         return math.exp(abs(math.log(self.epochs / epochs)))
 
-    def doubts(self, epochs: float) -> list[str]:
-        """Why nothing can be recommended from it; nothing if something can."""
-        found = [f"n = {self.n} seed{'s' * (self.n != 1)}, {SEEDS} or more are needed"] * (self.n < SEEDS)
-        off = self.off(epochs)
-        if off > FACTOR * (1 + 1e-9):
-            found.append(f"the nearest budget is {quantity(self.epochs, self.unit)}, off by a factor of {off:.3g}")
-        return found + ["only one strategy was run"] * (len(self.ranked) < 2)
+    def doubts(self, epochs: float) -> list[Doubt]:
+        """Reasons for not recommending anything from this evidence; [] where a recommendation can be made."""
+        doubts: list[Doubt] = []
+        if self.n < SEEDS:
+            doubts.append("few seeds")
+        if self.budget_factor(epochs) > FACTOR * (1 + 1e-9):
+            doubts.append("distant budget")
+        if len(self.ranked) < 2:
+            doubts.append("one strategy")
+        return doubts
 
 
-def at_hand(given: Sequence[Path], notes: list[str]) -> dict[Path, Comparison]:
-    """The ledgers named, or every one under `runs/` and the results that come with the code.
+def at_hand(directories: Sequence[Path], notes: list[str]) -> dict[Path, Comparison]:
+    """Read the ledgers in these directories or, without any, all under `runs/` and the published results.
 
-    Of those that were not named, one that can't be read is left out, with a note; so is any whose cells are all in
-    another one, as those of a run whose results were copied: they count once.
+    Among the latter, an unreadable ledger is left out with a note. So is one whose cells are all in another ledger,
+    such as a run whose results were copied: they count once.
 
     Raises:
-        InputError: a ledger that was named is not there, or can't be read.
+        InputError: a directory was given whose ledger is missing or unreadable.
     """
-    found, cells = dict[Path, Comparison](), dict[Path, set[str]]()
-    for directory in given or [at.parent for root in (Path("runs"), RESULTS) for at in sorted(root.rglob("ledger"))]:
+    comparisons, cells = dict[Path, Comparison](), dict[Path, set[str]]()
+    for directory in directories or _default_directories():
         try:
             rows = ledger.read(directory, notes, KINDS)
-            found[directory] = Comparison(Study.of(rows))
+            comparisons[directory] = Comparison(Study.of(rows))
             cells[directory] = {row.key for row in rows if row.kind == CellRow.kind}
         except InputError as error:
-            if given:
-                named = str(directory) in str(error)
-                raise InputError(str(error) if named else f"{directory}: {error}") from None
+            if directories:
+                message = str(error)
+                raise InputError(message if str(directory) in message else f"{directory}: {message}") from None
             notes.append(f"{directory} is left out: {error}")
-    for directory in reversed(list(found)):
-        wholes = [other for other in found if other != directory and cells[directory] <= cells[other]]
-        if wholes:
-            whole = max(wholes, key=lambda other: len(cells[other]))
-            notes.append(f"{directory} is left out: all its cells are in {whole}")
-            del found[directory]
-    return found
+    for directory in reversed(list(comparisons)):
+        supersets = [other for other in comparisons if other != directory and cells[directory] <= cells[other]]
+        if supersets:
+            largest = max(supersets, key=lambda other: len(cells[other]))
+            notes.append(f"{directory} is left out: all its cells are in {largest}")
+            del comparisons[directory]
+    return comparisons
+
+
+def _default_directories() -> list[Path]:
+    return [folder.parent for root in (Path("runs"), RESULTS) for folder in sorted(root.rglob("ledger"))]
 
 
 def gather(ledgers: Mapping[Path, Comparison], task: str | None, family: str | None, epochs: float) -> list[Evidence]:
-    """What there is on a task or a family, the best of each task first: nearest budget, most seeds, most strategies.
+    """Collect the evidence on a task or a family, the best of each task first.
+
+    Better is evidence without doubts, then with a nearer budget, more seeds, more strategies.
 
     Raises:
-        InputError: the task is neither in a ledger nor known here, or there is no such family.
+        InputError: a task that is neither in a ledger nor in the catalogue, or an unknown family.
     """
-    known = {name for it in ledgers.values() for name in it.study.tasks}
-    if task is not None and task not in known:
+    recorded = [(name, facts.family) for c in ledgers.values() for name, facts in c.study.tasks.items()]
+    if task is not None and task not in dict(recorded):
         task = tasks.parse(task).name
-    there = {_family(it, name) for it in ledgers.values() for name in it.study.tasks}
-    families = sorted(there | {tasks.parse(name).family for name in tasks.CATALOGUE})
+    families = sorted({f for _, f in recorded} | {tasks.parse(name).family for name in tasks.CATALOGUE})
     if family is not None and family not in families:
         raise InputError(f"no family {family!r}{hint(family, families)}: there are {', '.join(families)}")
-    found = []
-    for directory, it in ledgers.items():
-        for name in it.study.tasks:
-            if name == task or (family is not None and _family(it, name) == family):
-                found += _nearest(directory, it, name, epochs)
-    return sorted(
-        found, key=lambda e: (e.task, bool(e.doubts(epochs)), e.off(epochs), -e.n, -len(e.ranked), str(e.directory))
-    )
+    evidence = []
+    for directory, comparison in ledgers.items():
+        for name, facts in comparison.study.tasks.items():
+            if name == task or (family is not None and facts.family == family):
+                evidence += _nearest(directory, comparison, name, epochs)
+
+    def order(e: Evidence) -> tuple[str, bool, float, int, int, str]:
+        return e.task, bool(e.doubts(epochs)), e.budget_factor(epochs), -e.n, -len(e.ranked), str(e.directory)
+
+    return sorted(evidence, key=order)
 
 
-def _family(it: Comparison, task: str) -> str:
-    return it.study.tasks[task].family
-
-
-def _nearest(directory: Path, it: Comparison, task: str, epochs: float) -> list[Evidence]:
-    """The nearest budget with a result; nothing where no budget has one."""
-    full = it.study.tasks[task].epochs
-    held = [Evidence(directory, it, task, b, full * b) for b in it.study.budgets(task)]
-    held = [e for e in held if e.ranked]
-    return [min(held, key=lambda e: (e.off(epochs), -e.epochs))] if held else []
+def _nearest(directory: Path, comparison: Comparison, task: str, epochs: float) -> list[Evidence]:
+    """The evidence at the nearest budget that has a result; [] where none has."""
+    full = comparison.study.tasks[task].epochs
+    every = [Evidence(directory, comparison, task, b, full * b) for b in comparison.study.budgets(task)]
+    ranked = [e for e in every if e.ranked]
+    return [min(ranked, key=lambda e: (e.budget_factor(epochs), -e.epochs))] if ranked else []

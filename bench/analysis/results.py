@@ -1,4 +1,4 @@
-"""A study: the rows of a ledger, arranged for comparison. Nothing is judged here, and nothing dropped quietly."""
+"""A study: the rows of a ledger, arranged for comparison. Nothing is judged or silently dropped."""
 
 from __future__ import annotations
 
@@ -28,14 +28,13 @@ from bench.ledger.rows import (
 )
 
 KINDS = tuple(kind.kind for kind in (PlanRow, AttemptRow, CellRow, CohortRow, FailureRow, EvalRow))
-"""Kinds of rows that a study is made of."""
+"""Kinds of rows that a study consists of."""
 
 SEPARATOR = " with "
 """Between schedule and optimizer or averaging in a strategy's name, where a task was run with several of them."""
 
-
 REFERENCE = "constant"
-"""What the others are tested against, where the plan's row (one from before it was asked for) declares nothing."""
+"""Reference where the plan's row declares none, as in ledgers from before there was such a field."""
 
 
 class Try(NamedTuple):
@@ -53,8 +52,8 @@ class Try(NamedTuple):
     final: float | None = None
     best: float | None = None  # test at the epoch of the best control value
     best_epoch: float | None = None
-    recalibrated: float | None = None  # final test after BatchNorm statistics are computed anew
-    reference: bool = False  # of the strategy that the others are tested against
+    recalibrated: float | None = None  # final test with recalibrated BatchNorm statistics
+    reference: bool = False  # true for the strategy that the others are tested against
     error: str | None = None  # of a cell whose schedule failed
     optimizer: str = ""
 
@@ -74,10 +73,10 @@ class Study:
     def of(cls, rows: Iterable[Row], beside: Sequence[StrategySettings] = ()) -> Study:
         """Arrange rows. Their order does not matter: the same rows in any order give the same study.
 
-        Names of strategies tell apart what was run here, and in the cells of another study that this stands `beside`.
+        Names of strategies show the settings that differ in this study or in `beside`, the settings of another one.
 
         Raises:
-            InputError: no `plan` row, so nothing says what the numbers mean.
+            InputError: there is no `plan` row, so metric and grid are unknown.
         """
         rows = sorted(rows, key=lambda row: (row.kind, row.key))
         plans = of_kind(rows, PlanRow)
@@ -85,7 +84,7 @@ class Study:
             raise InputError("the ledger holds no plan row, so metric and grid are unknown: run its command again")
         plan = last_plan(plans)
         cells = [cell for cell in of_kind(rows, CellRow).values() if cell.settings.task in plan.tasks]
-        cells = [cell for cell in cells if of_code(plan, cell.settings)]  # others are of code that the task has no more
+        cells = [cell for cell in cells if of_code(plan, cell.settings)]  # the others ran older code of the task
         name = namer([*(StrategySettings.of(cell.settings) for cell in cells), *beside])
         tries = [_try(cell, name(StrategySettings.of(cell.settings)), plan) for cell in cells]
         task, strategy = _places(plan.tasks), _order(plan)
@@ -100,17 +99,17 @@ class Study:
 
     @property
     def tasks(self) -> Mapping[str, TaskFacts]:
-        """What the plan says of each task, by its text."""
+        """Facts of each task in the plan, by its text."""
         return self.plan.tasks
 
     @property
     def reference(self) -> str:
-        """The schedule that was declared before the run as what the others are tested against."""
+        """The schedule, declared before the run, that the others are tested against."""
         return self.plan.reference or REFERENCE
 
     @property
     def declared(self) -> bool:
-        """Whether the plan's row names the reference, so that it stood before the first result."""
+        """True if the plan's row names the reference, so that it was fixed before the first result."""
         return self.plan.reference is not None and not self.published
 
     @property
@@ -120,39 +119,39 @@ class Study:
 
     @property
     def missing(self) -> int:
-        """Planned cells without a row: not trained yet, or their cohort failed."""
+        """Number of planned cells without a row: not trained yet, or their cohort failed."""
         return max(0, self.plan.cells - len(self.tries))
 
     @cached_property
     def blocks(self) -> dict[tuple[str, float, str], tuple[Try, ...]]:
         """Tries of each (task, budget, strategy), by ascending peak LR, then seed."""
         blocks: dict[tuple[str, float, str], list[Try]] = {}
-        for it in self.tries:
-            blocks.setdefault((it.task, it.budget, it.strategy), []).append(it)
+        for t in self.tries:
+            blocks.setdefault((t.task, t.budget, t.strategy), []).append(t)
         return {key: tuple(block) for key, block in blocks.items()}
 
     @cached_property
     def courses(self) -> Histories:
-        """What the members went through."""
+        """Training courses of the members."""
         return Histories(self.evals)
 
     @cached_property
     def strategies(self) -> tuple[str, ...]:
-        """All strategies, in the order of the plan: one colour each, in every figure."""
+        """Strategies of all tasks, in the order of the plan. Each has one colour in all figures."""
         return tuple(sorted({s for task in self.tasks for s in self.of_task(task)}, key=_order(self.plan)))
 
     def of_task(self, task: str) -> tuple[str, ...]:
         """Strategies of one task, recorded or only planned, in order."""
-        seen = {t.strategy for t in self.tries if t.task == task}
-        unseen = set(self.tasks[task].schedules) - {schedule_of(s) for s in seen}
-        return tuple(sorted(seen | unseen, key=_order(self.plan)))
+        recorded = {t.strategy for t in self.tries if t.task == task}
+        planned = set(self.tasks[task].schedules) - {schedule_of(s) for s in recorded}
+        return tuple(sorted(recorded | planned, key=_order(self.plan)))
 
     def peak_lrs(self, task: str) -> int:
-        """How many peak LRs each strategy of a task was tried at, at most; optimizers may have different ones."""
+        """Largest number of peak LRs that a strategy of a task was tried at; optimizers may have different grids."""
         tried: dict[str, set[float]] = {}
-        for it in self.tries:
-            if it.task == task:
-                tried.setdefault(it.strategy, set()).add(it.peak_lr)
+        for t in self.tries:
+            if t.task == task:
+                tried.setdefault(t.strategy, set()).add(t.peak_lr)
         return max(map(len, tried.values()), default=len(self.tasks[task].peak_lrs))
 
     def budgets(self, task: str) -> tuple[float, ...]:
@@ -176,7 +175,7 @@ def _order(plan: PlanRow) -> Callable[[str], tuple[int, str]]:
 
 
 class StrategySettings(NamedTuple):
-    """What a strategy's name is made of."""
+    """Settings that a strategy's name is made of."""
 
     task: str
     schedule: str
@@ -190,7 +189,7 @@ class StrategySettings(NamedTuple):
 
 
 def namer(settings: Sequence[StrategySettings]) -> Callable[[StrategySettings], str]:
-    """Name of a strategy: its schedule, and what else differs between `settings`, those of its task."""
+    """Function from settings to a strategy's name: the schedule, and what else differs between settings of its task."""
     by_task: dict[str, tuple[set[str], set[float | None]]] = {}
     for setting in settings:
         optimizers, decays = by_task.setdefault(setting.task, (set(), set()))
@@ -210,7 +209,7 @@ def namer(settings: Sequence[StrategySettings]) -> Callable[[StrategySettings], 
 def _try(cell: CellRow, strategy: str, plan: PlanRow) -> Try:
     settings, result, facts = cell.settings, cell.result, plan.tasks[cell.settings.task]
     usual = (plan.reference or REFERENCE, facts.optimizer, facts.weight_decay, "none")
-    own = Try(
+    unfinished = Try(
         task=settings.task,
         strategy=strategy,
         budget=settings.budget,
@@ -224,8 +223,8 @@ def _try(cell: CellRow, strategy: str, plan: PlanRow) -> Try:
         optimizer=settings.optimizer,
     )
     if not isinstance(result, Done):
-        return own
-    return own._replace(
+        return unfinished
+    return unfinished._replace(
         control=result.control[facts.metric],
         final=result.final[facts.metric],
         best=result.best and result.best.test,  # a published run has its end only

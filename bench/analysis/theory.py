@@ -1,4 +1,4 @@
-"""What convex theory predicts of each schedule, beside what was measured. No text, no drawing.
+"""Predictions of convex theory for each schedule, compared with measurements. No text, no figures.
 
 The last iterate of (sub)gradient descent on a convex function, with rates gamma eta_1 .. gamma eta_T, distance D to
 the optimum at the start and gradient norms at most G_t, ends within
@@ -7,9 +7,9 @@ the optimum at the start and gradient norms at most G_t, ends within
                    + gamma/2 sum_{s=1..T} eta_s^2 G_s^2 / sum_{s=1..T} eta_s
                    + gamma/2 sum_{k=1..T-1} (eta_k / sum_{s>k} eta_s) (sum_{s>=k} eta_s^2 G_s^2 / sum_{s>=k} eta_s)
 
-of the minimum (Schaipp et al. 2025, arXiv:2501.18965; Defazio et al. 2023, arXiv:2310.07831). It knows no momentum, so
-the momentum that a schedule cycles is ignored, and it knows of a task nothing but D and G: it predicts an order of
-schedules, and ratios of peak LRs.
+of the minimum (Schaipp et al. 2025, arXiv:2501.18965; Defazio et al. 2023, arXiv:2310.07831). The bound has no
+momentum, so the momentum that a schedule cycles is ignored. A task enters by D and G only, so the bound predicts an
+order of schedules, and ratios of peak LRs.
 """
 
 from __future__ import annotations
@@ -25,11 +25,12 @@ import numpy as np
 import schedules
 from bench.analysis.comparison import Comparison, Verdict
 from bench.analysis.results import SEPARATOR, schedule_of
+from bench.analysis.stats.correlation import kendall, spearman
 from bench.analysis.stats.intervals import Interval, interval, ranks
 from bench.contract import Array, Clock, InputError
 
 POINTS = 10_000
-"""Updates of a schedule that are computed one by one."""
+"""Most updates of a schedule whose factors are computed one by one."""
 
 
 class Bound(NamedTuple):
@@ -57,7 +58,7 @@ def bound(factors_T: Sequence[float] | Array, norms_T: Sequence[float] | Array |
     """The last-iterate bound of a schedule, in O(T) by sums from the end.
 
     Args:
-        factors_T: The schedule's factors eta_1 .. eta_T [T]. Zeros at the end move nothing, and are left out.
+        factors_T: The schedule's factors eta_1 .. eta_T [T]. Zeros at the end are left out, as they train nothing.
         norms_T: Gradient-norm bounds G_1 .. G_T [T]; 1 by default.
         d: Distance to the optimum at the start.
 
@@ -76,7 +77,7 @@ def bound(factors_T: Sequence[float] | Array, norms_T: Sequence[float] | Array |
     return Bound(d**2 / (2 * float(rates[0])), (float(squares[0] / rates[0]) + tail) / 2)
 
 
-# -------------------------------------------------------------------------------------------- beside a ledger
+# -------------------------------------------------------------------------------------------- against a ledger
 
 
 class Line(NamedTuple):
@@ -93,7 +94,7 @@ class Line(NamedTuple):
 def reach(tau: Interval) -> tuple[float, float] | None:
     """95 % interval of a mean correlation, which lies in [-1, 1]; None without a width, or where all values are one.
 
-    It is the t interval cut to what there can be, which loses no coverage: what is cut off is never true.
+    It is the t interval cut to the possible values, which loses no coverage.
 
     >>> reach(Interval(0.5, 0.7, 3)), reach(Interval(0.0, 3.0, 2)), reach(Interval(0.2, None, 1))
     ((-0.2, 1.0), (-1.0, 1.0), None)
@@ -104,47 +105,48 @@ def reach(tau: Interval) -> tuple[float, float] | None:
 
 
 class Agreement(NamedTuple):
-    """Lines of one task and budget, best predicted first, and Kendall's tau-b of predicted and measured order."""
+    """Lines of one task and budget, best predicted first, and correlations of predicted and measured order."""
 
     lines: tuple[Line, ...]
     left_out: tuple[str, ...]  # strategies without a bound: closed loop, another optimizer, or not our schedule
-    tau: Interval | None  # over seeds; None when there is no order to compare
+    tau: Interval | None  # Kendall's tau-b, over seeds; None when there is no order to compare
     rho: float | None  # Spearman's, of the predicted order and that of the means over seeds
     tau_peaks: float | None  # of predicted and chosen peak LRs, over strategies; None when either is all one
 
 
 @dataclass(frozen=True)
 class Theory:
-    """A comparison beside its prediction, gradient norms taken as constant."""
+    """A comparison and its prediction, with gradient norms taken as constant."""
 
     comparison: Comparison
 
     @cached_property
     def agreements(self) -> Mapping[tuple[str, float], Agreement]:
-        """By (task, budget), where three strategies or more have a bound and a rank."""
-        seen = {key: self._agreement(*key) for key in self.comparison.verdicts}
-        return {key: found for key, found in seen.items() if found}
+        """Agreements by (task, budget), where three strategies or more have a bound and a rank."""
+        every = {key: self._agreement(*key) for key in self.comparison.verdicts}
+        return {key: agreement for key, agreement in every.items() if agreement}
 
     def over_tasks(self) -> Interval | None:
         """Mean tau over tasks, with its t interval. A task counts once, by the mean over its budgets, which share runs.
 
-        Seeds of one task share its schedules and its data, so they say how sure its own tau is, not how far it carries.
+        Seeds of one task share schedules and data, so their spread tells how certain its own tau is, not how well it
+        generalizes to other tasks.
         """
         by_task: dict[str, list[float]] = {}
-        for (task, _), found in self.agreements.items():
-            if found.tau:
-                by_task.setdefault(task, []).append(found.tau.mean)
+        for (task, _), agreement in self.agreements.items():
+            if agreement.tau:
+                by_task.setdefault(task, []).append(agreement.tau.mean)
         means = [math.fsum(taus) / len(taus) for taus in by_task.values()]
         return interval(means) if means else None
 
     def _agreement(self, task: str, budget: float) -> Agreement | None:
         verdicts = {s: v for s, v in self.comparison.at(task, budget).items() if v.score.selected}
         bounds = {s: b for s, v in verdicts.items() if (b := self._bound(task, s, v))}
-        if len(bounds) < 3:  # an order of two is a coin
+        if len(bounds) < 3:  # an order of two is a coin toss
             return None
         names = list(bounds)
         direction = self.comparison.direction(task)
-        finals = [it.mean if (it := verdicts[s].score.final) else math.nan for s in names]
+        finals = [final.mean if (final := verdicts[s].score.final) else math.nan for s in names]
         omegas = [bounds[s].best for s in names]
         gammas = _relative([bounds[s].gamma for s in names])
         peaks = _relative([_middle([t.peak_lr for t in verdicts[s].score.selected]) for s in names])
@@ -175,19 +177,20 @@ class Theory:
 
 @cache
 def _of_text(text: str, total: int, epoch_steps: int, peak_lr: float) -> Bound | None:
-    """The bound of the schedule that `text` spells; None when it is closed loop, not known here, or all zero.
+    """Bound of the schedule with this text; None when it is closed loop, not in the catalogue, or all zero.
 
-    Beyond `POINTS` updates, factors are taken to be linear between so many of them: an open loop needs no others.
+    With more than `POINTS` updates, factors are interpolated linearly between that many of them.
     """
     try:
-        it = schedules.parse(text)
+        schedule = schedules.parse(text)
     except InputError:
         return None
-    if it.needs:
+    if schedule.needs:
         return None
-    at = np.unique(np.linspace(0, total - 1, min(total, POINTS)).round().astype(int))
-    seen = [it(it.init(), Clock(int(step), total, epoch_steps, peak_lr), None)[0].factor for step in at]
-    etas = np.interp(np.arange(total), at, seen)
+    steps = np.unique(np.linspace(0, total - 1, min(total, POINTS)).round().astype(int))
+    clocks = (Clock(int(step), total, epoch_steps, peak_lr) for step in steps)
+    factors = [schedule(schedule.init(), clock, None)[0].factor for clock in clocks]
+    etas = np.interp(np.arange(total), steps, factors)
     return bound(etas) if etas.max() > 0 else None
 
 
@@ -199,25 +202,3 @@ def _middle(values: Sequence[float]) -> float:
 def _relative(values: Sequence[float]) -> list[float]:
     middle = _middle(values)
     return [v / middle for v in values]
-
-
-def kendall(a_K: Sequence[float], b_K: Sequence[float]) -> float | None:
-    """Kendall's tau-b of two orders [K], ties counted; None when one of them is all ties.
-
-    >>> kendall([1, 2, 3], [1, 3, 2]), kendall([1, 1], [1, 2])
-    (0.3333333333333333, None)
-    """
-    a, b = (np.sign(np.subtract.outer(x, x)) for x in (np.asarray(ranks(x, "min")) for x in (a_K, b_K)))
-    scale = math.sqrt(float((a * a).sum()) * float((b * b).sum()))
-    return float((a * b).sum()) / scale if scale else None
-
-
-def spearman(a_K: Sequence[float], b_K: Sequence[float]) -> float | None:
-    """Spearman's rho of two orders [K], the correlation of their ranks; None when one of them is all ties.
-
-    >>> spearman([1, 2, 3], [1, 3, 2])
-    0.5
-    """
-    a, b = (np.asarray(ranks(x, "min")) - (len(x) + 1) / 2 for x in (a_K, b_K))
-    scale = math.sqrt(float(a @ a) * float(b @ b))
-    return float(a @ b) / scale if scale else None

@@ -152,7 +152,7 @@ def coverage(seen, world, grain):
     return [h.mean((0, 1)) for h in held]
 
 
-def found(values):
+def detection_power(values):
     """Share of experiments [E, K, N] in which the rule finds a planted difference of the printed detectable size."""
     hits = []
     for values_KN in values:
@@ -169,7 +169,7 @@ def report(experiments):
     print(f"{experiments} experiments: significant after Holm in {rejected:.1%}, single tests {single:.1%}")
     for task, values in drawn.items():
         means, differences = coverage(*seen[task], by_task[task].grain)
-        power = found(values[:300, :, :, -1])
+        power = detection_power(values[:300, :, :, -1])
         print(
             f"{task}: alike {by_task[task].alike:.2f}, means {means.round(3)}, differences {differences.round(3)}, "
             f"power {power:.1%}"

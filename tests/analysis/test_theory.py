@@ -4,16 +4,14 @@ import csv
 import io
 import math
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import kendalltau, spearmanr
 
 import schedules
 from bench.analysis.comparison import Comparison
 from bench.analysis.results import Study
-from bench.analysis.theory import POINTS, Bound, Theory, _of_text, bound, kendall, reach, spearman
+from bench.analysis.theory import POINTS, Bound, Theory, _of_text, bound, reach
 from bench.report.sections import theory as predicted
 from schedules.schedule import factors
 from tests.analysis.rows import ledger, task
@@ -110,14 +108,6 @@ def test_what_is_no_schedule_is_refused(eta, norms):
         bound(eta, norms)
 
 
-@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=2, max_size=12))
-@settings(deadline=None, max_examples=60)
-def test_tau_is_that_of_scipy(pairs):
-    a, b = zip(*pairs, strict=True)
-    ours, theirs = kendall(a, b), kendalltau(a, b).statistic
-    assert (ours is None and np.isnan(theirs)) or ours == pytest.approx(theirs, abs=1e-12)
-
-
 FOUR = ("constant", "cosine", "linear", "wsd(cooldown=0.2)")
 
 
@@ -177,12 +167,6 @@ def test_a_bound_is_of_the_schedule_alone_under_the_usual_optimizer():
     found = Theory(Comparison(Study.of(rows))).agreements["digits", 1.0]
     assert found.left_out == ("constant with prodigy", "constant with sgd(momentum=0.9), ema(decay=0.99)")
     assert {line.strategy.partition(" with ")[0] for line in found.lines} == set(FOUR)
-
-
-def test_rho_is_that_of_scipy():
-    for a, b in (([1.0, 2.0, 3.0, 4.0], [2.0, 1.0, 4.0, 4.0]), ([3.0, 1.0, 1.0, 2.0, 5.0], [1.0, 2.0, 3.0, 4.0, 5.0])):
-        assert spearman(a, b) == pytest.approx(spearmanr(a, b).statistic, abs=1e-12)
-    assert spearman([1.0, 1.0], [1.0, 2.0]) is None
 
 
 @pytest.mark.parametrize("text", ["wsd(cooldown=0.2)", "warmup(cosine, fraction=0.1)", "step(every=7, gamma=0.5)"])

@@ -1,4 +1,7 @@
-"""Budget worth: at which share of its budget the reference ends as well. B = budgets, N = seeds, G = points."""
+"""Budget worth: the share of its budget at which the reference ends equally well.
+
+B = budgets, N = seeds, G = points of the curve.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +15,11 @@ import numpy as np
 from bench.analysis.stats.intervals import t_quantile
 
 POINTS = 400
-"""Points of the curve between two budgets at which the interval is tried."""
+"""Points of the curve between two budgets at which the interval is evaluated."""
 
 
 class Worth(NamedTuple):
-    """A budget of the reference. `inf`: beyond the largest that was tried; 0: below the smallest."""
+    """A budget of the reference; `inf` beyond the largest one tried, 0 below the smallest."""
 
     share: float
     low: float | None  # ends of the 95 % interval; None with one seed
@@ -30,8 +33,8 @@ def worth(reference_BN: np.ndarray, budgets: Sequence[float], values_N: Sequence
     smallest budget at which its mean is as good as that of the values. The interval inverts the rule of comparison:
     it spans every budget at which the reference's curve, seed by seed, neither beats the values nor loses to them
     (|mean(d)| <= t(0.975, n - 1) s(d) / sqrt(n), as Fieller's for a ratio), so that a noisy or flat curve gives a wide
-    interval, open where the grid ends. It covers seeds, at the budget that is the worth, and takes the interpolation
-    for granted.
+    interval, open where the grid ends. It covers the variance over seeds, not the error of the
+    interpolation.
 
     >>> curve = np.array([[0.6, 0.6], [0.8, 0.8]])
     >>> [round(x, 3) for x in worth(curve, (0.25, 1.0), [0.7, 0.7], "max")]
@@ -54,7 +57,7 @@ def worth(reference_BN: np.ndarray, budgets: Sequence[float], values_N: Sequence
 
 
 def _first(lead_B: np.ndarray, log_B: np.ndarray) -> float:
-    """Where the lead over the reference is first used up; 0 before the first budget, inf after the last."""
+    """First budget at which the lead over the reference is used up; 0 before the first budget, inf after the last."""
     behind = np.flatnonzero(lead_B <= 0)
     if not len(behind):
         return math.inf

@@ -1,4 +1,4 @@
-"""Statistics of the comparison: pure functions over small arrays. N = seeds, K = strategies.
+"""Intervals, ranks and the choice of peak LRs: pure functions over small arrays. N = seeds, K = strategies.
 
 Intervals are Student's t over seeds: with the 3 to 5 seeds of a typical run a bootstrap interval is too short (it
 covers 72 % of the time at n = 3 where 95 % is claimed).
@@ -14,14 +14,14 @@ from typing import NamedTuple
 import numpy as np
 
 LEVEL = 0.95
-"""Coverage that every interval aims at."""
+"""Nominal coverage of all intervals."""
 
 TIE = 1e-9
-"""Relative difference up to which two values are equal: means of the same counts differ in their last bits alone."""
+"""Relative difference up to which two values are equal, as means of the same counts may differ in their last bits."""
 
 
 class Interval(NamedTuple):
-    """A mean over n seeds, with half the width of its t interval; `half` is None where the seeds tell of no width."""
+    """A mean over n seeds, with half the width of its t interval; `half` is None where it can't be estimated."""
 
     mean: float
     half: float | None
@@ -37,12 +37,12 @@ class Interval(NamedTuple):
 
     @property
     def excludes_zero(self) -> bool:
-        """The rule of comparison, for an interval of paired differences: |mean| > half. Never true with one seed."""
+        """Rule of comparison for an interval of paired differences: |mean| > half. Never true with one seed."""
         return self.half is not None and abs(self.mean) > self.half
 
 
 def difference(a: float, b: float) -> float:
-    """A - b; 0.0 where they are equal up to `TIE`.
+    """Difference a - b; 0.0 where they are equal up to `TIE`.
 
     >>> difference((0.1 + 0.4) / 2, (0.2 + 0.3) / 2), difference((0.7 + 0.2 + 0.1) / 3, (0.1 + 0.2 + 0.7) / 3)
     (0.0, 0.0)
@@ -66,13 +66,12 @@ def interval(values_N: Sequence[float], grain: float = 0.0) -> Interval:
     """Mean of values [N] and its 95 % t interval: half = t(0.975, n - 1) sqrt((s² + grain² / 12) / n), s with n - 1.
 
     Args:
-        values_N: At least one; with one there is no width.
-        grain: Spacing of the values that there can be: 1 / m for a share of m test examples. Few seeds often reach the
-            same one, and s is then 0 although their mean is not known to less than a grain: a value rounded to it is
-            off by a variance of grain² / 12.
+        values_N: At least one; with one there is no half-width.
+        grain: Spacing of the possible values: 1 / m for a share of m test examples. Few seeds often have equal values,
+            and s is then 0 although the mean is not known exactly: rounding to a grain adds a variance of grain² / 12.
 
     Raises:
-        ValueError: no value.
+        ValueError: there is no value.
     """
     n = len(values_N)
     if n == 0:
@@ -87,29 +86,28 @@ def interval(values_N: Sequence[float], grain: float = 0.0) -> Interval:
 def paired(a_N: Sequence[float], b_N: Sequence[float], grain: float = 0.0) -> Interval:
     """Interval of the differences a - b [N], paired by seed: same initial weights, same batches.
 
-    Where every seed gives the same difference, no variance is seen, although the mean is not known exactly: a
-    difference of two values rounded to `grain` is off by a variance of grain² / 6, which is taken instead. Without a
-    grain nothing is known of the width then, and there is none.
+    Where all seeds give the same difference, s is 0 although the mean is not known exactly. The variance of a
+    difference of two values rounded to `grain`, grain² / 6, is used instead. Without a grain there is no half-width.
 
     Args:
         a_N: Values [N] of different runs than `b_N`.
-        b_N: Values [N], by the same seeds.
-        grain: Spacing of the values that there can be, as in `interval`.
+        b_N: Values [N] of the same seeds.
+        grain: Spacing of the possible values, as in `interval`.
 
     Raises:
-        ValueError: lengths differ, or no pair.
+        ValueError: lengths differ, or there is no pair.
     """
     differences_N = [difference(a, b) for a, b in zip(a_N, b_N, strict=True)]
-    seen = interval(differences_N)
-    if seen.n == 1 or any(difference(d, differences_N[0]) for d in differences_N):
-        return seen
-    return seen._replace(half=t_quantile(seen.n) * grain / math.sqrt(6 * seen.n) if grain else None)
+    estimate = interval(differences_N)
+    if estimate.n == 1 or any(difference(d, differences_N[0]) for d in differences_N):
+        return estimate
+    return estimate._replace(half=t_quantile(estimate.n) * grain / math.sqrt(6 * estimate.n) if grain else None)
 
 
 def binomial_half(share: float, n: int) -> float:
-    """Half-width of the 95 % normal interval of a share seen in n test examples: 1.96 sqrt(p (1 - p) / n).
+    """Half-width of the 95 % normal interval of a share of n test examples: 1.96 sqrt(p (1 - p) / n).
 
-    What a fresh test set of the same size would add; intervals over seeds don't hold it.
+    It is the variation over test sets of the same size, which intervals over seeds don't include.
     """
     return 1.959963984540054 * math.sqrt(share * (1 - share) / n)
 
@@ -131,7 +129,7 @@ def choose(control_LN: np.ndarray, direction: str) -> tuple[int, ...]:
     """Row (peak LR, ascending) chosen for each seed by the control values [L, N] of the *other* seeds.
 
     Fewest diverged tries (NaN) first, then the best mean control value (up to `TIE`), then the lower LR. The value of a
-    seed itself takes no part in its choice, so the choice does not flatter the seed; with one seed there is no other,
+    seed itself takes no part in its choice, so the choice is not biased in its favour. With one seed there is no other,
     and its own control value (never its test value) decides.
 
     >>> choose(np.array([[0.90, 0.50, 0.50], [0.60, 0.60, 0.90]]), "max")
@@ -148,7 +146,7 @@ def choose(control_LN: np.ndarray, direction: str) -> tuple[int, ...]:
     def pick(seed: int) -> int:
         others = [s for s in seeds if s != seed] or [seed]
         costs = [cost(row, others) for row in range(control_LN.shape[0])]
-        lost, mean = min(costs)
-        return next(row for row, (n, value) in enumerate(costs) if n == lost and not difference(value, mean))
+        fewest, mean = min(costs)
+        return next(row for row, (n, value) in enumerate(costs) if n == fewest and not difference(value, mean))
 
     return tuple(map(pick, seeds))

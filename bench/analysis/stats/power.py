@@ -1,4 +1,4 @@
-"""What a table of so many seeds can see at all: the minimum detectable difference. K = strategies, N = seeds."""
+"""Power of the rule of comparison, and the minimum detectable difference. K = strategies, N = seeds."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import numpy as np
 from bench.analysis.stats.intervals import t_quantile
 
 POWER = 0.8
-"""Chance, at the minimum detectable difference, that the rule of comparison finds it."""
+"""Probability that the rule of comparison detects the minimum detectable difference."""
 
 
 def power(shift: np.ndarray | float, n: int) -> np.ndarray:
-    """Chance that the rule of comparison finds the better of two whose n paired differences have mean `shift` > 0.
+    """Probability that the rule of comparison detects n paired differences of mean `shift` > 0.
 
-    The shift is counted in standard deviations of a difference. With c = t(0.975, n - 1) it is 1 - F(c), F being the
+    The shift is in standard deviations of a difference. With c = t(0.975, n - 1) it is 1 - F(c), F being the
     noncentral t distribution with n - 1 degrees of freedom and noncentrality shift sqrt(n) (Cohen 1988, chapter 2).
     """
     from scipy.special import nctdtr
@@ -27,18 +27,18 @@ def power(shift: np.ndarray | float, n: int) -> np.ndarray:
 
 
 def detectable(values_KN: Sequence[Sequence[float]]) -> float | None:
-    """Difference between two typical strategies of a table that the rule of comparison finds with 80 % power.
+    """Difference between two typical strategies of a table that the rule of comparison detects with 80 % power.
 
-    The variance of a paired difference is taken from the median over all pairs of strategies, so that a few wild ones
-    don't speak for the rest. Being estimated, it is uncertain: the difference is such that the *expected* power over
-    that uncertainty is 80 %. Strategies that are one run count once. None with one seed or one strategy.
+    The variance of a paired difference is the median over all pairs of strategies, which is robust to outliers. It is
+    an estimate, so the difference is such that the *expected* power over its uncertainty is 80 %. Identical runs count
+    once. None with one seed or one strategy.
     """
     distinct = [np.asarray(v_N, float) for v_N in dict.fromkeys(map(tuple, values_KN))]
     if len(distinct) < 2 or len(distinct[0]) < 2:
         return None
     n = len(distinct[0])
     variance = float(np.median([np.var(a - b, ddof=1) for a, b in combinations(distinct, 2)]))
-    freedom = max(n - 1, (n - 1) * (len(distinct) - 1) // 2)  # a median knows about half of what a mean does
+    freedom = max(n - 1, (n - 1) * (len(distinct) - 1) // 2)  # a median is about half as efficient as a mean
     return math.sqrt(variance / _median(n - 1)) * _shift(n, freedom)
 
 
@@ -51,13 +51,13 @@ def _median(freedom: int) -> float:
 
 @cache
 def _shift(n: int, freedom: int) -> float:
-    """Standard deviations, as estimated, that are found with an expected power of 80 %: by bisection."""
+    """Shift, in estimated standard deviations, with an expected power of 80 %; by bisection."""
     from scipy.special import chdtri
 
-    variance_Q = chdtri(freedom, (np.arange(200) + 0.5) / 200) / freedom  # what may be estimated where 1 is true
+    variance_Q = chdtri(freedom, (np.arange(200) + 0.5) / 200) / freedom  # quantiles of the estimate of a variance of 1
     low, high = 0.0, 100.0
     while high - low > 1e-9 * high:
         middle = (low + high) / 2
-        found = float(np.mean(power(middle * np.sqrt(variance_Q), n)))
-        low, high = (middle, high) if found < POWER else (low, middle)
+        expected = float(np.mean(power(middle * np.sqrt(variance_Q), n)))
+        low, high = (middle, high) if expected < POWER else (low, middle)
     return high

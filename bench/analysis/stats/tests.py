@@ -1,13 +1,16 @@
-"""Tests of significance over independent blocks, one a task and seed: pure functions. B = blocks, P = sign patterns.
+"""Significance tests: sign flips over blocks of a task and seed, and Friedman's over tasks. Pure functions.
 
-Budgets of one seed share their beginning, so they are never blocks of their own: counted as such, they reject most
-true nulls. Whoever tests several strategies corrects by `holm`.
+B = blocks, P = sign patterns, T = tasks, K = strategies.
+
+Budgets of one seed share the beginning of their training, so they are never blocks of their own: counted as such, they
+reject most true nulls. Tests of several strategies are corrected by `holm`.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import cache
 from itertools import accumulate
 from typing import NamedTuple
 
@@ -16,7 +19,7 @@ import numpy as np
 from bench.analysis.stats.intervals import LEVEL
 
 EXACT = 32
-"""Blocks up to which every pattern of signs is counted; beyond, `DRAWS` random ones."""
+"""Most blocks for which all sign patterns are enumerated; with more, `DRAWS` random ones are."""
 
 DRAWS = 99_999
 
@@ -32,7 +35,7 @@ class Flip(NamedTuple):
 
     @property
     def exact(self) -> bool:
-        """Whether every pattern of signs was counted."""
+        """True if all sign patterns were enumerated."""
         return self.blocks <= EXACT
 
 
@@ -57,7 +60,7 @@ def sign_flip(strata: Sequence[Sequence[float]]) -> Flip:
     share_B = np.concatenate([_standard(d_N) / (len(d_N) * len(tasks)) for d_N in tasks])
     moving = share_B[share_B != 0]
     effect = math.fsum(moving)
-    p = _exact(moving, abs(effect)) if len(share_B) <= EXACT else _drawn(moving, abs(effect))
+    p = _exact(moving, abs(effect)) if len(share_B) <= EXACT else _sampled(moving, abs(effect))
     floor = 2.0 ** (1 - len(share_B))
     return Flip(effect, p, len(share_B), len(tasks), floor if len(share_B) <= EXACT else max(floor, 1 / (DRAWS + 1)))
 
@@ -75,19 +78,20 @@ def _sums(share_B: np.ndarray) -> np.ndarray:
     return np.sort(sums_P)
 
 
-def _exact(share_B: np.ndarray, seen: float) -> float:
+def _exact(share_B: np.ndarray, observed: float) -> float:
     """Share of all patterns at least as far from 0: each sum of one half is matched with those of the other half."""
-    left_P, right_P = _sums(share_B[::2]), _sums(share_B[1::2])
-    bound = seen - 1e-12  # rounding decides no tie
-    reach = len(right_P) * len(left_P) - int(np.searchsorted(right_P, bound - left_P, side="left").sum())
-    return min(1.0, 2 * reach / (len(left_P) * len(right_P)))  # sums lie symmetrically about 0
+    even_P, odd_P = _sums(share_B[::2]), _sums(share_B[1::2])
+    bound = observed - 1e-12  # rounding decides no tie
+    reach = len(odd_P) * len(even_P) - int(np.searchsorted(odd_P, bound - even_P, side="left").sum())
+    return min(1.0, 2 * reach / (len(even_P) * len(odd_P)))  # sums lie symmetrically about 0
 
 
-def _drawn(share_B: np.ndarray, seen: float) -> float:
+def _sampled(share_B: np.ndarray, observed: float) -> float:
+    """Share of random patterns at least as far from 0, with the observed one counted among them."""
     draw, reach = np.random.default_rng(0), 0
     for start in range(0, DRAWS, 10_000):  # a few megabytes at a time
         signs_PB = draw.integers(0, 2, (min(10_000, DRAWS - start), len(share_B))) * 2 - 1
-        reach += int((np.abs(signs_PB @ share_B) >= seen - 1e-12).sum())
+        reach += int((np.abs(signs_PB @ share_B) >= observed - 1e-12).sum())
     return (reach + 1) / (DRAWS + 1)
 
 
@@ -115,8 +119,8 @@ class Share(NamedTuple):
 def improvement(differences_B: Sequence[float]) -> Share:
     """Probability of improvement: the share of blocks with a difference above 0, ties counted half.
 
-    The interval is Clopper and Pearson's (Biometrika 26, 1934). It takes blocks for draws with one probability; where
-    tasks differ in theirs, the share varies less than that, so the interval is rather too wide.
+    The interval is Clopper and Pearson's (Biometrika 26, 1934). It assumes one probability for all blocks. Where tasks
+    differ, the share varies less than that, so the interval is conservative.
 
     Raises:
         ValueError: no block.
@@ -131,3 +135,41 @@ def improvement(differences_B: Sequence[float]) -> Share:
     low = float(betaincinv(wins, n - wins + 1, tail)) if wins > 0 else 0.0
     high = float(betaincinv(wins + 1, n - wins, 1 - tail)) if wins < n else 1.0
     return Share(wins / n, low, high, n)
+
+
+class Friedman(NamedTuple):
+    """Test of differences in rank between strategies, and the distance from which two mean ranks differ."""
+
+    tasks: int
+    statistic: float  # F of Iman and Davenport
+    p: float
+    distance: float  # Nemenyi's critical difference of two mean ranks
+
+
+def friedman(rank_TK: Sequence[Sequence[float]]) -> Friedman:
+    """Friedman's test by Iman and Davenport's F, and Nemenyi's critical difference (Demsar 2006, JMLR 7, 3.2.2).
+
+    F = (T - 1) X / (T (K - 1) - X), with X Friedman's statistic (ties corrected, from scipy), has K - 1 and
+    (K - 1)(T - 1) degrees of freedom. The critical difference is q sqrt(K (K + 1) / 6 T), where q is the 95 % quantile
+    of the studentized range of K over sqrt(2). F is our own, as scipy has the chi-square form only, which is too
+    conservative with few tasks.
+    """
+    from scipy.special import fdtrc
+    from scipy.stats import friedmanchisquare
+
+    t, k = len(rank_TK), len(rank_TK[0])
+    distance = _studentized_range(k) * math.sqrt(k * (k + 1) / (12 * t))
+    if all(len(set(line)) == 1 for line in rank_TK):  # all tie everywhere
+        return Friedman(t, 0.0, 1.0, distance)
+    chi = float(friedmanchisquare(*np.asarray(rank_TK).T).statistic)
+    rest = t * (k - 1) - chi
+    statistic = (t - 1) * chi / rest if rest > 1e-9 else math.inf
+    return Friedman(t, statistic, float(fdtrc(k - 1, (k - 1) * (t - 1), statistic)), distance)
+
+
+@cache
+def _studentized_range(k: int) -> float:
+    """95 % quantile of the studentized range of k with infinite degrees of freedom. It takes half a second."""
+    from scipy.stats import studentized_range
+
+    return float(studentized_range.ppf(LEVEL, k, np.inf))

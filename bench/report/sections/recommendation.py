@@ -8,7 +8,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING
 
 from bench.analysis.comparison import Score
-from bench.analysis.recommendation import Evidence
+from bench.analysis.recommendation import SEEDS, Doubt, Evidence
 from bench.analysis.stats.intervals import Interval, ranks
 from bench.report import tables, write
 from bench.report.markup import Item, Table
@@ -55,10 +55,20 @@ def answer(evidence: Sequence[Evidence], subject: str, epochs: float, *, long: b
     if brief and doubtful:
         yield f"Not enough data on {listed([e.task for e in doubtful][:NAMES])}{_more(len(doubtful) - NAMES)}."
     for e in [] if brief else doubtful:
-        reasons = "; ".join(e.doubts(epochs))
+        reasons = "; ".join(_reason(e, doubt, epochs) for doubt in e.doubts(epochs))
         yield f"Not enough data on {e.task} for {quantity(epochs, e.unit)} ({e.directory}): {reasons}."
     if not long:
         yield f"--long shows {'all tasks, reasons' if brief else 'the tables of all strategies'} and notes."
+
+
+def _reason(e: Evidence, doubt: Doubt, epochs: float) -> str:
+    """A doubt in words."""
+    if doubt == "few seeds":
+        return f"n = {e.n} seed{'s' * (e.n != 1)}, {SEEDS} or more are needed"
+    if doubt == "distant budget":
+        factor = e.budget_factor(epochs)
+        return f"the nearest budget is {quantity(e.epochs, e.unit)}, off by a factor of {factor:.3g}"
+    return "only one strategy was run"
 
 
 def _more(count: int) -> str:

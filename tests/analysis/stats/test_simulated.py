@@ -34,5 +34,5 @@ def test_intervals_cover_means_and_differences_as_often_as_they_claim(experiment
 
 
 def test_a_planted_difference_of_the_printed_size_is_found(experiments):
-    powers = [simulate.diagnostics(values[:100, :, :, -1]) for values in experiments[2].values()]
+    powers = [simulate.detection_power(values[:100, :, :, -1]) for values in experiments[2].values()]
     assert np.mean(powers) >= 0.80

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from statsmodels.stats.multitest import multipletests
 
-from bench.analysis.ranking import friedman
+from bench.analysis.ranking import friedman_test
 from bench.analysis.stats import tests
 from bench.analysis.stats.intervals import ranks
-from bench.analysis.stats.tests import holm, improvement, sign_flip
+from bench.analysis.stats.tests import friedman, holm, improvement, sign_flip
 
 
 def standardised(strata):
@@ -146,8 +146,8 @@ def test_the_critical_difference_is_where_nemenyis_p_passes_5_percent():
 
 
 def test_too_few_tasks_or_strategies_are_not_tested():
-    assert friedman([[1.0, 2.0, 3.0]] * 4) is None
-    assert friedman([[1.0, 2.0]] * 9) is None
-    assert friedman([]) is None
-    assert friedman([[1.0, 2.0, 3.0]] * 5).p < 1e-9  # all tasks agree
-    assert friedman([[2.0, 2.0, 2.0]] * 5).p == 1.0
+    assert friedman_test([[1.0, 2.0, 3.0]] * 4) is None
+    assert friedman_test([[1.0, 2.0]] * 9) is None
+    assert friedman_test([]) is None
+    assert friedman_test([[1.0, 2.0, 3.0]] * 5).p < 1e-9  # all tasks agree
+    assert friedman_test([[2.0, 2.0, 2.0]] * 5).p == 1.0
