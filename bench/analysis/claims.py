@@ -97,7 +97,9 @@ def overfitting(entry: ClaimTask, strategy: str) -> Sequence[float]:
 
 def gradients(entry: ClaimTask, strategy: str) -> Sequence[float]:
     """By how many octaves its gradient norm is kept better."""
-    return _less(entry.diagnostics.declines(entry.score(strategy)), entry.diagnostics.declines(entry.score(entry.constant)))
+    return _less(
+        entry.diagnostics.declines(entry.score(strategy)), entry.diagnostics.declines(entry.score(entry.constant))
+    )
 
 
 def _less(a: Seeds, b: Seeds) -> list[float]:
