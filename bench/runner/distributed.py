@@ -191,8 +191,8 @@ def refuse_unsupported(environment: Mapping[str, str]) -> None:
         if environment.get(name, "").strip().lower() not in OFF_VALUES:
             raise InputError(
                 f"accelerate is configured for {feature} ({name}={environment[name]}), which is not done here: leave "
-                "it out of `accelerate config` or `accelerate launch`; its precision, accumulation and Dynamo backend are "
-                "followed"
+                "it out of `accelerate config` or `accelerate launch`; its precision, accumulation and Dynamo backend "
+                "are followed"
             )
 
 

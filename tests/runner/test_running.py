@@ -194,8 +194,8 @@ def test_ranks_train_all_but_what_fails_and_the_first_tells(tmp_path, monkeypatc
         return real(cohort, site, book, flag, broken)
 
     monkeypatch.setattr(session.pool, "train", failing)
-    monkeypatch.setattr(session.report, "write", lambda directory, rows: directory / "report.html")
-    monkeypatch.setattr(session.report, "show", lambda rows, console: None)
+    monkeypatch.setattr(session.write, "write", lambda directory, rows: directory / "report.html")
+    monkeypatch.setattr(session.write, "show", lambda rows, console: None)
 
     def run(rank, name):
         here = distributed.ProcessGroup(rank, 2, 2, "cpu", None, name)
@@ -217,7 +217,7 @@ def test_ranks_train_all_but_what_fails_and_the_first_tells(tmp_path, monkeypatc
 
 INTERRUPTED = """
 import os, signal, sys
-from bench.ledger import preempt
+from bench import preempt
 
 {before}
 os.kill(os.getpid(), signal.SIGINT)
