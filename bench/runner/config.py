@@ -19,7 +19,7 @@ from bench.engine import dry_run, memory
 from bench.ledger import ledger, paths
 from bench.ledger.rows import AttemptRow, CellRow, PlanRow
 from bench.numerics import Arithmetic
-from bench.plan import Grid, extension, limits
+from bench.plan import Grid, Suite, extension, limits
 from bench.plan.forecast import Forecast
 from bench.plan.packing import Assigned
 from bench.plan.plan import WIDTH, EngineName, Plan, build
@@ -80,7 +80,7 @@ class PreparedRun:
     @cached_property
     def forecast(self) -> Forecast:
         whole = Forecast(self.whole, self.tasks, self.schedules)
-        whole.check_moves()  # in the whole plan, since the rest may hold short budgets only
+        whole.check_moves()  # of the whole plan, since a part of it may hold short budgets only
         return whole if self.plan is self.whole else Forecast(self.plan, self.tasks, self.schedules)
 
     def width(self, plan: str) -> int | None:
@@ -158,13 +158,7 @@ def prepare(config: RunConfig, group: ProcessGroup | None = None) -> PreparedRun
     _check_writable(config.directory)
     if config.data is not None:
         dataset.use(config.data)
-    suite = suites.load(config.suite).where(
-        tasks=None if config.tasks is None else [t.name for t in tasks.parse_list(config.tasks)],
-        schedules=None if config.schedules is None else tuple(s.text for s in schedules.parse_list(config.schedules)),
-        budgets=config.budgets,
-        peak_lrs=config.peak_lrs,
-        seeds=config.seeds,
-    )
+    suite = _load_suite(config)
     group = group or ProcessGroup()
     requested = {name: getattr(config, name) for name in ("precision", "accumulate", "backend")}
     arithmetic = group.arithmetic(config.data_parallel, **requested)
@@ -176,10 +170,9 @@ def prepare(config: RunConfig, group: ProcessGroup | None = None) -> PreparedRun
     reference = schedules.parse(suite.reference).text
     suite = replace(suite, grids=tuple(map(catalogue.canonical, suite.grids)), reference=reference)
     catalogue.check(suite.grids, arithmetic)
-    limit = (
-        None if config.width or config.assigned or group.memory is None else group.memory / memory_shares(config, group)
-    )
-    fits = None if limit is None else catalogue.fits(limit, arithmetic)
+    fits = None
+    if not (config.width or config.assigned or group.memory is None):
+        fits = catalogue.fits(group.memory / memory_shares(config, group), arithmetic)
 
     def build_plan(recorded: Collection[str] = ()) -> Plan:
         width = config.width or WIDTH
@@ -194,8 +187,18 @@ def prepare(config: RunConfig, group: ProcessGroup | None = None) -> PreparedRun
         return PreparedRun(whole, catalogue.tasks, catalogue.schedules, whole, uncut)
     read = (PlanRow.kind, AttemptRow.kind, CellRow.kind)
     past = extension.lineage(ledger.read(config.directory, kinds=read)) if paths.parts(config.directory) else []
-    return PreparedRun(
-        extension.extend(whole, past, build_plan), catalogue.tasks, catalogue.schedules, whole, uncut, tuple(past)
+    plan = extension.extend(whole, past, build_plan)
+    return PreparedRun(plan, catalogue.tasks, catalogue.schedules, whole, uncut, tuple(past))
+
+
+def _load_suite(config: RunConfig) -> Suite:
+    """The suite of a configuration, with the settings that replace its own."""
+    return suites.load(config.suite).where(
+        tasks=None if config.tasks is None else [t.name for t in tasks.parse_list(config.tasks)],
+        schedules=None if config.schedules is None else tuple(s.text for s in schedules.parse_list(config.schedules)),
+        budgets=config.budgets,
+        peak_lrs=config.peak_lrs,
+        seeds=config.seeds,
     )
 
 

@@ -135,7 +135,10 @@ class Training:
         scores = self.engine.recalibrated("test", last) or ()  # none without BatchNorm
         recalibrated = dict(zip(last, scores, strict=False))
         means = self.trace.means()
-        leaving = [i for row in due if row not in readings for i in self.record_diverged(row, self.roster.riders[row])]
+        leaving: list[int] = []
+        for row in due:
+            if row not in readings:
+                leaving += self.record_diverged(row, self.roster.riders[row])
         for row, tracks in readings.items():
             bests = {track: self.best(row, track, split_scores) for track, split_scores in tracks.items()}
             for track, split_scores in tracks.items():
