@@ -92,9 +92,8 @@ class ProcessGroup:
     device: str = "cpu"
     memory: float | None = None  # bytes that one worker may fill on any machine; None: unlimited
     run: str = ""  # an id that all processes of this run share, and no other run has
-    all_gather: Callable[[str, Any], list[Any]] = field(
-        default=lambda name, own: [own], compare=False
-    )  # all have, by rank
+    # all_gather(name, own value) gives the values of all processes, by rank.
+    all_gather: Callable[[str, Any], list[Any]] = field(default=lambda name, own: [own], compare=False)
 
     @classmethod
     def detect(cls, data_parallel: bool = False) -> ProcessGroup:

@@ -62,9 +62,8 @@ class Session:
             accelerator=accelerator,
         )
         self.main = group.rank == 0
-        self.reader = LedgerReader(
-            self.directory, row_of(KINDS), settled=True
-        )  # settled, since files of done cohorts are removed
+        # `settled` syncs the rows that are read to the disk, before files of cohorts that are done are removed.
+        self.reader = LedgerReader(self.directory, row_of(KINDS), settled=True)
         self.done_ids: set[str] = set()  # ids of cohorts
 
     def run(self) -> int:
@@ -128,10 +127,9 @@ class Session:
         for note in plan.notes:
             self.say(f"note: {note}")
         if self.config.data_parallel and self.group.size == 1:
-            self.say("note: --data-parallel changes nothing in a world of one process")
-        if (
-            "MASTER_PORT" in os.environ and "WORLD_SIZE" not in os.environ
-        ):  # a trace of `accelerate launch` without torchrun
+            self.say("note: --data-parallel changes nothing in a run of one process")
+        # `accelerate launch` leaves MASTER_PORT behind where it starts one process of several.
+        if "MASTER_PORT" in os.environ and "WORLD_SIZE" not in os.environ:
             self.say(f"note: {ONE_OF_SEVERAL}")
         if todo:
             share = f"{len(todo)} to do here, into {self.directory}"
