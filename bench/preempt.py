@@ -1,4 +1,4 @@
-"""Signals become a flag: the step is finished, a snapshot is written, and the process ends with a stated code."""
+"""Signals that stop a run: a flag is raised, the update is finished, and a checkpoint is written before the end."""
 
 from __future__ import annotations
 
@@ -14,9 +14,8 @@ DONE, FAILED = 0, 1
 PREEMPTED = 75  # exit code "try again later" (EX_TEMPFAIL in sysexits.h): nothing is lost, run again to continue
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 
-
-SAME = 0.25
-"""Seconds within which a launcher hands on to its processes a Ctrl-C that the terminal has sent them already."""
+DUPLICATE_WINDOW = 0.25
+"""Seconds within which a launcher forwards a Ctrl-C to processes that have received it from the terminal already."""
 
 STOPPING = (
     "glideslope: stopping: the update is finished and a snapshot is written, then the same command continues; "
@@ -25,21 +24,21 @@ STOPPING = (
 
 
 class Flag:
-    """Raised by SIGTERM, SIGINT or SIGUSR1; a second SIGINT ends the process at once.
+    """A flag that SIGTERM, SIGINT or SIGUSR1 raises; a second SIGINT ends the process at once.
 
-    That loses what came after the last snapshot and nothing else, as SIGKILL does: the same command continues.
+    Like SIGKILL, that loses the updates since the last checkpoint and nothing else: the same command continues.
 
     Args:
-        speaks: Whether to say on standard error what a first SIGINT does; one process of a run does.
+        speaks: Print on standard error what a first SIGINT does; one process of a run does so.
     """
 
     def __init__(self, speaks: bool = False) -> None:
         self.signal: signal.Signals | None = None
         self.speaks = speaks
-        self._interrupted: float | None = None  # when
+        self._interrupt_time: float | None = None  # of the last SIGINT
 
     def install(self) -> Flag:
-        """Take over the three signals of this process, and let in those that came while `held`."""
+        """Handle the three signals of this process, including those that `hold_signals` has held back."""
         for number in SIGNALS:
             signal.signal(number, self._raise)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
@@ -49,9 +48,9 @@ class Flag:
         self.signal, before = signal.Signals(number), self.signal
         if number != signal.SIGINT:
             return
-        now, last = time.monotonic(), self._interrupted
-        self._interrupted = now
-        if last is not None and not ("LOCAL_RANK" in os.environ and now - last < SAME):
+        now, last = time.monotonic(), self._interrupt_time
+        self._interrupt_time = now
+        if last is not None and not ("LOCAL_RANK" in os.environ and now - last < DUPLICATE_WINDOW):
             end_at_once()
         if self.speaks and before is None:
             say(STOPPING)
@@ -61,26 +60,26 @@ class Flag:
 
 
 def say(line: str) -> None:
-    """Write a line to standard error, from a signal's handler too, which may have come into the middle of a print."""
+    """Write a line to standard error. A signal handler may call this, even in the middle of a print."""
     with contextlib.suppress(OSError):
         os.write(2, line.encode())
 
 
 def end_at_once() -> None:
-    """Leave without tidying up: workers see their pipe close, and what is on the disk is whole at any moment."""
+    """End this process without cleaning up. Workers see their pipe close, and files are complete at any moment."""
     os._exit(PREEMPTED)
 
 
 def quiet_start() -> None:
-    """Until a `Flag` is installed, Ctrl-C ends this process at once, without a traceback of what it came into."""
+    """Make Ctrl-C end this process at once and without a traceback, until a `Flag` is installed."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, lambda number, frame: end_at_once())
 
 
 @contextlib.contextmanager
 def hold_signals() -> Iterator[None]:
-    """Signals wait, for this process and for one that is started here until it installs a `Flag`: none is lost."""
-    resource_tracker.ensure_running()  # multiprocessing would start it with the process, and let signals in
+    """Hold back signals to this process, and to a process started inside until it installs a `Flag`. None is lost."""
+    resource_tracker.ensure_running()  # otherwise started with the process, which would unblock signals
     before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
         yield

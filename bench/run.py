@@ -1,4 +1,4 @@
-"""`accelerate launch bench/run.py [SUITE]`: train a suite and compare. No science in here."""
+"""`accelerate launch bench/run.py [SUITE]`: train a suite and compare."""
 
 import sys
 from pathlib import Path
@@ -9,10 +9,10 @@ sys.path[0] = str(Path(__file__).resolve().parent.parent)
 from bench import preempt  # noqa: E402  # only importable now
 
 if __name__ == "__main__":
-    preempt.quiet_start()  # what follows takes seconds to import
+    preempt.quiet_start()  # the imports below take seconds
 
 from bench.cli import run  # noqa: E402
-from bench.cli.main import guarded  # noqa: E402
+from bench.cli.main import execute  # noqa: E402
 from bench.cli.options import Parser  # noqa: E402
 
 
@@ -21,7 +21,7 @@ def main() -> int:
     parser = Parser(prog="bench/run.py", description=__doc__)
     run.arguments(parser)
     parser.set_defaults(do=run.run)
-    return guarded(parser.parse_args())
+    return execute(parser.parse_args())
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""`glideslope compare` and `glideslope claims`: several ledgers held next to each other."""
+"""`glideslope compare` and `glideslope claims`: comparisons of several ledgers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def add(commands: Commands) -> None:
 
 
 def compare(args: argparse.Namespace) -> int:
-    """Print what changed."""
+    """Print the changes between two ledgers."""
     from rich.console import Console
 
     from bench.analysis import changes
@@ -37,7 +37,7 @@ def compare(args: argparse.Namespace) -> int:
 
 
 def claims(args: argparse.Namespace) -> int:
-    """Write the page of claims."""
+    """Write the page that judges the claims."""
     from bench.report.sections.claims import write
 
     write(args.directories, args.out, args.costs)

@@ -1,4 +1,4 @@
-"""`glideslope conform`: our schedules next to those of the installed libraries."""
+"""`glideslope conform`: our schedules compared with those of the installed libraries."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def add(commands: Commands) -> None:
 
 
 def conform(args: argparse.Namespace) -> int:
-    """Compare, and write a page if asked to."""
+    """Print the comparison, and write a page if asked to."""
     from rich.console import Console
 
     from bench.conformance import report

@@ -11,7 +11,7 @@ from bench.contract import InputError
 def add(commands: Commands) -> None:
     """Add `list` to the command line."""
     parser = commands.add_parser("list", help="what there is: tasks, schedules, suites, data sets")
-    parser.add_argument("what", choices=("tasks", "schedules", "suites", "data"))
+    parser.add_argument("catalogue", choices=("tasks", "schedules", "suites", "data"))
     parser.add_argument("--long", action="store_true", help="of schedules and tasks: all there is to know")
     parser.add_argument("--page", type=path, metavar="FILE", help="of schedules: a page with every curve drawn")
     parser.set_defaults(do=show)
@@ -27,13 +27,13 @@ def show(args: argparse.Namespace) -> int:
 
     from bench.report import catalogue
 
-    if args.long and args.what not in ("schedules", "tasks"):
-        raise InputError(f"list {args.what}: --long is of schedules and tasks alone")
-    if args.page and args.what != "schedules":
-        raise InputError(f"list {args.what}: --page is of schedules alone")
-    if args.page:  # first: it may be refused
+    if args.long and args.catalogue not in ("schedules", "tasks"):
+        raise InputError(f"list {args.catalogue}: --long is for schedules and tasks only")
+    if args.page and args.catalogue != "schedules":
+        raise InputError(f"list {args.catalogue}: --page is for schedules only")
+    if args.page:  # first, since it may be refused
         from bench.report import gallery
 
         gallery.write(args.page)
-    catalogue.show(args.what, Console(), long=args.long)
+    catalogue.show(args.catalogue, Console(), long=args.long)
     return 0

@@ -14,7 +14,7 @@ from bench.contract import InputError
 from bench.ledger import atomic
 
 COMMANDS = (run, plan, report, compare, recommend, submit, status, publish, list, conform)
-"""Files of commands, in the order of `glideslope --help`."""
+"""Modules of the commands, in the order of `glideslope --help`."""
 
 
 def parser() -> Parser:
@@ -31,15 +31,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     own, extra = submit.split(sys.argv[1:] if argv is None else argv)
     args = parser().parse_args(own)
     args.extra = extra
-    return guarded(args)
+    return execute(args)
 
 
-def guarded(args: argparse.Namespace) -> int:
-    """Do what was parsed; whatever the user did wrong is one line on standard error."""
+def execute(args: argparse.Namespace) -> int:
+    """Run the parsed command and return its exit code. An error of the user is one line on standard error."""
     try:
         return int(args.do(args))
     except InputError as error:
-        if os.environ.get("RANK", "0") == "0":  # all processes find the same
+        if os.environ.get("RANK", "0") == "0":  # all processes raise the same
             print(f"glideslope: {error}", file=sys.stderr)
         return BAD_INPUT
     except KeyboardInterrupt:
@@ -47,15 +47,15 @@ def guarded(args: argparse.Namespace) -> int:
         return preempt.PREEMPTED
     except (OSError, atomic.FullError) as error:
         if not atomic.full(error):
-            return refused(error)
+            return report_os_error(error)
         print(f"glideslope: no room on the disk ({error}); free some, and the same command continues", file=sys.stderr)
         return 1
 
 
-def refused(error: BaseException) -> int:
-    """One line for a file that the system does not let us use; anything else of the system's is raised again."""
+def report_os_error(error: BaseException) -> int:
+    """Print one line about a file that cannot be used; an error that names no file is raised again."""
     if not isinstance(error, OSError) or error.filename is None:
         raise error
-    place = error.filename if error.filename2 is None else error.filename2  # what a file is moved to
+    place = error.filename if error.filename2 is None else error.filename2  # the second is the target of a move
     print(f"glideslope: cannot use {os.fsdecode(place)}: {error.strerror}", file=sys.stderr)
     return BAD_INPUT

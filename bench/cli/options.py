@@ -1,4 +1,4 @@
-"""Types of options, each with one line for words that mean nothing."""
+"""The argument parser and types of options. Each error is one line."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class Parser(argparse.ArgumentParser):
         self.exit(BAD_INPUT, f"glideslope: {message} (see {self.prog} --help)\n")
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
-        """Argparse's own check of choices, with the nearest one named."""
+        """Check a choice like argparse, and name the nearest one in the error."""
         if action.choices is not None and value not in action.choices:
-            known = [str(choice) for choice in action.choices]
-            what = f"unknown {'command' if action.dest == 'command' else 'choice'} {value!r}"
-            raise argparse.ArgumentError(action, f"{what}{hint(str(value), known)}; there are: {', '.join(known)}")
+            names = [str(choice) for choice in action.choices]
+            subject = f"unknown {'command' if action.dest == 'command' else 'choice'} {value!r}"
+            raise argparse.ArgumentError(action, f"{subject}{hint(str(value), names)}; there are: {', '.join(names)}")
 
 
 def numbers(text: str) -> tuple[float, ...]:
@@ -59,12 +59,12 @@ def assigned(text: str) -> Assigned:
 
 
 def nonempty(text: str) -> str:
-    """A name that is not empty, as a variable of the shell that is not set makes it."""
+    """A name that is not empty. An unset shell variable would make it so."""
     if not text.strip():
         raise argparse.ArgumentTypeError("the name is empty")
     return text
 
 
 def path(text: str) -> Path:
-    """A path that is not empty, which Python would take for the current folder."""
+    """A path that is not empty. Python would treat an empty one as the current folder."""
     return Path(nonempty(text))

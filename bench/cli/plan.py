@@ -21,4 +21,4 @@ def plan(args: argparse.Namespace) -> int:
 
     from bench.runner import preview
 
-    return preview.show(run.order(args), Console())
+    return preview.show(run.config_of(args), Console())

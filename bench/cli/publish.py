@@ -14,20 +14,20 @@ VARIABLE = "GLIDESLOPE_WANDB"
 
 
 def option(parser: argparse.ArgumentParser) -> None:
-    """`--wandb`; off unless asked for, since a key on a machine is no wish to upload thousands of runs."""
+    """Add `--wandb`. It is off by default, since a W&B key on the machine is no request to upload thousands of runs."""
     parser.add_argument(
         "--wandb",
         choices=CHOICES,
         default=os.environ.get(VARIABLE, "off"),
-        help=f"a W&B run for each cell, written beside the training (default: {VARIABLE}, or off)",
+        help=f"a W&B run for each cell, written during training (default: {VARIABLE}, or off)",
     )
 
 
-def chosen(args: argparse.Namespace) -> Wandb:
-    """What `--wandb` or the environment says.
+def wandb_mode(args: argparse.Namespace) -> Wandb:
+    """The mode that `--wandb` or the environment sets.
 
     Raises:
-        InputError: the variable holds something else.
+        InputError: the variable has another value.
     """
     for choice in CHOICES:
         if args.wandb == choice:

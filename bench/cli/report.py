@@ -1,4 +1,4 @@
-"""`glideslope report` and `glideslope import`: tables, figures and page from a ledger, or from published logs."""
+"""`glideslope report` and `glideslope import`: tables, figures and page from a ledger or from published logs."""
 
 from __future__ import annotations
 

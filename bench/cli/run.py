@@ -23,16 +23,16 @@ def add(commands: Commands) -> None:
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Arguments of `run`, shared by `glideslope plan` and `bench/run.py`."""
-    order_arguments(parser)
+    """Add the arguments of `run`, shared by `glideslope plan` and `bench/run.py`."""
+    config_arguments(parser)
     add = parser.add_argument
     add("--shard", type=shard, default=(0, 1), metavar="I/N", help="only every N-th cohort from the I-th, 0-based")
     add("--assigned", type=assigned, metavar="FILE:I", help="only what `glideslope submit` gave to array task I")
     add("--plan", action="store_true", help="print what would run, with estimated cost, and stop")
 
 
-def order_arguments(parser: argparse.ArgumentParser) -> None:
-    """Arguments that say what is trained and how, shared by `run` and `submit`."""
+def config_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that configure training, shared by `run` and `submit`."""
     add = parser.add_argument
     add("suite", nargs="?", default="core", help="a suite of `glideslope list suites`, or a Python file with suite()")
     add("--out", type=path, metavar="DIR", help="where the ledger and the report go (default: runs/SUITE)")
@@ -63,31 +63,35 @@ def order_arguments(parser: argparse.ArgumentParser) -> None:
     publish.option(parser)
 
 
-def order(args: argparse.Namespace) -> RunConfig:
-    """The order that the arguments spell."""
+def config_of(args: argparse.Namespace) -> RunConfig:
+    """The configuration that the arguments give.
+
+    Raises:
+        InputError: values out of range, or options that exclude each other.
+    """
     from bench.runner.config import RunConfig
 
     for name in ("workers", "width"):
-        if (given := getattr(args, name)) is not None and given < 1:
-            raise InputError(f"--{name} {given}: give 1 or more")
+        if (value := getattr(args, name)) is not None and value < 1:
+            raise InputError(f"--{name} {value}: give 1 or more")
     if args.workers is not None and args.data_parallel:
         raise InputError("--workers and --data-parallel exclude each other: all processes train each cohort together")
     if not args.snapshot_seconds >= 0:
         raise InputError(f"--snapshot-seconds {args.snapshot_seconds}: give 0 or more")
     if args.assigned is not None and args.shard != (0, 1):
         raise InputError("--assigned and --shard exclude each other: each says which cohorts are to be done here")
-    given = {f.name: getattr(args, f.name) for f in fields(RunConfig) if hasattr(args, f.name)}
-    given |= {"backend": "inductor" if args.compile else None, "wandb": publish.chosen(args)}
-    return RunConfig(**given, cadence=args.snapshot_seconds)
+    values = {f.name: getattr(args, f.name) for f in fields(RunConfig) if hasattr(args, f.name)}
+    values |= {"backend": "inductor" if args.compile else None, "wandb": publish.wandb_mode(args)}
+    return RunConfig(**values, cadence=args.snapshot_seconds)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Train a suite; with `--plan`, only print what would be trained."""
+    """Train a suite; with `--plan`, print the plan only."""
     preempt.quiet_start()
     from rich.console import Console
 
     from bench.runner import preview, session
 
     if args.plan:
-        return preview.show(order(args), Console())
-    return session.run(order(args), Console())
+        return preview.show(config_of(args), Console())
+    return session.run(config_of(args), Console())

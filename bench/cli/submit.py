@@ -19,7 +19,7 @@ USAGE = "glideslope submit [SUITE] [options] [-- any options of sbatch]"
 
 
 def split(words: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
-    """Our own words, and what follows `--` after `submit`: options of sbatch, which argparse would take for its own."""
+    """(words of `glideslope`, options of sbatch). The latter follow `--`; argparse would take them for its own."""
     if words[:1] != ["submit"] or "--" not in words:
         return list(words), ()
     at = words.index("--")
@@ -29,7 +29,7 @@ def split(words: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
 def add(commands: Commands) -> None:
     """Add `submit` to the command line."""
     parser = commands.add_parser("submit", help="run a suite as a SLURM array job", usage=USAGE)
-    run.order_arguments(parser)
+    run.config_arguments(parser)
     arguments(parser)
     parser.set_defaults(do=submit, shard=(0, 1), assigned=None)
 
@@ -40,11 +40,11 @@ def submit(args: argparse.Namespace) -> int:
 
     from bench.slurm import submission
 
-    return submission.submit(run.order(args), request(args), Console())
+    return submission.submit(run.config_of(args), request(args), Console())
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Arguments of `submit` besides what is trained."""
+    """Add the arguments of `submit` that do not configure training."""
     add = parser.add_argument
     add("--array", type=int, metavar="N", help="array tasks (default: of about half an hour each, as predicted)")
     add("--max-parallel", type=int, metavar="N", help="array tasks at once (default: as many as the cluster lets)")
@@ -71,7 +71,7 @@ def _python(text: str | None) -> tuple[str, ...]:
 
 
 def request(args: argparse.Namespace) -> Resources:
-    """What the arguments ask of SLURM."""
+    """The resources that the arguments request of SLURM."""
     from bench.slurm.request import Resources
 
     return Resources(

@@ -1,4 +1,4 @@
-"""What the user asked for, and what it means: a suite with some choices becomes a plan. Nothing trains here."""
+"""The configuration of a run, and the plan that follows from it. Nothing is trained here."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from bench.engine import dry_run, memory
 from bench.ledger import ledger, paths
 from bench.ledger.rows import AttemptRow, CellRow, PlanRow
 from bench.numerics import Arithmetic
-from bench.plan import Grid, extension, limits
+from bench.plan import Grid, Suite, extension, limits
 from bench.plan.forecast import Forecast
 from bench.plan.packing import Assigned
 from bench.plan.plan import WIDTH, EngineName, Plan, build
@@ -30,7 +30,7 @@ from tasks.data import dataset
 
 @dataclass(frozen=True, kw_only=True)
 class RunConfig:
-    """What the user asked for; None leaves the suite's own."""
+    """A run as the user configures it; None keeps the setting of the suite."""
 
     suite: str = "core"
     out: Path | None = None
@@ -44,11 +44,11 @@ class RunConfig:
     assigned: Assigned | None = None
     workers: int | None = None
     data_parallel: bool = False
-    precision: str | None = None  # None: as accelerate is configured; so are the next two
+    precision: str | None = None  # None: as Accelerate is configured; the same holds for the next two
     accumulate: int | None = None
     backend: str | None = None
-    width: int | None = None  # None: as wide as memory allows where the plan is made, which an array task can't know
-    cadence: float = 30.0
+    width: int | None = None  # None: as wide as the memory of the machine that makes the plan allows
+    cadence: float = 30.0  # seconds between checkpoints
     data: str | None = None
     extend: bool = False
     wandb: Wandb = "off"
@@ -58,17 +58,17 @@ class RunConfig:
         return self.out or Path("runs") / Path(self.suite).stem
 
     @property
-    def partial(self) -> bool:  # another process does the rest
+    def partial(self) -> bool:  # other processes train the rest
         return self.assigned is not None or self.shard != (0, 1)
 
     def part(self, plan: Plan) -> Plan:
-        """What of the plan is to be done here."""
+        """The share of the plan that this process trains."""
         return self.assigned.of(plan) if self.assigned else plan.shard(*self.shard)
 
 
 @dataclass(frozen=True)
 class PreparedRun:
-    """An order understood: the plan, and the objects that its texts name."""
+    """The plan of a configuration, with the tasks and schedules that its texts name."""
 
     plan: Plan
     tasks: dict[str, Task]
@@ -80,11 +80,11 @@ class PreparedRun:
     @cached_property
     def forecast(self) -> Forecast:
         whole = Forecast(self.whole, self.tasks, self.schedules)
-        whole.check_moves()  # a share of the plan may hold the short budgets only
+        whole.check_moves()  # of the whole plan, since a part of it may hold short budgets only
         return whole if self.plan is self.whole else Forecast(self.plan, self.tasks, self.schedules)
 
     def width(self, plan: str) -> int | None:
-        """The least --width by which this order makes the plan of that id; None if by none."""
+        """The least --width that gives the plan of this id; None if no width does."""
         uncut = self.uncut()
         widths = range(1, 1 + max(len(cohort.cells) for cohort in uncut.cohorts))
         return next((width for width in widths if uncut.cut(width).id == plan), None)
@@ -99,29 +99,34 @@ class PreparedRun:
 
 
 @dataclass(frozen=True)
-class _Named:
-    """The objects that the texts of a suite name, gathered as its texts become canonical."""
+class _Catalogue:
+    """The tasks and schedules that the texts of a suite name, collected while these become canonical."""
 
     tasks: dict[str, Task] = field(default_factory=dict)
     schedules: dict[str, Schedule[Any]] = field(default_factory=dict)
 
     def canonical(self, grid: Grid) -> Grid:
-        task = tasks.parse(grid.task)
-        self.tasks[task.name] = task
-        named = [schedules.parse(text) for text in grid.schedules]
-        self.schedules.update((s.text, s) for s in named)
-        optimizer = optimizers.parse(grid.optimizer or task.optimizer)
-        read = tuple(averagings.parse(text).text for text in grid.averagings)
-        if optimizer.averages and set(read) != {"none"}:
-            raise InputError(f"{optimizer.name} is read by an average of its own: no averaging goes on top")
-        named_as = tuple(s.text for s in named)
-        return replace(grid, task=task.name, schedules=named_as, optimizer=optimizer.text, averagings=read)
-
-    def check(self, grids: Iterable[Grid], arithmetic: Arithmetic) -> None:
-        """Refuse what would fail once training has begun.
+        """The grid with canonical texts.
 
         Raises:
-            InputError: naming the task and what is wrong with it.
+            InputError: a text that names nothing, or an averaging on an optimizer that averages.
+        """
+        task = tasks.parse(grid.task)
+        self.tasks[task.name] = task
+        grid_schedules = [schedules.parse(text) for text in grid.schedules]
+        self.schedules.update((s.text, s) for s in grid_schedules)
+        optimizer = optimizers.parse(grid.optimizer or task.optimizer)
+        grid_averagings = tuple(averagings.parse(text).text for text in grid.averagings)
+        if optimizer.averages and set(grid_averagings) != {"none"}:
+            raise InputError(f"{optimizer.name} is read by an average of its own: no averaging goes on top")
+        texts = tuple(s.text for s in grid_schedules)
+        return replace(grid, task=task.name, schedules=texts, optimizer=optimizer.text, averagings=grid_averagings)
+
+    def check(self, grids: Iterable[Grid], arithmetic: Arithmetic) -> None:
+        """Refuse tasks and grids that would fail in training.
+
+        Raises:
+            InputError: one line that names the task and the error.
         """
         for task in self.tasks.values():
             dry_run.check(task)
@@ -130,7 +135,7 @@ class _Named:
             limits.bounded(grid, self.tasks[grid.task])
 
     def fits(self, room: float, arithmetic: Arithmetic) -> Callable[[Task, Sequence[Cell], EngineName], int]:
-        """How many members of a cohort so many bytes hold."""
+        """A function that gives the number of a cohort's members that fit into `room` bytes."""
         parts = arithmetic.accumulate * arithmetic.processes
 
         def members(task: Task, cells: Sequence[Cell], name: EngineName) -> int:
@@ -140,84 +145,93 @@ class _Named:
         return members
 
 
-def prepare(order: RunConfig, world: ProcessGroup | None = None) -> PreparedRun:
-    """Understand an order; everything that can be wrong with it is found here, before training.
+def prepare(config: RunConfig, group: ProcessGroup | None = None) -> PreparedRun:
+    """Make the plan of a configuration. All errors in it are raised here, before training.
 
-    Without a world, it is one process on a CPU without end.
+    Args:
+        config: The configuration.
+        group: The processes of the run; by default one process on a CPU of unlimited memory.
 
     Raises:
         InputError: one line that says what is wrong.
     """
-    _writable(order.directory)
-    if order.data is not None:
-        dataset.use(order.data)
-    suite = suites.load(order.suite).where(
-        tasks=None if order.tasks is None else [t.name for t in tasks.parse_list(order.tasks)],
-        schedules=None if order.schedules is None else tuple(s.text for s in schedules.parse_list(order.schedules)),
-        budgets=order.budgets,
-        peak_lrs=order.peak_lrs,
-        seeds=order.seeds,
-    )
-    world = world or ProcessGroup()
-    wishes = {name: getattr(order, name) for name in ("precision", "accumulate", "backend")}
-    arithmetic = world.arithmetic(order.data_parallel, **wishes)
-    named = _Named()
+    _check_writable(config.directory)
+    if config.data is not None:
+        dataset.use(config.data)
+    suite = _load_suite(config)
+    group = group or ProcessGroup()
+    requested = {name: getattr(config, name) for name in ("precision", "accumulate", "backend")}
+    arithmetic = group.arithmetic(config.data_parallel, **requested)
+    catalogue = _Catalogue()
 
-    def chosen(task: Task, optimizer: str, cells: int) -> EngineName:
-        return engine.choose(task, optimizer, cells, world.device, order.engine, arithmetic)
+    def choose_engine(task: Task, optimizer: str, cells: int) -> EngineName:
+        return engine.choose(task, optimizer, cells, group.device, config.engine, arithmetic)
 
     reference = schedules.parse(suite.reference).text
-    suite = replace(suite, grids=tuple(map(named.canonical, suite.grids)), reference=reference)
-    named.check(suite.grids, arithmetic)
-    limit = None if order.width or order.assigned or world.memory is None else world.memory / crowd(order, world)
-    fits = None if limit is None else named.fits(limit, arithmetic)
+    suite = replace(suite, grids=tuple(map(catalogue.canonical, suite.grids)), reference=reference)
+    catalogue.check(suite.grids, arithmetic)
+    fits = None
+    if not (config.width or config.assigned or group.memory is None):
+        fits = catalogue.fits(group.memory / memory_shares(config, group), arithmetic)
 
-    def planned(recorded: Collection[str] = ()) -> Plan:
-        width = order.width or WIDTH
-        return build(suite, named.tasks, chosen, width=width, fits=fits, recorded=recorded).under(arithmetic)
+    def build_plan(recorded: Collection[str] = ()) -> Plan:
+        width = config.width or WIDTH
+        return build(suite, catalogue.tasks, choose_engine, width=width, fits=fits, recorded=recorded).under(arithmetic)
 
     def uncut() -> Plan:
-        return build(suite, named.tasks, chosen, width=sys.maxsize).under(arithmetic)
+        return build(suite, catalogue.tasks, choose_engine, width=sys.maxsize).under(arithmetic)
 
-    whole = planned()
-    check_momentum(Forecast(whole, named.tasks, named.schedules))
-    if not order.extend:
-        return PreparedRun(whole, named.tasks, named.schedules, whole, uncut)
+    whole = build_plan()
+    check_momentum(Forecast(whole, catalogue.tasks, catalogue.schedules))
+    if not config.extend:
+        return PreparedRun(whole, catalogue.tasks, catalogue.schedules, whole, uncut)
     read = (PlanRow.kind, AttemptRow.kind, CellRow.kind)
-    past = extension.lineage(ledger.read(order.directory, kinds=read)) if paths.parts(order.directory) else []
-    return PreparedRun(extension.extend(whole, past, planned), named.tasks, named.schedules, whole, uncut, tuple(past))
+    past = extension.lineage(ledger.read(config.directory, kinds=read)) if paths.parts(config.directory) else []
+    plan = extension.extend(whole, past, build_plan)
+    return PreparedRun(plan, catalogue.tasks, catalogue.schedules, whole, uncut, tuple(past))
 
 
-def crowd(order: RunConfig, world: ProcessGroup) -> float:
-    """Workers among whom a process's memory is divided: a GPU has one unless told, a CPU's is told for each core."""
-    if order.data_parallel or order.workers is None:
+def _load_suite(config: RunConfig) -> Suite:
+    """The suite of a configuration, with the settings that replace its own."""
+    return suites.load(config.suite).where(
+        tasks=None if config.tasks is None else [t.name for t in tasks.parse_list(config.tasks)],
+        schedules=None if config.schedules is None else tuple(s.text for s in schedules.parse_list(config.schedules)),
+        budgets=config.budgets,
+        peak_lrs=config.peak_lrs,
+        seeds=config.seeds,
+    )
+
+
+def memory_shares(config: RunConfig, group: ProcessGroup) -> float:
+    """Number of workers that share `group.memory`, which is a whole GPU's, or the share of one core of a CPU."""
+    if config.data_parallel or config.workers is None:
         return 1.0
-    return max(1.0, order.workers / (1 if world.device.startswith("cuda") else world.cores))
+    return max(1.0, config.workers / (1 if group.device.startswith("cuda") else group.cores))
 
 
 def check_momentum(forecast: Forecast) -> None:
-    """Refuse schedules that set the momentum of optimizers that have none to set.
+    """Refuse schedules that set the momentum of optimizers that have none.
 
     Raises:
-        InputError: naming every such pair.
+        InputError: one line that names every such pair.
     """
     unsteered = {c.optimizer: optimizers.parse(c.optimizer).unsteered() for c in forecast.plan.cells}
     pairs = {(c.schedule, c.optimizer): c for c in forecast.plan.cells if unsteered[c.optimizer]}
     if wrong := [pair for pair, cell in pairs.items() if forecast.sets_momentum(cell)]:
-        told = "; ".join(f"{schedule} sets the momentum, {unsteered[optimizer]}" for schedule, optimizer in wrong)
+        reasons = "; ".join(f"{schedule} sets the momentum, {unsteered[optimizer]}" for schedule, optimizer in wrong)
         raise InputError(
-            f"{told}: give it momentum=False, or cycle_momentum=False in torch's own, or take another optimizer"
+            f"{reasons}: give it momentum=False, or cycle_momentum=False in torch's own, or take another optimizer"
         )
 
 
-def _writable(directory: Path) -> None:
-    """Refuse a place where no run's directory can be, before anything is made there.
+def _check_writable(directory: Path) -> None:
+    """Check that a run's directory can be created and written, without creating it.
 
     Raises:
-        InputError: saying why.
+        InputError: one line that says why not.
     """
-    there = next(path for path in (directory, *directory.parents) if path.exists() or path.is_symlink())
-    if not there.is_dir():
-        raise InputError(f"cannot write to {directory}: {there} is no folder")
-    if not os.access(there, os.W_OK | os.X_OK):
+    ancestor = next(path for path in (directory, *directory.parents) if path.exists() or path.is_symlink())
+    if not ancestor.is_dir():
+        raise InputError(f"cannot write to {directory}: {ancestor} is no folder")
+    if not os.access(ancestor, os.W_OK | os.X_OK):
         raise InputError(f"cannot write to {directory}: {os.strerror(errno.EACCES)}")

@@ -1,4 +1,4 @@
-"""`glideslope plan`: what would run, what sharing saves, and what it would cost, tried out for a moment."""
+"""`glideslope plan`: the plan of a run with its cost, estimated from short trials."""
 
 from __future__ import annotations
 
@@ -20,40 +20,39 @@ from bench.runner.distributed import ProcessGroup
 from bench.runner.run_dir import KINDS, open_run_dir
 
 ROW_BYTES = {"eval": 420, "cell": 900, "move": 16}
-"""Bytes of an eval row, a cell row, and a step of a member in a compressed trace, as seen on `core`."""
+"""Bytes of an eval row, a cell row, and a step of a member in a compressed trace, as measured on `core`."""
 
-MEMBERS = 8  # of the trial
-SLOW = 2.0  # seconds of a first look, from which the trial is of one member and one more look
+MEMBERS = 8  # in a trial
+SLOW = 2.0  # seconds; after a slower first look the trial is one more look of one member
 
 
-def show(order: RunConfig, console: Console) -> int:
-    """Print the plan of an order; nothing is written."""
-    world = ProcessGroup.here(order.data_parallel)
-    prepared = prepare(order, world)
-    order.part(prepared.plan)
-    open_run_dir(
-        LedgerReader(order.directory, row_of(KINDS)), prepared, None
-    )  # what `run` would refuse is refused here
+def show(config: RunConfig, console: Console) -> int:
+    """Print the plan of a configuration; nothing is written."""
+    group = ProcessGroup.detect(config.data_parallel)
+    prepared = prepare(config, group)
+    config.part(prepared.plan)  # refuses a share that is not there
+    # A directory that `run` would refuse is refused here, too.
+    open_run_dir(LedgerReader(config.directory, row_of(KINDS)), prepared, None)
     forecast, plan = prepared.forecast, prepared.plan
     table, seconds = _table(), 0.0
     for name in dict.fromkeys(c.task for c in plan.cohorts):
         task, cohorts = prepared.tasks[name], [c for c in plan.cohorts if c.task == name]
         looks = sum(forecast.looks(c.cells) for c in cohorts)
         cell_steps = sum(c.cell_steps for c in cohorts)
-        a_look, a_member = trial(task, cohorts[0], world.device)
+        look_seconds, member_bytes = trial(task, cohorts[0], group.device)
         cells = sum(len(c.cells) for c in cohorts)
         evals = looks / forecast.epoch_steps[name] / task.eval_epochs
         disk = evals * ROW_BYTES["eval"] + cells * ROW_BYTES["cell"] + looks * ROW_BYTES["move"]
-        seconds += a_look * looks
+        seconds += look_seconds * looks
         table.add_row(
             Text(name),
             ", ".join(dict.fromkeys(forecast.engine(c) for c in cohorts)),
             f"{cells:,}",
             f"{looks:,}",
             f"{1 - looks / cell_steps:.0%}",
-            _time(a_look * looks),
+            _duration(look_seconds * looks),
             _size(disk),
-            _size(a_member * max(len(c.cells) for c in cohorts)),
+            _size(member_bytes * max(len(c.cells) for c in cohorts)),
         )
     console.print(table)
     _totals(forecast, seconds, console)
@@ -61,7 +60,7 @@ def show(order: RunConfig, console: Console) -> int:
 
 
 def _table() -> Table:
-    """Its columns fit into 80 characters."""
+    """An empty table; its columns fit into 80 characters."""
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
     table.add_column("task", overflow="fold")
     table.add_column("engine", no_wrap=True)
@@ -77,7 +76,7 @@ def _totals(forecast: Forecast, seconds: float, console: Console) -> None:
     lines = [
         f"{len(plan.cells):,} cells in {len(plan.cohorts):,} cohorts: {alone:,} cell-steps in {planned:,} looks "
         f"({1 - planned / alone:.0%} saved by sharing; the optimum is {best:,}, so cohorts lose {planned - best:,}).",
-        f"About {_time(seconds)} on one worker, from a short trial of each task; memory: of the widest cohort.",
+        f"About {_duration(seconds)} on one worker, from a short trial of each task; memory: of the widest cohort.",
         "A closed-loop schedule is counted as if it never reacted.",
         f"Engine: {engine.RULE}",
         *(f"Note: {note}" for note in plan.notes),
@@ -87,31 +86,31 @@ def _totals(forecast: Forecast, seconds: float, console: Console) -> None:
 
 
 def trial(task: Task, cohort: Cohort, device: str) -> tuple[float, float]:
-    """(seconds per look of a member, bytes of a member), from a few steps of a small population.
+    """Train a few members for a few steps: (seconds per look of a member, bytes of a member).
 
-    On a CPU the seconds are of its time, so other work on the machine does not count.
+    On a CPU the seconds are CPU time, so that other work on the machine does not count.
     """
     torch.set_num_threads(cohort.threads)
     clock = time.process_time if device == "cpu" else time.perf_counter
-    feed = Loader(task, 0, device)
+    loader = Loader(task, 0, device)
     cell = cohort.cells[0]
-    crew = engine.create(cohort.engine, feed, cell.optimizer, cell.weight_decay, None, cohort.arithmetic)
-    begun = clock()
-    crew.look(feed.batch(0), 0)  # the first step warms up
-    crew.history()
-    slow = clock() - begun > SLOW
+    population = engine.create(cohort.engine, loader, cell.optimizer, cell.weight_decay, None, cohort.arithmetic)
+    start = clock()
+    population.look(loader.batch(0), 0)  # the first step warms up
+    population.history()
+    slow = clock() - start > SLOW
     members, steps = (1, 1) if slow else (min(MEMBERS, len(cohort.cells)), 3)
-    crew.take([0] * members)
+    population.take([0] * members)
     moves = [Move(cell.peak_lr)] * members
-    crew.move(moves)
-    crew.history()
-    begun = clock()
+    population.move(moves)
+    population.history()
+    start = clock()
     for step in range(1, steps + 1):
-        crew.look(feed.batch(step), step)
-        crew.move(moves)
-    crew.history()
-    spent = (clock() - begun) / steps / members
-    return spent, _bytes(crew.state_dict()) / members * 2  # gradients and the copy of a fork come on top
+        population.look(loader.batch(step), step)
+        population.move(moves)
+    population.history()
+    spent = (clock() - start) / steps / members
+    return spent, _bytes(population.state_dict()) / members * 2  # gradients and the copy of a fork come on top
 
 
 def _bytes(state: object) -> float:
@@ -122,7 +121,7 @@ def _bytes(state: object) -> float:
     return float(getattr(state, "nbytes", 0))
 
 
-def _time(seconds: float) -> str:
+def _duration(seconds: float) -> str:
     if seconds > 5400:
         return f"{seconds / 3600:.1f} h"
     return f"{seconds / 60:.1f} min" if seconds > 90 else f"{seconds:.0f} s"

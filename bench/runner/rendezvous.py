@@ -1,4 +1,4 @@
-"""Words that the processes of a run tell each other at its beginning, without a group of torch.distributed."""
+"""Exchange of small values among the processes of a run at its start, without a group of torch.distributed."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import Any
 from bench.contract import InputError
 
 PATIENCE = 1800.0
-"""Seconds in which the processes of a run have to find each other."""
+"""Seconds that a process waits for the others."""
 
 
 def store(rank: int, size: int) -> Any:
-    """The store at MASTER_ADDR and MASTER_PORT, which torchrun keeps, or else the first process.
+    """The store at MASTER_ADDR and MASTER_PORT, served by torchrun or else by the first process.
 
     Raises:
         InputError: it cannot be reached.
@@ -23,7 +23,7 @@ def store(rank: int, size: int) -> Any:
     from torch.distributed.rendezvous import rendezvous
 
     for name, usual in {"RANK": rank, "WORLD_SIZE": size, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": 29500}.items():
-        os.environ.setdefault(name, str(usual))  # as Accelerate does for processes of MPI
+        os.environ.setdefault(name, str(usual))  # as Accelerate does for MPI processes
     try:
         return next(iter(rendezvous("env://", timeout=timedelta(seconds=PATIENCE))))[0]
     except (RuntimeError, ValueError) as error:
@@ -31,24 +31,24 @@ def store(rank: int, size: int) -> Any:
         raise InputError(f"process {rank} of {size} does not find the others at {_place()}: {reason}") from None
 
 
-def told(store: Any, rank: int, size: int, name: str, own: Any) -> list[Any]:
-    """What each process tells under a name, by rank.
+def exchange(store: Any, rank: int, size: int, name: str, own: Any) -> list[Any]:
+    """Values that the processes set under a name, by rank.
 
-    Asks again and again instead of waiting, so that a signal is heard. The first, which may keep the store, stays
-    until all have read.
+    Polls instead of blocking, so that signals are handled. The first process, which may serve the store, returns
+    when all have read.
 
     Raises:
-        InputError: some have told nothing for too long, or the store is gone.
+        InputError: some processes set no value in time, or the store is gone.
     """
     try:
         store.set(f"{name}/{rank}", json.dumps(own))
-        words = _await(store, size, name)
+        values = _await(store, size, name)
         store.set(f"{name}/read/{rank}", "1")
         if rank == 0:
             _await(store, size, f"{name}/read")
     except RuntimeError:
         raise InputError(f"process {rank} of {size} has lost the others at {_place()}") from None
-    return [json.loads(word) for word in words]
+    return [json.loads(value) for value in values]
 
 
 def _await(store: Any, size: int, name: str) -> list[Any]:

@@ -1,4 +1,4 @@
-"""The beginning of every use of a run's directory: it is of this plan, and the plan's row is there."""
+"""Opening of a run's directory: check that it belongs to this plan, and write the plan's row."""
 
 from __future__ import annotations
 
@@ -13,17 +13,27 @@ from bench.ledger.lines import LedgerReader, Row
 from bench.ledger.rows import CohortRow, PlanRow, TaskFacts, last_plan, of_kind
 from bench.plan.plan import Plan
 from bench.runner.config import PreparedRun
-from bench.runner.worker import Site
+from bench.runner.worker import WorkerContext
 
 KINDS = (PlanRow.kind, CohortRow.kind)
-"""Rows that a reader given to `opened` should read."""
+"""Kinds of rows that the reader for `open_run_dir` should read."""
 
 
-def open_run_dir(reader: LedgerReader[Row], prepared: PreparedRun, site: Site | None) -> tuple[set[str], list[str]]:
-    """Ids of the cohorts done already, and notes; the plan's row is written, if it is not there, by `site`.
+def open_run_dir(
+    reader: LedgerReader[Row], prepared: PreparedRun, context: WorkerContext | None
+) -> tuple[set[str], list[str]]:
+    """Open the directory of a run.
+
+    Args:
+        reader: Reads rows of KINDS from the directory.
+        prepared: The plan that the directory should be of.
+        context: Writes the plan's row if it is missing; None to write nothing.
+
+    Returns:
+        (ids of the cohorts that are done, notes).
 
     Raises:
-        InputError: the directory is of another plan, or cannot be written.
+        InputError: the directory belongs to another plan, or cannot be written.
     """
     plan, notes = prepared.plan, list[str]()
     reader.notes = notes
@@ -31,17 +41,18 @@ def open_run_dir(reader: LedgerReader[Row], prepared: PreparedRun, site: Site | 
     reader.notes = None
     plans, cohorts = of_kind(rows, PlanRow), of_kind(rows, CohortRow)
     last = last_plan(plans) if plans else None
-    key, row, begun = plan.id, None, last is not None and last.plan == plan.id
-    if last is not None and not begun and renews(plan, last):
+    key, row, has_row = plan.id, None, last is not None and last.plan == plan.id
+    if last is not None and not has_row and renews(plan, last):
         row = replace(prepared.row(), replaces=tuple(sorted(plans)))
-        key = next(name for n in count(1) if (name := plan.id + f"/{n}" * (n > 1)) not in plans)
+        names = (plan.id if n == 1 else f"{plan.id}/{n}" for n in count(1))
+        key = next(name for name in names if name not in plans)
         notes += [uncounted(plan, cohorts.values())]
     elif last is not None:
         for name, recorded in plans.items():
             if name not in last.replaces:
                 check(prepared, reader.directory, name, recorded)
-    if site is not None and not begun:
-        book = site.ledger()
+    if context is not None and not has_row:
+        book = context.ledger()
         book.append(PlanRow.kind, key, (row or prepared.row()).payload())
         book.close()
         notes += book.notes
@@ -49,13 +60,13 @@ def open_run_dir(reader: LedgerReader[Row], prepared: PreparedRun, site: Site | 
 
 
 def renews(plan: Plan, recorded: PlanRow) -> bool:
-    """Whether a plan is the recorded one but for what its tasks' code does."""
+    """True if a plan differs from the recorded one in the code of its tasks alone."""
     codes = {task: facts.code for task, facts in recorded.tasks.items()}
     return plan.coded(codes).id == recorded.plan
 
 
 def uncounted(plan: Plan, cohorts: Iterable[CohortRow]) -> str:
-    """Why recorded cells don't count, in a line."""
+    """A line that says why recorded cells don't count."""
     codes, cells = {cell.task: cell.code for cell in plan.cells}, dict[str, int]()
     for cohort in cohorts:
         if cohort.task in codes and cohort.code != codes[cohort.task]:
@@ -71,7 +82,7 @@ def check(prepared: PreparedRun, directory: Path, key: str, recorded: PlanRow) -
     """Refuse a recorded plan that this one neither continues nor extends, or that declared another reference.
 
     Raises:
-        InputError: saying which.
+        InputError: the two plans differ; the message says how.
     """
     plan = prepared.plan
     if recorded.plan not in (plan.id, *plan.extends):
@@ -79,7 +90,7 @@ def check(prepared: PreparedRun, directory: Path, key: str, recorded: PlanRow) -
         if width := prepared.width(key):
             raise InputError(
                 f"{directory} belongs to {other}, which has the same cells in cohorts of another width, as memory "
-                f"decides if nobody does: --width {width} continues it"
+                f"decides unless it is given: --width {width} continues it"
             )
         raise InputError(
             f"{directory} belongs to {other}: {differing(recorded.tasks, prepared.row().tasks)}; give another --out, "
@@ -106,31 +117,32 @@ SETTINGS = {
     "code": "code",
     "engine": "engine",
 }
-"""What a plan's row says of a task and decides its cells, in words."""
+"""Fields of a task in a plan's row that decide its cells, with their names in messages."""
 
-SHOWN = 3  # differences in a line
+SHOWN = 3  # differences in a message, at most
 
 
 def differing(old: Mapping[str, TaskFacts], new: Mapping[str, TaskFacts]) -> str:
     """Settings in which the tasks of two plans differ: "seeds of digits: [0, 1, 2] there, [0, 1] here"."""
-    lost, added = ([t for t in a if t not in b] for a, b in ((old, new), (new, old)))
-    sides = [f"{word} {', '.join(names)}" for word, names in (("has", lost), ("lacks", added)) if names]
-    found = [f"it {' and '.join(sides)}"] if sides else []
-    by_words: dict[str, list[str]] = {}
+    missing, added = [t for t in old if t not in new], [t for t in new if t not in old]
+    sides = [f"{verb} {', '.join(names)}" for verb, names in (("has", missing), ("lacks", added)) if names]
+    differences = [f"it {' and '.join(sides)}"] if sides else []
+    tasks_by_text: dict[str, list[str]] = {}
     for task in [t for t in old if t in new]:
         for key, name in SETTINGS.items():
             a, b = getattr(old[task], key), getattr(new[task], key)
-            follows = key == "engine" and by_words  # from the number of cells
-            if a != b and not (a is None or b is None or follows):
-                by_words.setdefault(f"{name} of {{}}: {_only(a, b)} there, {_only(b, a)} here", []).append(task)
-    found += [words.format(", ".join(names)) for words, names in by_words.items()]
-    more = [f"{len(found) - SHOWN} more settings differ"] if len(found) > SHOWN else []
-    return "; ".join([*found[:SHOWN], *more]) or "the same settings make other cells or cohorts here"
+            implied = key == "engine" and tasks_by_text  # the engine follows from the number of cells
+            if a != b and not (a is None or b is None or implied):
+                text = f"{name} of {{}}: {_only(a, b)} there, {_only(b, a)} here"
+                tasks_by_text.setdefault(text, []).append(task)
+    differences += [text.format(", ".join(names)) for text, names in tasks_by_text.items()]
+    more = [f"{len(differences) - SHOWN} more settings differ"] if len(differences) > SHOWN else []
+    return "; ".join([*differences[:SHOWN], *more]) or "the same settings make other cells or cohorts here"
 
 
-def _only(these: Any, others: Any) -> str:
-    """A value; of long lists what the other lacks."""
-    if isinstance(these, list) and isinstance(others, list) and len(these) > SHOWN:
-        own = [it for it in these if it not in others]
-        return f"{len(these)}, {', '.join(map(str, own[:SHOWN]))} among them" if own else f"{len(these)}"
-    return str(these)
+def _only(values: Any, others: Any) -> str:
+    """A value as text; of a long list, its length and entries that the other list lacks."""
+    if isinstance(values, list) and isinstance(others, list) and len(values) > SHOWN:
+        own = [value for value in values if value not in others]
+        return f"{len(values)}, {', '.join(map(str, own[:SHOWN]))} among them" if own else str(len(values))
+    return str(values)

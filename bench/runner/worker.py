@@ -1,4 +1,4 @@
-"""One process at work on cohorts: alone, or as one of several workers behind a pipe."""
+"""Training of cohorts in one process: the run's own, or a worker process that is sent cohorts through a pipe."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ from bench.train.outputs import explain
 if TYPE_CHECKING:
     from bench.engine.loader import Loader
 
-How: TypeAlias = Literal["done", "stopped", "elsewhere"]
+Ending: TypeAlias = Literal["done", "stopped", "elsewhere"]
 
 
 @dataclass(frozen=True)
-class Site:
-    """Where and how cohorts are trained; the same for every worker of a run."""
+class WorkerContext:
+    """Settings for training cohorts that all workers of a run share."""
 
     directory: Path
-    plan: str
+    plan: str  # id
     device: str = "cpu"
     threads: int = 1
-    cadence: float = 30.0  # seconds between snapshots
-    lease: float = leases.LEASE  # seconds
-    run: str = ""  # what the processes of this run, and no others, call it
-    accelerator: Any = None  # given under --data-parallel: every rank trains every cohort
+    cadence: float = 30.0  # seconds between checkpoints
+    lease_seconds: float = leases.LEASE
+    run: str = ""  # an id that all processes of this run share, and no other run has
+    accelerator: Any = None  # set under --data-parallel, where every rank trains every cohort
 
     @property
     def writes(self) -> bool:
@@ -53,77 +53,99 @@ class Site:
         return Ledger(self.directory, provenance.describe(self.plan, self.device, self.threads))
 
 
-def train(cohort: Cohort, site: Site, ledger: Ledger | None, flag: Flag, told: Callable[[int, int], None]) -> How:
-    """Train one cohort to its end, unless the flag stops it, with a snapshot written, or another process has it.
+def train(
+    cohort: Cohort, context: WorkerContext, ledger: Ledger | None, flag: Flag, report: Callable[[int, int], None]
+) -> Ending:
+    """Train one cohort to its end.
+
+    Args:
+        cohort: The cohort.
+        context: Settings of the run.
+        ledger: Rows are written to it; None on ranks that do not write.
+        flag: Training stops once it is raised.
+        report: Called at evaluations with (cell-steps, finished cells), both so far.
+
+    Returns:
+        "done"; "stopped" if the flag was raised, with a checkpoint written; "elsewhere" if another process has the
+        cohort or had it.
 
     Raises:
-        Exception: whatever went wrong; it is in the ledger.
+        Exception: anything that went wrong in training; it is recorded in the ledger.
     """
-    ours, claim = _claimed(cohort, site, ledger)
-    if not ours:
+    acquired, lease = _acquire(cohort, context, ledger)
+    if not acquired:
         return "elsewhere"
     try:
-        done = _trained(cohort, site, ledger, (flag, claim), told)
-        if done:
-            failed_cohorts.forget(site.directory, cohort.id)
-        return "done" if done else "stopped"
+        finished = _train_acquired(cohort, context, ledger, flag, lease, report)
+        if finished:
+            failed_cohorts.forget(context.directory, cohort.id)
+        return "done" if finished else "stopped"
     except Exception as error:
-        if claim is not None and not claim.held:  # who took the cohort over may have tidied what this one counted on
+        # A process that took the cohort over may have removed files that this one relied on.
+        if lease is not None and not lease.held:
             return "elsewhere"
         if ledger is not None and not atomic.full(error):
-            fail(site, ledger, cohort, explain(error))
+            record_failure(context, ledger, cohort, explain(error))
         raise
     finally:
-        if claim is not None:
-            claim.release()
+        if lease is not None:
+            lease.release()
 
 
-def _claimed(cohort: Cohort, site: Site, ledger: Ledger | None) -> tuple[bool, leases.Lease | None]:
-    """Whether this process, with those beside it, may train a cohort: nobody else has it, nor had it."""
-    claim = None
-    if ledger is not None and cohort.id not in failed_cohorts.given_up(site.directory, site.run):
-        claim = leases.take(site.directory, cohort.id, site.lease)
-    if ledger is not None and claim is not None:
+def _acquire(cohort: Cohort, context: WorkerContext, ledger: Ledger | None) -> tuple[bool, leases.Lease | None]:
+    """Take the lease on a cohort that no other process is training or has finished.
+
+    Returns:
+        (may this process train the cohort, the lease). Under --data-parallel one rank holds the lease for all.
+    """
+    lease = None
+    if ledger is not None and cohort.id not in failed_cohorts.given_up(context.directory, context.run):
+        lease = leases.take(context.directory, cohort.id, context.lease_seconds)
+    if ledger is not None and lease is not None:
         ledger.refresh()
         if (CohortRow.kind, cohort.id) in ledger:
-            claim.release()
-            claim = None
-    return (bool(_strictest(site.accelerator, claim is not None)) if site.accelerator else claim is not None), claim
+            lease.release()
+            lease = None
+    if context.accelerator:
+        return bool(_max_over_ranks(context.accelerator, lease is not None)), lease
+    return lease is not None, lease
 
 
-def _trained(
+def _train_acquired(
     cohort: Cohort,
-    site: Site,
+    context: WorkerContext,
     ledger: Ledger | None,
-    held: tuple[Flag, leases.Lease | None],
-    told: Callable[[int, int], None],
+    flag: Flag,
+    lease: leases.Lease | None,
+    report: Callable[[int, int], None],
 ) -> bool:
+    """Train a cohort whose lease was acquired; False if it was stopped before its end."""
     task = tasks.parse(cohort.task)
-    known = {c.schedule: schedules.parse(c.schedule) for c in cohort.cells}
-    feed, engine = crew(cohort, task, site)
-    desk = TrainingIO(site.directory, ledger, _alone(*held, site.cadence), told)
-    if feed.world > 1:
-        desk.verdict = _agreed(site.accelerator, desk.verdict)
-        desk.begin = partial(_together, site.accelerator, site.directory)
-        desk.heartbeat = partial(_renewed, held[1])
+    cohort_schedules = {c.schedule: schedules.parse(c.schedule) for c in cohort.cells}
+    loader, engine = build_engine(cohort, task, context)
+    io = TrainingIO(context.directory, ledger, _process_verdict(flag, lease, context.cadence), report)
+    if loader.world > 1:
+        io.verdict = _group_verdict(context.accelerator, io.verdict)
+        io.begin = partial(_check_equal_steps, context.accelerator, context.directory)
+        io.heartbeat = partial(_renew, lease)
     else:
-        desk.claim = held[1]
-        desk.heartbeat = partial(_heard, *held)
+        io.lease = lease
+        io.heartbeat = partial(_must_stop, flag, lease)
     try:
-        return Training(cohort, task, known, engine, feed, desk).run()
+        return Training(cohort, task, cohort_schedules, engine, loader, io).run()
     finally:
-        feed.close()
+        loader.close()
 
 
-def fail(site: Site, ledger: Ledger, cohort: Cohort, error: str) -> None:
-    """Record that a cohort failed. The cohort's own row, if it comes to that, supersedes this one."""
-    failed_cohorts.give_up(site.directory, cohort.id, site.run, f"{cohort.task} seed {cohort.seed}: {error}")
+def record_failure(context: WorkerContext, ledger: Ledger, cohort: Cohort, error: str) -> None:
+    """Record that a cohort failed. A later row of the finished cohort supersedes this record."""
+    failed_cohorts.give_up(context.directory, cohort.id, context.run, f"{cohort.task} seed {cohort.seed}: {error}")
     ledger.append_another(FailureRow.kind, cohort.id, outputs.failure_row(cohort, error).payload())
     ledger.flush()
 
 
-def crew(cohort: Cohort, task: Task, site: Site) -> tuple[Loader, Engine]:
-    """The feed and the engine of a cohort, one member at its initial weights.
+def build_engine(cohort: Cohort, task: Task, context: WorkerContext) -> tuple[Loader, Engine]:
+    """Build the loader and the engine of a cohort, with one member at its initial weights.
 
     Raises:
         InputError: an optimizer or a model that the engine or this number of processes cannot train.
@@ -135,21 +157,24 @@ def crew(cohort: Cohort, task: Task, site: Site) -> tuple[Loader, Engine]:
 
     torch.set_num_threads(cohort.threads)
     torch.use_deterministic_algorithms(True)
-    # Kernels write all that they read; those that don't read memory that this never fills anyway: see
+    # Kernels write all that they read, except some that read memory which this setting does not fill either: see
     # `bench/engine/wide_convolutions.py`.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-    first, team = cohort.cells[0], site.accelerator
-    rank, world = (team.process_index, team.num_processes) if team else (0, 1)
-    feed = Loader(task, cohort.seed, site.device, rank=rank, world=world)
-    return feed, engine.create(cohort.engine, feed, first.optimizer, first.weight_decay, team, cohort.arithmetic)
+    first, accelerator = cohort.cells[0], context.accelerator
+    rank, world = (accelerator.process_index, accelerator.num_processes) if accelerator else (0, 1)
+    loader = Loader(task, cohort.seed, context.device, rank=rank, world=world)
+    return loader, engine.create(
+        cohort.engine, loader, first.optimizer, first.weight_decay, accelerator, cohort.arithmetic
+    )
 
 
-def _alone(flag: Flag, claim: leases.Lease | None, cadence: float) -> Callable[[int], int]:
+def _process_verdict(flag: Flag, lease: leases.Lease | None, cadence: float) -> Callable[[int], int]:
+    """The verdict of one process: stop once the flag is raised, save every `cadence` seconds."""
     saved = time.monotonic()
 
     def verdict(step: int) -> int:
         nonlocal saved
-        if _heard(flag, claim):
+        if _must_stop(flag, lease):
             return STOP
         if time.monotonic() - saved < cadence:
             return GO
@@ -159,47 +184,47 @@ def _alone(flag: Flag, claim: leases.Lease | None, cadence: float) -> Callable[[
     return verdict
 
 
-def _heard(flag: Flag, claim: leases.Lease | None) -> bool:
-    """Whether a signal came; the lease is renewed on the way.
+def _must_stop(flag: Flag, lease: leases.Lease | None) -> bool:
+    """Renew the lease; True if a signal came.
 
     Raises:
         LostError: another process has the cohort.
     """
-    if claim is not None:
-        claim.renew()
+    if lease is not None:
+        lease.renew()
     return bool(flag)
 
 
-def _renewed(claim: leases.Lease | None) -> bool:
-    """Processes that share a batch stop, and lose a cohort, at a verdict alone, together."""
+def _renew(lease: leases.Lease | None) -> bool:
+    """Renew the lease; always False, since processes that share a batch stop together, at a verdict alone."""
     with contextlib.suppress(leases.LostError):
-        _heard(Flag(), claim)
+        _must_stop(Flag(), lease)
     return False
 
 
-def _agreed(accelerator: Any, mine: Callable[[int], int], every: int = 16) -> Callable[[int], int]:
-    """All ranks save and stop at the same step: asked together every few steps, the strictest answer holds."""
+def _group_verdict(accelerator: Any, own: Callable[[int], int], every: int = 16) -> Callable[[int], int]:
+    """The strictest of all ranks' verdicts, gathered every few steps, so that all save and stop at the same step."""
 
     def verdict(step: int) -> int:
         if step % every:
             return GO
         try:
-            answer = mine(step)
+            answer = own(step)
         except leases.LostError:
-            answer = STOP  # the ranks part together
-        return _strictest(accelerator, answer)
+            answer = STOP  # all ranks leave the cohort together
+        return _max_over_ranks(accelerator, answer)
 
     return verdict
 
 
-def _strictest(accelerator: Any, answer: int) -> int:
+def _max_over_ranks(accelerator: Any, number: int) -> int:
     import torch
 
-    return int(accelerator.gather(torch.tensor([int(answer)], device=accelerator.device)).max())
+    return int(accelerator.gather(torch.tensor([int(number)], device=accelerator.device)).max())
 
 
-def _together(accelerator: Any, directory: Path, step: int) -> None:
-    """All ranks begin at the same step, for they have read the same snapshot.
+def _check_equal_steps(accelerator: Any, directory: Path, step: int) -> None:
+    """Check that all ranks begin at the same step, that is, have read the same checkpoint.
 
     Raises:
         InputError: they have not.
@@ -211,43 +236,44 @@ def _together(accelerator: Any, directory: Path, step: int) -> None:
         raise InputError(f"processes found snapshots of steps {steps}: {directory} should be one folder for all nodes")
 
 
-def worker(pipe: Connection, site: Site) -> None:
+def worker_main(pipe: Connection, context: WorkerContext) -> None:
     """Train the cohorts that come through the pipe, one at a time, until None comes.
 
-    Tells ("progress", cell-steps, cells), ("done",), ("stopped",), ("elsewhere",), ("failed", reason), or
-    ("full", reason) and ends: no other cohort would find room on the disk.
+    Sends ("progress", cell-steps, cells), ("done",), ("stopped",), ("elsewhere",) and ("failed", reason) for a cohort,
+    and ("notes", lines) at the end. After ("full", reason) the process ends, for the disk has no room for any cohort.
     """
     flag = Flag()
-    threading.Thread(target=_follow, args=(flag,), daemon=True).start()
+    threading.Thread(target=_stop_with_parent, args=(flag,), daemon=True).start()
     flag.install()
-    ledger = site.ledger()
+    ledger = context.ledger()
 
-    def tell(*news: object) -> None:
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # of its end `_follow` hears
-            pipe.send(news)
+    def send(*message: object) -> None:
+        # That the run's first process has ended is noticed by `_stop_with_parent`.
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            pipe.send(message)
 
-    while (cohort := _next(pipe)) is not None:
+    while (cohort := _next_cohort(pipe)) is not None:
         try:
-            tell(train(cohort, site, ledger, flag, partial(tell, "progress")))
-        except Exception as error:  # one cohort's failure is recorded and told, and stays its own
-            tell("full" if atomic.full(error) else "failed", explain(error))
+            send(train(cohort, context, ledger, flag, partial(send, "progress")))
+        except Exception as error:  # a cohort's failure is recorded and sent, and other cohorts are trained
+            send("full" if atomic.full(error) else "failed", explain(error))
             if atomic.full(error):
                 return
     ledger.close()
-    tell("notes", ledger.notes)
+    send("notes", ledger.notes)
 
 
-def _next(pipe: Connection) -> Cohort | None:
-    """The next cohort; None if there is none, or nobody to give one."""
+def _next_cohort(pipe: Connection) -> Cohort | None:
+    """The next cohort; None if there is none, or the process that sends them has ended."""
     with contextlib.suppress(EOFError, ConnectionResetError):
         return cast("Cohort | None", pipe.recv())
     return None
 
 
-def _follow(flag: Flag) -> None:
-    """Stop when the run's first process has ended: with a snapshot, or at once if this one was stopping anyway."""
-    if run := multiprocessing.parent_process():
-        run.join()  # by a pipe: no shell's end is taken for it
+def _stop_with_parent(flag: Flag) -> None:
+    """Raise the flag when the run's first process has ended; if it is raised by then, end at once."""
+    if parent := multiprocessing.parent_process():
+        parent.join()  # by a pipe, so that the end of a shell is not mistaken for the run's
     if flag:
         end_at_once()
     flag.signal = signal.SIGTERM

@@ -16,7 +16,7 @@ from bench.plan.packing import Load
 from bench.runner.config import PreparedRun, RunConfig, prepare
 from bench.runner.distributed import ProcessGroup
 from bench.runner.run_dir import KINDS, open_run_dir
-from bench.runner.worker import Site
+from bench.runner.worker import WorkerContext
 from bench.slurm import memory, queue, script
 from bench.slurm.request import Resources
 
@@ -61,7 +61,7 @@ def submit(order: RunConfig, request: Resources, console: Console) -> int:
 
     world = ProcessGroup(size=request.nodes * request.processes, device="cuda" if request.gpus else "cpu")
     prepared = prepare(order, world)
-    site = None if request.dry_run else Site(order.directory, prepared.plan.id)
+    site = None if request.dry_run else WorkerContext(order.directory, prepared.plan.id)
     done, notes = open_run_dir(
         LedgerReader(order.directory, row_of(KINDS)), prepared, site
     )  # array tasks find the plan's row

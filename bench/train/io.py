@@ -1,4 +1,4 @@
-"""Where the record of a run goes, and who says when to save or stop."""
+"""Connections of a cohort in training: the ledger, progress reports, and verdicts to save or stop."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ GO, SAVE, STOP = range(3)
 
 
 class StopError(Exception):
-    """Told to stop in the middle of an evaluation, before it has changed anything."""
+    """An evaluation is stopped in the middle, before it has changed anything."""
 
 
 def tidy(directory: Path, cohort: str) -> None:
-    """Remove what only a resume of this cohort would need: its row says that it is done."""
+    """Remove the files that only a resume needs, of a cohort whose row says that it is done."""
     checkpoint, chunks = paths.checkpoint(directory, cohort), paths.trace_chunks(directory, cohort)
     checkpoint.unlink(missing_ok=True)
     atomic.sweep(checkpoint)
@@ -29,32 +29,33 @@ def tidy(directory: Path, cohort: str) -> None:
 
 @dataclass
 class TrainingIO:
-    """What a cohort in training writes to and asks."""
+    """Ledger and callbacks of a cohort in training."""
 
     directory: Path
     ledger: Ledger | None  # None on ranks that do not write
-    verdict: Callable[[int], int] = lambda step: GO  # asked after every update
-    progress: Callable[[int, int], None] = lambda cell_steps, cells: None  # told at evaluations: both so far
-    claim: Lease | None = None  # on the cohort
-    heartbeat: Callable[[], bool] = lambda: False  # at every batch and chunk of an evaluation: whether to stop there
-    begin: Callable[[int], None] = lambda step: None  # told the step that training begins at
+    verdict: Callable[[int], int] = lambda step: GO  # GO, SAVE or STOP; called after every update
+    progress: Callable[[int, int], None] = lambda cell_steps, cells: None  # called at evaluations; both so far
+    lease: Lease | None = None  # on the cohort
+    # Called at every batch and chunk of an evaluation; True stops the evaluation.
+    heartbeat: Callable[[], bool] = lambda: False
+    begin: Callable[[int], None] = lambda step: None  # called with the first step
 
     def write(self, key: str, row: EvalRow | CellRow | CohortRow) -> None:
         if self.ledger is not None:
             self.ledger.append(row.kind, key, row.payload())
 
-    def resumed(self, cohort: str, step: int) -> None:
-        """Note that a cohort goes on from a snapshot: `glideslope status` tells how many had to."""
+    def record_resume(self, cohort: str, step: int) -> None:
+        """Record that a cohort continues from a checkpoint; `glideslope status` counts these."""
         if self.ledger is not None:
             self.ledger.append_another(ResumeRow.kind, cohort, ResumeRow(cohort=cohort, step=step).payload())
 
     def flush(self) -> None:
-        """Bring the rows to the disk, for a snapshot or an end that counts on them.
+        """Write the rows to the disk, before a checkpoint or an end that relies on them.
 
         Raises:
             LostError: another process has the cohort, so nothing more is written for it.
         """
-        if self.claim is not None:
-            self.claim.check()
+        if self.lease is not None:
+            self.lease.check()
         if self.ledger is not None:
             self.ledger.flush()

@@ -1,4 +1,4 @@
-"""Look, decide, seat, move: the training of one cohort. The heart of Glideslope."""
+"""Training of one cohort: look, decide, seat, move. The heart of Glideslope."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from bench.train.decisions import Decisions
 from bench.train.io import SAVE, STOP, StopError, TrainingIO, tidy
 from bench.train.roster import Best, Member, Roster
 
-Both: TypeAlias = tuple[Scores, Scores]  # on control and on test
-PATIENCE = 256  # looks whose losses wait on the device at most
+SplitScores: TypeAlias = tuple[Scores, Scores]  # on control and on test
+PATIENCE = 256  # looks whose losses are left on the device, at most
 
 
 class Training:
-    """One cohort in training; `run` does all of it.
+    """One cohort in training; `run` trains it to the end.
 
-    The whole state is (step, roster, members, schedule states, trace, engine), and all of it is in one snapshot.
+    The whole state is (step, roster, members, schedule states, trace, engine), and one checkpoint holds all of it.
     """
 
     def __init__(
@@ -32,39 +32,40 @@ class Training:
         task: Task,
         schedules: Mapping[str, Schedule[Any]],
         engine: Engine,
-        feed: Loader,
-        desk: TrainingIO,
+        loader: Loader,
+        io: TrainingIO,
     ):
         self.cohort, self.cells, self.task = cohort, cohort.cells, task
-        self.engine, self.feed, self.desk = engine, feed, desk
+        self.engine, self.loader, self.io = engine, loader, io
         optimizer = optimizers.parse(self.cells[0].optimizer)
-        self.decisions = Decisions(self.cells, schedules, feed.epoch_steps, optimizer.unsteered())
+        self.decisions = Decisions(self.cells, schedules, loader.epoch_steps, optimizer.unsteered())
         engine.recall = any("grad_dot" in s.needs for s in self.decisions.schedules)
-        self.step, self.segments, self.retired, self.due = 0, 1, 0, False  # due: an evaluation, at this step
-        self.roster, self.members = Roster.together(len(self.cells)), [Member(0)]
-        self.averagings, self.trace = averagings.Averagings(self.cells, feed.epoch_steps), trace.Trace()
-        self.grid = task.eval_epochs * feed.epoch_steps
+        self.step, self.segments, self.retired = 0, 1, 0  # retired: cell-steps of cells that have left
+        self.due = False  # an evaluation is due at this step
+        self.roster, self.members = Roster.initial(len(self.cells)), [Member(0)]
+        self.averagings, self.trace = averagings.Averagings(self.cells, loader.epoch_steps), trace.Trace()
+        self.grid = task.eval_epochs * loader.epoch_steps
         self.ends = {c.total for c in self.cells}
-        self.snapshot, self.writer = paths.checkpoint(desk.directory, cohort.id), checkpoint.CheckpointWriter()
-        self.chunks = paths.trace_chunks(desk.directory, cohort.id)
+        self.checkpoint_path, self.writer = paths.checkpoint(io.directory, cohort.id), checkpoint.CheckpointWriter()
+        self.chunks = paths.trace_chunks(io.directory, cohort.id)
 
     def run(self) -> bool:
-        """Train until every cell has left; False if told to stop before, with a snapshot written."""
+        """Train until every cell has left; False if stopped before that, with a checkpoint written."""
         try:
             return self.train()
         finally:
-            self.writer.wait()  # nothing is written here once another process may take the cohort over
+            self.writer.wait()  # nothing is written once another process may take the cohort over
 
     def train(self) -> bool:
         self.resume()
-        self.desk.begin(self.step)
-        self.feed.heartbeat = self.beat
+        self.io.begin(self.step)
+        self.loader.heartbeat = self.beat
         while self.roster.riders:
             if not self.due:
                 self.update()
-            if self.due and not self.evaluated():
+            if self.due and not self.evaluate_or_save():
                 return False
-            verdict = self.desk.verdict(self.step)
+            verdict = self.io.verdict(self.step)
             if self.roster.riders and (verdict == STOP or (verdict == SAVE and self.writer.ready)):
                 self.save()
                 if verdict == STOP:
@@ -73,10 +74,10 @@ class Training:
         return True
 
     def update(self) -> None:
-        self.engine.look(self.feed.batch(self.step), self.step)
+        self.engine.look(self.loader.batch(self.step), self.step)
         seats = zip(self.members, self.roster.riders, strict=True)
         self.roster, rows, moves = self.roster.seat(self.decisions.moves(self.step, seats, self.engine.signals))
-        self.take(rows, moves)
+        self.fork(rows, moves)
         self.engine.move(moves)
         self.step += 1
         for (slot, share), members in self.averagings.blends(self.roster.riders, self.step).items():
@@ -85,12 +86,17 @@ class Training:
         if self.step % PATIENCE == 0:
             self.trace.fold(self.engine.history())
 
-    def beat(self) -> None:  # at every batch and chunk: an evaluation stops here, an update is finished
-        if self.desk.heartbeat() and self.due:
+    def beat(self) -> None:
+        """Stop an evaluation if asked to; called at every batch and chunk. An update is always finished.
+
+        Raises:
+            StopError: the evaluation should stop.
+        """
+        if self.io.heartbeat() and self.due:
             raise StopError
 
-    def take(self, rows: Sequence[int], moves: Sequence[Move]) -> None:
-        """Fork as seated: the first child of a member goes on under its segment, each other child opens a new one."""
+    def fork(self, rows: Sequence[int], moves: Sequence[Move]) -> None:
+        """Fork members: the first child of a member continues its segment, each other child starts a new one."""
         if len(rows) != len(self.members):
             self.engine.take(rows)
             parents, self.members = self.members, []
@@ -106,8 +112,8 @@ class Training:
 
     # ------------------------------------------------------------------------------------------ evaluate
 
-    def evaluated(self) -> bool:
-        """Evaluate; False if told to stop meanwhile, with a snapshot that has the evaluation before it."""
+    def evaluate_or_save(self) -> bool:
+        """Evaluate; False if stopped meanwhile, with a checkpoint from which the evaluation is repeated."""
         try:
             self.evaluate()
         except StopError:
@@ -117,109 +123,129 @@ class Training:
         return not self.due
 
     def evaluate(self) -> None:
-        """At the end of an epoch or of a budget: record members, and let those go whose budget is spent."""
+        """Record members at the end of an epoch or of a budget; cells whose budget is spent leave."""
         self.trace.fold(self.engine.history())
         if self.decisions.failed:
-            self.leave(self.give_up())
+            self.leave(self.record_failed())
         on_grid = self.step % self.grid == 0
-        ending = {
-            row: done
-            for row, riders in enumerate(self.roster.riders)
-            if (done := [i for i in riders if self.cells[i].total == self.step])
-        }
+        ending = self.ending_cells()
         due: Mapping[int, Sequence[int]] = dict(enumerate(self.roster.riders)) if on_grid else ending
-        seen = self.read(due)
-        last = [row for row in seen if row in ending]
-        anew = dict(zip(last, self.engine.recalibrated("test", last) or (), strict=False))  # empty without BatchNorm
+        readings = self.read(due)
+        last = [row for row in readings if row in ending]
+        scores = self.engine.recalibrated("test", last) or ()  # none without BatchNorm
+        recalibrated = dict(zip(last, scores, strict=False))
         means = self.trace.means()
-        gone = [i for row in due if row not in seen for i in self.lose(row, self.roster.riders[row])]
-        for row, tracks in seen.items():
-            bests = {track: self.best(row, track, both) for track, both in tracks.items()}
-            for track, both in tracks.items():
-                self.note(row, track, means[row], both)
-            gone += self.lose(row, [i for i in due[row] if self.averagings.track(i) not in tracks])
+        leaving: list[int] = []
+        for row in due:
+            if row not in readings:
+                leaving += self.record_diverged(row, self.roster.riders[row])
+        for row, tracks in readings.items():
+            bests = {track: self.best(row, track, split_scores) for track, split_scores in tracks.items()}
+            for track, split_scores in tracks.items():
+                self.record_evaluation(row, track, means[row], split_scores)
+            leaving += self.record_diverged(row, [i for i in due[row] if self.averagings.track(i) not in tracks])
             for i in ending.get(row, ()):
                 if (track := self.averagings.track(i)) in tracks:
                     control, test = tracks[track]
-                    fresh = test if track and row in anew else anew.get(row)  # an average always has new statistics
-                    self.conclude(i, row, outputs.done(bests[track], self.feed.epoch_steps, control, test, fresh))
-                    gone.append(i)
-            if on_grid:  # off the grid a neighbour's end may not change what others see or count as best
-                evaluations, now = self.members[row].evaluations + 1, tracks[averagings.PRESENT][0][self.task.metric]
-                self.members[row] = self.members[row]._replace(control=now, evaluations=evaluations, bests=bests)
+                    # The statistics of an average are always recalibrated.
+                    fresh = test if track and row in recalibrated else recalibrated.get(row)
+                    result = outputs.done_result(bests[track], self.loader.epoch_steps, control, test, fresh)
+                    self.record_cell(i, row, result)
+                    leaving.append(i)
+            # Off the grid, the end of one cell must not change the signals and best epochs of others.
+            if on_grid:
+                member, control = self.members[row], tracks[averagings.PRESENT][0]
+                self.members[row] = member._replace(
+                    control=control[self.task.metric], evaluations=member.evaluations + 1, bests=bests
+                )
         if on_grid:
             self.trace.restart()
-        self.leave(gone)
+        self.leave(leaving)
 
-    def read(self, due: Mapping[int, Sequence[int]]) -> dict[int, dict[str, Both]]:
-        """(control, test) of members and of the averages that riders read them by; none of what is not finite."""
+    def ending_cells(self) -> dict[int, list[int]]:
+        """Cells whose budget is spent at this step, by row; rows without any are left out."""
+        by_row: dict[int, list[int]] = {}
+        for row, riders in enumerate(self.roster.riders):
+            if cells := [i for i in riders if self.cells[i].total == self.step]:
+                by_row[row] = cells
+        return by_row
+
+    def read(self, due: Mapping[int, Sequence[int]]) -> dict[int, dict[str, SplitScores]]:
+        """Scores of members, and of the averages by which their riders are read, by row and track.
+
+        Scores that are not finite are left out.
+        """
         splits = "control", "test"
         sound = [row for row in due if self.trace.bad_M[row] < 0]
         scores = [self.engine.evaluate(split, sound) for split in splits]
-        seen = {
-            row: {averagings.PRESENT: (c, t)} for row, c, t in zip(sound, *scores, strict=True) if outputs.finite(c, t)
-        }
-        riders = {row: due[row] for row in seen}
+        readings: dict[int, dict[str, SplitScores]] = {}
+        for row, control, test in zip(sound, *scores, strict=True):
+            if outputs.finite(control, test):
+                readings[row] = {averagings.PRESENT: (control, test)}
+        riders = {row: due[row] for row in readings}
         for (track, recipe), rows in self.averagings.readings(riders, self.step).items():
             scores = self.engine.averaged(splits, rows, recipe)
-            for row, c, t in zip(rows, *scores, strict=True):
-                seen[row] |= {track: (c, t)} if outputs.finite(c, t) else {}
-        return seen
+            for row, control, test in zip(rows, *scores, strict=True):
+                if outputs.finite(control, test):
+                    readings[row][track] = (control, test)
+        return readings
 
-    def note(self, row: int, track: str, means: outputs.Means, both: Both) -> None:
-        epoch = self.step / self.feed.epoch_steps
-        it = outputs.evaluation(self.task, self.cohort, self.members[row], self.step, epoch, (means, *both))
-        it = replace(it, average=track) if track else it
-        self.desk.write(it.key, it)
+    def record_evaluation(self, row: int, track: str, means: outputs.Means, split_scores: SplitScores) -> None:
+        epoch = self.step / self.loader.epoch_steps
+        eval_row = outputs.evaluation(
+            self.task, self.cohort, self.members[row], self.step, epoch, (means, *split_scores)
+        )
+        eval_row = replace(eval_row, average=track) if track else eval_row
+        self.io.write(eval_row.key, eval_row)
 
-    def best(self, row: int, track: str, both: Both) -> Best:
-        control, test = (scores[self.task.metric] for scores in both)
+    def best(self, row: int, track: str, split_scores: SplitScores) -> Best:
+        control, test = (scores[self.task.metric] for scores in split_scores)
         return self.members[row].best(track, Best(self.step, control, test), self.task.direction)
 
-    def lose(self, row: int, riders: Sequence[int]) -> Sequence[int]:
-        """Record riders of a member that diverged."""
+    def record_diverged(self, row: int, riders: Sequence[int]) -> Sequence[int]:
+        """Record riders of a member that diverged, and return them."""
         bad = int(self.trace.bad_M[row])
         for i in riders:
-            self.conclude(i, row, outputs.diverged(bad if bad >= 0 else self.step, self.members[row]))
+            self.record_cell(i, row, outputs.diverged_result(bad if bad >= 0 else self.step, self.members[row]))
         return riders
 
-    def give_up(self) -> Sequence[int]:
-        """Record riders whose schedule failed."""
+    def record_failed(self) -> Sequence[int]:
+        """Record riders whose schedule failed, and return them."""
         failed, self.decisions.failed = self.decisions.failed, {}
         for row, riders in enumerate(self.roster.riders):
             for i in failed.keys() & set(riders):
-                self.conclude(i, row, outputs.failed(*failed[i], self.members[row]))
+                self.record_cell(i, row, outputs.failed_result(*failed[i], self.members[row]))
         return list(failed)
 
-    def conclude(self, i: int, row: int, result: Result) -> None:
-        """Record what became of a cell."""
+    def record_cell(self, i: int, row: int, result: Result) -> None:
+        """Record the result of a cell."""
         cell, member = self.cells[i], self.members[row]
-        self.desk.write(cell.id, outputs.cell_row(self.task, self.cohort, cell, member, self.feed.epoch_steps, result))
+        self.io.write(cell.id, outputs.cell_row(self.task, self.cohort, cell, member, self.loader.epoch_steps, result))
 
-    def leave(self, gone: Sequence[int]) -> None:
-        """Cells leave; members without riders are dropped."""
-        self.retired += sum(self.cells[i].total for i in gone)
-        self.roster, rows = self.roster.leave(set(gone))
+    def leave(self, leaving: Sequence[int]) -> None:
+        """Remove cells from the roster, and members that have no rider then."""
+        self.retired += sum(self.cells[i].total for i in leaving)
+        self.roster, rows = self.roster.leave(set(leaving))
         if len(rows) < len(self.members):
             self.engine.take(rows)
             self.trace.keep(rows)
             self.members = [self.members[row] for row in rows]
         riding = sum(map(len, self.roster.riders))
-        self.desk.progress(self.retired + riding * self.step, len(self.cells) - riding)
+        self.io.progress(self.retired + riding * self.step, len(self.cells) - riding)
 
     # ----------------------------------------------------------------------------------- save and resume
 
     def save(self) -> None:
-        """Rows to the disk, then the trace, then the snapshot that counts on both, written while training goes on."""
+        """Write the rows, then the trace, then the checkpoint, which relies on both. Training goes on meanwhile."""
         self.trace.fold(self.engine.history())
-        if self.desk.ledger is None:
+        if self.io.ledger is None:
             return
-        self.desk.flush()
+        self.io.flush()
         self.trace.spill(self.chunks, self.step)
-        self.writer.save(self.snapshot, self.state)
+        self.writer.save(self.checkpoint_path, self.state)
 
     def state(self) -> dict[str, Any]:
-        """All of it, as copies."""
+        """The whole state, as copies."""
         return {
             **{name: getattr(self, name) for name in ("step", "segments", "retired", "due")},
             "riders": [list(riders) for riders in self.roster.riders],
@@ -230,26 +256,26 @@ class Training:
         }
 
     def resume(self) -> None:
-        """Continue from the snapshot, if there is one."""
-        state = checkpoint.load(self.snapshot)
+        """Continue from the checkpoint, if there is one."""
+        state = checkpoint.load(self.checkpoint_path)
         if state is None:
             return
         self.step, self.segments, self.retired = state["step"], state["segments"], state["retired"]
-        self.due = state.get("due", False)  # snapshots of the first version stand behind their evaluations
+        self.due = state.get("due", False)  # checkpoints of the first version were written after evaluations only
         self.roster = Roster(tuple(map(tuple, state["riders"])))
         self.members = [Member(*m)._replace(bests={k: Best(*b) for k, b in m[-1].items()}) for m in state["members"]]
         self.decisions.load(state["decisions"])
         self.trace.load(state["trace"])
         self.engine.load_state_dict(state["engine"])
-        self.desk.resumed(self.cohort.id, self.step)
+        self.io.record_resume(self.cohort.id, self.step)
 
     def finish(self) -> None:
-        """The trace, then the cohort's row, which says that all is done; then the snapshot may go."""
-        if self.desk.ledger is None:
+        """Write the trace, then the cohort's row, which says that it is done; then remove the checkpoint."""
+        if self.io.ledger is None:
             return
         self.writer.wait()
-        self.trace.finish(self.chunks, paths.trace(self.desk.directory, self.cohort.id))
+        self.trace.finish(self.chunks, paths.trace(self.io.directory, self.cohort.id))
         row = outputs.cohort_row(self.cohort, self.trace.looks, self.trace.moves, self.segments)
-        self.desk.write(self.cohort.id, row)
-        self.desk.flush()
-        tidy(self.desk.directory, self.cohort.id)
+        self.io.write(self.cohort.id, row)
+        self.io.flush()
+        tidy(self.io.directory, self.cohort.id)

@@ -20,7 +20,7 @@ from bench.ledger.rows import (
 )
 from bench.train.roster import Best, Member
 
-Means = tuple[float | None, float | None]  # of the training loss and of the gradient norm, before clipping
+Means = tuple[float | None, float | None]  # of the training loss and of the gradient norm before clipping
 
 
 def evaluation(
@@ -70,7 +70,7 @@ def cell_row(task: Task, cohort: Cohort, cell: Cell, member: Member, epoch_steps
     return CellRow(settings, result)
 
 
-def done(best: Best, epoch_steps: int, control: Scores, test: Scores, recalibrated: Scores | None) -> Done:
+def done_result(best: Best, epoch_steps: int, control: Scores, test: Scores, recalibrated: Scores | None) -> Done:
     """Results of a cell whose budget is spent."""
     return Done(
         final=_metrics(test),
@@ -81,17 +81,17 @@ def done(best: Best, epoch_steps: int, control: Scores, test: Scores, recalibrat
 
 
 def finite(control: Scores, test: Scores) -> bool:
-    """Whether no output of either split was NaN or infinite."""
+    """True if no output of either split was NaN or infinite."""
     return bool(control["finite"] and test["finite"])
 
 
-def diverged(first_bad_step: int, member: Member) -> Diverged:
+def diverged_result(first_bad_step: int, member: Member) -> Diverged:
     """Results of a cell whose loss, gradient or output stopped being finite."""
     parent, start = _fork(member)
     return Diverged(first_bad_step=first_bad_step, parent=parent, start=start)
 
 
-def failed(step: int, error: str, member: Member) -> Failed:
+def failed_result(step: int, error: str, member: Member) -> Failed:
     """Results of a cell whose schedule raised an error, or gave no factor, at an update."""
     parent, start = _fork(member)
     return Failed(failed_step=step, error=error, parent=parent, start=start)

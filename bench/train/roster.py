@@ -1,4 +1,4 @@
-"""Who rides which member. Pure bookkeeping: no torch, no training."""
+"""Assignment of cells to the members they ride. Pure bookkeeping: no torch, no training."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Best(NamedTuple):
 
 
 class Member(NamedTuple):
-    """What is remembered of a member besides its weights."""
+    """Record of a member, except for its weights."""
 
     segment: int
     parent: int | None = None  # segment it was forked from, before update `start`
@@ -45,14 +45,14 @@ class Roster:
     riders: tuple[tuple[int, ...], ...]
 
     @classmethod
-    def together(cls, cells: int) -> Roster:
+    def initial(cls, cells: int) -> Roster:
         """All cells on one member, as at step 0."""
         return cls((tuple(range(cells)),) if cells else ())
 
     def seat(self, moves: Mapping[int, Move]) -> tuple[Roster, list[int], list[Move]]:
-        """Part the riders who disagree: (new roster, old row of each new row, move of each new row).
+        """Separate riders who disagree: (new roster, old row of each new row, move of each new row).
 
-        New rows stand in the order of their old row, then of their first rider, so the outcome is deterministic.
+        New rows are ordered by their old row, then by their first rider, so the result is deterministic.
 
         >>> Roster.together(3).seat({0: Move(0.1), 1: Move(0.2), 2: Move(0.1)})
         (Roster(riders=((0, 2), (1,))), [0, 0], [Move(lr=0.1, momentum=None), Move(lr=0.2, momentum=None)])
@@ -71,7 +71,7 @@ class Roster:
         return (self if len(rows) == len(self.riders) else Roster(tuple(riders))), rows, settled
 
     def leave(self, cells: Collection[int]) -> tuple[Roster, list[int]]:
-        """Without these cells: (new roster, old row of each new row). A row whose last rider leaves is gone."""
-        left = [tuple(c for c in aboard if c not in cells) for aboard in self.riders]
-        rows = [row for row, aboard in enumerate(left) if aboard]
-        return Roster(tuple(left[row] for row in rows)), rows
+        """Remove cells: (new roster, old row of each new row). A row whose last rider leaves is removed, too."""
+        remaining = [tuple(c for c in aboard if c not in cells) for aboard in self.riders]
+        rows = [row for row, aboard in enumerate(remaining) if aboard]
+        return Roster(tuple(remaining[row] for row in rows)), rows

@@ -176,7 +176,7 @@ def test_a_torn_last_line_is_repaired_and_replayed(finished):
     whole = {r.key: r.payload for r in ledger.read(finished) if r.kind != "attempt"}
     part = max(paths.parts(finished), key=lambda f: f.stat().st_size)
     last = json.loads(part.read_bytes().split(b"\n")[-2])
-    assert last.kind == "cohort"
+    assert last["kind"] == "cohort"
     os.truncate(part, part.stat().st_size - 9)
     done = launch(*LITTLE, "--out", finished)
     assert "cut off in the middle of a write" in done.stdout

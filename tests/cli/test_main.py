@@ -9,7 +9,8 @@ import pytest
 
 import schedules
 import tasks
-from bench.cli import main
+from bench.cli import main, run
+from bench.cli.options import Parser
 from bench.contract import InputError
 from bench.strategies import averagings, optimizers
 from bench.suites import SUITES
@@ -131,8 +132,8 @@ FROZEN = (
 
 def test_the_options_of_run_are_these():
     """A new one needs a reason: what is not an option of the command is a line in a suite file."""
-    parser = main.Parser(add_help=False)
-    main.run_arguments(parser)
+    parser = Parser(add_help=False)
+    run.arguments(parser)
     assert [(a.option_strings or [a.dest])[0] for a in parser._actions] == FROZEN.split()
 
 

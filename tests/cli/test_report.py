@@ -249,7 +249,10 @@ def test_a_change_in_enough_blocks_is_significant_and_identical_strategies_are_n
 
 def test_cells_that_differ_in_id_alone_are_matched_and_what_is_in_one_only_is_named(tmp_path, capsys):
     rows = ledger({"digits": task(FEW, (1.0,))}, tied=())
-    renamed = [r | {"key": "x" + r.key, "payload": r.payload | {"cell": "x"}} if r.kind == "cell" else r for r in rows]
+    renamed = [
+        row._replace(key="x" + row.key, payload=row.payload | {"cell": "x"}) if row.kind == "cell" else row
+        for row in rows
+    ]
     deposit(tmp_path / "a", rows)
     deposit(tmp_path / "b", [r for r in renamed if r.payload.get("schedule") != "step"])
     text = " ".join(said(capsys, "compare", tmp_path / "a", tmp_path / "b").split())

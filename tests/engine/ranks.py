@@ -147,7 +147,7 @@ def both(folder, *cases):
 def main(folder, *cases):
     torch.set_num_threads(1)
     with mock.patch.object(distributed, "_memory", memory):
-        here = distributed.ProcessGroup.here(data_parallel=True)
+        here = distributed.ProcessGroup.detect(data_parallel=True)
     accelerator = here.accelerator()
     ended = {case: train(case, accelerator) for case in cases}
     told = {"cases": ended, "memory": here.memory, "spoilt": spoilt(accelerator)}

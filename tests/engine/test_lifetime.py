@@ -7,7 +7,7 @@ import weakref
 import pytest
 
 from bench.contract import Move
-from bench.runner.config import RunConfig, crowd
+from bench.runner.config import RunConfig, memory_shares
 from bench.runner.distributed import ProcessGroup
 from tests.engine.toys import create, toy
 
@@ -39,6 +39,6 @@ def test_feed_engine_and_weights_go_with_their_cohort(name, prepared):
 def test_workers_divide_the_memory_of_their_device(monkeypatch):
     monkeypatch.setattr(ProcessGroup, "cores", 4)
     gpu, cpu = ProcessGroup(device="cuda:0"), ProcessGroup()
-    assert [crowd(RunConfig(workers=n), gpu) for n in (None, 1, 8)] == [1, 1, 8]
-    assert [crowd(RunConfig(workers=n), cpu) for n in (None, 1, 4, 8)] == [1, 1, 1, 2]
-    assert crowd(RunConfig(workers=8, data_parallel=True), gpu) == 1
+    assert [memory_shares(RunConfig(workers=n), gpu) for n in (None, 1, 8)] == [1, 1, 8]
+    assert [memory_shares(RunConfig(workers=n), cpu) for n in (None, 1, 4, 8)] == [1, 1, 1, 2]
+    assert memory_shares(RunConfig(workers=8, data_parallel=True), gpu) == 1

@@ -7,7 +7,7 @@ from torch import nn
 from bench.contract import Move
 from bench.engine.member import TrainedMember
 from bench.runner.config import RunConfig, prepare
-from bench.runner.worker import Site, crew
+from bench.runner.worker import WorkerContext, build_engine
 from bench.strategies import optimizers
 from tests.engine.toys import Net, create, same, toy
 
@@ -67,7 +67,7 @@ def test_what_belongs_to_a_weight_without_axes_comes_back_beside_it(name):
 
 def fills(cohort, task, folder, filling=None):
     """Fills in an update, and the members after three; `filling` overrides what the crew has chosen."""
-    feed, engine = crew(cohort, task, Site(folder, "test"))
+    feed, engine = build_engine(cohort, task, WorkerContext(folder, "test"))
     if filling is not None:
         torch.utils.deterministic.fill_uninitialized_memory = filling
     with torch.autograd.profiler.profile() as profile:

@@ -61,7 +61,7 @@ def steps(out):
 
 def rows_beyond(out, at):
     """Whether the ledger holds rows of a cohort beyond its snapshot: the kill came between the two."""
-    rows = [r["payload"] for r in ledger.read(out) if r["kind"] == "eval"]
+    rows = [r.payload for r in ledger.read(out) if r.kind == "eval"]
     return any(r["step"] > at.get(r["cohort"], 1 << 40) for r in rows)
 
 

@@ -11,7 +11,7 @@ from bench.contract import InputError
 from bench.engine.prefetch import crew
 from bench.ledger.machine import processors
 from bench.runner import distributed
-from bench.runner.distributed import ProcessGroup, _memory, of_slurm
+from bench.runner.distributed import ProcessGroup, _memory, slurm_environment
 
 STEP = {
     "SLURM_STEP_NUM_TASKS": "8",
@@ -25,7 +25,7 @@ STEP = {
 
 
 def test_a_task_of_a_step_has_its_place():
-    place = of_slurm(STEP)
+    place = slurm_environment(STEP)
     assert 20_000 <= int(place.pop("MASTER_PORT")) < 30_000
     assert place == {
         "RANK": "5",
@@ -37,25 +37,25 @@ def test_a_task_of_a_step_has_its_place():
 
 
 def test_all_tasks_of_a_step_meet_at_one_port_and_steps_at_different_ones():
-    ports = [of_slurm(STEP | {"SLURM_PROCID": str(i)})["MASTER_PORT"] for i in range(8)]
+    ports = [slurm_environment(STEP | {"SLURM_PROCID": str(i)})["MASTER_PORT"] for i in range(8)]
     assert len(set(ports)) == 1
-    others = {of_slurm(STEP | {"SLURM_JOB_ID": str(i)})["MASTER_PORT"] for i in range(1000)}
+    others = {slurm_environment(STEP | {"SLURM_JOB_ID": str(i)})["MASTER_PORT"] for i in range(1000)}
     assert len(others) == 1000
 
 
 def test_an_address_that_is_given_comes_first():
     given = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1234"}
-    assert given.items() <= of_slurm(STEP | given).items()
+    assert given.items() <= slurm_environment(STEP | given).items()
 
 
 @pytest.mark.parametrize("other", [{"RANK": "0"}, {"SLURM_STEP_NUM_TASKS": "1"}])
 def test_torchrun_and_single_tasks_keep_their_own_place(other):
-    assert of_slurm(STEP | other) == {}
+    assert slurm_environment(STEP | other) == {}
 
 
 def test_a_shell_of_srun_waits_for_nobody():
     """`srun --ntasks=8 --pty bash`: what is typed there is alone, whatever the step's size."""
-    assert of_slurm(STEP | {"SLURM_PTY_PORT": "35001", "SLURM_PTY_WIN_COL": "80"}) == {}
+    assert slurm_environment(STEP | {"SLURM_PTY_PORT": "35001", "SLURM_PTY_WIN_COL": "80"}) == {}
 
 
 def without(*names):
@@ -64,20 +64,20 @@ def without(*names):
 
 def test_a_given_address_needs_no_other():
     given = {"MASTER_ADDR": "10.0.0.9"}
-    assert of_slurm(without("SLURM_LAUNCH_NODE_IPADDR") | given)["MASTER_ADDR"] == "10.0.0.9"
+    assert slurm_environment(without("SLURM_LAUNCH_NODE_IPADDR") | given)["MASTER_ADDR"] == "10.0.0.9"
 
 
 def test_a_step_of_one_node_meets_on_it_and_of_several_asks_for_the_address():
     one = without("SLURM_LAUNCH_NODE_IPADDR") | {"SLURM_STEP_NUM_NODES": "1"}
-    assert of_slurm(one)["MASTER_ADDR"] == "127.0.0.1"
+    assert slurm_environment(one)["MASTER_ADDR"] == "127.0.0.1"
     with pytest.raises(InputError, match="set MASTER_ADDR to the address of the step's first node"):
-        of_slurm(without("SLURM_LAUNCH_NODE_IPADDR"))
+        slurm_environment(without("SLURM_LAUNCH_NODE_IPADDR"))
 
 
-@pytest.mark.parametrize("name", distributed.STEP)
+@pytest.mark.parametrize("name", distributed.STEP_VARIABLES)
 def test_a_variable_that_is_missing_is_named(name):
     with pytest.raises(InputError, match=f"a task of 8 of a SLURM step, but {name} is not set"):
-        of_slurm(without(name))
+        slurm_environment(without(name))
 
 
 def test_where_the_system_keeps_no_list_of_cores_all_count(monkeypatch):

@@ -5,7 +5,7 @@ import pytest
 from bench.contract import Setting
 from bench.ledger import ledger
 from bench.runner.config import RunConfig, prepare
-from bench.runner.worker import Site, crew
+from bench.runner.worker import WorkerContext, build_engine
 from bench.train.io import GO, STOP, TrainingIO
 from bench.train.loop import Training
 from tests.runs import attempt
@@ -54,7 +54,7 @@ def trained(prepared, out, schedules, stops=()):
     ended = False
     while not ended:
         book = ledger.Ledger(out, attempt())
-        feed, engine = crew(cohort, task, Site(out, "test"))
+        feed, engine = build_engine(cohort, task, WorkerContext(out, "test"))
         ended = Training(cohort, task, schedules, engine, feed, TrainingIO(out, book, verdict)).run()
         book.close()
     assert not left

@@ -17,7 +17,7 @@ from bench.runner import worker
 from bench.runner.config import RunConfig, prepare
 from bench.runner.distributed import ProcessGroup
 from bench.runner.run_dir import KINDS, open_run_dir
-from bench.runner.worker import Site
+from bench.runner.worker import WorkerContext
 from tests.runs import launch
 
 FEW = {"suite": "smoke", "tasks": "digits", "schedules": "constant,cosine", "peak_lrs": (0.1,), "seeds": 1}
@@ -54,9 +54,9 @@ def test_accelerates_own_configuration_is_taken_unless_told_otherwise(monkeypatc
 
 def test_processes_that_have_made_different_plans_do_not_begin():
     ProcessGroup().agree("5e1f")
-    ProcessGroup(size=3, meet=lambda name, own: [own] * 3).agree("5e1f")
+    ProcessGroup(size=3, all_gather=lambda name, own: [own] * 3).agree("5e1f")
     with pytest.raises(InputError, match=r"^processes have made different plans \(5e1f, 0c2d\): suite, .*$"):
-        ProcessGroup(size=3, meet=lambda name, own: [own, "0c2d", "0c2d"]).agree("5e1f")
+        ProcessGroup(size=3, all_gather=lambda name, own: [own, "0c2d", "0c2d"]).agree("5e1f")
 
 
 class Rank:
@@ -72,9 +72,9 @@ class Rank:
 
 
 def test_processes_that_found_other_snapshots_do_not_begin(tmp_path):
-    worker._together(Rank(0), tmp_path, 16)
+    worker._check_equal_steps(Rank(0), tmp_path, 16)
     with pytest.raises(InputError, match=r"snapshots of steps \[16, 48\]: .* one folder for all nodes"):
-        worker._together(Rank(32), tmp_path, 16)
+        worker._check_equal_steps(Rank(32), tmp_path, 16)
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_a_cohort_is_as_wide_as_memory_allows_and_the_plan_says_so(engine):
 def test_a_directory_begun_in_cohorts_of_another_width_says_which_continues_it(tmp_path):
     order = RunConfig(**FEW | {"peak_lrs": (0.1, 0.3, 1.0)}, out=tmp_path, engine="modules")
     small = prepare(order, ProcessGroup(memory=three_members(order)))
-    open_run_dir(LedgerReader(tmp_path, row_of(KINDS)), small, Site(tmp_path, small.plan.id))
+    open_run_dir(LedgerReader(tmp_path, row_of(KINDS)), small, WorkerContext(tmp_path, small.plan.id))
 
     def refused(**changes):
         with pytest.raises(InputError, match="belongs to another plan") as caught:
@@ -131,7 +131,7 @@ def test_a_directory_begun_in_cohorts_of_another_width_says_which_continues_it(t
         assert "\n" not in str(caught.value)
         return str(caught.value)
 
-    assert "in cohorts of another width, as memory decides if nobody does: --width 3 continues it" in refused()
+    assert "in cohorts of another width, as memory decides unless it is given: --width 3 continues it" in refused()
     open_run_dir(LedgerReader(tmp_path, row_of(KINDS)), prepare(dataclasses.replace(order, width=3)), None)
     assert "--width" not in refused(seeds=2)
     assert "--width" not in refused(precision="bf16")

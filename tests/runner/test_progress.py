@@ -32,26 +32,26 @@ def board(clock):
 
 
 def left(board):
-    return board.bar.tasks[0].fields["left"]
+    return board.bar.tasks[0].fields["remaining"]
 
 
 def test_work_is_left_at_the_pace_so_far(board, clock):
     clock[0] = 60.0
-    board.news(cohort("a"), 50, 0)
+    board.update(cohort("a"), 50, 0)
     assert left(board) == "about 3 min left"  # a quarter of all work took a minute
 
 
 def test_a_cohort_that_costs_more_than_was_thought_is_waited_for(board, clock):
-    board.news(cohort("b"), 1, 0)
+    board.update(cohort("b"), 1, 0)
     clock[0] = 60.0
-    board.news(cohort("a"), 90, 0)
+    board.update(cohort("a"), 90, 0)
     board.end(cohort("a"), "done")
-    board.news(cohort("b"), 2, 0)
+    board.update(cohort("b"), 2, 0)
     assert left(board) == "about 98 min left"  # at the pace of both it were one minute
 
 
 def test_what_a_snapshot_had_done_is_not_counted_as_pace(board, clock):
-    board.news(cohort("b"), 90, 0)
+    board.update(cohort("b"), 90, 0)
     clock[0] = 600.0
-    board.news(cohort("b"), 91, 0)
+    board.update(cohort("b"), 91, 0)
     assert left(board) == "about 90 min left"

@@ -18,7 +18,7 @@ from bench.engine.stacked import engine
 from bench.ledger import leases, ledger
 from bench.runner import distributed, rendezvous, session
 from bench.runner.config import RunConfig, prepare
-from bench.runner.worker import Site, train
+from bench.runner.worker import WorkerContext, train
 from tests.runs import ROOT, attempt, payloads, traces
 
 LEASE = 300.0
@@ -57,7 +57,7 @@ def cohort(one_thread):
 def trained(cohort, out, flag):
     book = ledger.Ledger(out, attempt(fingerprint="here"))
     try:
-        return train(cohort, Site(out, "plan", lease=LEASE), book, flag, lambda *news: None)
+        return train(cohort, WorkerContext(out, "plan", lease_seconds=LEASE), book, flag, lambda *news: None)
     finally:
         book.close()
 
@@ -147,17 +147,17 @@ def test_who_waits_writes_nothing_and_sees_leases_expire(tmp_path, clock):
     assert (tmp_path / "claims").stat().st_mtime_ns == before
 
 
-@pytest.mark.parametrize("name", distributed.UNFOLLOWED)
+@pytest.mark.parametrize("name", distributed.UNSUPPORTED)
 def test_configurations_of_accelerate_that_are_not_followed_are_refused(monkeypatch, name):
     monkeypatch.setenv(name, "true")
     with pytest.raises(InputError, match=name) as refused:
-        distributed.ProcessGroup.here()
+        distributed.ProcessGroup.detect()
     assert len(str(refused.value).splitlines()) == 1
 
 
 @pytest.mark.parametrize("value", ["", "false", "False", "default", "no", "0"])
 def test_what_accelerate_always_sets_is_no_configuration(value):
-    distributed.refuse(dict.fromkeys(distributed.UNFOLLOWED, value))
+    distributed.refuse_unsupported(dict.fromkeys(distributed.UNSUPPORTED, value))
 
 
 class Store(dict):
@@ -171,10 +171,10 @@ class Store(dict):
 
 def test_processes_tell_each_other_without_a_group(monkeypatch):
     store = Store({"plan/1": '"b"', "plan/read/1": "1"})
-    assert rendezvous.told(store, 0, 2, "plan", "a") == ["a", "b"]
+    assert rendezvous.exchange(store, 0, 2, "plan", "a") == ["a", "b"]
     monkeypatch.setattr(rendezvous, "PATIENCE", 0.0)
     with pytest.raises(InputError, match=r"processes \[1\] of 2 have not come as far"):
-        rendezvous.told(Store(), 0, 2, "plan", "a")
+        rendezvous.exchange(Store(), 0, 2, "plan", "a")
 
 
 def test_ranks_train_all_but_what_fails_and_the_first_tells(tmp_path, monkeypatch, capsys, one_thread):
@@ -194,8 +194,8 @@ def test_ranks_train_all_but_what_fails_and_the_first_tells(tmp_path, monkeypatc
         return real(cohort, site, book, flag, broken)
 
     monkeypatch.setattr(session.pool, "train", failing)
-    monkeypatch.setattr(session.report, "write", lambda directory, rows: directory / "report.html")
-    monkeypatch.setattr(session.report, "show", lambda rows, console: None)
+    monkeypatch.setattr(session.write, "write", lambda directory, rows: directory / "report.html")
+    monkeypatch.setattr(session.write, "show", lambda rows, console: None)
 
     def run(rank, name):
         here = distributed.ProcessGroup(rank, 2, 2, "cpu", None, name)
@@ -217,7 +217,7 @@ def test_ranks_train_all_but_what_fails_and_the_first_tells(tmp_path, monkeypatc
 
 INTERRUPTED = """
 import os, signal, sys
-from bench.ledger import preempt
+from bench import preempt
 
 {before}
 os.kill(os.getpid(), signal.SIGINT)

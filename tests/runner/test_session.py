@@ -52,7 +52,7 @@ def test_what_a_kill_left_of_a_finished_cohort_is_tidied(reference):
     """Between a cohort's row and the removal of its snapshot lies a moment."""
     suite, out, _ = reference
     (row,) = [r for r in ledger.read(out) if r.kind == "cohort"][:1]
-    left = out / "snapshots" / f"{row['key']}.pt"
+    left = out / "snapshots" / f"{row.key}.pt"
     left.parent.mkdir(exist_ok=True)
     left.write_bytes(b"whole")
     (out / "traces" / row.key).mkdir()

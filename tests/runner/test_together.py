@@ -11,7 +11,7 @@ import torch
 from bench.ledger import leases, ledger, lines
 from bench.preempt import Flag
 from bench.runner.config import RunConfig, prepare
-from bench.runner.worker import Site, train
+from bench.runner.worker import WorkerContext, train
 from tests.runs import ROOT, attempt, count_lines, launch, payloads, traces
 
 pytestmark = pytest.mark.faults
@@ -74,7 +74,7 @@ def trained(suite, tmp_path, one_thread):
     def trained(told=lambda cell_steps, cells: None, book=None, **site):
         book = book or ledger.Ledger(tmp_path, attempt(fingerprint="here"))
         try:
-            return train(cohort, Site(tmp_path, plan.id, **site), book, Flag(), told), cohort.id
+            return train(cohort, WorkerContext(tmp_path, plan.id, **site), book, Flag(), told), cohort.id
         finally:
             book.close()
 
@@ -86,7 +86,7 @@ def test_who_loses_a_cohort_in_the_middle_writes_nothing_more_for_it(trained, tm
     def displace(cell_steps, cells):
         leases.take(tmp_path, next((tmp_path / "claims").glob("*.0")).stem, leases.LEASE)
 
-    how, cohort = trained(displace, lease=0.0, cadence=0.0)
+    how, cohort = trained(displace, lease_seconds=0.0, cadence=0.0)
     assert how == "elsewhere"
     assert list(leases.standing(tmp_path)) == [cohort]
     assert ("cohort", cohort) not in payloads(tmp_path)

@@ -74,7 +74,7 @@ def test_bash_can_read_every_script(path):
 def test_what_is_submitted_parses_back_to_the_order():
     for order, _ in CASES.values():
         args = main.parser().parse_args(submission.words(order))
-        assert run_command.order(args) == replace(order, out=order.directory)
+        assert run_command.config_of(args) == replace(order, out=order.directory)
 
 
 STUB = """

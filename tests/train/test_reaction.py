@@ -7,7 +7,7 @@ import pytest
 from bench.ledger import ledger, trace
 from bench.ledger.ledger import Ledger
 from bench.runner.config import RunConfig, prepare
-from bench.runner.worker import Site, crew
+from bench.runner.worker import WorkerContext, build_engine
 from bench.train.io import GO, STOP, TrainingIO
 from bench.train.loop import Training
 from tests.runs import attempt
@@ -29,9 +29,9 @@ def prepared(request):
 
 def trained(prepared, cohort, out, stops=()):
     """(row of each cell, trace columns), stopped and resumed before those steps."""
-    site, left = Site(out, "test"), set(stops)
+    context, left = WorkerContext(out, "test"), set(stops)
     while True:
-        feed, engine = crew(cohort, prepared.tasks[cohort.task], site)
+        feed, engine = build_engine(cohort, prepared.tasks[cohort.task], context)
         book = Ledger(out, attempt())
 
         def verdict(step):

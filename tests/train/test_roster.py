@@ -8,19 +8,19 @@ from bench.train.roster import Roster
 
 
 def test_riders_who_agree_stay_together():
-    roster = Roster.together(3)
+    roster = Roster.initial(3)
     same, rows, moves = roster.seat(dict.fromkeys(range(3), Move(0.1)))
     assert same is roster
     assert (rows, moves) == ([0], [Move(0.1)])
 
 
 def test_momentum_parts_riders_like_lr_does():
-    roster, rows, _ = Roster.together(2).seat({0: Move(0.1, 0.9), 1: Move(0.1, 0.8)})
+    roster, rows, _ = Roster.initial(2).seat({0: Move(0.1, 0.9), 1: Move(0.1, 0.8)})
     assert (roster.riders, rows) == (((0,), (1,)), [0, 0])
 
 
 def test_adjacent_float64_values_part():
-    roster, _, _ = Roster.together(2).seat({0: Move(0.1), 1: Move(0.1 + 2**-56)})
+    roster, _, _ = Roster.initial(2).seat({0: Move(0.1), 1: Move(0.1 + 2**-56)})
     assert roster.riders == ((0,), (1,))
 
 
@@ -30,7 +30,7 @@ def test_a_row_without_riders_is_gone():
 
 
 def test_nobody_rides_an_empty_roster():
-    assert Roster.together(0).riders == ()
+    assert Roster.initial(0).riders == ()
     assert Roster(((0,),)).leave({0}) == (Roster(()), [])
 
 
@@ -39,7 +39,7 @@ class Rides(RuleBasedStateMachine):
 
     @initialize(cells=st.integers(1, 9))
     def board(self, cells):
-        self.roster = Roster.together(cells)
+        self.roster = Roster.initial(cells)
         self.history = dict.fromkeys(range(cells), ())
         self.carried = [()]  # of each row: the history its weights have been through
 
