@@ -1,4 +1,4 @@
-"""The two engines, and the rule that chooses between them. Torch is not imported before an engine is made."""
+"""The two engines and the rule that chooses between them. Torch is imported only when an engine is created."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bench.strategies import optimizers
 EngineName: TypeAlias = Literal["modules", "stacked"]
 
 FEWEST = 4
-"""Cells below which stacking does not pay."""
+"""Cells from which stacking pays."""
 
 STACKED_LAYERS = tuple(name for name, facts in LAYERS.items() if facts.stacking_pays)
 
@@ -27,10 +27,10 @@ RULE = (
 def choose(
     task: Task, optimizer: str, cells: int, device: str = "cpu", wish: str = "auto", arithmetic: Arithmetic = USUAL
 ) -> EngineName:
-    """The engine of a cohort: what was wished for, or what RULE says.
+    """The engine of a cohort: the one that `wish` names, or for `auto` the one that RULE gives.
 
     Raises:
-        InputError: an unknown engine, or `stacked` wished for with what it does not have.
+        InputError: an unknown engine, or `stacked` with a task, an optimizer or an arithmetic that it does not support.
     """
     name = optimizers.parse(optimizer).name
     plain = replace(arithmetic, processes=1) == USUAL
@@ -50,10 +50,10 @@ def choose(
 
 
 def check_parts(task: Task, arithmetic: Arithmetic) -> None:
-    """Refuse a batch that has no such equal parts.
+    """Refuse a batch that cannot be split equally over processes and micro-batches.
 
     Raises:
-        InputError: naming the batch and the parts.
+        InputError: names the batch and the parts.
     """
     if task.batch_size % arithmetic.micro_batches:
         parts = f"{arithmetic.processes} processes x {arithmetic.accumulate} micro-batches"
@@ -64,7 +64,7 @@ def require(optimizer: str) -> None:
     """Refuse an optimizer that cannot be stacked.
 
     Raises:
-        InputError: naming those that can.
+        InputError: names those that can.
     """
     if optimizer not in optimizers.STACKABLE:
         able = ", ".join(sorted(optimizers.STACKABLE))
@@ -73,23 +73,23 @@ def require(optimizer: str) -> None:
 
 def create(
     name: EngineName,
-    feed: Loader,
+    loader: Loader,
     optimizer: str,
     weight_decay: float,
     accelerator: Any = None,
     arithmetic: Arithmetic = USUAL,
 ) -> Engine:
-    """An engine with one member at its initial weights.
+    """Create an engine with one member at its initial weights.
 
     Raises:
-        InputError: an optimizer or a model that the engine cannot train.
+        InputError: the engine cannot train the optimizer or the model.
     """
     parsed = optimizers.parse(optimizer)
     if name == "stacked":
         from bench.engine.stacked.engine import Stacked
 
         require(parsed.name)
-        return Stacked(feed, parsed, weight_decay, accelerator)
+        return Stacked(loader, parsed, weight_decay, accelerator)
     from bench.engine.modules import Modules
 
-    return Modules(feed, parsed, weight_decay, accelerator, arithmetic)
+    return Modules(loader, parsed, weight_decay, accelerator, arithmetic)

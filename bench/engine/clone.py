@@ -1,4 +1,4 @@
-"""Copies of nested state: what a fork takes along, and what a snapshot holds."""
+"""Copies of models and of nested state, for forks and checkpoints."""
 
 from __future__ import annotations
 
@@ -9,21 +9,19 @@ import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
-CPU = torch.device("cpu")  # where snapshots lie, so that a GPU need not hold members twice
+CPU = torch.device("cpu")  # checkpoints are copied there, so that a GPU need not hold members twice
 
 
-def twin(model: nn.Module) -> nn.Module:
-    """A copy of a model. Weights that are not trained stay the model's own: nobody changes them, and they may be many.
-
-    So it is with adapters of low rank, which train a thousandth of what lies in memory.
-    """
+def clone_model(model: nn.Module) -> nn.Module:
+    """A deep copy of a model that shares the weights that are not trained."""
+    # Nothing changes those weights, and they may be most of the model: LoRA trains a thousandth of them.
     return copy.deepcopy(model, {id(p): p for p in model.parameters() if not p.requires_grad})
 
 
-def copied(state: Any, device: torch.device | None = None) -> Any:
-    """A deep copy, bit for bit; its tensors lie on `device`, or where they lay."""
+def clone_state(state: Any, device: torch.device | None = None) -> Any:
+    """A deep copy of nested state, bit for bit. Its tensors are on `device`, by default on the device of each."""
 
-    def one(leaf: Any) -> Any:
+    def clone(leaf: Any) -> Any:
         return leaf.to(device or leaf.device, copy=True) if isinstance(leaf, Tensor) else copy.deepcopy(leaf)
 
-    return pytree.tree_map(one, state)
+    return pytree.tree_map(clone, state)

@@ -1,4 +1,4 @@
-"""Data parallelism: what processes that share batches and splits have to tell each other. C = channels."""
+"""Data parallelism: collectives of processes that share batches and splits. C = channels."""
 
 from __future__ import annotations
 
@@ -14,26 +14,25 @@ from torch.overrides import TorchFunctionMode
 from bench.contract import InputError
 
 
-def several(accelerator: Any) -> Any:
-    """The accelerator if it stands for several processes, else None."""
+def multi_process(accelerator: Any) -> Any:
+    """The accelerator if it has several processes, else None."""
     return None if accelerator is None or accelerator.num_processes == 1 else accelerator
 
 
-def averaged(accelerator: Any, tensors: Sequence[Tensor]) -> list[Tensor]:
+def mean_over_processes(accelerator: Any, tensors: Sequence[Tensor]) -> list[Tensor]:
     """Each tensor's mean over all processes, in one collective."""
     flat = accelerator.reduce(torch.cat([t.reshape(-1) for t in tensors]), reduction="mean")
     parts = flat.split([t.numel() for t in tensors])
     return [part.view(t.shape) for part, t in zip(parts, tensors, strict=True)]
 
 
-def gathered(accelerator: Any, own: Iterable[Any]) -> list[Any]:
-    """What processes made of the parts that they were dealt in turn: on each the whole list, in order.
-
-    One part of each process travels at a time, for NCCL takes them through the GPUs.
+def gather_in_order(accelerator: Any, own: Iterable[Any]) -> list[Any]:
+    """Gather results of parts that processes take in turn: each process gets the whole list, in order.
 
     Raises:
-        InputError: that of a process whose part could not be made; the others raise it, too, or they would wait.
+        InputError: a process could not compute one of its parts; all processes raise it, so that none waits.
     """
+    # One part of each process is sent at a time, because NCCL sends them through the GPUs.
     if accelerator is None:
         return list(own)
     from accelerate.utils import gather_object
@@ -44,19 +43,19 @@ def gathered(accelerator: Any, own: Iterable[Any]) -> list[Any]:
     except InputError as error:
         parts = [error]
     whole: list[Any] = []
-    met: list[Any] = [None] * accelerator.num_processes
-    while len(met) == accelerator.num_processes:  # in the last round some have no part left, or all
-        met = gather_object(parts[:1])
+    round_: list[Any] = [None] * accelerator.num_processes
+    while len(round_) == accelerator.num_processes:  # in the last round some processes, or all, have no part
+        round_ = gather_object(parts[:1])
         del parts[:1]
-        for part in met:
+        for part in round_:
             if isinstance(part, InputError):
                 raise part
-        whole += met
+        whole += round_
     return whole
 
 
 class Mean(torch.autograd.Function):
-    """The mean over all processes, in the gradient too: that of the sum of all their losses."""
+    """Mean over all processes; its gradient is that of the sum of their losses."""
 
     @staticmethod
     def forward(ctx: Any, local: Tensor, accelerator: Any) -> Tensor:
@@ -70,10 +69,10 @@ class Mean(torch.autograd.Function):
 
 
 class SyncedNorms(TorchFunctionMode):
-    """While it is entered, BatchNorm in training has the statistics of all processes' examples.
+    """Context in which BatchNorm in training uses the statistics of all processes' examples.
 
-    It stands before `torch.nn.functional.batch_norm`, so it holds for whatever layers call that, without another
-    model. `torch.nn.SyncBatchNorm` trains on GPUs alone. All processes have equally many examples.
+    It intercepts `torch.nn.functional.batch_norm`, so it works for all layers that call it and the model stays as it
+    is. `torch.nn.SyncBatchNorm` trains only on GPUs. All processes have the same number of examples.
     """
 
     SIGNATURE = inspect.signature(functional.batch_norm)
@@ -90,10 +89,10 @@ class SyncedNorms(TorchFunctionMode):
             bound = self.SIGNATURE.bind(*args, **kwargs)
             bound.apply_defaults()
             if bound.arguments["training"]:
-                return self.normed(**bound.arguments)
+                return self.batch_norm(**bound.arguments)
         return func(*args, **kwargs)
 
-    def normed(
+    def batch_norm(
         self,
         *,
         input: Tensor,
@@ -105,7 +104,7 @@ class SyncedNorms(TorchFunctionMode):
         eps: float,
         **_: Any,
     ) -> Tensor:
-        """As `torch.nn.functional.batch_norm`, in two collectives; half precision is widened for the statistics."""
+        """As `torch.nn.functional.batch_norm`, with two collectives; half precision is computed in float32."""
         wide = input.float() if input.dtype in (torch.bfloat16, torch.float16) else input
         axes = [axis for axis in range(input.ndim) if axis != 1]
         column = [-1 if axis == 1 else 1 for axis in range(input.ndim)]

@@ -1,4 +1,4 @@
-"""A member's forward and backward: micro-batches, precision and compilation. How it is done, never what is learnt."""
+"""Forward and backward of a member: micro-batches, precision and compilation."""
 
 from __future__ import annotations
 
@@ -19,38 +19,44 @@ from bench.numerics import Arithmetic
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-def reseed(feed: Loader, step: int, micro_batch: int) -> None:
-    """Put the device's generator where a forward of update `step` begins; `torch.manual_seed` does more, slowly."""
-    seed = feed.dropout_key(step, micro_batch)
+def reseed(loader: Loader, step: int, micro_batch: int) -> None:
+    """Seed the default generators for a forward of update `step`; `torch.manual_seed` does more, and is slower."""
+    seed = loader.dropout_key(step, micro_batch)
     torch.default_generator.manual_seed(seed)
-    if feed.device.type == "cuda":
+    if loader.device.type == "cuda":
         torch.cuda.manual_seed(seed)
 
 
 class ForwardBackward:
-    """Forward and backward of any member, the same for all.
+    """Forward and backward, the same for all members.
 
     Args:
-        feed: Task, device, and which micro-batches are this process's.
-        arithmetic: How it is done.
-        accelerator: Given where BatchNorm is to have the statistics of all processes.
+        loader: Source of the task and the device; its rank numbers the micro-batches of this process.
+        arithmetic: Precision, micro-batches and backend of compilation.
+        accelerator: Accelerator over whose processes BatchNorm takes its statistics; None for this process alone.
 
     Raises:
-        InputError: no such backend.
+        InputError: torch has no such backend.
     """
 
-    def __init__(self, feed: Loader, arithmetic: Arithmetic, accelerator: Any = None):
-        self.feed, self.task, self.parts = feed, feed.task, arithmetic.accumulate
+    def __init__(self, loader: Loader, arithmetic: Arithmetic, accelerator: Any = None):
+        self.loader, self.task, self.parts = loader, loader.task, arithmetic.accumulate
         self._dtype = DTYPES.get(arithmetic.precision)
         self._norms = None if accelerator is None else SyncedNorms(accelerator)
-        self._trained: Callable[..., Any] = compiled(arithmetic.backend) if arithmetic.backend else answer
+        self._training_forward: Callable[..., Any] = plain_forward
+        if arithmetic.backend:
+            self._training_forward = compiled_forward(arithmetic.backend)
 
     def backward(self, model: nn.Module, batch: Batch, step: int, scale: Tensor | None = None) -> Tensor:
-        """Add the gradient of the micro-batches' mean loss, times `scale`, to the weights'; returns that mean."""
+        """Add the gradient of the micro-batches' mean loss, times `scale`, to the weights' gradients.
+
+        Returns:
+            The mean loss, [], without the scale.
+        """
         losses: list[Tensor] = []
-        for nth, (inputs, target) in enumerate(self._cut(batch)):
-            reseed(self.feed, step, self.feed.rank * self.parts + nth)
-            loss = self.task.loss(self._cast(self._trained, model, inputs), target)
+        for i, (inputs, target) in enumerate(self._micro_batches(batch)):
+            reseed(self.loader, step, self.loader.rank * self.parts + i)
+            loss = self.task.loss(self._run(self._training_forward, model, inputs), target)
             share = loss if self.parts == 1 else loss / self.parts
             (share if scale is None else share * scale).backward()  # type: ignore[no-untyped-call]
             losses.append(loss.detach())
@@ -58,7 +64,7 @@ class ForwardBackward:
 
     @contextmanager
     def in_float32(self) -> Iterator[None]:
-        """While it is entered, forwards compute in float32."""
+        """Context in which forwards compute in float32."""
         dtype, self._dtype = self._dtype, None
         try:
             yield
@@ -67,53 +73,53 @@ class ForwardBackward:
 
     @property
     def overflows(self) -> bool:
-        """Whether numbers that float32 holds overflow in a forward."""
+        """True if a forward may overflow where float32 would not."""
         return self._dtype == torch.float16
 
     def output(self, model: nn.Module, inputs: tuple[Tensor, ...]) -> Any:
-        """What a model answers where it is read: never compiled, for the shapes differ, and by this process alone."""
-        return self._widened(answer, model, inputs)
+        """Output of a model in evaluation: on this process alone, and not compiled, because shapes differ."""
+        return self._run_locally(plain_forward, model, inputs)
 
-    def synced(self, model: nn.Module, inputs: tuple[Tensor, ...]) -> Any:
-        """The same, by all processes together: what BatchNorm takes statistics of while they are computed anew."""
-        return self._cast(answer, model, inputs)
+    def synced_output(self, model: nn.Module, inputs: tuple[Tensor, ...]) -> Any:
+        """The same on all processes, whose examples BatchNorm statistics are computed from."""
+        return self._run(plain_forward, model, inputs)
 
-    def _cast(self, forward: Callable[..., Any], model: nn.Module, inputs: tuple[Tensor, ...]) -> Any:
-        """The answer in float32, whatever the forward computed in: losses and scores are taken of that."""
+    def _run(self, forward: Callable[..., Any], model: nn.Module, inputs: tuple[Tensor, ...]) -> Any:
+        """The output in float32, in any precision of the forward: losses and scores are computed in float32."""
         if self._norms is not None:
             with self._norms:
-                return self._widened(forward, model, inputs)
-        return self._widened(forward, model, inputs)
+                return self._run_locally(forward, model, inputs)
+        return self._run_locally(forward, model, inputs)
 
-    def _widened(self, forward: Callable[..., Any], model: nn.Module, inputs: tuple[Tensor, ...]) -> Any:
+    def _run_locally(self, forward: Callable[..., Any], model: nn.Module, inputs: tuple[Tensor, ...]) -> Any:
         if self._dtype is None:
             return forward(model, *inputs)
-        device = self.feed.device.type
+        device = self.loader.device.type
         small = WideConvolutions() if (device, self._dtype) == ("cpu", torch.bfloat16) else nullcontext()
         with torch.autocast(device, self._dtype), small:
             output = forward(model, *inputs)
         return pytree.tree_map(lambda a: a.float() if getattr(a, "dtype", None) == self._dtype else a, output)
 
-    def _cut(self, batch: Batch) -> Sequence[Batch]:
-        """The batch's micro-batches, in order, of equal sizes."""
+    def _micro_batches(self, batch: Batch) -> Sequence[Batch]:
+        """Micro-batches of a batch, in order and of equal sizes."""
         if self.parts == 1:
             return (batch,)
         inputs, target = (list(zip(*(t.chunk(self.parts) for t in side), strict=True)) for side in batch)
         return list(zip(inputs, target, strict=True))
 
 
-def answer(model: nn.Module, *inputs: Tensor) -> Any:
-    """A plain forward."""
+def plain_forward(model: nn.Module, *inputs: Tensor) -> Any:
+    """Run the model."""
     return model(*inputs)
 
 
-def compiled(backend: str) -> Callable[..., Any]:
-    """`answer`, compiled once for each shape: members are its argument, so they share what is compiled.
+def compiled_forward(backend: str) -> Callable[..., Any]:
+    """Compile `plain_forward`, once for each shape; the model is its argument, so members share the graph.
 
     Raises:
         InputError: torch has no such backend.
     """
-    known = torch.compiler.list_backends(exclude_tags=())
-    if backend not in known:
-        raise InputError(f"torch.compile has no backend {backend!r}; there are: {', '.join(known)}")
-    return torch.compile(answer, backend=backend)
+    backends = torch.compiler.list_backends(exclude_tags=())
+    if backend not in backends:
+        raise InputError(f"torch.compile has no backend {backend!r}; there are: {', '.join(backends)}")
+    return torch.compile(plain_forward, backend=backend)

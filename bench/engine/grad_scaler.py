@@ -1,4 +1,4 @@
-"""Loss scaling for fp16: the rule of `torch.amp.GradScaler` for one member, as data that forks and is saved."""
+"""Loss scaling for fp16: the rule of `torch.amp.GradScaler` for one member, with state that can be forked and saved."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ import torch
 from torch import Tensor
 
 INITIAL, GROWTH, BACKOFF, INTERVAL = 2.0**16, 2.0, 0.5, 2000
-"""Of the scale: its first value, its factor after INTERVAL updates in a row, and its factor after one skipped."""
+"""The first scale, its factor after INTERVAL updates in a row, and its factor after a skipped update."""
 
 
 class Scaler:
-    """Scales a member's loss, and skips the update whose gradient overflows.
+    """Scales a member's loss, and skips an update whose loss or gradient overflows.
 
-    Adam and AdamW learn of it on the device; for the others each update waits for the device to say.
+    Fused Adam and AdamW read the decision on the device; for other optimizers each update synchronises.
 
-    A loss that overflows is skipped, too. What is not finite at a scale of 1 or less is the member's own: it is left as
-    it is, and told as diverged. `torch.amp.GradScaler` would skip for ever.
+    A loss or gradient that is not finite at a scale of 1 or less is no overflow: it stays, and the member counts as
+    diverged. `torch.amp.GradScaler` would skip updates for ever.
 
     Attributes:
-        scale: Of the next loss.
-        streak: Updates in a row that were not skipped.
-        skips: 1 if the loss or the gradient held has overflowed, which is then 0.
+        scale: Factor of the next loss, [].
+        streak: Updates since the last skipped one or the last change of scale, [].
+        skips: 1 if the present loss or gradient has overflowed, else 0, [].
     """
 
     def __init__(self, device: torch.device):
@@ -32,20 +32,20 @@ class Scaler:
         self.skips = torch.zeros((), device=device)
 
     def unscale(self, grads: list[Tensor], loss: Tensor) -> None:
-        """Divide gradients by the scale in place, and see whether they or the loss have overflowed."""
+        """Divide gradients by the scale in place, and detect overflow; gradients that overflow are set to 0."""
         torch._foreach_mul_(grads, self.scale.double().reciprocal().float())
         norm = torch.nn.utils.get_total_norm(grads, norm_type=float("inf"))
         self.skips = (~(norm.isfinite() & loss.isfinite()) & (self.scale > 1)).float()
         for grad in grads:
             grad.masked_fill_(self.skips.bool(), 0.0)
 
-    def chosen(self, skipped: Tensor | float, usual: Tensor) -> Tensor:
-        """The one if the update is to be skipped, the other if not; never waits for the device."""
+    def select(self, skipped: Tensor | float, usual: Tensor) -> Tensor:
+        """`skipped` if the update is to be skipped, else `usual`; does not synchronise."""
         return torch.where(self.skips.bool(), skipped, usual)
 
     def step(self, optimizer: torch.optim.Optimizer, closure: Callable[[], Any]) -> None:
-        """The optimizer's update, unless it is to be skipped; then the scale for the next."""
-        if getattr(optimizer, "_step_supports_amp_scaling", False):  # a fused kernel, which reads it on the device
+        """Step the optimizer unless the update is to be skipped, then adjust the scale."""
+        if getattr(optimizer, "_step_supports_amp_scaling", False):  # a fused kernel reads it on the device
             optimizer.grad_scale, optimizer.found_inf = None, self.skips  # type: ignore[attr-defined]
             optimizer.step(closure)
             del optimizer.grad_scale, optimizer.found_inf  # type: ignore[attr-defined]
@@ -61,6 +61,6 @@ class Scaler:
         return {"scale": self.scale, "streak": self.streak, "skips": self.skips}
 
     def load(self, state: dict[str, Tensor]) -> None:
-        """Become a copy of the scaler that `state` tells of."""
+        """Restore a state that `tensors` returned."""
         device = self.scale.device
         self.scale, self.streak, self.skips = (state[k].to(device, copy=True) for k in ("scale", "streak", "skips"))

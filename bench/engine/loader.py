@@ -1,7 +1,7 @@
-"""What members are fed: batches as a pure function of (seed, step), and whole splits for evaluation.
+"""Loading of batches, a pure function of (seed, step), and of whole splits for evaluation.
 
-Data that are held lie on the device, and a batch is one `index_select` per array: for small tasks a DataLoader costs
-more than the training step. Data that are streamed are read ahead by a DataLoader's workers; see `stream.py`.
+In-memory splits are stored on the device, and a batch is one `index_select` per array: for small tasks a DataLoader
+costs more than the training step. Streamed splits are read ahead by a DataLoader's workers; see `prefetch.py`.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ Tensors: TypeAlias = "tuple[Tensor, ...]"
 T = TypeVar("T")
 
 CHUNK = 256
-"""Examples evaluated at once, or a batch if that is larger."""
+"""Examples evaluated at once, unless a batch is larger."""
 
 
 class ReadRequest(NamedTuple):
-    """An example of a stream that is wanted."""
+    """A request for one example of a stream."""
 
     split: str
     example: int
-    key: int | None  # what its augmentation is drawn from, if any
+    key: int | None  # seed of its augmentation, None without
 
 
 def epoch_steps(task: Task) -> int:
@@ -53,20 +53,21 @@ def key(*parts: object) -> int:
     return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:8], "big") >> 1
 
 
-def weakly(method: Callable[..., T]) -> Callable[..., T]:
-    """A method that may be kept by its own object: that would lie in a cycle, and outlive its cohort, otherwise."""
-    kept = WeakMethod(method)
+def weak_method(method: Callable[..., T]) -> Callable[..., T]:
+    """A function that calls a bound method without a reference to its object."""
+    # An object that stored its own bound method would be in a reference cycle, and outlive its cohort.
+    reference = WeakMethod(method)
 
-    def called(*args: Any) -> T:
-        alive = kept()
-        assert alive is not None, "its object is gone"
-        return alive(*args)
+    def call(*args: Any) -> T:
+        target = reference()
+        assert target is not None, "the method's object no longer exists"
+        return target(*args)
 
-    return called
+    return call
 
 
 class Chunks:
-    """Inputs of a split, a chunk at a time; made anew each time they are gone through."""
+    """Inputs of a split, a chunk at a time; each iteration makes them again."""
 
     def __init__(self, make: Callable[[], Iterator[Tensors]]):
         self._make = make
@@ -79,15 +80,15 @@ class Loader:
     """Batches and splits of one task on one device.
 
     Args:
-        task: What is learnt.
-        seed: Of the order of the examples, of augmentation, of dropout and of the initial weights.
-        device: Where the tensors lie.
-        dtype: Of floating inputs and targets, and of the weights; None is float32.
-        rank: Which slice of each batch this process takes, and which chunks of a split, in turn,
-        world: of how many.
+        task: Task whose data are loaded.
+        seed: Seed of the order of the examples, of augmentation, of dropout and of the initial weights.
+        device: Device of the tensors.
+        dtype: Type of floating inputs and targets, and of the weights; None is float32.
+        rank: Index of this process. It takes slice `rank` of each batch, and every `world`-th chunk of a split.
+        world: Number of processes.
 
     Raises:
-        InputError: the train split does not fill a batch, or a batch cannot be cut into `world` equal slices.
+        InputError: the train split does not fill a batch, or a batch cannot be split into `world` equal slices.
     """
 
     def __init__(
@@ -108,42 +109,42 @@ class Loader:
             raise InputError(f"{task.name}: a batch of {task.batch_size} cannot be shared equally by {world} processes")
         self._data = task.load()
         train = self._data.train
-        self._held = self._tensors(train) if isinstance(train, Split) else None
-        self._ahead: tuple[int, Iterator[Batch]] = (-1, iter(()))  # the step that a stream's reader gives next
-        self._order = lru_cache(maxsize=2)(weakly(self._shuffled))
-        self._reader = lru_cache(maxsize=1)(weakly(self._opened))
+        self._in_memory = self._tensors(train) if isinstance(train, Split) else None
+        self._next: tuple[int, Iterator[Batch]] = (-1, iter(()))  # the reader's next step, and its batches from there
+        self._order = lru_cache(maxsize=2)(weak_method(self._shuffle))
+        self._reader = lru_cache(maxsize=1)(weak_method(self._open_reader))
         self._splits: dict[str, tuple[Iterable[Tensors], Tensors]] = {}
         self.heartbeat: Callable[[], None] = lambda: None  # called at every batch and every chunk of a split
 
     # ------------------------------------------------------------------------------------------- batches
 
     def batch(self, step: int) -> Batch:
-        """(inputs, target) of update `step`; a rank sees its own slice."""
+        """(inputs, target) of update `step`: this rank's slice of the batch."""
         self.heartbeat()
-        if self._held is None:
-            return self._streamed(step)
+        if self._in_memory is None:
+            return self._stream_batch(step)
         if self.task.prepare is None:
-            return self._picked(self._held, self._examples(step, self._slice))
-        # The whole batch is prepared, so that augmentation does not hang on the number of processes.
-        whole = self._picked(self._held, self._examples(step, slice(None)))
+            return self._pick(self._in_memory, self._examples(step, self._slice))
+        # The whole batch is prepared, so that augmentation does not depend on the number of processes.
+        whole = self._pick(self._in_memory, self._examples(step, slice(None)))
         inputs, target = self._cast(self.task.prepare(*whole, self._generator(step)))
         return tuple(a[self._slice] for a in inputs), tuple(a[self._slice] for a in target)
 
     def dropout_key(self, step: int, micro_batch: int = 0) -> int:
         """Seed of torch's generator before a forward of update `step`; the same for every member.
 
-        Micro-batches are counted over all processes, so it does not matter which of them computes one.
+        Micro-batches are numbered over all processes, so the seed does not depend on the process that computes one.
         """
         return key(self.seed, step, micro_batch, 0, "dropout")
 
     @property
     def _slice(self) -> slice:
-        """Of a batch, what this rank takes."""
+        """This rank's slice of a batch."""
         share = self.task.batch_size // self.world
         return slice(self.rank * share, (self.rank + 1) * share)
 
     def _examples(self, step: int, part: slice) -> Tensor:
-        """Indices of the examples in a part of the batch of update `step`."""
+        """Indices in the train split of the examples in a part of the batch of update `step`."""
         epoch, i = divmod(step, self.epoch_steps)
         return self._order(epoch)[i * self.task.batch_size : (i + 1) * self.task.batch_size][part]
 
@@ -152,53 +153,53 @@ class Loader:
 
         return torch.Generator().manual_seed(key(self.seed, step, "prepare"))
 
-    def _shuffled(self, epoch: int) -> Tensor:
+    def _shuffle(self, epoch: int) -> Tensor:
         import torch
 
         generator = torch.Generator().manual_seed(key(self.seed, epoch, "order"))
         order = torch.randperm(len(self._data.train), generator=generator)
-        return order if self._held is None else order.to(self.device)
+        return order if self._in_memory is None else order.to(self.device)
 
-    def _picked(self, held: Batch, examples: Tensor) -> Batch:
-        inputs, target = held
+    def _pick(self, split: Batch, examples: Tensor) -> Batch:
+        inputs, target = split
         return tuple(a.index_select(0, examples) for a in inputs), tuple(a.index_select(0, examples) for a in target)
 
-    def _streamed(self, step: int) -> Batch:
-        """The batch of update `step` from the reader, which is sent there if it stands elsewhere."""
-        expected, batches = self._ahead
+    def _stream_batch(self, step: int) -> Batch:
+        """The batch of update `step` from the reader, which starts again there if its next step is another."""
+        expected, batches = self._next
         if step != expected:
             batches = self._reader().read(self._requests(step))
-        self._ahead = step + 1, batches
-        return self._prepared(next(batches))
+        self._next = step + 1, batches
+        return self._prepare(next(batches))
 
     def _requests(self, step: int) -> Iterator[list[ReadRequest]]:
-        """What this rank will want of the train split from update `step` on, each example with its own key."""
+        """Requests for this rank's slices of the batches from update `step` on, each example with its own key."""
         while True:
-            epoch, wanted = step // self.epoch_steps, self._examples(step, self._slice).tolist()
-            yield [ReadRequest("train", i, key(self.seed, epoch, i, "read")) for i in wanted]
+            epoch, examples = step // self.epoch_steps, self._examples(step, self._slice).tolist()
+            yield [ReadRequest("train", i, key(self.seed, epoch, i, "read")) for i in examples]
             step += 1
 
-    def _opened(self) -> WorkerReader:
+    def _open_reader(self) -> WorkerReader:
         from bench.engine.prefetch import WorkerReader
 
         return WorkerReader(self._data, self.device)
 
     def close(self) -> None:
-        """End the workers that read a stream, and forget splits; what is asked for after this starts anew."""
-        self._ahead = -1, iter(())
+        """End the workers that read a stream and drop cached splits; a later call starts them again."""
+        self._next = -1, iter(())
         self._reader.cache_clear()
-        self._splits.clear()  # their chunks know the feed
+        self._splits.clear()  # their chunks refer to the loader, which would be a cycle
 
     # ------------------------------------------------------------------------------------------ evaluation
 
     def split(self, name: str) -> tuple[Iterable[Tensors], Tensors]:
-        """A split: this rank's chunks of inputs on the device, as the model takes them, and all of the target."""
+        """A split: this rank's chunks of prepared inputs on the device, and the whole target on the CPU."""
         if name not in self._splits:
             self._splits[name] = self._split(name)
         chunks, target = self._splits[name]
-        return Chunks(lambda: self._beating(chunks)), target
+        return Chunks(lambda: self._with_heartbeat(chunks)), target
 
-    def _beating(self, chunks: Iterable[Tensors]) -> Iterator[Tensors]:
+    def _with_heartbeat(self, chunks: Iterable[Tensors]) -> Iterator[Tensors]:
         for chunk in chunks:
             self.heartbeat()
             yield chunk
@@ -210,23 +211,23 @@ class Loader:
         size = max(CHUNK, self.task.batch_size)
         if isinstance(split, Stream):
             target = tuple(self._tensor(a).cpu() for a in split.target)
-            return Chunks(lambda: self._read(name, len(split), size)), target
+            return Chunks(lambda: self._read_chunks(name, len(split), size)), target
         inputs, target = self._tensors(split)
-        ended = tuple(a.cpu() for a in target)
+        on_cpu = tuple(a.cpu() for a in target)
         chunks = [torch.split(a, size)[self.rank :: self.world] for a in (*inputs, *target)]
         parts = [(part[: len(inputs)], part[len(inputs) :]) for part in zip(*chunks, strict=True)]
         if self.task.prepare is None:
-            return [part[0] for part in parts], ended
-        return Chunks(lambda: (self._prepared(part)[0] for part in parts)), ended
+            return [part[0] for part in parts], on_cpu
+        return Chunks(lambda: (self._prepare(part)[0] for part in parts)), on_cpu
 
-    def _read(self, name: str, length: int, size: int) -> Iterator[Tensors]:
+    def _read_chunks(self, name: str, length: int, size: int) -> Iterator[Tensors]:
         starts = range(0, length, size)[self.rank :: self.world]
-        wanted = ([ReadRequest(name, i, None) for i in range(a, min(a + size, length))] for a in starts)
-        self._ahead = -1, iter(())  # the reader goes one way at a time
-        return (self._prepared(batch)[0] for batch in self._reader().read(wanted))
+        requests = ([ReadRequest(name, i, None) for i in range(a, min(a + size, length))] for a in starts)
+        self._next = -1, iter(())  # a new read ends the reader's sequence of training batches
+        return (self._prepare(batch)[0] for batch in self._reader().read(requests))
 
-    def _prepared(self, batch: Batch) -> Batch:
-        """As the model takes it; nothing is drawn."""
+    def _prepare(self, batch: Batch) -> Batch:
+        """The batch as the model takes it, without augmentation."""
         return self._cast(batch if self.task.prepare is None else self.task.prepare(*batch, None))
 
     # -------------------------------------------------------------------------------------------- tensors
@@ -237,11 +238,11 @@ class Loader:
     def _tensor(self, array: Array) -> Tensor:
         import torch
 
-        return self._typed(torch.tensor(array, device=self.device))
+        return self._to_dtype(torch.tensor(array, device=self.device))
 
     def _cast(self, batch: Batch) -> Batch:
         inputs, target = batch
-        return tuple(map(self._typed, inputs)), tuple(map(self._typed, target))
+        return tuple(map(self._to_dtype, inputs)), tuple(map(self._to_dtype, target))
 
-    def _typed(self, tensor: Tensor) -> Tensor:
+    def _to_dtype(self, tensor: Tensor) -> Tensor:
         return tensor.to(self.dtype) if tensor.is_floating_point() else tensor

@@ -1,4 +1,4 @@
-"""A member of the reference engine: a plain module, its stock optimizer, and the averages that riders read it by."""
+"""A member of the reference engine: a plain module, its stock optimizer, and the averages of its weights."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from bench.contract import Recipe
-from bench.engine.clone import copied, twin
+from bench.engine.clone import clone_model, clone_state
 from bench.engine.grad_scaler import Scaler
 from bench.strategies.averagings import PRESENT
 
 HOST = ("step", "mu_product")
-"""Slots without axes that torch.optim keeps on the CPU, unless its kernel is fused."""
+"""State of torch.optim without axes, which stays on the CPU unless the kernel is fused."""
 
 
 class TrainedMember:
@@ -25,63 +25,64 @@ class TrainedMember:
     def __init__(self, model: nn.Module, optimizer: torch.optim.Optimizer, scaled: bool = False):
         self.model, self.optimizer = model, optimizer
         self.weights = [p for p in model.parameters() if p.requires_grad]
-        self.scaler = Scaler(self.weights[0].device) if scaled else None  # of its loss, in fp16
-        self.loss: Any = None  # of the last look, for optimizers that ask
-        self.last: Tensor | None = None  # gradient of the last look, flat, where it is to be recalled
+        self.scaler = Scaler(self.weights[0].device) if scaled else None  # loss scaling, in fp16
+        self.loss: Any = None  # of the last look, for optimizers that need it
+        self.last: Tensor | None = None  # flat gradient of the last look, if it is to be recalled
         self.averages: dict[str, list[Tensor]] = {}  # of the weights, by slot
 
     def tensors(self) -> dict[str, Tensor]:
-        """Weights that are trained, and buffers: all others are every member's alike."""
+        """Trained weights and buffers, by name. Frozen weights are shared by all members."""
         weights = ((name, p) for name, p in self.model.named_parameters() if p.requires_grad)
         return {name: t.detach() for name, t in chain(weights, self.model.named_buffers())}
 
     def state(self, device: torch.device | None = None) -> dict[str, Any]:
-        """Copies of all that the member is between a move and the next look, on `device` or where it lies."""
+        """A copy of the member's state between a move and the next look, on `device` or on its own."""
         groups = [{k: v for k, v in group.items() if k != "params"} for group in self.optimizer.param_groups]
         slots = [dict(self.optimizer.state.get(p, {})) for p in self.weights]
-        own = {"tensors": self.tensors(), "slots": slots, "groups": groups}
+        own: dict[str, Any] = {"tensors": self.tensors(), "slots": slots, "groups": groups}
         scaler = None if self.scaler is None else self.scaler.tensors()
-        state: dict[str, Any] = copied(own | {"averages": self.averages, "last": self.last, "scaler": scaler}, device)
+        own |= {"averages": self.averages, "last": self.last, "scaler": scaler}
+        state: dict[str, Any] = clone_state(own, device)
         return state
 
     def load(self, state: Mapping[str, Any]) -> None:
-        """Become a copy of the member that `state` tells of. No value is cast, so all is exact."""
+        """Restore a state that `state` returned, exactly: no value is cast."""
         own = self.tensors()
         for name, saved in state["tensors"].items():
             own[name].copy_(saved)
         for weight, slots in zip(self.weights, state["slots"], strict=True):
-            self.optimizer.state[weight] = {k: _placed(k, v, weight, self.optimizer) for k, v in slots.items()}
+            self.optimizer.state[weight] = {k: _slot_on_device(k, v, weight, self.optimizer) for k, v in slots.items()}
         for group, saved in zip(self.optimizer.param_groups, state["groups"], strict=True):
-            group.update(copied(saved, self.weights[0].device))
+            group.update(clone_state(saved, self.weights[0].device))
         self.averages = {
-            slot: [t.to(w.device, copy=True) for w, t in zip(self.weights, kept, strict=True)]
-            for slot, kept in state["averages"].items()
+            slot: [t.to(w.device, copy=True) for w, t in zip(self.weights, average, strict=True)]
+            for slot, average in state["averages"].items()
         }
         self.last = None if state["last"] is None else state["last"].to(self.weights[0].device, copy=True)
         if self.scaler is not None:
             self.scaler.load(state["scaler"])
 
     def statistics(self) -> list[tuple[Tensor, Tensor]]:
-        """Buffers that a forward may change, each with a copy."""
+        """Floating-point buffers, which a forward may change, each with a copy."""
         return [(b, b.clone()) for b in self.model.buffers() if b.is_floating_point()]
 
     @torch.no_grad()
-    def spare(self, statistics: list[tuple[Tensor, Tensor]]) -> None:
-        """Undo what an overflow did to BatchNorm's statistics, which would be infinite ever after."""
+    def undo_overflow(self, statistics: list[tuple[Tensor, Tensor]]) -> None:
+        """Restore BatchNorm statistics that an overflow made infinite or NaN, if the update is skipped."""
         assert self.scaler is not None
         for buffer, before in statistics:
-            buffer.copy_(self.scaler.chosen(torch.where(buffer.isfinite(), buffer, before), buffer))
+            buffer.copy_(self.scaler.select(torch.where(buffer.isfinite(), buffer, before), buffer))
 
-    def recalled(self, grads: list[Tensor]) -> Tensor:
-        """Inner product of this look's gradient with the last one's, whose place it takes; 0 if there is neither."""
+    def recall_dot(self, grads: list[Tensor]) -> Tensor:
+        """Inner product of this look's gradient with the last one's, or 0 at the first look; keeps this gradient."""
         now = torch.cat([grad.reshape(-1) for grad in grads])
         last = torch.zeros_like(now) if self.last is None else self.last
-        self.last = now if self.scaler is None else self.scaler.chosen(last, now)
+        self.last = now if self.scaler is None else self.scaler.select(last, now)
         dot: Tensor = torch.linalg.vecdot(now, last)
         return dot
 
     def update(self) -> None:
-        """The optimizer's step, after which gradients give way; some optimizers ask for the loss."""
+        """Step the optimizer, which may read the loss, and free the gradients."""
         if self.scaler is None:
             self.optimizer.step(lambda: self.loss)
         else:
@@ -98,17 +99,18 @@ class TrainedMember:
 
     @torch.no_grad()
     def mixed(self, recipe: Recipe) -> nn.Module:
-        """A copy of the model with the weights that a recipe mixes."""
-        model = twin(self.model)
+        """A copy of the model with weights mixed by a recipe."""
+        model = clone_model(self.model)
         weights = [p for p in model.parameters() if p.requires_grad]
         for slot, share in recipe:
-            for weight, part in zip(weights, self.weights if slot == PRESENT else self.averages[slot], strict=True):
+            parts = self.weights if slot == PRESENT else self.averages[slot]
+            for weight, part in zip(weights, parts, strict=True):
                 weight.copy_(part) if share == 1 else weight.lerp_(part, share)
         return model
 
 
-def _placed(name: str, value: Any, weight: Tensor, optimizer: torch.optim.Optimizer) -> Any:
-    """A slot of an optimizer where it lies in training: beside its weight, unless it is one of HOST."""
+def _slot_on_device(name: str, value: Any, weight: Tensor, optimizer: torch.optim.Optimizer) -> Any:
+    """A copy of an optimizer's slot on the device of its weight, or on its own if HOST names it."""
     if isinstance(value, Tensor):
         stays = name in HOST and not optimizer.defaults.get("fused")
         return value.clone() if stays else value.to(weight.device, copy=True)

@@ -1,7 +1,7 @@
 """The reference engine: M plain modules, each with a stock `torch.optim` optimizer, stepped in turn.
 
-A member is bitwise what a hand-written loop with the same batches, initial weights and memory format gives, whoever
-trains beside it.
+A member equals, bit for bit, a hand-written loop with the same batches, initial weights and memory format. It does not
+depend on the other members.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from bench.contract import SKIPPED, Batch, InputError, Move, Recipe
-from bench.engine.clone import CPU, twin
-from bench.engine.data_parallel import averaged, several
-from bench.engine.evaluation import LookHistory, answers, batch_norms, distinct, renew, score
+from bench.engine.clone import CPU, clone_model
+from bench.engine.data_parallel import mean_over_processes, multi_process
+from bench.engine.evaluation import LookHistory, answers, batch_norms, distinct, recalibrate, score
 from bench.engine.forward_backward import ForwardBackward
 from bench.engine.loader import Loader, key
 from bench.engine.member import TrainedMember
@@ -26,28 +26,29 @@ from bench.strategies.optimizer import Optimizer
 from bench.strategies.optimizers import adjust
 
 
-def initial(feed: Loader) -> nn.Module:
-    """The model of a feed's seed, in training mode.
+def initial(loader: Loader) -> nn.Module:
+    """Create the model with the initial weights of the loader's seed, in training mode.
 
-    On a CPU, models of 2-D convolutions lie channels_last: the same numbers up to rounding, 1.2 to 1.3 times as fast.
+    On a CPU, models of 2-D convolutions are channels_last: equal up to rounding, and 1.2 to 1.3 times as fast.
     """
-    torch.manual_seed(key(feed.seed, "init"))
-    model = feed.task.model().to(device=feed.device, dtype=feed.dtype)
-    if LAYERS[feed.task.layers].images and feed.device.type == "cpu":
+    torch.manual_seed(key(loader.seed, "init"))
+    model = loader.task.model().to(device=loader.device, dtype=loader.dtype)
+    if LAYERS[loader.task.layers].images and loader.device.type == "cpu":
         model = model.to(memory_format=torch.channels_last)
     return model.train()
 
 
 class Modules:
-    """See `bench.contract.Engine`. Under data parallelism every process holds all members, and looks are averaged.
+    """The engine of plain modules; for its methods see `bench.contract.Engine`.
+
+    Under data parallelism every process has all members, and averages losses and gradients with the others.
 
     Args:
-        feed: Task, seed, device and dtype.
-        optimizer: Any of `optim.CATALOGUE`.
-        weight_decay: As torch.optim understands it.
-        accelerator: Of Accelerate, given under data parallelism only.
-
-        arithmetic: Precision, micro-batches, compilation.
+        loader: Source of the task, the batches and the splits.
+        optimizer: Any of `optimizers.CATALOGUE`.
+        weight_decay: Weight decay as in torch.optim.
+        accelerator: Accelerator of Accelerate under data parallelism, else None.
+        arithmetic: Precision, micro-batches and compilation.
 
     Raises:
         InputError: a model that cannot be compiled.
@@ -55,73 +56,76 @@ class Modules:
 
     def __init__(
         self,
-        feed: Loader,
+        loader: Loader,
         optimizer: Optimizer,
         weight_decay: float,
         accelerator: Any = None,
         arithmetic: Arithmetic = USUAL,
     ):
-        self.feed, self.task = feed, feed.task
+        self.loader, self.task = loader, loader.task
         scaled = arithmetic.precision == "fp16"
         self._build: Callable[[nn.Module], TrainedMember] = lambda m: TrainedMember(
             m, optimizer.build(m, weight_decay, fused=scaled), scaled
         )
-        self.members = [self._build(initial(feed))]
-        self._accelerator = several(accelerator)
+        self.members = [self._build(initial(loader))]
+        self._accelerator = multi_process(accelerator)
         self._has_norms = bool(batch_norms(self.members[0].model))
-        self._pass = ForwardBackward(feed, arithmetic, self._accelerator if self._has_norms else None)
+        self._pass = ForwardBackward(loader, arithmetic, self._accelerator if self._has_norms else None)
         if arithmetic.backend and self._accelerator is not None and self._has_norms:
             raise InputError(f"{self.task.name} has BatchNorm, which --data-parallel trains without --compile only")
         if arithmetic.backend:
-            self._try()
+            self._try_compiling()
         self.recall = False
-        self._readings = LookHistory()
-        self.signals = self._readings.signals
-        self.history = self._readings.history
+        self._looks = LookHistory()
+        self.signals = self._looks.signals
+        self.history = self._looks.history
 
-    def _try(self) -> None:
-        """Compile now, on a copy: what cannot be compiled is refused before anything is written."""
+    def _try_compiling(self) -> None:
+        """Compile on a copy, so that a model that cannot be compiled is refused before anything is written."""
         try:
-            self._pass.backward(self._fork(self.members[0]).model, self.feed.batch(0), 0)
+            self._pass.backward(self._fork(self.members[0]).model, self.loader.batch(0), 0)
         except Exception as error:  # whatever the compiler raises
-            reason = " ".join(str(error).split("\n")[:2]).strip()  # the first says which backend raised
+            reason = " ".join(str(error).split("\n")[:2]).strip()  # the first line names the backend
             raise InputError(f"{self.task.name} cannot be compiled: run without --compile ({reason})") from error
 
     def look(self, batch: Batch, step: int) -> None:
-        """One forward and backward per member; never waits for the device."""
-        readings = [self._looked(member, batch, step) for member in self.members]
-        self._readings.hold(*(torch.stack(column) for column in zip(*readings, strict=True)))
+        """One forward and backward per member; does not synchronise."""
+        readings = [self._look_at(member, batch, step) for member in self.members]
+        self._looks.record(*(torch.stack(column) for column in zip(*readings, strict=True)))
 
-    def _looked(self, member: TrainedMember, batch: Batch, step: int) -> tuple[Tensor, ...]:
-        scaler, statistics = member.scaler, member.statistics() if member.scaler else []
+    def _look_at(self, member: TrainedMember, batch: Batch, step: int) -> tuple[Tensor, ...]:
+        """(loss, gradient norm) of one member, and `grad_dot` if gradients are recalled, each []."""
+        scaler = member.scaler
+        statistics = member.statistics() if scaler else []
         loss = self._pass.backward(member.model, batch, step, scaler.scale if scaler else None)
-        held = [p for p in member.weights if p.grad is not None]
+        weights = [p for p in member.weights if p.grad is not None]
         if self._accelerator is not None:
-            *means, loss = averaged(self._accelerator, [*(p.grad for p in held if p.grad is not None), loss])
-            for weight, mean in zip(held, means, strict=True):
+            local = [p.grad for p in weights if p.grad is not None]
+            *means, loss = mean_over_processes(self._accelerator, [*local, loss])
+            for weight, mean in zip(weights, means, strict=True):
                 weight.grad = mean
-        grads = [p.grad for p in held if p.grad is not None]
+        grads = [p.grad for p in weights if p.grad is not None]
         if scaler is not None:
             scaler.unscale(grads, loss)
-            member.spare(statistics)
+            member.undo_overflow(statistics)
         member.loss = loss
         norm = get_total_norm(grads)
-        dots = (member.recalled(grads),) if self.recall else ()
+        dots = (member.recall_dot(grads),) if self.recall else ()
         if self.task.clip is not None:
-            clip_grads_with_norm_(held, self.task.clip, norm)
-        return (loss, norm if scaler is None else scaler.chosen(SKIPPED, norm), *dots)
+            clip_grads_with_norm_(weights, self.task.clip, norm)
+        return (loss, norm if scaler is None else scaler.select(SKIPPED, norm), *dots)
 
     def take(self, rows: Sequence[int]) -> None:
-        """Member i becomes old member rows[i]: itself at its first mention, a copy with gradients after that."""
-        seen: set[int] = set()
+        """Member i becomes old member rows[i]: itself at its first mention, then forks with its gradients."""
+        assigned: set[int] = set()
         members = []
         for row in rows:
-            members.append(self._fork(self.members[row]) if row in seen else self.members[row])
-            seen.add(row)
+            members.append(self._fork(self.members[row]) if row in assigned else self.members[row])
+            assigned.add(row)
         self.members = members
 
     def _fork(self, member: TrainedMember) -> TrainedMember:
-        fork = self._build(twin(member.model))
+        fork = self._build(clone_model(member.model))
         fork.load(member.state())
         fork.loss = member.loss
         for old, new in zip(member.weights, fork.weights, strict=True):
@@ -129,7 +133,7 @@ class Modules:
         return fork
 
     def move(self, moves: Sequence[Move]) -> None:
-        """Each member's own optimizer step, at its LR and momentum; MoMo asks for the loss."""
+        """Step each member's optimizer at its LR and momentum."""
         for member, move in zip(self.members, moves, strict=True):
             adjust(member.optimizer, move)
             member.update()
@@ -143,77 +147,80 @@ class Modules:
                 member.averages.pop(slot, None)
 
     def evaluate(self, split: str, rows: Sequence[int]) -> list[dict[str, float]]:
-        """Scores of the named members, each computed once; nothing of a member changes."""
-        scores = self._scored({row: self._read(self.members[row]) for row in distinct(rows)}, split)
+        """Scores of these members, each computed once; no member changes."""
+        scores = self._scores({row: self._evaluated_model(self.members[row]) for row in distinct(rows)}, split)
         return [scores[row] for row in rows]
 
     def averaged(self, splits: Sequence[str], rows: Sequence[int], recipe: Recipe) -> list[list[dict[str, float]]]:
-        """Scores on each split of the named members' averages, BatchNorm statistics computed anew for them."""
-        models = {row: self._renewed(self.members[row].mixed(recipe)) for row in distinct(rows)}
-        scores = [self._scored(models, split) for split in splits]
-        return [[seen[row] for row in rows] for seen in scores]
+        """Scores on each split of these members' averages, with recomputed BatchNorm statistics."""
+        models = {row: self._recalibrated(self.members[row].mixed(recipe)) for row in distinct(rows)}
+        scores = [self._scores(models, split) for split in splits]
+        return [[by_row[row] for row in rows] for by_row in scores]
 
     def recalibrated(self, split: str, rows: Sequence[int]) -> list[dict[str, float]] | None:
-        """Scores of copies whose BatchNorm statistics were averaged anew; see `readings.renew`."""
+        """Scores of copies with recomputed BatchNorm statistics; see `evaluation.recalibrate`."""
         if not self._has_norms:
             return None
-        models = {row: self._renewed(twin(self._read(self.members[row]))) for row in distinct(rows)}
-        scores = self._scored(models, split)
+        copies = {row: clone_model(self._evaluated_model(self.members[row])) for row in distinct(rows)}
+        models = {row: self._recalibrated(copy) for row, copy in copies.items()}
+        scores = self._scores(models, split)
         return [scores[row] for row in rows]
 
-    def _read(self, member: TrainedMember) -> nn.Module:
-        """The model that is evaluated: the member's own, or the average that Schedule-Free forms to be read.
+    def _evaluated_model(self, member: TrainedMember) -> nn.Module:
+        """The model that is evaluated: the member's own, or for Schedule-Free a copy with its average.
 
-        Forming it and going back changes bits, so it is done to a copy. BatchNorm statistics are computed anew for
-        it, as for every average: the running ones are those of other weights.
+        BatchNorm statistics are recomputed for the average: the running ones belong to other weights.
         """
+        # Changing to the average and back would change bits, so it is done on a copy.
         if not hasattr(member.optimizer, "eval"):
             return member.model
         fork = self._fork(member)
         fork.optimizer.eval()  # type: ignore[attr-defined]  # Schedule-Free has it
-        return self._renewed(fork.model)
+        return self._recalibrated(fork.model)
 
     @torch.no_grad()
-    def _scored(self, models: Mapping[int, nn.Module], split: str) -> dict[int, dict[str, float]]:
-        """Scores of models by row; a chunk is read and prepared once for all of them, and by one process.
+    def _scores(self, models: Mapping[int, nn.Module], split: str) -> dict[int, dict[str, float]]:
+        """Scores of models by row. Each chunk is read and prepared once for all models, by one process.
 
-        What overflows in fp16 is computed anew in float32: only an answer that is not finite there is lost.
+        Models whose outputs overflow in fp16 are evaluated again in float32.
         """
-        chunks, target = self.feed.split(split)
+        chunks, target = self.loader.split(split)
         for model in models.values():
             model.eval()
-        whole = answers(
-            chunks, lambda inputs: [self._pass.output(model, inputs) for model in models.values()], self._accelerator
-        )
+
+        def forward(inputs: tuple[Tensor, ...]) -> list[Any]:
+            return [self._pass.output(model, inputs) for model in models.values()]
+
+        outputs = answers(chunks, forward, self._accelerator)
         for model in models.values():
             model.train()
-        scores = {row: score(self.task, own, target) for row, *own in zip(models, *whole, strict=True)}
-        lost = {row: models[row] for row, own in scores.items() if not own["finite"]}
-        if lost and self._pass.overflows:
+        scores = {row: score(self.task, own, target) for row, *own in zip(models, *outputs, strict=True)}
+        overflowed = {row: models[row] for row, own in scores.items() if not own["finite"]}
+        if overflowed and self._pass.overflows:
             with self._pass.in_float32():
-                scores |= self._scored(lost, split)
+                scores |= self._scores(overflowed, split)
         return scores
 
     @torch.no_grad()
-    def _renewed(self, model: nn.Module) -> nn.Module:
-        """The model itself, its BatchNorm statistics computed anew; without BatchNorm, as it was."""
+    def _recalibrated(self, model: nn.Module) -> nn.Module:
+        """The same model with recomputed BatchNorm statistics; unchanged without BatchNorm."""
         norms = batch_norms(model)
         for norm in norms:
             norm.reset_running_stats()
         if norms:
-            renew(model, self.feed, lambda *inputs: self._pass.synced(model, inputs))
+            recalibrate(model, self.loader, lambda *inputs: self._pass.synced_output(model, inputs))
         if self._pass.overflows and not all(t.isfinite().all() for norm in norms for t in norm.buffers()):
             with self._pass.in_float32():
-                return self._renewed(model)
+                return self._recalibrated(model)
         return model
 
     def state_dict(self) -> dict[str, Any]:
-        """Copies of all members, as tensors, numbers, texts, lists and dicts. Taken between a move and a look."""
+        """Copies of all members, as tensors, numbers, texts, lists and dicts. Call it between a move and a look."""
         return {"members": [member.state(CPU) for member in self.members]}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Become the members of `state`, however many they are; go on bit for bit."""
-        model = self.members[0].model  # no more than its structure, and what is not trained
-        self.members = [self._build(twin(model)) for _ in state["members"]]
+        """Restore the members of `state`, any number of them; training continues bit for bit."""
+        model = self.members[0].model  # for its structure and its frozen weights
+        self.members = [self._build(clone_model(model)) for _ in state["members"]]
         for member, saved in zip(self.members, state["members"], strict=True):
             member.load(saved)

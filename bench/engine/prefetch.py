@@ -1,4 +1,4 @@
-"""Reading examples ahead of the training that wants them, in the worker processes of a DataLoader."""
+"""Prefetching of streamed examples by the worker processes of a DataLoader."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from bench.ledger.machine import processors
 from bench.preempt import SIGNALS, hold_signals
 
 MOST = 16
-"""Worker processes of a reader at most."""
+"""Upper limit of worker processes of a reader."""
 
 
 def crew(device: torch.device) -> int:
-    """Worker processes of a reader; 0 reads in the process itself.
+    """Number of worker processes of a reader; 0 reads in the training process.
 
-    Beside a GPU, all cores of this process, shared with its neighbours. Training on CPUs has use for them itself; and a
-    worker of Glideslope's own pool has one core, and may not have children.
+    With a GPU: the cores of this process, divided by the number of processes on this node.
     """
+    # Training on CPUs needs the cores itself; a worker process of a run has one core and may not have children.
     if device.type == "cpu" or multiprocessing.current_process().daemon:
         return 0
     local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
@@ -34,30 +34,31 @@ def crew(device: torch.device) -> int:
 
 
 class Examples(Dataset[Any]):
-    """The splits that are streamed as one data set, whose batches are asked for by requests.
+    """The streamed splits as one data set, whose batches are lists of requests.
 
-    It is copied to every worker, so it has nothing of splits that are held.
+    It is copied to every worker process, so it contains no in-memory split.
     """
 
     def __init__(self, data: Data):
-        self._streams = {name: it for name, it in data._asdict().items() if isinstance(it, Stream)}
+        self._streams = {name: split for name, split in data._asdict().items() if isinstance(split, Stream)}
 
     def __getitems__(self, requests: Sequence[ReadRequest]) -> Batch | InputError:
-        """The batch asked for; an InputError is handed over, for raised in a worker it would lose its one line."""
+        """The batch of these requests, or the InputError of an example that cannot be read."""
+        # The error is returned: DataLoader would wrap one raised in a worker, and its one-line message would be lost.
         try:
-            examples = [self._streams[it.split].read(it.example, it.key) for it in requests]
+            examples = [self._streams[split].read(example, key) for split, example, key in requests]
         except InputError as error:
             return error
         inputs, target = (zip(*half, strict=True) for half in zip(*examples, strict=True))
-        return tuple(map(_stacked, inputs)), tuple(map(_stacked, target))
+        return tuple(map(_stack, inputs)), tuple(map(_stack, target))
 
 
-def _stacked(arrays: Sequence[Any]) -> torch.Tensor:
+def _stack(arrays: Sequence[Any]) -> torch.Tensor:
     return torch.from_numpy(np.stack(arrays))
 
 
-class Wanted(Sampler[list[ReadRequest]]):
-    """What is asked for, in this order."""
+class RequestSampler(Sampler[list[ReadRequest]]):
+    """Yields the requests of the present read, in order."""
 
     requests: Iterable[list[ReadRequest]] = ()
 
@@ -69,52 +70,52 @@ class Wanted(Sampler[list[ReadRequest]]):
 
 
 class WorkerReader:
-    """Reads batches in the order in which they are asked for, a few ahead; its workers end with it.
+    """Reads batches in the order of their requests, a few ahead; its worker processes end with it.
 
     Args:
-        data: Splits that are streamed.
-        device: Where the batches go.
-        workers: Processes that read; None is what `crew` says.
+        data: Splits, of which the streamed ones can be read.
+        device: Device of the batches.
+        workers: Number of worker processes; None is that of `crew`.
     """
 
     def __init__(self, data: Data, device: torch.device, workers: int | None = None):
-        self._wanted, self._device = Wanted(), device
+        self._sampler, self._device = RequestSampler(), device
         workers = crew(device) if workers is None else workers
         self._loader = DataLoader(
             Examples(data),
-            batch_sampler=self._wanted,
+            batch_sampler=self._sampler,
             num_workers=workers,
-            collate_fn=_as_it_is,
+            collate_fn=_identity,
             pin_memory=device.type == "cuda",
             multiprocessing_context="spawn" if workers else None,
             persistent_workers=bool(workers),
-            worker_init_fn=_left_to_us if workers else None,
+            worker_init_fn=_ignore_interrupt if workers else None,
         )
 
     def read(self, requests: Iterable[list[ReadRequest]]) -> Iterator[Batch]:
-        """The batches asked for, on the device. Ends what was read before.
+        """Yield the batches of these requests, on the device. Ends the read before.
 
         Raises:
             InputError: an example cannot be read.
         """
-        self._wanted.requests = requests
+        self._sampler.requests = requests
         with hold_signals():
             batches = iter(self._loader)
         for batch in batches:
             if isinstance(batch, InputError):
-                raise InputError(str(batch))  # itself it would hold on to this frame, and so to the reader
+                raise InputError(str(batch))  # a new one: the worker's would refer to this frame, and so to the reader
             inputs, target = batch
-            yield tuple(map(self._placed, inputs)), tuple(map(self._placed, target))
+            yield tuple(map(self._to_device, inputs)), tuple(map(self._to_device, target))
 
-    def _placed(self, tensor: torch.Tensor) -> torch.Tensor:
+    def _to_device(self, tensor: torch.Tensor) -> torch.Tensor:
         return tensor.to(self._device, non_blocking=True)
 
 
-def _left_to_us(worker: int) -> None:
-    """A worker's answer to Ctrl-C, which the terminal sends it, too: none, for its reader ends it in time."""
+def _ignore_interrupt(worker: int) -> None:
+    """Ignore SIGINT, which a terminal sends to worker processes too: the reader ends them."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
 
 
-def _as_it_is(batch: Any) -> Any:
+def _identity(batch: Any) -> Any:
     return batch

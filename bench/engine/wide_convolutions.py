@@ -1,4 +1,4 @@
-"""Convolutions over maps so small that a CPU's bf16 gradient of their weights is wrong: computed in float32."""
+"""Float32 for convolutions over maps so small that the bf16 gradient of their weights is wrong on a CPU."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ TRANSPOSED: dict[Any, tuple[str, ...]] = dict.fromkeys(
 
 
 class WideConvolutions(TorchFunctionMode):
-    """While it is entered, a convolution is computed in float32 if an axis of its map is below its stride or kernel.
+    """Context in which a convolution is computed in float32 if an axis of its map is below its stride or kernel.
 
-    There, oneDNN's bf16 kernels of the weights' gradient (`jit_bf16:avx512_core`, in torch 2.15) sum scratch memory
-    that nothing wrote: 3x3 with stride 2 over 1x1, with any groups and in any memory format. This memory is not what
-    `torch.utils.deterministic.fill_uninitialized_memory` fills. Outputs, inputs' gradients, float16 and float32 are
-    right. What is wide enough stays in bf16.
+    For such maps, oneDNN's bf16 kernels of the weights' gradient (`jit_bf16:avx512_core`, in torch 2.15) sum
+    uninitialised scratch memory: for example 3x3 with stride 2 over 1x1, with any groups and in any memory format.
+    `torch.utils.deterministic.fill_uninitialized_memory` does not fill that memory. Outputs, gradients of inputs,
+    float16 and float32 are right. Larger maps stay in bf16.
     """
 
     def __torch_function__(
@@ -45,7 +45,10 @@ class WideConvolutions(TorchFunctionMode):
 
 
 def _small(call: Mapping[str, Any], transposed: bool) -> bool:
-    """Is the larger of the two maps, the input or what is transposed, below the stride or kernel along an axis?"""
+    """True if the map is smaller than the stride or the kernel along an axis.
+
+    The map is the larger one: the input, or the output of a transposed convolution.
+    """
     sides, kernel = call["input"].shape[-(call["weight"].ndim - 2) :], call["weight"].shape[2:]
     axes = len(kernel)
     stride, dilation = (_each(call.get(name, 1), axes) for name in ("stride", "dilation"))

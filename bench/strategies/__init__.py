@@ -1,1 +1,1 @@
-"""Optimizers and averagings: what a strategy is besides its schedule."""
+"""Optimizers and averagings: the parts of a strategy other than its schedule."""

@@ -1,11 +1,11 @@
-"""Averagings: what only changes how the weights are read. They ride free on any member, which never notices.
+"""Averagings: averages of weights for evaluation. They cost no training: a member trains the same with any of them.
 
-An averaging is a pure function of the step: after an update, which *slot* is blended with the present weights; and when
-weights are read, the *recipe* of slots that are mixed. A blend of share s moves a slot towards the weights by s of the
-distance, as `torch.Tensor.lerp`; share 1 is a copy. Engines keep the slots of each member, and know nothing else.
+An averaging is a pure function of the step. After an update it says which *slot* is blended with the present weights;
+for an evaluation it gives the *recipe*, the mix of slots. A blend of share s moves a slot towards the weights by s of
+the distance, as `torch.Tensor.lerp`; share 1 is a copy. Engines keep the slots of each member, and know no averagings.
 
-What is read is a set of weights that no forward of training ever used, so the running statistics of BatchNorm, which
-are those of other weights, mean nothing for it: they are computed anew on training batches before each reading.
+An average is a set of weights that no forward of training has used, so BatchNorm's running statistics, which belong to
+other weights, are recomputed for it on training batches before each evaluation.
 """
 
 from __future__ import annotations
@@ -22,14 +22,15 @@ Blend: TypeAlias = tuple[str, float]
 """A slot and a share."""
 
 PRESENT = ""
-"""The slot that stands for the present weights."""
+"""The slot of the present weights."""
 
 AS_IS = ((PRESENT, 1.0),)
+"""The recipe of the present weights alone."""
 
 
 @dataclass(frozen=True)
 class Span:
-    """Of the cell that reads: its budget and its epoch, in updates."""
+    """Budget and epoch of a cell, in updates."""
 
     total: int
     epoch_steps: int
@@ -39,19 +40,20 @@ class Span:
         return step // self.epoch_steps
 
     def ends_epoch(self, step: int) -> bool:
+        """True if `step` updates are a whole number of epochs."""
         return step % self.epoch_steps == 0
 
 
 class Averaging(Named):
-    """What the catalogue holds: a frozen dataclass whose fields are the arguments of the call.
+    """An averaging of the catalogue: a frozen dataclass whose fields are the arguments of the call.
 
-    Steps count updates taken: after the first one, step is 1. The text says every argument.
+    A step is a number of updates: after the first one, step is 1. The canonical text contains every argument.
     """
 
     always = frozenset({"decay", "share", "k"})
 
     def track(self, span: Span) -> str:
-        """Name of what is kept: riders of one member with equal names share it."""
+        """Name of the average: riders of one member with equal names share it."""
         return self.text
 
     def blend(self, step: int, span: Span) -> Blend | None:
@@ -59,7 +61,7 @@ class Averaging(Named):
         raise NotImplementedError
 
     def recipe(self, step: int, span: Span) -> tuple[Blend, ...]:
-        """How the weights after `step` updates are read, once the blend is done."""
+        """The recipe of the average after `step` updates, with the blend of that step done."""
         raise NotImplementedError
 
 
@@ -87,10 +89,10 @@ class ema(Averaging):
 class swa(Averaging):
     """Stochastic weight averaging (arXiv:1803.05407): the mean of the weights at ends of epochs, late in the budget.
 
-    The end of the budget counts as one. Before the first of them, the weights are read as they are.
+    The end of the budget counts as one. Before the first of them, the present weights are evaluated.
 
     Args:
-        share: Of the budget, its last part, that is averaged over: above 0, at most 1.
+        share: Share of the budget, at its end, that is averaged over: above 0, at most 1.
     """
 
     share: float = 0.25
@@ -117,15 +119,15 @@ class swa(Averaging):
         count = self.count(step, span)
         if not count:
             return AS_IS
-        kept = (self.track(span), 1.0)
-        return (kept,) if span.ends_epoch(step) else (kept, (PRESENT, 1 / (count + 1)))
+        mean = (self.track(span), 1.0)
+        return (mean,) if span.ends_epoch(step) else (mean, (PRESENT, 1 / (count + 1)))
 
 
 @dataclass(frozen=True)
 class lawa(Averaging):
     """Latest weight averaging (arXiv:2209.14981): the mean of the weights at the last k ends of epochs.
 
-    The end of the budget counts as one. Before there are k of them, the mean is of those that there are.
+    The end of the budget counts as one. Before there are k of them, the mean is over all so far.
 
     Args:
         k: Ends of epochs, 1 or more.
@@ -137,7 +139,7 @@ class lawa(Averaging):
         _check(self, "k", lambda k: isinstance(k, int) and k >= 1, "a whole number, 1 or more")
 
     def slot(self, epoch: int) -> str:
-        """Where the weights at the end of an epoch stay, for k epochs."""
+        """Slot of the weights at the end of an epoch, overwritten after k epochs."""
         return f"{self.text} {epoch % self.k}"
 
     def blend(self, step: int, span: Span) -> Blend | None:
@@ -146,13 +148,14 @@ class lawa(Averaging):
     def recipe(self, step: int, span: Span) -> tuple[Blend, ...]:
         last = span.epochs(step)
         late = 0 if span.ends_epoch(step) else 1  # the present weights stand for the end of an epoch
-        slots = [self.slot(epoch) for epoch in range(max(1, last - self.k + 1 + late), last + 1)] + [PRESENT] * late
+        first = max(1, last - self.k + 1 + late)
+        slots = [self.slot(epoch) for epoch in range(first, last + 1)] + [PRESENT] * late
         return tuple((slot, 1 / count) for count, slot in enumerate(slots, 1))
 
 
 @dataclass(frozen=True)
 class none(Averaging):
-    """No averaging: the weights are read as they are."""
+    """No averaging: the present weights are evaluated."""
 
     def blend(self, step: int, span: Span) -> None:
         return None
@@ -173,8 +176,8 @@ def parse(text: str) -> Averaging:
     Raises:
         InputError: unknown name, argument or value.
     """
-    built: Averaging = spec.build(spec.parse(text), CATALOGUE, "averaging")
-    return built
+    averaging: Averaging = spec.build(spec.parse(text), CATALOGUE, "averaging")
+    return averaging
 
 
 def _check(averaging: Averaging, name: str, allows: Callable[[Any], bool], allowed: str) -> None:
@@ -184,42 +187,44 @@ def _check(averaging: Averaging, name: str, allows: Callable[[Any], bool], allow
 
 
 class Averagings:
-    """The averagings of a cohort's cells, by their index; those that have none are left out."""
+    """The averagings of a cohort's cells, by the index of the cell; cells with `none` are left out."""
 
     def __init__(self, cells: Sequence[Cell], epoch_steps: int):
-        self._of = {
+        self._by_cell = {
             i: (parse(cell.averaging), Span(cell.total, epoch_steps))
             for i, cell in enumerate(cells)
             if cell.averaging != "none"
         }
 
     def track(self, i: int) -> str:
-        """Name of the average that cell `i` reads; PRESENT if it reads the weights themselves."""
-        if i not in self._of:
+        """Name of the average that cell `i` evaluates; PRESENT if it evaluates the weights themselves."""
+        if i not in self._by_cell:
             return PRESENT
-        it, span = self._of[i]
-        return it.track(span)
+        averaging, span = self._by_cell[i]
+        return averaging.track(span)
 
     def blends(self, riders: Iterable[Sequence[int]], step: int) -> Mapping[Blend, list[int]]:
-        """The blends that are due after `step` updates, each with the members (rows) whose riders ask for it."""
+        """The blends that are due after `step` updates, each with the members (rows) whose riders need it."""
         due: dict[Blend, list[int]] = {}
         for row, i in self._riding(enumerate(riders)):
-            it, span = self._of[i]
-            blend = it.blend(step, span)
+            averaging, span = self._by_cell[i]
+            blend = averaging.blend(step, span)
             if blend and row not in due.setdefault(blend, []):
                 due[blend].append(row)
         return due
 
     def readings(self, riders: Mapping[int, Sequence[int]], step: int) -> Mapping[tuple[str, Recipe], list[int]]:
-        """The averages that these riders (by row) read after `step` updates: track and recipe, with the rows."""
+        """The averages to evaluate for these riders (by row) after `step` updates: (track, recipe), with the rows."""
         due: dict[tuple[str, Recipe], list[int]] = {}
         for row, i in self._riding(riders.items()):
-            it, span = self._of[i]
-            reading = it.track(span), it.recipe(step, span)
+            averaging, span = self._by_cell[i]
+            reading = averaging.track(span), averaging.recipe(step, span)
             if row not in due.setdefault(reading, []):
                 due[reading].append(row)
         return due
 
     def _riding(self, riders: Iterable[tuple[int, Sequence[int]]]) -> list[tuple[int, int]]:
-        """(row, cell) of the cells that have an averaging."""
-        return [(row, i) for row, aboard in riders for i in aboard if i in self._of] if self._of else []
+        """(row, cell) of the riders that have an averaging."""
+        if not self._by_cell:
+            return []
+        return [(row, i) for row, cells in riders for i in cells if i in self._by_cell]

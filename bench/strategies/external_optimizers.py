@@ -1,8 +1,8 @@
-"""Optimizers that claim to need no decay, or no tuned learning rate, each by its authors' own package.
+"""Optimizers that claim to need no decay, or no tuned learning rate, each from the package of its authors.
 
-They come with the extra `contenders`, and train in `modules`. All of them take the LR of a move: it is the step size of
-Schedule-Free, a factor on what Prodigy and D-Adaptation estimate (1 is their authors' choice), and a cap in MoMo.
-A warmup is a schedule: `warmup(constant, epochs=1)`.
+They come with the extra `contenders`, and train in `modules`. All use the LR of a move: as the step size in
+Schedule-Free, as a factor of the estimate in Prodigy and D-Adaptation (their authors recommend 1), and as a cap in
+MoMo. A warmup is a schedule: `warmup(constant, epochs=1)`.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from torch import nn
 
 WHEELS = {"momo": "momo-opt"}
-"""What pip calls a package that goes by another name."""
+"""Names of packages for pip, where they differ from the import name."""
 
 
 class Contender(Optimizer):
-    """An optimizer whose class lies in a package of its own."""
+    """An optimizer from a package other than torch."""
 
     package: ClassVar[str]
 
@@ -36,6 +36,7 @@ class Contender(Optimizer):
             raise InputError(f"{self.name} needs the package {self.package}: pip install {wheel}")
 
     def load(self) -> Any:
+        """See `Optimizer.load`."""
         return getattr(importlib.import_module(self.package), self.family)
 
 
@@ -43,9 +44,9 @@ class Contender(Optimizer):
 
 
 class ScheduleFree(Contender):
-    """Trains at y, between its steps z and their running average x; x is what is read.
+    """Trains at y, an interpolation of its steps z and their running average x; x is evaluated.
 
-    y keeps x only up to rounding, so x is formed on copies. It starts from the package's own `train` mode.
+    Changing between y and x rounds, so x is formed on copies. Training starts in the package's `train` mode.
     """
 
     package = "schedulefree"
@@ -57,9 +58,9 @@ class ScheduleFree(Contender):
     def build(
         self, model: nn.Module, weight_decay: float, lr: float = 1.0, fused: bool = False
     ) -> torch.optim.Optimizer:
-        built: Any = super().build(model, weight_decay, lr, fused)
-        built.train()
-        return built  # type: ignore[no-any-return]
+        optimizer: Any = super().build(model, weight_decay, lr, fused)
+        optimizer.train()
+        return optimizer  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True)
@@ -142,37 +143,37 @@ class dadapt_sgd(Contender):
     family = "DAdaptSGD"
 
     def load(self) -> Any:
-        return _resting(super().load())
+        return _zero_safe(super().load())
 
 
-def _resting(family: Any) -> Any:
-    """D-Adapted SGD that rests at LR 0, and where the gradient has been 0 so far; the package's own divides by 0."""
+def _zero_safe(family: Any) -> Any:
+    """A subclass of D-Adapted SGD that skips updates at LR 0 or before any gradient, where the package divides by 0."""
 
-    class Resting(family):  # type: ignore[misc]
+    class ZeroSafe(family):  # type: ignore[misc]
         def step(self, closure: Any = None) -> None:
             if self.param_groups[0]["lr"] > 0:
                 with contextlib.suppress(ZeroDivisionError):  # raised before any weight has changed
                     super().step(closure)
 
-    Resting.__name__ = family.__name__
-    return Resting
+    ZeroSafe.__name__ = family.__name__
+    return ZeroSafe
 
 
 # ---------------------------------------------------------------------------------------------------- MoMo
 
 
 class Momentum(Contender):
-    """A step size from the loss: the least of lr and of what a model of the loss, bounded below, gives.
+    """A step size from the loss: the smaller of lr and the step of a model of the loss with a lower bound.
 
-    So the LR of a move is a cap, and has no say where the model asks for less. `lb` is the lower bound of the loss;
-    `use_fstar` estimates it on the way. All weights decay, for the model of the loss has one weight decay.
+    So the LR of a move is a cap, and has no effect if the model's step is smaller. `lb` is the lower bound of the loss;
+    `use_fstar` estimates it during training. All weights decay, because the model of the loss has one weight decay.
     """
 
     package = "momo"
     decay = "all"
 
     def load(self) -> Any:
-        return _kept(super().load())
+        return _resumable(super().load())
 
 
 @dataclass(frozen=True)
@@ -198,24 +199,24 @@ class momo_adam(Momentum):
     family = "MomoAdam"
 
 
-KEPT = ("loss_avg", "_number_steps", "lb")
-"""State that the package keeps on the optimizer itself, where no `state_dict` looks."""
+ATTRIBUTES = ("loss_avg", "_number_steps", "lb")
+"""State that the package keeps in attributes of the optimizer, which are not in its `state_dict`."""
 
 
-def _kept(family: Any) -> Any:
-    """MoMo with all of its state in its group, and without the weights that the loss does not depend on."""
+def _resumable(family: Any) -> Any:
+    """A subclass of MoMo with all of its state in its group, and without weights that have no gradient."""
 
-    class Kept(family):  # type: ignore[misc]
+    class Resumable(family):  # type: ignore[misc]
         def step(self, closure: Any = None) -> None:
             (group,) = self.param_groups
             for name, value in group.get("kept", {}).items():
                 setattr(self, name, value)
             group["params"] = [p for p in group["params"] if p.grad is not None]
             super().step(closure)
-            group["kept"] = {name: getattr(self, name) for name in KEPT}
+            group["kept"] = {name: getattr(self, name) for name in ATTRIBUTES}
 
-    Kept.__name__ = family.__name__
-    return Kept
+    Resumable.__name__ = family.__name__
+    return Resumable
 
 
 ALL = (schedulefree_sgd, schedulefree_adamw, prodigy, dadapt_sgd, dadapt_adam, momo, momo_adam)

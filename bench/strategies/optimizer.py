@@ -1,4 +1,4 @@
-"""What an optimizer of the catalogue is: a call that can be written, checked, and built for a module's weights."""
+"""Base class of the optimizers of the catalogue, which checks their settings and builds them for a module."""
 
 from __future__ import annotations
 
@@ -14,49 +14,50 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 Decay: TypeAlias = Literal["all", "matrices"]
-"""Which weights decay: all, or only those with two axes and more (not biases, not the scales of norms)."""
+"""Weights that decay: all, or only those with two or more axes (not biases, not the scales of norms)."""
 
 UNBOUNDED = ("eps", "d_coef", "lb")
-"""Arguments that may be 1 and more."""
+"""Arguments that may be 1 or more."""
 
 FUSED = frozenset({"adam", "adamw"})
-"""Optimizers with a kernel of torch's that can skip an update; that of SGD moves its momentum all the same."""
+"""Optimizers whose fused kernel can skip an update; that of SGD would still change its momentum."""
 
 
 class Optimizer(Named):
-    """What the catalogue holds: a frozen dataclass whose fields are the arguments of the call.
+    """An optimizer of the catalogue: a frozen dataclass whose fields are the arguments of the call.
 
-    The learning rate comes with every move, the weight decay with every cell. Momentum always stands in the text, for
-    libraries differ on it.
+    The learning rate comes with every move, the weight decay with every cell. The canonical text always contains the
+    momentum, because its default differs between libraries.
     """
 
     decay: Decay
-    family: ClassVar[str]  # the class in torch.optim
+    family: ClassVar[str]  # name of the class in torch.optim, or in another package
     always = frozenset({"momentum"})
-    slots: ClassVar[int | None] = None  # tensors that it keeps of each weight at most; None where that has to be tried
-    averages: ClassVar[bool] = False  # whether what is read is an average already, so that none goes on top
+    slots: ClassVar[int | None] = None  # state tensors per weight at most; None if they have to be measured
+    averages: ClassVar[bool] = False  # True if the optimizer itself evaluates an average
 
     def __post_init__(self) -> None:
         for f in fields(self):  # type: ignore[arg-type]
             object.__setattr__(self, f.name, _checked(self.name, f.name, getattr(self, f.name), f.default))
 
     def settings(self) -> dict[str, Any]:
-        """Arguments of the class, besides lr and weight decay."""
-        given = {k: v for k, v in self.kwargs.items() if k != "decay"}
-        if "beta1" in given:
-            given["betas"] = given.pop("beta1"), given.pop("beta2")
-        return given
+        """Arguments of the class, without lr and weight decay."""
+        arguments = {k: v for k, v in self.kwargs.items() if k != "decay"}
+        if "beta1" in arguments:
+            arguments["betas"] = arguments.pop("beta1"), arguments.pop("beta2")
+        return arguments
 
     def decays(self, weight: Tensor) -> bool:
+        """True if weight decay applies to this weight."""
         return self.decay == "all" or weight.ndim > 1
 
     def unsteered(self) -> str:
-        """Why no schedule can set its momentum, after "sets the momentum, "; empty if one can."""
-        able = {"momentum", "beta1"} & {f.name for f in fields(self)}  # type: ignore[arg-type]
-        return "" if able else f"which {self.name} does not have"
+        """Reason why no schedule can set the momentum, to follow "sets the momentum, "; empty if one can."""
+        momenta = {"momentum", "beta1"} & {f.name for f in fields(self)}  # type: ignore[arg-type]
+        return "" if momenta else f"which {self.name} does not have"
 
     def load(self) -> Any:
-        """The class that steps."""
+        """The class of the optimizer, imported."""
         import torch
 
         return getattr(torch.optim, self.family)
@@ -64,9 +65,9 @@ class Optimizer(Named):
     def build(
         self, model: nn.Module, weight_decay: float, lr: float = 1.0, fused: bool = False
     ) -> torch.optim.Optimizer:
-        """The optimizer of a module's weights; weights that don't decay are a group of their own.
+        """Build the optimizer for a module's trained weights, with a group of its own for weights that do not decay.
 
-        `fused` asks for one kernel where there is one.
+        `fused` selects the fused kernel if the optimizer is one of FUSED.
         """
         weights = [p for p in model.parameters() if p.requires_grad]
         groups = [
@@ -74,8 +75,8 @@ class Optimizer(Named):
             {"params": [p for p in weights if not self.decays(p)], "weight_decay": 0.0},
         ]
         settings = self.settings() | ({"fused": True} if fused and self.name in FUSED else {})
-        built: torch.optim.Optimizer = self.load()([g for g in groups if g["params"]], lr=lr, **settings)
-        return built
+        optimizer: torch.optim.Optimizer = self.load()([g for g in groups if g["params"]], lr=lr, **settings)
+        return optimizer
 
 
 def _checked(optimizer: str, name: str, value: Any, default: Any) -> Any:

@@ -1,6 +1,6 @@
-"""Optimizers by name: stock `torch.optim` for `modules`; `rules.py` has the same arithmetic over stacked rows.
+"""Catalogue of optimizers: stock `torch.optim` for `modules`; `update_rules.py` has the same rules for stacked rows.
 
-Torch is not imported before an optimizer is built. What an optimizer is stands in `optimizer.py`.
+Torch is imported only when an optimizer is built. The class of all of them is in `optimizer.py`.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ def parse(text: str) -> Optimizer:
     Raises:
         InputError: unknown name, argument or value.
     """
-    built: Optimizer = spec.build(spec.parse(text), CATALOGUE, "optimizer")
-    return built
+    optimizer: Optimizer = spec.build(spec.parse(text), CATALOGUE, "optimizer")
+    return optimizer
 
 
 def adjust(optimizer: torch.optim.Optimizer, move: Move) -> None:
-    """Set the LR of every group, and the momentum (the first beta in Adam's family); None stands for the built one.
+    """Set the LR of every group, and the momentum (first beta in Adam's family); None stands for that of its text.
 
     Raises:
-        InputError: a momentum for an optimizer that has none, or that mixes its weights by it.
+        InputError: the move sets a momentum, and the optimizer has none, or averages its weights by it.
     """
     if move.momentum is not None and "train_mode" in optimizer.defaults:
         raise InputError(f"{type(optimizer).__name__} reads its weights by its momentum, which cannot cycle")
@@ -56,7 +56,7 @@ class sgd(Optimizer):
     nesterov: bool = False
     decay: Decay = "all"
     family = "SGD"
-    slots = 1  # none where neither it nor a schedule sets a momentum
+    slots = 1  # 0 if neither the text nor a schedule sets a momentum
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -106,7 +106,7 @@ class adamax(adam):
 
 @dataclass(frozen=True)
 class rmsprop(Optimizer):
-    """RMSprop, the square root taken before `eps` is added."""
+    """RMSprop; `eps` is added after the square root."""
 
     alpha: float = 0.99
     eps: float = 1e-8
@@ -118,13 +118,13 @@ class rmsprop(Optimizer):
     def build(
         self, model: nn.Module, weight_decay: float, lr: float = 1.0, fused: bool = False
     ) -> torch.optim.Optimizer:
-        built = super().build(model, weight_decay, lr, fused)
-        built.register_step_pre_hook(_with_buffers)
-        return built
+        optimizer = super().build(model, weight_decay, lr, fused)
+        optimizer.register_step_pre_hook(_add_momentum_buffers)
+        return optimizer
 
 
-def _with_buffers(optimizer: torch.optim.Optimizer, *_: object) -> None:
-    """Buffers for a momentum that a schedule sets later: RMSprop makes them at a weight's first update or never."""
+def _add_momentum_buffers(optimizer: torch.optim.Optimizer, *_: object) -> None:
+    """Add momentum buffers if a schedule sets a momentum late: RMSprop itself adds them only at the first update."""
     import torch
 
     for group in optimizer.param_groups:
@@ -143,7 +143,7 @@ class adagrad(Optimizer):
 
 
 STACKABLE = frozenset({"sgd", "adam", "adamw"})
-"""Optimizers that `stacked` has; the others run in `modules`."""
+"""Optimizers of the engine `stacked`; the others train in `modules`."""
 
 CATALOGUE: dict[str, Callable[..., Optimizer]] = {
     kind.__name__: kind for kind in (sgd, adam, adamw, nadam, radam, adamax, rmsprop, adagrad, *external_optimizers.ALL)

@@ -43,9 +43,9 @@ def spent(members, trained, batches):
 def measure(task, members):
     """Member-steps per CPU second of both engines."""
     crews = {name: crew(name, task, members) for name in ("modules", "stacked")}
-    feed = Loader(task, 0)
-    once = max(spent(members, c, [feed.batch(0)] * 3) for c in crews.values())
-    batches = [feed.batch(k) for k in range(max(2, int(SECONDS / once)))]
+    loader = Loader(task, 0)
+    once = max(spent(members, c, [loader.batch(0)] * 3) for c in crews.values())
+    batches = [loader.batch(k) for k in range(max(2, int(SECONDS / once)))]
     rounds = [{name: spent(members, c, batches) for name, c in crews.items()} for _ in range(ROUNDS)]
     return {name: members / statistics.median(r[name] for r in rounds) for name in crews}
 

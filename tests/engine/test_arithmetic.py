@@ -18,15 +18,15 @@ from tests.engine.toys import Drops, Net, Plain, apart, create, drive, same, ten
 STEPS, LR = 24, 0.03
 
 
-def by_hand(task, feed, optimizer, dtype, grad_scaler):
+def by_hand(task, loader, optimizer, dtype, grad_scaler):
     """Weights and buffers after training under autocast, and the updates that the scaler skipped."""
     torch.manual_seed(key(0, "init"))
     model, skipped = task.model(), []
     weights = [p for p in model.parameters() if p.requires_grad]
     stepper = optimizer(weights)
     for k in range(STEPS):
-        inputs, target = feed.batch(k)
-        torch.manual_seed(feed.dropout_key(k))
+        inputs, target = loader.batch(k)
+        torch.manual_seed(loader.dropout_key(k))
         stepper.zero_grad()
         with torch.autocast("cpu", dtype):
             output = model(*inputs)
@@ -57,18 +57,18 @@ STEPPERS = {
 
 
 def trained(task, optimizer, **arithmetic):
-    built, feed = create("modules", task, optimizer, 1e-3, torch.float32, **arithmetic)
+    built, loader = create("modules", task, optimizer, 1e-3, torch.float32, **arithmetic)
     for k in range(STEPS):
-        built.look(feed.batch(k), k)
+        built.look(loader.batch(k), k)
         built.move([Move(LR)])
-    return built, feed
+    return built, loader
 
 
 @pytest.mark.parametrize("optimizer", STEPPERS)
 def test_bf16_equals_autocast_by_hand_bit_for_bit(optimizer):
-    ours, feed = trained(toy(clip=0.5), optimizer, precision="bf16")
+    ours, loader = trained(toy(clip=0.5), optimizer, precision="bf16")
     idle = torch.amp.GradScaler("cpu", enabled=False)
-    theirs, _ = by_hand(toy(clip=0.5), feed, STEPPERS[optimizer](False), torch.bfloat16, idle)
+    theirs, _ = by_hand(toy(clip=0.5), loader, STEPPERS[optimizer](False), torch.bfloat16, idle)
     usual, _ = trained(toy(clip=0.5), optimizer)
     assert same(theirs, tensors(ours)[0])
     assert 1e-4 < apart(tensors(ours), tensors(usual)) < 0.5
@@ -77,8 +77,8 @@ def test_bf16_equals_autocast_by_hand_bit_for_bit(optimizer):
 
 @pytest.mark.parametrize("optimizer", STEPPERS)
 def test_fp16_equals_a_grad_scaler_by_hand_bit_for_bit_with_the_updates_it_skips(optimizer):
-    ours, feed = trained(loud(), optimizer, precision="fp16")
-    theirs, skipped = by_hand(loud(), feed, STEPPERS[optimizer](True), torch.float16, torch.amp.GradScaler("cpu"))
+    ours, loader = trained(loud(), optimizer, precision="fp16")
+    theirs, skipped = by_hand(loud(), loader, STEPPERS[optimizer](True), torch.float16, torch.amp.GradScaler("cpu"))
     assert skipped
     assert skipped == [k for k, (_, norm_M) in enumerate(ours.history()) if norm_M[0] == SKIPPED]
     assert same(theirs, tensors(ours)[0])
@@ -100,33 +100,33 @@ def test_the_scale_grows_and_shrinks_as_torchs_does(monkeypatch):
 
 
 def test_a_fork_takes_the_scale_along_and_a_saved_state_goes_on_bit_for_bit():
-    whole, feed = create("modules", loud(), "adamw", 1e-3, torch.float32, precision="fp16")
+    whole, loader = create("modules", loud(), "adamw", 1e-3, torch.float32, precision="fp16")
     resumed, _ = create("modules", loud(), "adamw", 1e-3, torch.float32, precision="fp16")
     for cut in (2, 11):
-        drive(whole, feed, cut, LR, start=max(0, cut - 9))
+        drive(whole, loader, cut, LR, start=max(0, cut - 9))
         resumed.load_state_dict(whole.state_dict())
         assert [m.scaler.scale.item() for m in resumed.members] == [m.scaler.scale.item() for m in whole.members]
-    drive(whole, feed, STEPS, LR, start=11)
-    drive(resumed, feed, STEPS, LR, start=11)
+    drive(whole, loader, STEPS, LR, start=11)
+    drive(resumed, loader, STEPS, LR, start=11)
     assert same(whole.state_dict(), resumed.state_dict())
     assert whole.members[0].scaler.scale.item() < scaler.INITIAL
 
 
 def test_a_gradient_that_no_scale_saves_is_told_as_diverged():
-    lost, feed = create("modules", toy(), "sgd", 0.0, torch.float32, precision="fp16")
+    lost, loader = create("modules", toy(), "sgd", 0.0, torch.float32, precision="fp16")
     lost.members[0].scaler.scale.fill_(1.0)
-    lost.look(feed.batch(0), 0)
+    lost.look(loader.batch(0), 0)
     lost.move([Move(1e30)])
-    lost.look(feed.batch(1), 1)
+    lost.look(loader.batch(1), 1)
     assert not all(map(torch.isfinite, map(torch.tensor, lost.signals()[0][:2])))
 
 
 @pytest.mark.parametrize("parts", [2, 4])
 def test_micro_batches_have_the_whole_batchs_gradient_clipped_after_it_is_whole(parts):
-    whole, feed = create("modules", toy(Plain, clip=0.3), "sgd")
+    whole, loader = create("modules", toy(Plain, clip=0.3), "sgd")
     cut, _ = create("modules", toy(Plain, clip=0.3), "sgd", accumulate=parts)
     for it in (whole, cut):
-        drive(it, feed, STEPS, LR)
+        drive(it, loader, STEPS, LR)
     assert apart(tensors(cut), tensors(whole)) <= 1e-12
     for ours, theirs in zip(cut.history(), whole.history(), strict=True):
         assert ours[0] == pytest.approx(theirs[0], rel=1e-12)
@@ -134,26 +134,26 @@ def test_micro_batches_have_the_whole_batchs_gradient_clipped_after_it_is_whole(
 
 
 def test_each_micro_batch_has_a_dropout_mask_of_its_own():
-    cut, feed = create("modules", toy(Drops), "sgd", accumulate=2)
-    cut.look(feed.batch(5), 5)
+    cut, loader = create("modules", toy(Drops), "sgd", accumulate=2)
+    cut.look(loader.batch(5), 5)
     model, losses = cut.members[0].model, []
-    (inputs,), (labels,) = feed.batch(5)
+    (inputs,), (labels,) = loader.batch(5)
     for part in range(2):
-        torch.manual_seed(feed.dropout_key(5, part))
+        torch.manual_seed(loader.dropout_key(5, part))
         rows = slice(4 * part, 4 * part + 4)
         losses.append(functional.cross_entropy(model(inputs[rows]), labels[rows]).item())
     assert cut.signals()[0][0] == pytest.approx(sum(losses) / 2, rel=1e-12)
-    assert feed.dropout_key(5, 0) != feed.dropout_key(5, 1)
+    assert loader.dropout_key(5, 0) != loader.dropout_key(5, 1)
 
 
 @pytest.mark.parametrize("model", [Net, Plain])
 def test_compiled_members_share_one_graph_and_equal_plain_ones(model):
     torch._dynamo.reset()
     torch._dynamo.utils.counters.clear()
-    plain, feed = create("modules", toy(model), "adamw", 0.1)
+    plain, loader = create("modules", toy(model), "adamw", 0.1)
     ours, _ = create("modules", toy(model), "adamw", 0.1, backend="aot_eager")
     for it in (plain, ours):
-        drive(it, feed, STEPS, LR)
+        drive(it, loader, STEPS, LR)
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == 1
     assert len(ours.members) == 3
     assert apart(tensors(ours), tensors(plain)) <= 1e-10
@@ -186,7 +186,7 @@ def test_auto_chooses_modules_for_what_cannot_be_stacked_and_a_wish_is_refused()
 
 @pytest.mark.parametrize("optimizer", ["adamw(decay='matrices')", "sgd(decay='matrices')"])
 def test_biases_and_norms_that_do_not_decay_equal_two_groups_by_hand(optimizer):
-    built, feed = create("modules", toy(), optimizer, 0.1, torch.float32)
+    built, loader = create("modules", toy(), optimizer, 0.1, torch.float32)
     torch.manual_seed(key(0, "init"))
     model = toy().model()
     named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
@@ -196,12 +196,12 @@ def test_biases_and_norms_that_do_not_decay_equal_two_groups_by_hand(optimizer):
     adam = optimizer.startswith("adamw")
     stepper = torch.optim.AdamW(groups, LR) if adam else torch.optim.SGD(groups, LR, momentum=0.9)
     for k in range(STEPS):
-        inputs, target = feed.batch(k)
-        torch.manual_seed(feed.dropout_key(k))
+        inputs, target = loader.batch(k)
+        torch.manual_seed(loader.dropout_key(k))
         stepper.zero_grad()
         toy().loss(model(*inputs), target).backward()
         stepper.step()
-        built.look(feed.batch(k), k)
+        built.look(loader.batch(k), k)
         built.move([Move(LR)])
     assert spared
     assert same(dict(model.state_dict()), dict(built.members[0].model.state_dict()))

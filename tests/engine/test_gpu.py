@@ -16,24 +16,24 @@ WAYS = {"fp32": {}, "bf16": {"precision": "bf16"}, "fp16": {"precision": "fp16"}
 
 
 def crew(**arithmetic):
-    feed = Loader(toy(Net, clip=0.5), 0, "cuda")
-    return engine.create("modules", feed, "adamw", 0.1, None, Arithmetic(**arithmetic)), feed
+    loader = Loader(toy(Net, clip=0.5), 0, "cuda")
+    return engine.create("modules", loader, "adamw", 0.1, None, Arithmetic(**arithmetic)), loader
 
 
-def train(trained, feed, start, end):
+def train(trained, loader, start, end):
     for k in range(start, end):
-        trained.look(feed.batch(k), k)
+        trained.look(loader.batch(k), k)
         trained.move([Move(0.01 * (1 + i)) for i in range(len(trained.members))])
 
 
 @pytest.mark.parametrize("way", WAYS)
 def test_no_update_waits_for_the_device(way):
-    trained, feed = crew(**WAYS[way])
+    trained, loader = crew(**WAYS[way])
     trained.take([0, 0])
-    train(trained, feed, 0, 8)  # an epoch's order, and the optimizers' first states, do wait
+    train(trained, loader, 0, 8)  # an epoch's order, and the optimizers' first states, do wait
     torch.cuda.set_sync_debug_mode("error")
     try:
-        batches = [feed.batch(k) for k in range(8, 12)]
+        batches = [loader.batch(k) for k in range(8, 12)]
         for k, batch in enumerate(batches, 8):
             trained.look(batch, k)
             trained.move([Move(0.01), Move(0.02)])
@@ -44,12 +44,12 @@ def test_no_update_waits_for_the_device(way):
 @pytest.mark.parametrize("way", [*WAYS, "compiled"])
 def test_it_learns_and_a_saved_state_goes_on_bit_for_bit(way):
     arithmetic = WAYS.get(way, {"backend": "inductor"})
-    whole, feed = crew(**arithmetic)
+    whole, loader = crew(**arithmetic)
     resumed, _ = crew(**arithmetic)
-    train(whole, feed, 0, 20)
+    train(whole, loader, 0, 20)
     resumed.load_state_dict(whole.state_dict())
-    train(whole, feed, 20, STEPS)
-    train(resumed, feed, 20, STEPS)
+    train(whole, loader, 20, STEPS)
+    train(resumed, loader, 20, STEPS)
     assert same(whole.state_dict(), resumed.state_dict())
     losses = [loss_M[0] for loss_M, _ in whole.history()]
     assert sum(losses[-8:]) < sum(losses[:8])

@@ -11,7 +11,7 @@ STEPS = 14
 
 def recalled(name, cut=None, clip=None):
     """grad_dot of every member at every look of a drive with forks, saved and resumed before step `cut`."""
-    trained, feed = create(name, toy(clip=clip), "sgd(momentum=0.9)")
+    trained, loader = create(name, toy(clip=clip), "sgd(momentum=0.9)")
     trained.recall, dots, members = True, [], 1
     for k in range(STEPS):
         if k == cut:
@@ -19,7 +19,7 @@ def recalled(name, cut=None, clip=None):
             trained, _ = create(name, toy(clip=clip), "sgd(momentum=0.9)")
             trained.recall = True
             trained.load_state_dict(state)
-        trained.look(feed.batch(k), k)
+        trained.look(loader.batch(k), k)
         dots.append([dot for *_, dot in trained.signals()])
         if k in FORKS:
             trained.take(FORKS[k])
@@ -30,10 +30,10 @@ def recalled(name, cut=None, clip=None):
 
 def by_hand():
     """The same drive, from the gradients that modules hold, before any clipping."""
-    trained, feed = create("modules", toy(), "sgd(momentum=0.9)")
+    trained, loader = create("modules", toy(), "sgd(momentum=0.9)")
     dots, last, members = [], [None], 1
     for k in range(STEPS):
-        trained.look(feed.batch(k), k)
+        trained.look(loader.batch(k), k)
         now = [[p.grad.clone() for p in m.weights if p.grad is not None] for m in trained.members]
         pairs = zip(now, last, strict=True)
         dots.append(
@@ -72,13 +72,13 @@ def test_it_is_taken_before_clipping(name):
 
 @pytest.mark.parametrize("name", ["modules", "stacked"])
 def test_nothing_is_kept_unless_asked(name):
-    trained, feed = create(name, toy(), "sgd")
+    trained, loader = create(name, toy(), "sgd")
     for k in range(2):
-        trained.look(feed.batch(k), k)
+        trained.look(loader.batch(k), k)
         trained.move([Move(0.1)])
     assert trained.signals()[0][2] == 0.0
     before = sum(t.numel() for t in torch.utils._pytree.tree_leaves(trained.state_dict()) if hasattr(t, "numel"))
     trained.recall = True
-    trained.look(feed.batch(2), 2)
+    trained.look(loader.batch(2), 2)
     after = sum(t.numel() for t in torch.utils._pytree.tree_leaves(trained.state_dict()) if hasattr(t, "numel"))
     assert after > before

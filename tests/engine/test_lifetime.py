@@ -19,18 +19,18 @@ def test_feed_engine_and_weights_go_with_their_cohort(name, prepared):
     gc.collect()
     gc.disable()
     try:
-        engine, feed = create(name, dataclasses.replace(toy(), prepare=prepare))
+        engine, loader = create(name, dataclasses.replace(toy(), prepare=prepare))
         for k in range(2):
-            engine.look(feed.batch(k), k)
+            engine.look(loader.batch(k), k)
             engine.take([0, 0])
             engine.move([Move(0.1), Move(0.2)])
         for split in ("control", "test"):
             engine.evaluate(split, [0, 1])
         engine.recalibrated("test", [0, 1])
         weight = engine.members[0].weights[0] if name == "modules" else engine._weight_WP
-        alive = [weakref.ref(each) for each in (engine, feed, weight)]
-        feed.close()
-        del engine, feed, weight
+        alive = [weakref.ref(each) for each in (engine, loader, weight)]
+        loader.close()
+        del engine, loader, weight
         assert [each() for each in alive] == [None, None, None]
     finally:
         gc.enable()

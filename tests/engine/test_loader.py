@@ -48,10 +48,10 @@ def equal(a, b):
 
 
 def test_augmentation_is_a_function_of_seed_and_step():
-    feed = Loader(HELD, 0)
-    later = feed.batch(7)
-    feed.batch(2)
-    assert equal(feed.batch(7), later)
+    loader = Loader(HELD, 0)
+    later = loader.batch(7)
+    loader.batch(2)
+    assert equal(loader.batch(7), later)
     assert equal(Loader(HELD, 0).batch(7), later)
     assert not equal(Loader(HELD, 1).batch(7), later)
     plain = Loader(replace(HELD, prepare=from_bytes((0.5,) * 3, (0.25,) * 3)), 0)
@@ -108,9 +108,9 @@ def test_crops_and_mirrors_equal_those_made_one_by_one():
 
 
 def test_a_stream_has_the_order_of_a_held_split_and_a_key_for_every_example_and_epoch():
-    feed, held = Loader(STREAM, 0), Loader(replace(HELD, prepare=None), 0)
+    loader, held = Loader(STREAM, 0), Loader(replace(HELD, prepare=None), 0)
     for step in (0, 1, 2, 9, 3, 4):
-        (images,), (labels,) = feed.batch(step)
+        (images,), (labels,) = loader.batch(step)
         (plain,), (same,) = held.batch(step)
         assert torch.equal(labels, same)
         picked = held._examples(step, slice(None)).tolist()
@@ -119,14 +119,14 @@ def test_a_stream_has_the_order_of_a_held_split_and_a_key_for_every_example_and_
 
 
 def test_a_stream_goes_on_after_evaluation_and_is_evaluated_as_it_lies():
-    feed = Loader(STREAM, 0)
-    first = feed.batch(0)
-    chunks, target = feed.split("train")
+    loader = Loader(STREAM, 0)
+    first = loader.batch(0)
+    chunks, target = loader.split("train")
     for _ in range(2):
         assert torch.equal(torch.cat([x for (x,) in chunks]), torch.tensor(pictures().train.inputs[0]).float())
     assert torch.equal(target[0], torch.tensor(pictures().train.target[0]))
-    assert equal(feed.batch(1), Loader(STREAM, 0).batch(1))
-    assert equal(feed.batch(0), first)
+    assert equal(loader.batch(1), Loader(STREAM, 0).batch(1))
+    assert equal(loader.batch(0), first)
 
 
 def test_an_example_that_cannot_be_read_is_one_line():
@@ -155,9 +155,9 @@ def test_workers_read_what_the_process_itself_would(one_thread, crew_of_two):
 
 def test_workers_are_not_given_what_is_held(one_thread, crew_of_two):
     """A lock can't be copied to another process, so it would not start."""
-    feed = Loader(replace(STREAM, load=lambda: streamed()._replace(control=Split((threading.Lock(),), ([0],)))), 0)
-    feed.batch(0)
-    feed.close()
+    loader = Loader(replace(STREAM, load=lambda: streamed()._replace(control=Split((threading.Lock(),), ([0],)))), 0)
+    loader.batch(0)
+    loader.close()
 
 
 def test_the_digest_of_a_stream_covers_its_stamp_and_its_targets():

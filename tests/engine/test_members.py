@@ -14,11 +14,11 @@ optimizers = pytest.mark.parametrize("optimizer", ["sgd(nesterov=True)", "adamw"
 @both
 @optimizers
 def test_a_fork_takes_along_the_gradients_held_since_the_look(name, optimizer):
-    solo, feed = create(name, toy(), optimizer, 0.1)
+    solo, loader = create(name, toy(), optimizer, 0.1)
     forked, _ = create(name, toy(), optimizer, 0.1)
     for k in range(5):
-        solo.look(feed.batch(k), k)
-        forked.look(feed.batch(k), k)
+        solo.look(loader.batch(k), k)
+        forked.look(loader.batch(k), k)
         if k == 3:
             forked.take([0, 0])
         solo.move([Move(0.1)])
@@ -33,14 +33,14 @@ def test_a_fork_takes_along_the_gradients_held_since_the_look(name, optimizer):
 def test_a_saved_state_goes_on_bit_for_bit(name, optimizer):
     momenta = (None, 0.0, 0.9)
     for cut in (0, 11, 19):
-        whole, feed = create(name, toy(), optimizer, 0.1, torch.float32)
-        drive(whole, feed, cut, 0.05, momenta)
+        whole, loader = create(name, toy(), optimizer, 0.1, torch.float32)
+        drive(whole, loader, cut, 0.05, momenta)
         state = whole.state_dict()
         resumed, _ = create(name, toy(), optimizer, 0.1, torch.float32)
         resumed.load_state_dict(state)
         whole.history()
         for trained in (whole, resumed):
-            drive(trained, feed, 24, 0.05, momenta, start=cut)
+            drive(trained, loader, 24, 0.05, momenta, start=cut)
         assert same(whole.state_dict(), resumed.state_dict())
         for ours, theirs in zip(whole.history(), resumed.history(), strict=True):
             assert np.array_equal(ours, theirs)
@@ -48,13 +48,13 @@ def test_a_saved_state_goes_on_bit_for_bit(name, optimizer):
 
 @both
 def test_a_saved_state_is_a_copy(name):
-    trained, feed = create(name, toy(), "adam")
-    drive(trained, feed, 5, 0.1)
+    trained, loader = create(name, toy(), "adam")
+    drive(trained, loader, 5, 0.1)
     state = trained.state_dict()
     kept = [t.clone() for member in tensors(trained) for t in member.values()]
     other, _ = create(name, toy(), "adam")
     other.load_state_dict(state)
-    drive(other, feed, 9, 0.1, start=5)
+    drive(other, loader, 9, 0.1, start=5)
     trained.load_state_dict(state)
     assert same(kept, [t for member in tensors(trained) for t in member.values()])
 
@@ -71,23 +71,23 @@ def test_evaluating_at_random_steps_changes_no_bit(name):
             assert watched.recalibrated("test", rows) is not None
             assert same(before, watched.state_dict())
 
-    watched, feed = create(name, toy(), "adamw", 0.1, torch.float32)
+    watched, loader = create(name, toy(), "adamw", 0.1, torch.float32)
     alone, _ = create(name, toy(), "adamw", 0.1, torch.float32)
-    drive(watched, feed, 24, 0.05, visit=evaluate)
-    drive(alone, feed, 24, 0.05)
+    drive(watched, loader, 24, 0.05, visit=evaluate)
+    drive(alone, loader, 24, 0.05)
     assert same(watched.state_dict(), alone.state_dict())
 
 
 @both
 @optimizers
 def test_a_member_that_diverges_harms_no_neighbour(name, optimizer):
-    crowd, feed = create(name, toy(), optimizer)
+    crowd, loader = create(name, toy(), optimizer)
     sound, _ = create(name, toy(), optimizer)
     crowd.take([0, 0, 0])
     sound.take([0, 0])
     for k in range(12):
         for trained, lrs in ((crowd, (0.1, 1e300 if k > 2 else 0.1, 0.05)), (sound, (0.1, 0.05))):
-            trained.look(feed.batch(k), k)
+            trained.look(loader.batch(k), k)
             trained.move([Move(lr) for lr in lrs])
     first, lost, last = tensors(crowd)
     assert not lost["outside.weight"].isfinite().all()
@@ -110,13 +110,13 @@ class Halving:
 
 @both
 def test_processes_average_losses_and_gradients(name):
-    halved, feed = create(name, toy(Plain), "sgd", accelerator=Halving())
+    halved, loader = create(name, toy(Plain), "sgd", accelerator=Halving())
     whole, _ = create(name, toy(Plain), "sgd")
     halved.take([0, 0])
     whole.take([0, 0])
     for k in range(3):
-        whole.look(feed.batch(k), k)
-        halved.look(feed.batch(k), k)
+        whole.look(loader.batch(k), k)
+        halved.look(loader.batch(k), k)
         if k == 0:
             halves = [(loss / 2, norm / 2, dot / 4) for loss, norm, dot in whole.signals()]
             assert halved.signals() == [pytest.approx(half) for half in halves]

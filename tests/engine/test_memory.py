@@ -62,14 +62,14 @@ def cells(optimizer, *averagings):
     ]
 
 
-def peak(trained, feed, riders, recall):
+def peak(trained, loader, riders, recall):
     """Bytes that lay there at most, of tensors made after the engine."""
     trained.recall = recall
-    averagings, everyone = Averagings(riders, feed.epoch_steps), range(MEMBERS)
+    averagings, everyone = Averagings(riders, loader.epoch_steps), range(MEMBERS)
     seated = [range(len(riders))] * MEMBERS
     with Lying() as seen:
         for step in range(16):
-            trained.look(feed.batch(step), step)
+            trained.look(loader.batch(step), step)
             if step == 1:
                 trained.take([0] * MEMBERS)
             trained.move([Move(0.01)] * (MEMBERS if step else 1))
@@ -102,11 +102,11 @@ def test_a_cohort_takes_no_more_than_the_plan_counts_on(engine, optimizer, model
     if optimizer.startswith("schedulefree"):
         pytest.importorskip("schedulefree")
     task, riders = toy(model), cells(optimizer, *averagings)
-    trained, feed = create(engine, task, optimizer, dtype=torch.float32)
+    trained, loader = create(engine, task, optimizer, dtype=torch.float32)
     first = 4 * sum(p.numel() for p in model().parameters())  # made before anything is counted
     taken = memory.of_cohort(task, riders, engine, recalls=recall)
     counted = taken.shared + MEMBERS * taken.member
-    assert 0.7 * counted < first + peak(trained, feed, riders, recall) < counted
+    assert 0.7 * counted < first + peak(trained, loader, riders, recall) < counted
 
 
 def test_riders_averages_count_by_what_they_keep():
@@ -123,7 +123,7 @@ def test_riders_averages_count_by_what_they_keep():
 
 @pytest.mark.parametrize("name", [name for name, kind in optimizers.CATALOGUE.items() if kind.slots is not None])
 def test_what_an_optimizer_says_it_keeps_is_what_it_keeps(name):
-    assert optimizers.CATALOGUE[name].slots == memory.seen_slots(name)
+    assert optimizers.CATALOGUE[name].slots == memory.measured_slots(name)
 
 
 def test_the_memory_of_a_look_is_what_autograd_keeps():

@@ -32,7 +32,7 @@ SCHEDULERS = {
 
 def by_hand(task, optimizer, scheduler):
     """Weights and buffers after training alone, and the LRs."""
-    feed, lrs = Loader(task, 0), []
+    loader, lrs = Loader(task, 0), []
     torch.manual_seed(key(0, "init"))
     model = task.model()
     if task.layers == "conv2d":
@@ -40,7 +40,7 @@ def by_hand(task, optimizer, scheduler):
     steps = OPTIMIZERS[optimizer](model.parameters())
     plan = SCHEDULERS[scheduler](steps)
     for k in range(STEPS):
-        (images,), (labels,) = feed.batch(k)
+        (images,), (labels,) = loader.batch(k)
         loss = functional.cross_entropy(model(images), labels)
         steps.zero_grad()
         loss.backward()
@@ -57,17 +57,17 @@ class TestAgainstALoopByHand:
     def test_a_member_has_the_same_weights_bit_for_bit(self, task, optimizer, scheduler):
         task = tasks.parse(task)
         expected, lrs = by_hand(task, optimizer, scheduler)
-        trained, feed = create("modules", task, optimizer, 1e-3, torch.float32)
+        trained, loader = create("modules", task, optimizer, 1e-3, torch.float32)
         for k, lr in enumerate(lrs):
-            trained.look(feed.batch(k), k)
+            trained.look(loader.batch(k), k)
             trained.move([Move(lr)])
         assert same(dict(expected), dict(trained.members[0].model.state_dict()))
 
     def test_a_fork_has_the_weights_of_a_run_that_had_its_rates_from_the_start(self, task, optimizer):
         task = tasks.parse(task)
-        trained, feed = create("modules", task, optimizer, 1e-3, torch.float32)
+        trained, loader = create("modules", task, optimizer, 1e-3, torch.float32)
         for k in range(STEPS):
-            trained.look(feed.batch(k), k)
+            trained.look(loader.batch(k), k)
             if k == FORK:
                 trained.take([0, 0])
             trained.move([Move(0.05), Move(0.05 * 0.1)][: 2 if k >= FORK else 1])
@@ -78,7 +78,7 @@ class TestAgainstALoopByHand:
 
 @pytest.mark.parametrize("name", [name for name in optimizers.CATALOGUE if name not in CONTENDERS])
 def test_every_optimizer_of_the_catalogue_trains_and_resumes(name):
-    trained, feed = create("modules", toy(), name, 1e-3)
+    trained, loader = create("modules", toy(), name, 1e-3)
     momentum, crews, losses = None if name == "adagrad" else 0.8, [trained], []
     for k in range(30):
         if k == 15:
@@ -86,7 +86,7 @@ def test_every_optimizer_of_the_catalogue_trains_and_resumes(name):
             resumed.load_state_dict(trained.state_dict())
             crews.append(resumed)
         for crew in crews:
-            crew.look(feed.batch(k % 4), 0)
+            crew.look(loader.batch(k % 4), 0)
             crew.move([Move(0.03, momentum)])
         losses += [loss for loss, *_ in trained.signals()]
     assert sum(losses[-4:]) < 0.9 * sum(losses[:4])
@@ -94,8 +94,8 @@ def test_every_optimizer_of_the_catalogue_trains_and_resumes(name):
 
 
 def test_a_momentum_for_an_optimizer_without_one_is_refused():
-    trained, feed = create("modules", toy(), "adagrad")
-    trained.look(feed.batch(0), 0)
+    trained, loader = create("modules", toy(), "adagrad")
+    trained.look(loader.batch(0), 0)
     with pytest.raises(InputError, match="Adagrad has no momentum"):
         trained.move([Move(0.1, 0.9)])
 
@@ -127,18 +127,18 @@ def test_outputs_leave_the_device_chunk_by_chunk():
 
 
 def test_a_split_is_read_once_for_all_members():
-    engine, feed = create("modules", toy(), "sgd", 0.0)
+    engine, loader = create("modules", toy(), "sgd", 0.0)
     engine.take([0, 0, 0])
-    (chunks, target), read = feed.split("control"), []
-    feed.split = lambda name: ((read.append(name) or chunk for chunk in chunks), target)
+    (chunks, target), read = loader.split("control"), []
+    loader.split = lambda name: ((read.append(name) or chunk for chunk in chunks), target)
     scores = engine.evaluate("control", [0, 1, 2, 1])
     assert len(read) == len(list(chunks))
     assert scores[0] == scores[1] == scores[2] == scores[3]
 
 
 def test_weights_that_are_not_trained_lie_there_once_and_are_in_no_snapshot():
-    trained, feed = create("modules", toy(), "sgd")
-    trained.look(feed.batch(0), 0)
+    trained, loader = create("modules", toy(), "sgd")
+    trained.look(loader.batch(0), 0)
     trained.take([0, 0])
     trained.move([Move(0.1), Move(0.2)])
     one, two = (member.model for member in trained.members)
@@ -149,6 +149,6 @@ def test_weights_that_are_not_trained_lie_there_once_and_are_in_no_snapshot():
     resumed, _ = create("modules", toy(), "sgd")
     resumed.load_state_dict(state)
     for engine in (trained, resumed):
-        engine.look(feed.batch(1), 1)
+        engine.look(loader.batch(1), 1)
         engine.move([Move(0.1), Move(0.2)])
     assert same(trained.state_dict(), resumed.state_dict())

@@ -26,27 +26,27 @@ LOUD, BURST = 3, 1e6
 
 
 def noisy(model=Net, loud=lambda step: step == LOUD):
-    """A toy some of whose batches hold an example too large for fp16, and its feed."""
+    """A toy some of whose batches hold an example too large for fp16, and its loader."""
     task = dataclasses.replace(toy(model), score=lambda o, t: accuracy(o, t) | {"loss": 1.0})
-    engine, feed = create("modules", task, "sgd", 0.0, torch.float32, precision="fp16")
-    plain = feed.batch
+    engine, loader = create("modules", task, "sgd", 0.0, torch.float32, precision="fp16")
+    plain = loader.batch
 
     def batch(step):
         (x,), target = plain(step)
         return ((torch.cat((x[:1] * BURST, x[1:])),) if loud(step) else (x,)), target
 
-    feed.batch = batch
+    loader.batch = batch
     for member in engine.members:
         member.scaler.scale.fill_(2.0**10)
-    return task, engine, feed
+    return task, engine, loader
 
 
-def trained(task, engine, feed, out, *texts):
+def trained(task, engine, loader, out, *texts):
     """Rows of the cells, and the columns of the trace."""
     grid = Grid(task="toy", schedules=texts, budgets=(1.0,), seeds=1)
     (cohort,) = build(Suite("s", (grid,)), {"toy": task}, lambda *_: "modules").under(Arithmetic("fp16")).cohorts
     book = ledger.Ledger(out, attempt())
-    Training(cohort, task, {t: schedules.parse(t) for t in texts}, engine, feed, TrainingIO(out, book)).run()
+    Training(cohort, task, {t: schedules.parse(t) for t in texts}, engine, loader, TrainingIO(out, book)).run()
     book.close()
     rows = ledger.read(out)
     return rows, trace.read(out / "traces" / f"{cohort.id}.npz")
@@ -69,12 +69,12 @@ def test_one_overflowing_forward_is_skipped_and_no_divergence(tmp_path):
 
 
 def test_a_skipped_update_changes_neither_weights_nor_statistics():
-    _, engine, feed = noisy()
+    _, engine, loader = noisy()
     for k in range(LOUD):
-        engine.look(feed.batch(k), k)
+        engine.look(loader.batch(k), k)
         engine.move([Move(0.1)])
     before = {name: t.clone() for name, t in engine.members[0].tensors().items()}
-    engine.look(feed.batch(LOUD), LOUD)
+    engine.look(loader.batch(LOUD), LOUD)
     (loss, norm, _), scale = engine.signals()[0], engine.members[0].scaler.scale.item()
     engine.move([Move(0.1)])
     assert norm == SKIPPED
@@ -133,10 +133,10 @@ def test_a_schedule_that_needs_a_gradient_is_not_asked_where_there_is_none():
 
 
 def test_a_gradient_is_recalled_over_a_skipped_update():
-    _, engine, feed = noisy(Plain)
+    _, engine, loader = noisy(Plain)
     engine.recall = True
     for k in range(LOUD + 2):
-        engine.look(feed.batch(k), k)
+        engine.look(loader.batch(k), k)
         if k == LOUD - 1:
             kept = engine.members[0].last.clone()
         if k < LOUD + 1:
@@ -148,8 +148,8 @@ def test_a_gradient_is_recalled_over_a_skipped_update():
 
 def test_one_micro_batch_that_overflows_skips_the_whole_update():
     task = toy(Plain)
-    engine, feed = create("modules", task, "adamw", 0.0, torch.float32, precision="fp16", accumulate=4)
-    (x,), target = feed.batch(0)
+    engine, loader = create("modules", task, "adamw", 0.0, torch.float32, precision="fp16", accumulate=4)
+    (x,), target = loader.batch(0)
     before = {n: t.clone() for n, t in engine.members[0].tensors().items()}
     engine.look(((torch.cat((x[:-1], x[-1:] * BURST)),), target), 0)
     assert engine.signals()[0][1] == SKIPPED
@@ -171,9 +171,9 @@ class Other:
 
 def test_processes_skip_together_where_one_overflows():
     for part, skipped in ((0.0, False), (math.inf, True), (math.nan, True)):
-        engine, feed = create("modules", toy(Plain), "sgd", 0.0, torch.float32, Other(part), precision="fp16")
+        engine, loader = create("modules", toy(Plain), "sgd", 0.0, torch.float32, Other(part), precision="fp16")
         engine.members[0].scaler.scale.fill_(8.0)
-        engine.look(feed.batch(0), 0)
+        engine.look(loader.batch(0), 0)
         assert (engine.signals()[0][1] == SKIPPED) is skipped
         engine.move([Move(0.1)])
         assert engine.members[0].scaler.scale.item() == (4.0 if skipped else 8.0)

@@ -20,9 +20,9 @@ def test_a_resume_builds_no_model_and_keeps_frozen_weights_once():
             super().__init__()
             built.append(self)
 
-    trained, feed = create("modules", toy(Counted), "adamw")
+    trained, loader = create("modules", toy(Counted), "adamw")
     for k in range(2):
-        trained.look(feed.batch(k), k)
+        trained.look(loader.batch(k), k)
         trained.take([0, 0, 0])
         trained.move([Move(0.1), Move(0.2), Move(0.3)])
     resumed, _ = create("modules", toy(Counted), "adamw")
@@ -47,9 +47,9 @@ class Scaled(nn.Linear):
 
 @pytest.mark.parametrize("name", list(optimizers.CATALOGUE))
 def test_what_belongs_to_a_weight_without_axes_comes_back_beside_it(name):
-    trained, feed = create("modules", toy(Scaled), name, 0.0, torch.float32)
+    trained, loader = create("modules", toy(Scaled), name, 0.0, torch.float32)
     for k in range(2):
-        trained.look(feed.batch(k), k)
+        trained.look(loader.batch(k), k)
         trained.move([Move(0.01)])
         trained.blend("mean", [0], 1.0)
     with torch.device("meta"):  # stands for any device that is not the CPU
@@ -67,12 +67,12 @@ def test_what_belongs_to_a_weight_without_axes_comes_back_beside_it(name):
 
 def fills(cohort, task, folder, filling=None):
     """Fills in an update, and the members after three; `filling` overrides what the crew has chosen."""
-    feed, engine = build_engine(cohort, task, WorkerContext(folder, "test"))
+    loader, engine = build_engine(cohort, task, WorkerContext(folder, "test"))
     if filling is not None:
         torch.utils.deterministic.fill_uninitialized_memory = filling
     with torch.autograd.profiler.profile() as profile:
         for k in range(3):
-            engine.look(feed.batch(k), k)
+            engine.look(loader.batch(k), k)
             engine.move([Move(0.1)])
     return sum(event.name == "aten::fill_" for event in profile.function_events), engine.state_dict()
 

@@ -35,8 +35,8 @@ def poison():
     del held
 
 
-def gradients(model, way, feed):
-    way.backward(model, feed.batch(0), 0)
+def gradients(model, way, loader):
+    way.backward(model, loader.batch(0), 0)
     return {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
 
 
@@ -94,11 +94,11 @@ class Narrow(nn.Module):
 @pytest.mark.parametrize("backend", [None, "aot_eager"])
 def test_a_member_has_the_gradients_of_float32(backend):
     torch._dynamo.reset()
-    feed = Loader(toy(Narrow), 0)
-    wide, narrow = initial(feed), initial(feed)
-    wanted = gradients(wide, ForwardBackward(feed, Arithmetic()), feed)
+    loader = Loader(toy(Narrow), 0)
+    wide, narrow = initial(loader), initial(loader)
+    wanted = gradients(wide, ForwardBackward(loader, Arithmetic()), loader)
     poison()
-    ours = gradients(narrow, ForwardBackward(feed, Arithmetic(precision="bf16", backend=backend)), feed)
+    ours = gradients(narrow, ForwardBackward(loader, Arithmetic(precision="bf16", backend=backend)), loader)
     assert {n: apart(ours[n], wanted[n]) for n in wanted if not apart(ours[n], wanted[n]) < 0.05} == {}
 
 
@@ -114,24 +114,24 @@ DETECTORS = {
 
 @pytest.fixture
 def detector(request, tmp_path, monkeypatch, one_thread):
-    """A feed of a detector's task as the catalogue builds it, and a batch that all its levels learn from."""
+    """A loader of a detector's task as the catalogue builds it, and a batch that all its levels learn from."""
     text, side = DETECTORS[request.param]
     monkeypatch.setattr(annotations, "SIDE", side)
     monkeypatch.setenv(trees.ROOT, str(tmp_path))
     if text == "scenes":
-        feed = Loader(tasks.parse(text), 0)
-        return feed, feed.batch(0)
+        loader = Loader(tasks.parse(text), 0)
+        return loader, loader.batch(0)
     trees.plant_boxes(tmp_path / "cells")
-    feed = Loader(replace(tasks.parse(text), batch_size=2), 0)
-    (images, _), _ = feed.batch(0)
+    loader = Loader(replace(tasks.parse(text), batch_size=2), 0)
+    (images, _), _ = loader.batch(0)
     edges = torch.tensor([(side * (1 - share) / 2, side * (1 + share) / 2) for share in SIDES])
     boxes = torch.cat([edges[:, :1], edges[:, :1], edges[:, 1:], edges[:, 1:], torch.zeros(len(SIDES), 2)], 1)
     truth = boxes.expand(2, -1, -1)
-    return feed, ((images, truth), (truth,))
+    return loader, ((images, truth), (truth,))
 
 
-def learnt(feed, batch, way, prepare=lambda model: None):
-    model = initial(feed)
+def learnt(loader, batch, way, prepare=lambda model: None):
+    model = initial(loader)
     prepare(model)
     poison()
     way.backward(model, batch, 0)
@@ -145,8 +145,8 @@ def test_each_layer_of_a_detector_has_the_gradient_that_float32_computes_of_its_
     What it is given and the gradient of what it answers are those of the bf16 pass. From these, bf16 kernels and
     float32 agree on the weights' gradient to 0.0026 (relative norm); the bound is 0.005, and a tap of scratch is NaN.
     """
-    feed, batch = detector
-    way = ForwardBackward(feed, Arithmetic(precision="bf16"))
+    loader, batch = detector
+    way = ForwardBackward(loader, Arithmetic(precision="bf16"))
     for _ in range(6 if annotations.SIDE == 160 else 1):  # unguarded, small images told in one of two single passes
         wanted = {}
 
@@ -165,7 +165,7 @@ def test_each_layer_of_a_detector_has_the_gradient_that_float32_computes_of_its_
                 if isinstance(layer, nn.Conv2d):
                     layer.register_forward_hook(judge)
 
-        model = learnt(feed, batch, way, watch)
+        model = learnt(loader, batch, way, watch)
         layers = {name: layer for name, layer in model.named_modules() if isinstance(layer, nn.Conv2d)}
         learning = [name for name, layer in layers.items() if wanted[layer].any()]
         assert len(learning) > 0.95 * len(layers), "nearly all, the boxes of a level or two match nothing"
@@ -176,7 +176,7 @@ def test_each_layer_of_a_detector_has_the_gradient_that_float32_computes_of_its_
 @pytest.mark.parametrize("detector", ["ssdlite", "anchor-free"], indirect=True)
 def test_a_detector_s_whole_gradient_is_that_of_float32_where_statistics_are_fixed(detector):
     """Relative norm of the difference: 0.070 and 0.006 as measured; the bound is 0.15."""
-    feed, batch = detector
+    loader, batch = detector
 
     def fixed(model):
         for layer in model.modules():
@@ -184,7 +184,7 @@ def test_a_detector_s_whole_gradient_is_that_of_float32_where_statistics_are_fix
                 layer.eval()
 
     wide, narrow = (
-        torch.cat([p.grad.flatten() for p in learnt(feed, batch, ForwardBackward(feed, way), fixed).parameters()])
+        torch.cat([p.grad.flatten() for p in learnt(loader, batch, ForwardBackward(loader, way), fixed).parameters()])
         for way in (Arithmetic(), Arithmetic(precision="bf16"))
     )
     assert apart(narrow, wide) < 0.15

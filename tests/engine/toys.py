@@ -87,21 +87,21 @@ def toy(model=Net, clip=None):
 
 
 def create(name, task, optimizer=None, weight_decay=0.0, dtype=torch.float64, accelerator=None, **arithmetic):
-    """An engine with its feed, by default in float64 and otherwise of the usual arithmetic."""
-    feed = Loader(task, 0, dtype=dtype)
+    """An engine with its loader, by default in float64 and otherwise of the usual arithmetic."""
+    loader = Loader(task, 0, dtype=dtype)
     done = Arithmetic(**arithmetic)
-    return engine.create(name, feed, optimizer or task.optimizer, weight_decay, accelerator, done), feed
+    return engine.create(name, loader, optimizer or task.optimizer, weight_decay, accelerator, done), loader
 
 
 FORKS = {3: [0, 0], 10: [1, 0, 1], 12: [0, 1, 2], 16: [2, 0], 18: [1], 20: [0, 0, 0]}
 """Rows taken at a step: forks, a retirement that reorders, a lone member, nothing."""
 
 
-def drive(trained, feed, steps, lr, momenta=(None,), start=0, visit=lambda step: None):
+def drive(trained, loader, steps, lr, momenta=(None,), start=0, visit=lambda step: None):
     """Train over `steps` from `start`, each member at its own LR and momentum; at `visit`, nothing may change."""
     members = len(FORKS[max((k for k in FORKS if k < start), default=18)])
     for k in range(start, steps):
-        trained.look(feed.batch(k), k)
+        trained.look(loader.batch(k), k)
         if k in FORKS:
             trained.take(FORKS[k])
             members = len(FORKS[k])

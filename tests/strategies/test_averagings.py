@@ -27,11 +27,11 @@ def cell(text, total):
     return Cell("toy", "constant", "sgd", 0.1, 0.0, 1.0, total, 0, "", text)
 
 
-def train(trained, feed, cells, start, end, visit=lambda step: None):
+def train(trained, loader, cells, start, end, visit=lambda step: None):
     """All cells ride every member, at an LR of its own."""
     riding = Averagings(cells, EPOCH)
     for k in range(start, end):
-        trained.look(feed.batch(k), k)
+        trained.look(loader.batch(k), k)
         members = len(trained.signals())
         trained.move([Move(0.1 / (1 + i)) for i in range(members)])
         for (slot, share), rows in riding.blends([range(len(cells))] * members, k + 1).items():
@@ -44,15 +44,15 @@ def mixed(trained, row, recipe):
     """Weights that a recipe reads, by name, of either engine."""
     if hasattr(trained, "members"):
         return {n: p.detach() for n, p in trained.members[row].mixed(recipe).named_parameters() if p.requires_grad}
-    parts = trained._parts(trained._bank.mixed(recipe, [row], trained._weight_WP))
+    parts = trained._parts(trained._averages.mixed(recipe, [row], trained._weight_WP))
     idle = {n: p.detach() for n, p in trained._model.named_parameters() if p.requires_grad}
     return idle | {n: t[0] for n, t in parts.items()}
 
 
-def history(trained, feed, steps):
+def history(trained, loader, steps):
     """Copies of the model of a lone member after each update, trained without any averaging."""
     models = []
-    train(trained, feed, [], 0, steps, lambda step: models.append(copy.deepcopy(trained.members[0].model)))
+    train(trained, loader, [], 0, steps, lambda step: models.append(copy.deepcopy(trained.members[0].model)))
     return models
 
 
@@ -76,14 +76,14 @@ def by_torch(text, models, total):
 @every
 @pytest.mark.parametrize("total", [1, 3, 4, 9, 16, 20])
 def test_an_average_is_what_torch_makes_of_the_weights_bit_for_bit(text, total):
-    trained, feed = create("modules", toy(), "sgd", 0.01, torch.float32)
-    expected = by_torch(text, history(create("modules", toy(), "sgd", 0.01, torch.float32)[0], feed, total), total)
-    train(trained, feed, [cell(text, total)], 0, total)
+    trained, loader = create("modules", toy(), "sgd", 0.01, torch.float32)
+    expected = by_torch(text, history(create("modules", toy(), "sgd", 0.01, torch.float32)[0], loader, total), total)
+    train(trained, loader, [cell(text, total)], 0, total)
     recipe = averaging.parse(text).recipe(total, Span(total, EPOCH))
     weights = {n: p.detach() for n, p in expected.named_parameters() if p.requires_grad}
     assert same(weights, mixed(trained, 0, recipe))
-    update_bn([feed.batch(k)[0] for k in range(EPOCH)], expected.eval())  # leaves dropout off
-    ours = trained._renewed(trained.members[0].mixed(recipe))
+    update_bn([loader.batch(k)[0] for k in range(EPOCH)], expected.eval())  # leaves dropout off
+    ours = trained._recalibrated(trained.members[0].mixed(recipe))
     for (name, a), b in zip(ours.norm.named_buffers(), expected.norm.buffers(), strict=True):
         assert torch.allclose(a, b, rtol=1e-5), name
 
@@ -92,15 +92,15 @@ def test_an_average_is_what_torch_makes_of_the_weights_bit_for_bit(text, total):
 def test_stacked_keeps_the_same_averages_as_modules(text):
     crews = []
     for name in ("modules", "stacked"):
-        trained, feed = create(name, toy(), "sgd", 0.01)
+        trained, loader = create(name, toy(), "sgd", 0.01)
         cells = [cell(text, 18), cell("none", 18)]
-        train(trained, feed, cells, 0, 5)
-        trained.look(feed.batch(5), 5)
+        train(trained, loader, cells, 0, 5)
+        trained.look(loader.batch(5), 5)
         trained.take([0, 0, 0])
         trained.move([Move(0.1), Move(0.2), Move(0.3)])
-        train(trained, feed, cells, 6, 11)
+        train(trained, loader, cells, 6, 11)
         trained.take([2, 0])
-        crews.append(train(trained, feed, cells, 11, 18))
+        crews.append(train(trained, loader, cells, 11, 18))
     recipe = averaging.parse(text).recipe(18, Span(18, EPOCH))
     slow, fast = ([mixed(crew, row, recipe) for row in (0, 1)] for crew in crews)
     assert apart(fast, slow) <= 1e-10
@@ -113,15 +113,15 @@ def test_stacked_keeps_the_same_averages_as_modules(text):
 @every
 def test_a_fork_is_a_run_alone(name, text):
     cells = [cell(text, 20)]
-    forked, feed = create(name, toy(), "sgd")
+    forked, loader = create(name, toy(), "sgd")
     forked.take([0, 0])
-    train(forked, feed, cells, 0, 9)
+    train(forked, loader, cells, 0, 9)
     forked.take([1, 1, 0])
-    train(forked, feed, cells, 9, 20)
+    train(forked, loader, cells, 9, 20)
     alone, _ = create(name, toy(), "sgd")
     alone.take([0, 0])
     for k in range(20):
-        alone.look(feed.batch(k), k)
+        alone.look(loader.batch(k), k)
         alone.move([Move(0.05 if k < 9 else 0.1), Move(0.1 if k < 9 else 0.1 / 3)])
         for (slot, share), rows in Averagings(cells, EPOCH).blends([[0], [0]], k + 1).items():
             alone.blend(slot, rows, share)
@@ -136,14 +136,14 @@ def test_a_fork_is_a_run_alone(name, text):
 @pytest.mark.parametrize("cut", [1, 5, 13])
 def test_a_snapshot_goes_on_bit_for_bit(name, cut, tmp_path):
     cells = [cell(text, 20) for text in TEXTS]
-    whole, feed = create(name, toy(), "adamw", 0.1, torch.float32)
+    whole, loader = create(name, toy(), "adamw", 0.1, torch.float32)
     whole.take([0, 0])
-    train(whole, feed, cells, 0, cut)
+    train(whole, loader, cells, 0, cut)
     checkpoint.save(tmp_path / "it.pt", whole.state_dict())
     resumed, _ = create(name, toy(), "adamw", 0.1, torch.float32)
     resumed.load_state_dict(checkpoint.load(tmp_path / "it.pt"))
     for trained in (whole, resumed):
-        train(trained, feed, cells, cut, 20)
+        train(trained, loader, cells, cut, 20)
     assert same(whole.state_dict(), resumed.state_dict())
     assert len(whole.state_dict()["averages" if name == "stacked" else "members"]) > 1
 
@@ -160,29 +160,29 @@ def test_reading_averages_at_random_steps_changes_no_bit(name):
                 assert len(watched.averaged(("control", "test"), rows, recipe)[0]) == len(rows)
             assert same(before, watched.state_dict())
 
-    watched, feed = create(name, toy(), "adamw", 0.1, torch.float32)
+    watched, loader = create(name, toy(), "adamw", 0.1, torch.float32)
     alone, _ = create(name, toy(), "adamw", 0.1, torch.float32)
     for trained, visit in ((watched, read), (alone, lambda step: None)):
         trained.take([0, 0])
-        train(trained, feed, cells, 0, 20, visit)
+        train(trained, loader, cells, 0, 20, visit)
     assert same(watched.state_dict(), alone.state_dict())
 
 
 @both
 def test_averages_change_no_bit_of_training(name):
-    bare, feed = create(name, toy(), "sgd", dtype=torch.float32)
+    bare, loader = create(name, toy(), "sgd", dtype=torch.float32)
     averaged, _ = create(name, toy(), "sgd", dtype=torch.float32)
-    train(bare, feed, [], 0, 12)
-    train(averaged, feed, [cell(text, 12) for text in TEXTS], 0, 12)
+    train(bare, loader, [], 0, 12)
+    train(averaged, loader, [cell(text, 12) for text in TEXTS], 0, 12)
     assert same(bare.evaluate("test", [0]), averaged.evaluate("test", [0]))
     assert same(mixed(bare, 0, AS_IS), mixed(averaged, 0, AS_IS))
 
 
 @both
 def test_members_whose_riders_have_left_lose_their_average(name):
-    trained, feed = create(name, toy(), "sgd")
+    trained, loader = create(name, toy(), "sgd")
     trained.take([0, 0])
-    train(trained, feed, [], 0, 3)
+    train(trained, loader, [], 0, 3)
     trained.blend("it", [0, 1], 1.0)
     trained.blend("it", [1], 0.5)
     kept = [(PRESENT, 1.0), ("it", 0.5)]

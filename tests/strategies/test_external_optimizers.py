@@ -39,15 +39,15 @@ def rate(name, k):
     return RATE.get(name, 1.0) / (1 + k / 20)
 
 
-def train(trained, feed, name, start, end):
+def train(trained, loader, name, start, end):
     for k in range(start, end):
-        trained.look(feed.batch(k), k)
+        trained.look(loader.batch(k), k)
         trained.move([Move(rate(name, k) / (1 + i)) for i in range(len(trained.members))])
 
 
 def by_hand(name, steps):
     """The toy, trained by the package alone: (weights and buffers in training, weights as read)."""
-    feed = Loader(toy(), 0, dtype=torch.float64)
+    loader = Loader(toy(), 0, dtype=torch.float64)
     torch.manual_seed(key(0, "init"))
     model = toy().model().double()
     weights = [p for n, p in model.named_parameters() if p.requires_grad and not n.startswith("idle")]
@@ -56,8 +56,8 @@ def by_hand(name, steps):
     if reads:
         optimizer.train()
     for k in range(steps):
-        (x,), (y,) = feed.batch(k)
-        torch.manual_seed(feed.dropout_key(k))
+        (x,), (y,) = loader.batch(k)
+        torch.manual_seed(loader.dropout_key(k))
         optimizer.zero_grad()
         loss = functional.cross_entropy(model(x), y)
         loss.backward()
@@ -75,22 +75,22 @@ def test_every_contender_is_held_against_its_package():
 
 @every
 def test_a_member_is_what_the_package_makes_of_it_bit_for_bit(name):
-    trained, feed = create("modules", toy(), name, DECAY)
-    train(trained, feed, name, 0, 24)
+    trained, loader = create("modules", toy(), name, DECAY)
+    train(trained, loader, name, 0, 24)
     training, read = by_hand(name, 24)
     assert same(dict(training), dict(trained.members[0].model.state_dict()))
     weights = {n for n, _ in trained.members[0].model.named_parameters()}
-    model = trained._read(trained.members[0])
+    model = trained._evaluated_model(trained.members[0])
     assert all(torch.equal(model.state_dict()[n], read[n]) for n in weights)
     assert name.startswith("schedulefree") != same(dict(training), dict(read))
 
 
 @every
 def test_it_learns(name):
-    trained, feed = create("modules", toy(), name, 0.0)
+    trained, loader = create("modules", toy(), name, 0.0)
     losses = []
     for k in range(120):
-        trained.look(feed.batch(k % 4), 0)
+        trained.look(loader.batch(k % 4), 0)
         trained.move([Move(RATE.get(name, 1.0))])
         losses += [loss for loss, *_ in trained.signals()]
     assert sum(losses[-4:]) < 0.95 * sum(losses[:4])
@@ -98,16 +98,16 @@ def test_it_learns(name):
 
 @every
 def test_a_fork_is_a_run_alone(name):
-    forked, feed = create("modules", toy(), name, DECAY)
-    train(forked, feed, name, 0, 9)
-    forked.look(feed.batch(9), 9)
+    forked, loader = create("modules", toy(), name, DECAY)
+    train(forked, loader, name, 0, 9)
+    forked.look(loader.batch(9), 9)
     forked.take([0, 0])
     forked.move([Move(rate(name, 9)), Move(rate(name, 9) / 2)])
-    train(forked, feed, name, 10, 20)
+    train(forked, loader, name, 10, 20)
     for i in range(2):
         alone, _ = create("modules", toy(), name, DECAY)
         for k in range(20):
-            alone.look(feed.batch(k), k)
+            alone.look(loader.batch(k), k)
             alone.move([Move(rate(name, k) / (1 + i * (k >= 9)))])
         assert same(tensors(forked)[i], tensors(alone)[0])
         assert forked.evaluate("test", [i]) == alone.evaluate("test", [0])
@@ -116,45 +116,45 @@ def test_a_fork_is_a_run_alone(name):
 @every
 @pytest.mark.parametrize("cut", [0, 1, 13])
 def test_a_snapshot_goes_on_bit_for_bit(name, cut, tmp_path):
-    whole, feed = create("modules", toy(), name, DECAY, torch.float32)
+    whole, loader = create("modules", toy(), name, DECAY, torch.float32)
     whole.take([0, 0])
-    train(whole, feed, name, 0, cut)
+    train(whole, loader, name, 0, cut)
     checkpoint.save(tmp_path / "it.pt", whole.state_dict())
     resumed, _ = create("modules", toy(), name, DECAY, torch.float32)
     resumed.load_state_dict(checkpoint.load(tmp_path / "it.pt"))
     for trained in (whole, resumed):
-        train(trained, feed, name, cut, 20)
+        train(trained, loader, name, cut, 20)
     assert same(whole.state_dict(), resumed.state_dict())
 
 
 @every
 def test_reading_at_random_steps_changes_no_bit(name):
     draw = np.random.default_rng(2)
-    watched, feed = create("modules", toy(), name, DECAY, torch.float32)
+    watched, loader = create("modules", toy(), name, DECAY, torch.float32)
     alone, _ = create("modules", toy(), name, DECAY, torch.float32)
     for k in range(20):
-        train(watched, feed, name, k, k + 1)
+        train(watched, loader, name, k, k + 1)
         if draw.random() < 0.5:
             before = watched.state_dict()
             watched.evaluate("control", [0])
             watched.recalibrated("test", [0])
             assert same(before, watched.state_dict())
-    train(alone, feed, name, 0, 20)
+    train(alone, loader, name, 0, 20)
     assert same(watched.state_dict(), alone.state_dict())
 
 
 def test_schedule_free_is_read_with_statistics_of_the_weights_that_are_read():
-    trained, feed = create("modules", toy(), "schedulefree_sgd")
-    train(trained, feed, "schedulefree_sgd", 0, 20)
+    trained, loader = create("modules", toy(), "schedulefree_sgd")
+    train(trained, loader, "schedulefree_sgd", 0, 20)
     assert trained.evaluate("test", [0]) == trained.recalibrated("test", [0])
 
 
 @every
 def test_an_lr_of_zero_is_an_update_like_any_other(name):
-    trained, feed = create("modules", toy(), name, 0.0)
+    trained, loader = create("modules", toy(), name, 0.0)
     start = [t.clone() for t in trained.members[0].weights]
     for k, lr in enumerate((0.0, 0.0, 0.1, 0.0, 0.1)):
-        trained.look(feed.batch(k), k)
+        trained.look(loader.batch(k), k)
         trained.move([Move(lr)])
         moved = not same(start, [t.detach() for t in trained.members[0].weights])
         assert moved == (k > 1)
@@ -163,12 +163,12 @@ def test_an_lr_of_zero_is_an_update_like_any_other(name):
 
 @every
 def test_a_member_that_diverges_harms_no_neighbour(name):
-    crowd, feed = create("modules", toy(), name)
+    crowd, loader = create("modules", toy(), name)
     sound, _ = create("modules", toy(), name)
     crowd.take([0, 0])
     for k in range(8):
         for trained, lrs in ((crowd, (rate(name, k), 1e100)), (sound, (rate(name, k),))):
-            trained.look(feed.batch(k), k)
+            trained.look(loader.batch(k), k)
             trained.move([Move(lr) for lr in lrs])
         if k == 3:
             with torch.no_grad():
@@ -207,7 +207,7 @@ def test_settings_that_a_package_would_not_honour_are_refused(text, words):
 
 def test_a_momentum_is_refused_where_it_cannot_cycle():
     for name, words in (("schedulefree_adamw", "which cannot cycle"), ("momo", "Momo has no momentum to cycle")):
-        trained, feed = create("modules", toy(), name)
-        trained.look(feed.batch(0), 0)
+        trained, loader = create("modules", toy(), name)
+        trained.look(loader.batch(0), 0)
         with pytest.raises(InputError, match=words):
             trained.move([Move(0.1, 0.9)])

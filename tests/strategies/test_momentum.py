@@ -28,20 +28,20 @@ def test_which_optimizers_have_no_momentum_to_set():
 @pytest.mark.parametrize("name", STEERED)
 @pytest.mark.parametrize("momenta", [(None, None, 0.9, 0.0, 0.5, None, 0.3), (0.9, 0.0, None, 0.5)])
 def test_every_other_optimizer_takes_a_momentum_at_any_update(name, momenta):
-    trained, feed = create("modules", toy(), name, 1e-3)
+    trained, loader = create("modules", toy(), name, 1e-3)
     for k, momentum in enumerate(momenta):
-        trained.look(feed.batch(k), k)
+        trained.look(loader.batch(k), k)
         trained.move([Move(0.03, momentum)])
     assert all(weight.isfinite().all() for weight in trained.members[0].weights)
 
 
 def test_rmsprop_begins_a_late_momentum_with_a_buffer_of_zeros():
-    late, feed = create("modules", toy(), "rmsprop", 1e-3)
+    late, loader = create("modules", toy(), "rmsprop", 1e-3)
     plain, _ = create("modules", toy(), "rmsprop", 1e-3)
     weights = []
     for k, momentum in enumerate((0.0, 0.0, 0.9, 0.8)):
         for trained, own in ((late, momentum), (plain, 0.0)):
-            trained.look(feed.batch(k), k)
+            trained.look(loader.batch(k), k)
             trained.move([Move(0.03, own)])
         weights.append([crew.members[0].model.inside.weight.detach().clone() for crew in (late, plain)])
     assert torch.allclose(*weights[2], rtol=0, atol=1e-12)  # zeros add nothing at first
@@ -137,10 +137,10 @@ def test_a_cell_that_sets_one_in_vain_fails_alone(tmp_path, optimizer, momentum,
     grid = Grid(task="toy", schedules=("constant", "linear"), budgets=(1.0,), seeds=1)
     (cohort,) = build(Suite("s", (grid,)), {"toy": task}, lambda *_: "modules").cohorts
     known = {text: schedules.parse(text) for text in grid.schedules}
-    crew, feed = create("modules", task, optimizer, dtype=torch.float32)
+    crew, loader = create("modules", task, optimizer, dtype=torch.float32)
     book = ledger.Ledger(tmp_path, attempt())
     Training(
-        cohort, task, known | {"linear": Sets(known["linear"], momentum)}, crew, feed, TrainingIO(tmp_path, book)
+        cohort, task, known | {"linear": Sets(known["linear"], momentum)}, crew, loader, TrainingIO(tmp_path, book)
     ).run()
     book.close()
     cells = {c["schedule"]: c for c in (row.payload for row in ledger.read(tmp_path, kinds=("cell",)))}

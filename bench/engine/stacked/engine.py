@@ -1,7 +1,7 @@
 """The fast engine: M members as rows of stacked weights and buffers, with one vmapped forward and backward for all.
 
-A member equals its solo run in `modules` to rounding. At width 1 other kernels run, and the last bit differs; so a lone
-member has a shadow, and there are W = max(M, 2) rows. Suffixes: M = members, W = rows, P = weights of one member.
+A member equals its solo run in `modules` to rounding. At width 1 torch uses other kernels, and the last bit differs;
+so a single member has a shadow, and there are W = max(M, 2) rows. M = members, W = rows, P = weights of one member.
 """
 
 from __future__ import annotations
@@ -17,126 +17,150 @@ from torch.func import functional_call, vmap
 from torch.utils import _pytree as pytree
 
 from bench.contract import Batch, InputError, Move, Recipe
-from bench.engine.clone import CPU, copied
-from bench.engine.data_parallel import averaged, several
-from bench.engine.evaluation import LookHistory, answers, batch_norms, distinct, renew, score
+from bench.engine.clone import CPU, clone_state
+from bench.engine.data_parallel import mean_over_processes, multi_process
+from bench.engine.evaluation import LookHistory, answers, batch_norms, distinct, recalibrate, score
 from bench.engine.forward_backward import reseed
-from bench.engine.loader import Loader, weakly
+from bench.engine.loader import Loader, weak_method
 from bench.engine.modules import initial
 from bench.engine.stacked import update_rules
 from bench.engine.stacked.averages import StackedAverages
-from bench.engine.stacked.layout import Named, cloned, layout, paired, picked, selected, twice
+from bench.engine.stacked.layout import (
+    NamedTensors,
+    clone_tensors,
+    layout,
+    pad_rows,
+    pick_rows,
+    pick_rows_of_all,
+    stack_twice,
+)
 from bench.strategies.averagings import AS_IS
 from bench.strategies.optimizer import Optimizer
 
-Copies: TypeAlias = tuple[Named, Named, Named]  # weights, buffers and counts
+Copies: TypeAlias = tuple[NamedTensors, NamedTensors, NamedTensors]  # weights, buffers and counts
 
 
 class Stacked:
-    """See `bench.contract.Engine`. Under data parallelism every process holds all members, and looks are averaged.
+    """The engine of stacked rows; for its methods see `bench.contract.Engine`.
 
-    All weights of a member that are trained lie in one row; buffers are stacked one by one. Buffers of integers
-    (counts of batches, positions) are the same for all members, so there is one of each.
+    Under data parallelism every process has all members, and averages losses and gradients with the others.
+
+    The trained weights of a member are one row; buffers are stacked one by one. Integer buffers (counts of batches,
+    positions) are equal for all members, so there is one of each.
 
     Args:
-        feed: Task, seed, device and dtype.
-        optimizer: One of `optim.STACKABLE`.
-        weight_decay: As torch.optim understands it.
-        accelerator: Of Accelerate, given under data parallelism only.
+        loader: Source of the task, the batches and the splits.
+        optimizer: One of `optimizers.STACKABLE`.
+        weight_decay: Weight decay as in torch.optim.
+        accelerator: Accelerator of Accelerate under data parallelism, else None.
 
     Raises:
         InputError: a model that cannot be stacked, or BatchNorm under data parallelism.
     """
 
-    def __init__(self, feed: Loader, optimizer: Optimizer, weight_decay: float, accelerator: Any = None):
-        self.feed, self.task = feed, feed.task
-        self._model = initial(feed)  # its structure, and whatever is not trained
-        self._accelerator = several(accelerator)
+    def __init__(self, loader: Loader, optimizer: Optimizer, weight_decay: float, accelerator: Any = None):
+        self.loader, self.task = loader, loader.task
+        self._model = initial(loader)  # for its structure and its frozen weights
+        self._accelerator = multi_process(accelerator)
         if self._accelerator is not None and batch_norms(self._model):
-            raise InputError(f"{feed.task.name} has BatchNorm, which --data-parallel trains with --engine modules only")
-        self._losses = vmap(weakly(self._loss), in_dims=(0, 0, None, None, None), randomness="same")
-        self._outputs = vmap(weakly(self._output), in_dims=(0, 0, None, None), randomness="same")
+            raise InputError(
+                f"{loader.task.name} has BatchNorm, which --data-parallel trains with --engine modules only"
+            )
+        self._losses = vmap(weak_method(self._loss), in_dims=(0, 0, None, None, None), randomness="same")
+        self._outputs = vmap(weak_method(self._output), in_dims=(0, 0, None, None), randomness="same")
         buffers = {name: b.clone() for name, b in self._model.named_buffers()}
         self._counts = {name: b for name, b in buffers.items() if not b.is_floating_point()}
-        self._buffers = {name: twice(b) for name, b in buffers.items() if b.is_floating_point()}
-        self._members, self._bank, self.recall = 1, StackedAverages(), False
-        self._last_WP: Tensor | None = None  # gradients of the last look, where they are to be recalled
-        self._begin(optimizer, weight_decay)
-        self._readings = LookHistory()
-        self.signals = self._readings.signals
-        self.history = self._readings.history
+        self._buffers = {name: stack_twice(b) for name, b in buffers.items() if b.is_floating_point()}
+        self._members, self._averages, self.recall = 1, StackedAverages(), False
+        self._last_WP: Tensor | None = None  # gradients of the last look, if they are recalled
+        self._lay_out(optimizer, weight_decay)
+        self._looks = LookHistory()
+        self.signals = self._looks.signals
+        self.history = self._looks.history
 
     @torch.no_grad()
-    def _begin(self, optimizer: Optimizer, weight_decay: float) -> None:
-        """Lay out a first member at the model's weights: those that decay, then the others."""
-        grads = self._trial()
+    def _lay_out(self, optimizer: Optimizer, weight_decay: float) -> None:
+        """Create the first member's row from the model's weights: those that decay, then the others."""
+        grads = self._trial_gradients()
         decaying = {name: grad for name, grad in grads.items() if optimizer.decays(grad)}
         ordered = decaying | grads
         self._layouts = {name: layout(grad) for name, grad in ordered.items()}
         self._rule = update_rules.create(optimizer, weight_decay, sum(grad.numel() for grad in decaying.values()))
         width = sum(grad.numel() for grad in ordered.values())
-        self._lay(torch.empty(2, width, device=self.feed.device, dtype=self.feed.dtype))
+        self._set_rows(torch.empty(2, width, device=self.loader.device, dtype=self.loader.dtype))
         for name, weight_W in self._weights.items():
             weight_W.copy_(self._model.get_parameter(name))
 
     @torch.enable_grad()
-    def _trial(self) -> Named:
+    def _trial_gradients(self) -> NamedTensors:
         """Gradients of one member, by the names of the weights that the loss depends on.
 
-        The other weights never change, for torch.optim leaves those without a gradient alone.
+        The other weights never change: torch.optim skips weights without a gradient.
+
+        Raises:
+            InputError: the model cannot be stacked.
         """
-        weights = {name: twice(p.detach()) for name, p in self._model.named_parameters() if p.requires_grad}
+        weights = {name: stack_twice(p.detach()) for name, p in self._model.named_parameters() if p.requires_grad}
         leaves = [w.requires_grad_() for w in weights.values()]
         try:
-            loss_W = self._losses(weights, cloned(self._buffers), cloned(self._counts), *self.feed.batch(0))
+            loss_W = self._losses(
+                weights, clone_tensors(self._buffers), clone_tensors(self._counts), *self.loader.batch(0)
+            )
             grads = torch.autograd.grad(loss_W.sum(), leaves, allow_unused=True)
         except RuntimeError as error:
             reason = str(error).strip().split("\n")[0]
             raise InputError(f"{self.task.name} cannot be stacked: use --engine modules ({reason})") from error
         return {name: grad[0] for name, grad in zip(weights, grads, strict=True) if grad is not None}
 
-    def _lay(self, weight_WP: Tensor, grad_WP: Tensor | None = None) -> None:
-        """Take these rows for one's own; the model's weights and their gradients are views of them."""
+    def _set_rows(self, weight_WP: Tensor, grad_WP: Tensor | None = None) -> None:
+        """Use these rows from now on, and make the weights and their gradients views of them."""
         self._weight_WP = weight_WP
         self._grad_WP = torch.zeros_like(weight_WP) if grad_WP is None else grad_WP
         self._weights = {name: part.requires_grad_() for name, part in self._parts(weight_WP).items()}
-        self._held = list(self._parts(self._grad_WP).values())
+        self._grads = list(self._parts(self._grad_WP).values())
 
-    def _parts(self, flat_WP: Tensor) -> Named:
+    def _parts(self, flat_WP: Tensor) -> NamedTensors:
         """Views [W, *shape] of rows, by the names of weights."""
-        parts = torch.split(flat_WP, [math.prod(shape) for shape, _ in self._layouts.values()], dim=1)
-        named = zip(self._layouts.items(), parts, strict=True)
-        return {name: part.detach().view(len(flat_WP), *shape).permute(axes) for (name, (shape, axes)), part in named}
+        sizes = [math.prod(shape) for shape, _ in self._layouts.values()]
+        views = {}
+        for (name, (shape, axes)), part in zip(self._layouts.items(), torch.split(flat_WP, sizes, dim=1), strict=True):
+            views[name] = part.detach().view(len(flat_WP), *shape).permute(axes)
+        return views
 
-    def _output(self, weights: Named, buffers: Named, counts: Named, inputs: tuple[Tensor, ...]) -> Any:
+    def _output(
+        self, weights: NamedTensors, buffers: NamedTensors, counts: NamedTensors, inputs: tuple[Tensor, ...]
+    ) -> Any:
         return functional_call(self._model, (weights, buffers, counts), inputs)
 
-    def _loss(self, weights: Named, buffers: Named, counts: Named, inputs: Any, target: Any) -> Tensor:
+    def _loss(
+        self, weights: NamedTensors, buffers: NamedTensors, counts: NamedTensors, inputs: Any, target: Any
+    ) -> Tensor:
         return self.task.loss(self._output(weights, buffers, counts, inputs), target)
 
     # ------------------------------------------------------------------------------ look, take and move
 
     def look(self, batch: Batch, step: int) -> None:
-        """One forward and backward for all rows; never waits for the device."""
-        reseed(self.feed, step, self.feed.rank)
+        """One forward and backward for all rows; does not synchronise."""
+        reseed(self.loader, step, self.loader.rank)
         loss_W = self._losses(self._weights, self._buffers, self._counts, *batch)
-        # Members share no weight, so each finds its own gradient in that of the sum.
-        for held, grad in zip(self._held, torch.autograd.grad(loss_W.sum(), list(self._weights.values())), strict=True):
-            held.copy_(grad)
+        # Members share no weight, so the gradient of the sum contains the gradient of each.
+        grads = torch.autograd.grad(loss_W.sum(), list(self._weights.values()))
+        for view, grad in zip(self._grads, grads, strict=True):
+            view.copy_(grad)
         loss_W = loss_W.detach()
         if self._accelerator is not None:
-            mean_WP, loss_W = averaged(self._accelerator, [self._grad_WP, loss_W])
+            mean_WP, loss_W = mean_over_processes(self._accelerator, [self._grad_WP, loss_W])
             self._grad_WP.copy_(mean_WP)
         norm_W = torch.linalg.vector_norm(self._grad_WP, dim=1)
-        dot_W = self._recalled() if self.recall else None
+        dot_W = self._recall_dots() if self.recall else None
         if self.task.clip is not None:
             shrink_W = (self.task.clip / (norm_W + 1e-6)).clamp(max=1.0)  # as torch.nn.utils.clip_grads_with_norm_
             self._grad_WP.mul_(shrink_W.unsqueeze(1))
         m = self._members
-        self._readings.hold(loss_W[:m], norm_W[:m], None if dot_W is None else dot_W[:m])
+        self._looks.record(loss_W[:m], norm_W[:m], None if dot_W is None else dot_W[:m])
 
-    def _recalled(self) -> Tensor:
-        """Inner products of these gradients with the last ones, whose place they take."""
+    def _recall_dots(self) -> Tensor:
+        """Inner products [W] of these gradients with the last ones, 0 at the first look; keeps these gradients."""
         if self._last_WP is None:
             self._last_WP = torch.zeros_like(self._grad_WP)
         dot_W: Tensor = torch.linalg.vecdot(self._grad_WP, self._last_WP)
@@ -144,64 +168,65 @@ class Stacked:
         return dot_W
 
     def take(self, rows: Sequence[int]) -> None:
-        """Member i becomes old member rows[i], gradients included; nothing is copied where nothing changes."""
+        """Member i becomes old member rows[i], gradients included; if nothing changes, nothing is copied."""
         if list(rows) == list(range(self._members)):
             return
         self._members = len(rows)
-        index = paired(rows)
-        self._lay(picked(self._weight_WP, index), picked(self._grad_WP, index))
-        self._last_WP = None if self._last_WP is None else picked(self._last_WP, index)
-        self._buffers = selected(self._buffers, index)
-        self._rule.slots = selected(self._rule.slots, index)
-        self._bank.take(rows)
+        index = pad_rows(rows)
+        self._set_rows(pick_rows(self._weight_WP, index), pick_rows(self._grad_WP, index))
+        self._last_WP = None if self._last_WP is None else pick_rows(self._last_WP, index)
+        self._buffers = pick_rows_of_all(self._buffers, index)
+        self._rule.slots = pick_rows_of_all(self._rule.slots, index)
+        self._averages.take(rows)
 
     def move(self, moves: Sequence[Move]) -> None:
-        """One optimizer step for all rows, each at its LR and momentum."""
+        """Step the optimizer for all rows, each at its LR and momentum."""
         shadow = moves if self._members == 1 else ()
         self._rule.move(self._weight_WP, self._grad_WP, [*moves, *shadow])
 
     def blend(self, slot: str, rows: Sequence[int], share: float) -> None:
         """See `bench.contract.Engine`."""
-        self._bank.blend(slot, rows, share, self._weight_WP)
+        self._averages.blend(slot, rows, share, self._weight_WP)
 
     # ---------------------------------------------------------------------------------------- evaluate
 
     def evaluate(self, split: str, rows: Sequence[int]) -> list[dict[str, float]]:
-        """Scores of the named members, each computed once, on copies."""
-        return self._scored(split, rows, self._copies(rows)) if rows else []
+        """Scores of these members, each computed once, on copies."""
+        return self._scores(split, rows, self._copies(rows)) if rows else []
 
     def averaged(self, splits: Sequence[str], rows: Sequence[int], recipe: Recipe) -> list[list[dict[str, float]]]:
-        """Scores on each split of the named members' averages, BatchNorm statistics computed anew for them."""
-        self._renew(copies := self._copies(rows, recipe))
-        return [self._scored(split, rows, copies) for split in splits]
+        """Scores on each split of these members' averages, with recomputed BatchNorm statistics."""
+        copies = self._copies(rows, recipe)
+        self._recalibrate(copies)
+        return [self._scores(split, rows, copies) for split in splits]
 
     def recalibrated(self, split: str, rows: Sequence[int]) -> list[dict[str, float]] | None:
-        """Scores of copies whose BatchNorm statistics were averaged anew; see `readings.renew`."""
+        """Scores of copies with recomputed BatchNorm statistics; see `evaluation.recalibrate`."""
         if not batch_norms(self._model):
             return None
         return self.averaged([split], rows, AS_IS)[0] if rows else []
 
     @torch.no_grad()
-    def _renew(self, copies: Copies) -> None:
-        """Compute BatchNorm statistics anew, if there are any."""
-        norms = batch_norms(self._model)
+    def _recalibrate(self, copies: Copies) -> None:
+        """Recompute the BatchNorm statistics of the copies, if the model has any."""
+        norms, (_, buffers, _) = batch_norms(self._model), copies
         for prefix, module in self._model.named_modules():
             if module in norms:
-                copies[1][f"{prefix}.running_mean".lstrip(".")].zero_()
-                copies[1][f"{prefix}.running_var".lstrip(".")].fill_(1)
+                buffers[f"{prefix}.running_mean".lstrip(".")].zero_()
+                buffers[f"{prefix}.running_var".lstrip(".")].fill_(1)
         if norms:
-            renew(self._model, self.feed, lambda *inputs: self._outputs(*copies, inputs))
+            recalibrate(self._model, self.loader, lambda *inputs: self._outputs(*copies, inputs))
             self._model.train()
 
     def _copies(self, rows: Sequence[int], recipe: Recipe = AS_IS) -> Copies:
-        """Weights as a recipe mixes them, buffers and counts of the distinct rows."""
-        index = paired(distinct(rows))
-        weights = self._parts(self._bank.mixed(recipe, index, self._weight_WP))
-        return weights, selected(self._buffers, index), cloned(self._counts)
+        """Weights mixed by a recipe, buffers and counts, of the distinct rows."""
+        index = pad_rows(distinct(rows))
+        weights = self._parts(self._averages.mixed(recipe, index, self._weight_WP))
+        return weights, pick_rows_of_all(self._buffers, index), clone_tensors(self._counts)
 
     @torch.no_grad()
-    def _scored(self, split: str, rows: Sequence[int], copies: Copies) -> list[dict[str, float]]:
-        chunks, target = self.feed.split(split)
+    def _scores(self, split: str, rows: Sequence[int], copies: Copies) -> list[dict[str, float]]:
+        chunks, target = self.loader.split(split)
         self._model.eval()
         outputs = answers(chunks, lambda inputs: self._outputs(*copies, inputs), self._accelerator)
         self._model.train()
@@ -214,7 +239,7 @@ class Stacked:
     # ------------------------------------------------------------------------------------ save and load
 
     def state_dict(self) -> dict[str, Any]:
-        """Copies of all rows, as tensors, numbers and dicts. Taken between a move and a look."""
+        """Copies of all rows, as tensors, numbers and dicts. Call it between a move and a look."""
         own = {
             "members": self._members,
             "steps": self._rule.steps,
@@ -223,21 +248,21 @@ class Stacked:
             "slots": self._rule.slots,
             "buffers": self._buffers,
             "counts": self._counts,
-            "averages": self._bank.state(),
+            "averages": self._averages.state(),
         }
-        state: dict[str, Any] = copied(own, CPU)
+        state: dict[str, Any] = clone_state(own, CPU)
         return state
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Become the members of `state`, however many they are; go on bit for bit."""
+        """Restore the members of `state`, any number of them; training continues bit for bit."""
         self._members, self._rule.steps = state["members"], state["steps"]
-        self._lay(state["weights"].to(self.feed.device, copy=True))
+        self._set_rows(state["weights"].to(self.loader.device, copy=True))
         last = state["last"]
-        self._last_WP = None if last is None else last.to(self.feed.device, copy=True)
-        self._rule.slots = self._placed(state["slots"])
-        self._buffers = self._placed(state["buffers"])
-        self._counts = self._placed(state["counts"])
-        self._bank.load(state["averages"], self.feed.device)
+        self._last_WP = None if last is None else last.to(self.loader.device, copy=True)
+        self._rule.slots = self._to_device(state["slots"])
+        self._buffers = self._to_device(state["buffers"])
+        self._counts = self._to_device(state["counts"])
+        self._averages.load(state["averages"], self.loader.device)
 
-    def _placed(self, tensors: Named) -> Named:
-        return {name: t.to(self.feed.device, copy=True) for name, t in tensors.items()}
+    def _to_device(self, tensors: NamedTensors) -> NamedTensors:
+        return {name: t.to(self.loader.device, copy=True) for name, t in tensors.items()}

@@ -1,4 +1,4 @@
-"""Stacked rows: how they lie in memory, and how they are picked. W = rows, P = weights of one member."""
+"""Stacked rows: their layout in memory, and their selection. W = rows, P = weights of one member."""
 
 from __future__ import annotations
 
@@ -8,37 +8,39 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-Named: TypeAlias = dict[str, Tensor]
+NamedTensors: TypeAlias = dict[str, Tensor]
 
 
-def picked(tensor_WP: Tensor, rows: Sequence[int]) -> Tensor:
-    """A copy of these rows."""
+def pick_rows(tensor_WP: Tensor, rows: Sequence[int]) -> Tensor:
+    """A copy of these rows of `tensor_WP`."""
     return tensor_WP.index_select(0, torch.tensor(rows, dtype=torch.long, device=tensor_WP.device))
 
 
 def layout(grad: Tensor) -> tuple[list[int], list[int]]:
-    """How a weight lies in memory: as its gradient comes, which is then copied fast.
+    """Layout of a weight in memory, which is that of its gradient, so that copying gradients is fast.
 
     Returns:
-        The shape in memory, and the axes of a stack of such shapes that are the stacked weight's.
+        The shape in memory, and the permutation of axes from a stack of that shape to the stacked weight.
     """
     outer = sorted(range(grad.ndim), key=grad.stride, reverse=True)
     return [grad.shape[axis] for axis in outer], [0, *(1 + outer.index(axis) for axis in range(grad.ndim))]
 
 
-def paired(rows: Sequence[int]) -> list[int]:
-    """Rows of members; a lone one stands twice."""
+def pad_rows(rows: Sequence[int]) -> list[int]:
+    """Rows of members, [W]; a single one is repeated."""
     return [*rows, *rows] if len(rows) == 1 else list(rows)
 
 
-def twice(tensor: Tensor) -> Tensor:
-    """A first member and its shadow."""
+def stack_twice(tensor: Tensor) -> Tensor:
+    """A tensor of the first member and of its shadow, [2, ...]."""
     return torch.stack((tensor, tensor))
 
 
-def cloned(tensors: Named) -> Named:
+def clone_tensors(tensors: NamedTensors) -> NamedTensors:
+    """Copies of all tensors."""
     return {name: t.clone() for name, t in tensors.items()}
 
 
-def selected(tensors: Named, rows: Sequence[int]) -> Named:
-    return {name: picked(t, rows) for name, t in tensors.items()}
+def pick_rows_of_all(tensors: NamedTensors, rows: Sequence[int]) -> NamedTensors:
+    """Copies of these rows of all tensors."""
+    return {name: pick_rows(t, rows) for name, t in tensors.items()}

@@ -1,6 +1,6 @@
 """The update rules of `torch.optim` over stacked rows: the same arithmetic, with an LR and a momentum for each row.
 
-A row holds all weights of a member, those that decay first. Suffixes: M = rows, P = weights of one member.
+A row contains all trained weights of a member, those that decay first. M = rows, P = weights of one member.
 """
 
 from __future__ import annotations
@@ -19,76 +19,77 @@ from bench.strategies.optimizers import adam, sgd
 
 
 def column(values: Sequence[float], like: Tensor) -> Tensor:
-    """Numbers, one a row, as a column [M, 1] to go with `like` [M, P]. Does not wait for the device."""
+    """Values of rows as a column [M, 1], with the type and device of `like` [M, P]. Does not synchronise."""
     flat_M = torch.tensor(values, dtype=like.dtype, pin_memory=like.is_cuda)
     return flat_M.to(like.device, non_blocking=True).unsqueeze(1)
 
 
 class Rule(ABC):
-    """An optimizer of rows, and its state.
+    """An optimizer of stacked rows, with its state.
 
     Args:
-        momentum: Where a move names none.
-        weight_decay: As torch.optim understands it,
-        decaying: of the first so many weights of a row.
+        momentum: Momentum of a move that sets none.
+        weight_decay: Weight decay as in torch.optim.
+        decaying: Number of weights that decay, the first ones of a row.
     """
 
     def __init__(self, momentum: float, weight_decay: float, decaying: int):
         self.momentum, self.weight_decay, self.decaying = momentum, weight_decay, decaying
-        self.steps = 0  # taken so far, by every row
+        self.steps = 0  # updates so far, the same for all rows
         self.slots: dict[str, Tensor] = {}  # state [M, P], by name
 
     def move(self, weight_MP: Tensor, grad_MP: Tensor, moves: Sequence[Move]) -> None:
-        """One update of `weight_MP` in place; `grad_MP` is used up."""
+        """Update `weight_MP` in place, and overwrite `grad_MP`."""
         self.steps += 1
         momenta = [self.momentum if move.momentum is None else move.momentum for move in moves]
         self.update(weight_MP, grad_MP, [move.lr for move in moves], momenta)
 
     @abstractmethod
     def update(self, weight_MP: Tensor, grad_MP: Tensor, lrs: list[float], momenta: list[float]) -> None:
-        """The rule itself; an LR and a momentum for each row."""
+        """Apply the rule, with an LR and a momentum for each row."""
 
     def slot(self, name: str, like: Tensor) -> Tensor:
-        """A state, which is zeros at its first use."""
+        """A state tensor by its name, zeros at first."""
         if name not in self.slots:
             self.slots[name] = torch.zeros_like(like)
         return self.slots[name]
 
-    def pull(self, weight_MP: Tensor, grad_MP: Tensor) -> None:
-        """Weight decay as a part of the gradient."""
+    def add_decay(self, weight_MP: Tensor, grad_MP: Tensor) -> None:
+        """Add weight decay to the gradient."""
         if self.weight_decay:
             grad_MP[:, : self.decaying].add_(weight_MP[:, : self.decaying], alpha=self.weight_decay)
 
 
 class SGD(Rule):
-    """As torch.optim.SGD: at momentum 0 the buffer is neither used nor changed."""
+    """As torch.optim.SGD: at momentum 0 the buffer is not read and not changed."""
 
-    def __init__(self, chosen: sgd, weight_decay: float, decaying: int):
-        super().__init__(chosen.momentum, weight_decay, decaying)
-        self.nesterov = chosen.nesterov
+    def __init__(self, optimizer: sgd, weight_decay: float, decaying: int):
+        super().__init__(optimizer.momentum, weight_decay, decaying)
+        self.nesterov = optimizer.nesterov
 
     def update(self, weight_MP: Tensor, grad_MP: Tensor, lrs: list[float], momenta: list[float]) -> None:
-        self.pull(weight_MP, grad_MP)
-        step_MP = self.swung(grad_MP, momenta) if any(momenta) else grad_MP
+        self.add_decay(weight_MP, grad_MP)
+        step_MP = self.add_momentum(grad_MP, momenta) if any(momenta) else grad_MP
         weight_MP.addcmul_(step_MP, column(lrs, weight_MP), value=-1)
 
-    def swung(self, grad_MP: Tensor, momenta: list[float]) -> Tensor:
-        """The gradient with its momentum. A first gradient fills the buffer, which zeros give too."""
+    def add_momentum(self, grad_MP: Tensor, momenta: list[float]) -> Tensor:
+        """The gradient with momentum."""
+        # torch.optim copies the first gradient into the buffer; a buffer of zeros gives the same.
         momentum_M1, buffer_MP = column(momenta, grad_MP), self.slot("momentum", grad_MP)
         if all(momenta):
-            swung_MP = torch.addcmul(grad_MP, buffer_MP, momentum_M1, out=buffer_MP)
+            velocity_MP = torch.addcmul(grad_MP, buffer_MP, momentum_M1, out=buffer_MP)
         else:
-            swung_MP = torch.addcmul(grad_MP, buffer_MP, momentum_M1)
-            self.slots["momentum"] = torch.where(momentum_M1 == 0, buffer_MP, swung_MP)
-        return grad_MP.addcmul_(swung_MP, momentum_M1) if self.nesterov else swung_MP
+            velocity_MP = torch.addcmul(grad_MP, buffer_MP, momentum_M1)
+            self.slots["momentum"] = torch.where(momentum_M1 == 0, buffer_MP, velocity_MP)
+        return grad_MP.addcmul_(velocity_MP, momentum_M1) if self.nesterov else velocity_MP
 
 
 class Adam(Rule):
-    """As torch.optim.Adam: a move's momentum is the first beta, and its present value corrects the bias."""
+    """As torch.optim.Adam: a move's momentum is the first beta, whose present value also corrects the bias."""
 
-    def __init__(self, chosen: adam, weight_decay: float, decaying: int):
-        super().__init__(chosen.beta1, weight_decay, decaying)
-        self.beta2, self.eps = chosen.beta2, chosen.eps
+    def __init__(self, optimizer: adam, weight_decay: float, decaying: int):
+        super().__init__(optimizer.beta1, weight_decay, decaying)
+        self.beta2, self.eps = optimizer.beta2, optimizer.eps
 
     def update(self, weight_MP: Tensor, grad_MP: Tensor, lrs: list[float], momenta: list[float]) -> None:
         self.decay(weight_MP, grad_MP, lrs)
@@ -101,11 +102,12 @@ class Adam(Rule):
         weight_MP.addcmul_(step_MP, column(sizes, weight_MP), value=-1)
 
     def decay(self, weight_MP: Tensor, grad_MP: Tensor, lrs: list[float]) -> None:
-        self.pull(weight_MP, grad_MP)
+        """Apply weight decay."""
+        self.add_decay(weight_MP, grad_MP)
 
 
 class AdamW(Adam):
-    """As torch.optim.AdamW: weights shrink by lr * weight decay first."""
+    """As torch.optim.AdamW: an update first shrinks the weights by lr * weight decay."""
 
     def decay(self, weight_MP: Tensor, grad_MP: Tensor, lrs: list[float]) -> None:
         if self.weight_decay:
@@ -114,9 +116,9 @@ class AdamW(Adam):
 
 
 RULES: dict[str, Callable[[Any, float, int], Rule]] = {"sgd": SGD, "adam": Adam, "adamw": AdamW}
-"""By the optimizer's name; `optim.STACKABLE` lists the same, without importing torch."""
+"""Rules by the name of the optimizer; `optimizers.STACKABLE` has the same names, without importing torch."""
 
 
 def create(optimizer: Optimizer, weight_decay: float, decaying: int) -> Rule:
-    """The rule of a stackable optimizer, without state."""
+    """Create the rule of a stackable optimizer, without state."""
     return RULES[optimizer.name](optimizer, weight_decay, decaying)

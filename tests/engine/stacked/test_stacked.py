@@ -29,8 +29,8 @@ SETTINGS = {
 def both(task, steps, lr, optimizer=None, weight_decay=0.0, momenta=(None,)):
     crews = []
     for name in ("modules", "stacked"):
-        trained, feed = create(name, task, optimizer, weight_decay)
-        crews.append(drive(trained, feed, steps, lr, momenta))
+        trained, loader = create(name, task, optimizer, weight_decay)
+        crews.append(drive(trained, loader, steps, lr, momenta))
     return crews
 
 
@@ -68,9 +68,9 @@ def test_scores_and_recalibrated_scores_equal_those_of_modules():
 
 
 def test_weights_out_of_use_or_frozen_stay_as_they_were():
-    trained, feed = create("stacked", toy(), "adamw", 0.1)
+    trained, loader = create("stacked", toy(), "adamw", 0.1)
     before = {name: t.clone() for name, t in tensors(trained)[0].items()}
-    drive(trained, feed, 10, 0.1)
+    drive(trained, loader, 10, 0.1)
     for member in tensors(trained):
         changed = {name for name, t in member.items() if not torch.equal(t, before[name])}
         assert not {"idle.weight", "idle.bias", "frozen", "positions"} & changed
@@ -78,18 +78,18 @@ def test_weights_out_of_use_or_frozen_stay_as_they_were():
 
 
 def test_dropout_in_a_row_has_the_mask_of_its_solo_run_at_each_step():
-    trained, feed = create("stacked", toy())
+    trained, loader = create("stacked", toy())
     losses = []
     for k in (0, 1, 0):
-        trained.look(feed.batch(0), k)
+        trained.look(loader.batch(0), k)
         losses.append(trained.signals()[0][0])
     assert losses[0] != losses[1]
     assert losses[0] == losses[2]
 
 
 def test_taking_members_as_they_are_copies_nothing():
-    trained, feed = create("stacked", toy())
-    drive(trained, feed, 12, 0.1)
+    trained, loader = create("stacked", toy())
+    drive(trained, loader, 12, 0.1)
     before = trained._weight_WP.data_ptr()
     trained.take([0, 1, 2])
     assert trained._weight_WP.data_ptr() == before
@@ -98,8 +98,8 @@ def test_taking_members_as_they_are_copies_nothing():
 
 
 def test_width_is_never_below_two_and_all_may_leave():
-    trained, feed = create("stacked", toy(), "adam")
-    drive(trained, feed, 20, 0.01)
+    trained, loader = create("stacked", toy(), "adam")
+    drive(trained, loader, 20, 0.01)
     assert len(trained._weight_WP) == 2
     assert len(trained.history()[-1][0]) == 1
     trained.take([])
