@@ -1,4 +1,4 @@
-"""SLURM's commands: what we ask of them, and what they answer."""
+"""SLURM's commands `sbatch` and `squeue`: calls, and parsers of their output."""
 
 from __future__ import annotations
 
@@ -16,41 +16,42 @@ _STATE = re.compile(r"((\d+)(?:_\d+)?)\s+([A-Z_]+)")
 
 
 class SubmittedJob(NamedTuple):
-    """A job that `sbatch` took."""
+    """A job that `sbatch` accepted."""
 
     id: str
-    cluster: str = ""  # named where SLURM looks after several
+    cluster: str = ""  # named where SLURM manages several clusters
 
 
 def submit(script: Path, *options: str) -> SubmittedJob:
-    """Give a script to `sbatch`. What a site prints around its answer, a banner say, is passed over.
+    """Submit a script with `sbatch`. Other output of the site, such as a banner, is ignored.
 
     Raises:
-        InputError: there is no sbatch, it refuses (its line says why), or its answer names no job.
+        InputError: there is no sbatch, it refuses (the error quotes its reason), or its output names no job.
     """
     if shutil.which("sbatch") is None:
         raise InputError("there is no sbatch here: submit where SLURM is, or write the scripts only, with --dry-run")
-    done = subprocess.run(["sbatch", "--parsable", *options, str(script)], capture_output=True, text=True)
-    if done.returncode:
-        lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
-        why = next((line for line in lines if line.startswith("sbatch: error")), lines[0])
-        raise InputError(f"sbatch refused {script}: {why}")
-    answers = [match for line in done.stdout.splitlines() if (match := _JOB.fullmatch(line.strip()))]
+    result = subprocess.run(["sbatch", "--parsable", *options, str(script)], capture_output=True, text=True)
+    if result.returncode:
+        lines = result.stderr.strip().splitlines() or [f"exit code {result.returncode}"]
+        reason = next((line for line in lines if line.startswith("sbatch: error")), lines[0])
+        raise InputError(f"sbatch refused {script}: {reason}")
+    answers = [match for line in result.stdout.splitlines() if (match := _JOB.fullmatch(line.strip()))]
     if not answers:
         raise InputError(
-            f"sbatch took {script} but named no job ({done.stdout.strip()!r}): see squeue before trying again"
+            f"sbatch accepted {script} but named no job ({result.stdout.strip()!r}): check squeue before you try again"
         )
     return SubmittedJob(answers[-1][1], answers[-1][2] or "")  # the last: banners come first
 
 
 def states(jobs: Sequence[str], cluster: str = "") -> dict[str, str] | None:
-    """State of each of these jobs that has not ended, by id (7_3 in an array); None where there is no answer."""
+    """State of each of these jobs that has not ended, by id (7_3 in an array); None if squeue fails or is missing."""
     if shutil.which("squeue") is None:
         return None
-    words = ["squeue", "--noheader", "--array", "--format=%i %T", f"--jobs={','.join(jobs)}"]
-    words += [f"--clusters={cluster}"] if cluster else []
-    done = subprocess.run(words, capture_output=True, text=True)
-    if done.returncode and "Invalid job id" not in done.stderr:  # what it says of a job long gone
+    command = ["squeue", "--noheader", "--array", "--format=%i %T", f"--jobs={','.join(jobs)}"]
+    command += [f"--clusters={cluster}"] if cluster else []
+    result = subprocess.run(command, capture_output=True, text=True)
+    if result.returncode and "Invalid job id" not in result.stderr:  # of a job that ended long ago
         return None
-    lines = (_STATE.fullmatch(line.strip()) for line in done.stdout.splitlines())  # CLUSTER: and banners are others
-    return {line[1]: line[3] for line in lines if line and line[2] in jobs}
+    # Lines that don't match are banners, or name the cluster.
+    matches = (_STATE.fullmatch(line.strip()) for line in result.stdout.splitlines())
+    return {match[1]: match[3] for match in matches if match and match[2] in jobs}

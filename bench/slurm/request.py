@@ -1,4 +1,4 @@
-"""What `glideslope submit` asks of SLURM."""
+"""Resources and options that `glideslope submit` requests from SLURM."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ import sys
 from dataclasses import dataclass
 
 MEMORY = ("SBATCH_MEM_PER_NODE", "SBATCH_MEM_PER_CPU", "SBATCH_MEM_PER_GPU")
-"""Variables by which a user asks sbatch for memory. It takes one way at a time."""
+"""Environment variables by which a user requests memory from sbatch, which accepts only one of them at a time."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Resources:
-    """What is asked of SLURM. None leaves it to the cluster, or to the forecast."""
+    """A request to SLURM. None leaves a value to the cluster, or to the predicted costs."""
 
     array: int | None = None  # array tasks
     max_parallel: int | None = None
     partition: str | None = None
     time: str | None = None
-    cpus: int = 1  # a process
-    gpus: int = 0  # a node
+    cpus: int = 1  # per process
+    gpus: int = 0  # per node
     nodes: int = 1
     retries: int = 10  # restarts of an array task
     setup: tuple[str, ...] = ()  # shell lines before Python
@@ -30,9 +30,10 @@ class Resources:
 
     @property
     def memory_given(self) -> bool:
-        """Whether the user says how much memory, on the command line or by the environment of sbatch."""
+        """True if the user requests memory, on the command line or by sbatch's environment variables."""
         return any(word.startswith("--mem") for word in self.extra) or any(map(os.environ.get, MEMORY))
 
     @property
-    def processes(self) -> int:  # of an array task, on each of its nodes
+    def processes(self) -> int:
+        """Processes of an array task on each of its nodes."""
         return max(1, self.gpus)

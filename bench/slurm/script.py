@@ -1,4 +1,4 @@
-"""The text of batch scripts. `SLURM/array.sbatch` and `SLURM/report.sbatch`, for use by hand, are written here, too."""
+"""Text of the batch scripts, including `SLURM/array.sbatch` and `SLURM/report.sbatch`, which are for use by hand."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 NOTICE = 120
-"""Seconds between the warning and the time limit; a snapshot must fit in."""
+"""Seconds between the warning and the time limit, enough to finish an update and write a checkpoint."""
 
 RUN = r"""
 # A warning comes to this shell alone, as USR1: before the time limit, on preemption, and from
@@ -38,28 +38,31 @@ fi
 exit "$code"
 """
 
-HERE = (
+CHECKOUT_PATH = (
     'PATH="$PWD/.venv/bin:$PATH" # in a checkout of Glideslope; elsewhere `glideslope` is on the PATH, or set it here'
 )
 
 
 @dataclass(frozen=True, kw_only=True)
 class BatchScript:
-    """What both scripts of a submission have in common."""
+    """Settings that both scripts of a submission share."""
 
     name: str  # of the suite
-    folder: Path  # absolute: where commands run, as relative paths in them ask for
+    folder: Path  # absolute: the working folder, which relative paths in the commands refer to
     logs: Path  # absolute
-    python: tuple[str, ...]  # words that start Python, perhaps in a container
+    python: tuple[str, ...]  # command that starts Python, perhaps in a container
     setup: tuple[str, ...] = ()  # shell lines
     options: tuple[str, ...] = ()  # of sbatch
 
     def glideslope(self, *words: str) -> str:
-        """A command of ours, an option a line. -P: a folder `bench` where the job runs is not taken for ours."""
+        """A `glideslope` command, one option per line.
+
+        With Python's -P, a folder `bench` in the job's working folder does not hide this package.
+        """
         return " ".join([*map(quoted, (*self.python, "-P", "-m", "bench.cli")), *map(_spell, words)])
 
-    def script(self, what: str, name: str, log: str, own: Sequence[str], body: str) -> str:
-        """One script: its head, the place, the preparation, the body."""
+    def script(self, purpose: str, name: str, log: str, own: Sequence[str], body: str) -> str:
+        """One script: a comment with its purpose, options of sbatch, the working folder, the setup and the body."""
         head = [
             f"--job-name={name}",
             f"--output={str(self.logs).replace('%', '%%')}/{log}",
@@ -68,61 +71,61 @@ class BatchScript:
             *self.options,
         ]
         place = [f"cd {quoted(str(self.folder))} || exit 1", *self.setup]
-        return _text(f"Written by `glideslope submit`. {what}", head, place, body)
+        return _text(f"Written by `glideslope submit`. {purpose}", head, place, body)
 
 
 class Shares(NamedTuple):
-    """What an array job is made of."""
+    """Assignment of cohorts to the tasks of an array job."""
 
-    file: str  # where the cohorts of each array task stand
+    file: str  # lists the cohorts of each array task
     tasks: int  # of the array
-    parallel: int | None  # at once; None: as many as the cluster lets
+    parallel: int | None  # array tasks at a time; None: as many as the cluster allows
 
 
 def array(job: BatchScript, words: Sequence[str], shares: Shares, retries: int, step: str = "") -> str:
     """The script of an array job.
 
     Args:
-        job: What it has in common with the report's.
+        job: Settings shared with the report's script.
         words: Arguments of `glideslope`.
-        shares: The array.
-        retries: Restarts of an array task at most, counted by SLURM.
-        step: `srun` and its options where an array task is several processes.
+        shares: Number of array tasks, and the file that lists their cohorts.
+        retries: Most restarts of an array task, counted by SLURM.
+        step: `srun` and its options, if an array task has several processes.
     """
     limit = "" if shares.parallel is None else f"%{shares.parallel}"
     own = [f"--array=0-{shares.tasks - 1}{limit}", "--requeue", f"--signal=B:USR1@{NOTICE}"]
     assigned = f"{_spell('--assigned')} {quoted(f'{shares.file}:', '$SLURM_ARRAY_TASK_ID')}"
     command = f"command=({' '.join(filter(None, [step, job.glideslope(*words), assigned]))})\n"
-    what = "One array task trains its share of the cohorts, and continues where it was stopped."
-    return job.script(what, f"glideslope-{job.name}", "array-%a.log", own, command + _run(retries))
+    purpose = "One array task trains its share of the cohorts, and continues where it was stopped."
+    return job.script(purpose, f"glideslope-{job.name}", "array-%a.log", own, command + _run(retries))
 
 
 def report(job: BatchScript, directory: str) -> str:
-    """The script of the job that follows the array: the table, and how complete it is."""
+    """The script of the job that follows the array: it writes the report and prints how complete the run is."""
     body = f"{job.glideslope('report', directory)}\n{job.glideslope('status', directory)}\n"
     return job.script("Tables, figures and page.", f"glideslope-{job.name}-report", "report.log", ["--requeue"], body)
 
 
 def array_by_hand(retries: int) -> str:
-    """`SLURM/array.sbatch`."""
-    what = (
+    """Text of `SLURM/array.sbatch`."""
+    purpose = (
         "One array task trains every n-th cohort of a suite, and continues where it was stopped:\n"
         "#     sbatch --array=0-23%4 SLURM/array.sbatch core --out DIR"
     )
     head = ["--job-name=glideslope", "--open-mode=append", "--requeue", f"--signal=B:USR1@{NOTICE}"]
     command = 'command=(glideslope run "$@" --shard "$SLURM_ARRAY_TASK_ID/$SLURM_ARRAY_TASK_COUNT")\n'
-    return _text(what, head, [HERE], command + _run(retries))
+    return _text(purpose, head, [CHECKOUT_PATH], command + _run(retries))
 
 
 def report_by_hand() -> str:
-    """`SLURM/report.sbatch`."""
-    what = "Tables, figures and page of a run: sbatch --dependency=afterany:ARRAY SLURM/report.sbatch DIR"
+    """Text of `SLURM/report.sbatch`."""
+    purpose = "Tables, figures and page of a run: sbatch --dependency=afterany:ARRAY SLURM/report.sbatch DIR"
     head = ["--job-name=glideslope-report", "--open-mode=append", "--requeue"]
-    return _text(what, head, [HERE], 'glideslope report "$1"\nglideslope status "$1"\n')
+    return _text(purpose, head, [CHECKOUT_PATH], 'glideslope report "$1"\nglideslope status "$1"\n')
 
 
 def quoted(text: str, variable: str = "") -> str:
-    r"""A text as one word of the shell, and of an #SBATCH line, perhaps with a variable at its end.
+    r"""Quote a text as one word of the shell and of an #SBATCH line, optionally with a variable at its end.
 
     >>> print(quoted("core"), quoted("it's 5 $"), quoted("a/b:", "$I"))
     core "it's 5 \$" "a/b:$I"
@@ -134,7 +137,7 @@ def quoted(text: str, variable: str = "") -> str:
 
 
 def _option(text: str) -> str:
-    """An option of sbatch on a line of its own."""
+    """Quote the value in an option of sbatch, such as `--account=me`."""
     name, equals, value = text.partition("=")
     return f"{name}{equals}{quoted(value) if value else ''}"
 
@@ -147,7 +150,7 @@ def _run(retries: int) -> str:
     return RUN.replace("RETRIES", str(retries))
 
 
-def _text(what: str, head: Sequence[str], place: Sequence[str], body: str) -> str:
+def _text(purpose: str, head: Sequence[str], place: Sequence[str], body: str) -> str:
     options = "\n".join(f"#SBATCH {_option(option)}" for option in head)
     lines = "\n".join(place)
-    return f"#!/usr/bin/env bash\n# {what}\n{options}\n\nset -uo pipefail\n{lines}\n\n{body}"
+    return f"#!/usr/bin/env bash\n# {purpose}\n{options}\n\nset -uo pipefail\n{lines}\n\n{body}"

@@ -20,15 +20,15 @@ from bench.runner.worker import WorkerContext
 from bench.slurm import memory, queue, script
 from bench.slurm.request import Resources
 
-HALF_HOUR = 1800.0  # predicted seconds of an array task, unless its number is given
-MOST = 1000  # array tasks, unless their number is given: SLURM's own limit is 1,001 by default
+HALF_HOUR = 1800.0  # predicted seconds of an array task, unless the user gives their number
+MOST = 1000  # array tasks, unless the user gives their number: SLURM's own limit is 1,001 by default
 
 
 def check(order: RunConfig, request: Resources) -> None:
-    """Refuse what SLURM could not do.
+    """Refuse a request that SLURM could not satisfy.
 
     Raises:
-        InputError: naming the option and what is allowed.
+        InputError: an option is out of range; the message names it and its allowed values.
     """
     for name, least in {"array": 1, "max_parallel": 1, "cpus": 1, "nodes": 1, "gpus": 0, "retries": 0}.items():
         value = getattr(request, name)
@@ -36,8 +36,8 @@ def check(order: RunConfig, request: Resources) -> None:
             raise InputError(f"--{name.replace('_', '-')} {value}: give {least} or more")
     if request.nodes * request.processes > 1 and not order.data_parallel:
         raise InputError(
-            f"{request.nodes} nodes with {request.gpus} GPUs each for one array task take --data-parallel; "
-            "without it a task uses one: give --array more tasks"
+            f"{request.nodes} nodes with {request.gpus} GPUs each for one array task need --data-parallel; "
+            "without it a task uses one GPU at most: ask for more array tasks with --array"
         )
     for name in ("partition", "time"):
         if (value := getattr(request, name)) is not None and not (value.strip() and value.isprintable()):
@@ -45,14 +45,17 @@ def check(order: RunConfig, request: Resources) -> None:
     if not request.python:
         raise InputError("--python is empty: give the words that start Python")
     if bad := [word for word in request.extra if not word.startswith("-") or "\n" in word]:
-        raise InputError(f"{bad[0]!r} is no option of sbatch: after -- come options with their values, --account=me")
+        raise InputError(
+            f"{bad[0]!r} is not an option of sbatch: give options with their values after --, such as --account=me"
+        )
 
 
 def submit(order: RunConfig, request: Resources, console: Console) -> int:
-    """Plan, pack, write the scripts under `DIR/slurm/NNN/`, and submit them; prints the jobs' ids.
+    """Plan, pack, write the scripts under `DIR/slurm/NNN/`, submit them and print the jobs' ids.
 
     Raises:
-        InputError: one line that says what is wrong, and what of it has been submitted, if anything.
+        InputError: the order or the request is invalid, or SLURM refuses a job; one line, which names what has been
+            submitted, if anything.
     """
     check(order, request)
 
@@ -62,12 +65,11 @@ def submit(order: RunConfig, request: Resources, console: Console) -> int:
     world = ProcessGroup(size=request.nodes * request.processes, device="cuda" if request.gpus else "cpu")
     prepared = prepare(order, world)
     site = None if request.dry_run else WorkerContext(order.directory, prepared.plan.id)
-    done, notes = open_run_dir(
-        LedgerReader(order.directory, row_of(KINDS)), prepared, site
-    )  # array tasks find the plan's row
+    reader = LedgerReader(order.directory, row_of(KINDS))
+    finished, notes = open_run_dir(reader, prepared, site)  # writes the plan's row, which array tasks rely on
     for note in notes:
         say(f"note: {note}")
-    loads = _loads(prepared, done if request.only_missing else set())
+    loads = _loads(prepared, finished if request.only_missing else set())
     if not loads:
         cells = f"all {len(prepared.plan.cells):,} cells are in {order.directory}"
         say(f"Suite {prepared.plan.suite}: {cells}, nothing is missing")
@@ -76,36 +78,36 @@ def submit(order: RunConfig, request: Resources, console: Console) -> int:
     shares = packing.pack(loads, count)
     folder = _folder(order.directory)
     packing.save(folder / "cohorts.json", prepared.plan, shares)
-    asked = () if request.memory_given else memory.options(prepared, order, request)
-    files = write(order, request, folder, len(shares), asked)
+    memory_options = () if request.memory_given else memory.options(prepared, order, request)
+    files = write_scripts(order, request, folder, len(shares), memory_options)
     longest = max(sum(load.seconds for load in share) for share in shares)
-    of = "1 array task" if len(shares) == 1 else f"{len(shares)} array tasks, the longest"
+    tasks = "1 array task" if len(shares) == 1 else f"{len(shares)} array tasks, the longest"
     say(
-        f"Suite {prepared.plan.suite}: {len(loads)} of {len(prepared.plan.cohorts)} cohorts in {of} "
+        f"Suite {prepared.plan.suite}: {len(loads)} of {len(prepared.plan.cohorts)} cohorts in {tasks} "
         f"predicted to take {longest / request.cpus:.0f} s"
     )
     if request.dry_run:
         say("\n".join([*map(str, files), "Nothing is submitted (--dry-run)."]))
         return 0
-    array, after = _sent(files, folder)
-    say(f"Array job {array}, report job {after}; scripts and logs: {folder}")
-    say(f"glideslope status {order.directory} says how it goes")
+    array, report = _submit_both(files, folder)
+    say(f"Array job {array}, report job {report}; scripts and logs: {folder}")
+    say(f"glideslope status {order.directory} shows the progress")
     return 0
 
 
-def _sent(files: tuple[Path, Path], folder: Path) -> tuple[str, str]:
-    """Ids of the array job and of the report job. Each is written down as soon as SLURM has it.
+def _submit_both(files: tuple[Path, Path], folder: Path) -> tuple[str, str]:
+    """Submit both scripts and return the ids of the array job and the report job, each saved once it is known.
 
     Raises:
-        InputError: SLURM refuses one of them; if it is the second, the line says that the first runs.
+        InputError: SLURM refuses one of them; if it is the second, the message says that the first is submitted.
     """
     array = queue.submit(files[0])
     jobs = {"array": array.id} | ({"cluster": array.cluster} if array.cluster else {})
 
-    def note() -> None:
+    def save() -> None:
         (folder / "jobs.json").write_text(json.dumps(jobs) + "\n", "utf-8")
 
-    note()
+    save()
     try:
         jobs["report"] = queue.submit(files[1], f"--dependency=afterany:{array.id}").id
     except InputError as error:
@@ -113,17 +115,18 @@ def _sent(files: tuple[Path, Path], folder: Path) -> tuple[str, str]:
             f"array job {array.id} is submitted, its report is not ({error}): don't submit again; glideslope report "
             "makes the tables when the array has ended"
         ) from None
-    note()
+    save()
     return array.id, jobs["report"]
 
 
-def _loads(prepared: PreparedRun, done: Collection[str]) -> list[Load]:
-    todo = (cohort for cohort in prepared.plan.cohorts if cohort.id not in done)
-    return [Load.of(cohort, prepared.forecast.seconds(cohort)) for cohort in todo]
+def _loads(prepared: PreparedRun, finished: Collection[str]) -> list[Load]:
+    """Predicted costs of the cohorts that are not finished."""
+    missing = (cohort for cohort in prepared.plan.cohorts if cohort.id not in finished)
+    return [Load.of(cohort, prepared.forecast.seconds(cohort)) for cohort in missing]
 
 
 def _folder(directory: Path) -> Path:
-    """A new folder for a submission: `DIR/slurm/001`, and so on."""
+    """Create a folder for a submission: `DIR/slurm/001`, or the next free number."""
     number = 1
     try:
         while True:
@@ -136,30 +139,35 @@ def _folder(directory: Path) -> Path:
         raise InputError(f"cannot write to {directory}: {error.strerror or error}") from None
 
 
-def write(
-    order: RunConfig, request: Resources, folder: Path, tasks: int, asked: Sequence[str] = ()
+def write_scripts(
+    order: RunConfig, request: Resources, folder: Path, tasks: int, memory_options: Sequence[str] = ()
 ) -> tuple[Path, Path]:
-    """The two scripts of a submission: (array, report); `asked` are options of the array besides its shape."""
+    """Write the two scripts of a submission and return their paths: (array, report)."""
     common = [f"--partition={request.partition}"] if request.partition else []
-    place, logs = Path.cwd(), folder.resolve()
+    working_folder, logs = Path.cwd(), folder.resolve()
     name = Path(order.suite).stem
 
     def job(*options: str) -> script.BatchScript:
-        own = (*common, *options, *request.extra)
         return script.BatchScript(
-            name=name, folder=place, logs=logs, python=request.python, setup=request.setup, options=own
+            name=name,
+            folder=working_folder,
+            logs=logs,
+            python=request.python,
+            setup=request.setup,
+            options=(*common, *options, *request.extra),
         )
 
     files = folder / "array.sbatch", folder / "report.sbatch"
     shares = script.Shares(str(folder / "cohorts.json"), tasks, request.max_parallel)
-    text = script.array(job(*_shape(request), *asked), words(order), shares, request.retries, _step(request))
+    array_job = job(*_shape(request), *memory_options)
+    text = script.array(array_job, run_arguments(order), shares, request.retries, _step(request))
     files[0].write_text(text, "utf-8")
     files[1].write_text(script.report(job(), str(order.directory)), "utf-8")
     return files
 
 
 def _shape(request: Resources) -> Iterator[str]:
-    """What an array task occupies, as options of sbatch."""
+    """Options of sbatch for the nodes, processes, GPUs, cores and time of an array task."""
     if request.nodes * request.processes > 1:
         yield f"--nodes={request.nodes}"
         yield f"--ntasks-per-node={request.processes}"
@@ -171,16 +179,19 @@ def _shape(request: Resources) -> Iterator[str]:
 
 
 def _step(request: Resources) -> str:
-    """How several processes start: ranks that outlive another by a minute wait in vain and are ended."""
+    """The `srun` command that starts an array task's processes; empty for a single process.
+
+    After one process ends, `--wait` ends the others within a minute, for they would wait for it in vain.
+    """
     if request.nodes * request.processes == 1:
         return ""
     return f"srun --cpus-per-task={request.cpus} --kill-on-bad-exit=0 --wait=60"
 
 
-def words(order: RunConfig) -> list[str]:
-    """The arguments of `glideslope` that spell an order; its shard aside."""
+def run_arguments(order: RunConfig) -> list[str]:
+    """Arguments of `glideslope` that repeat an order, without its shard."""
     numbers = {"--budgets": order.budgets, "--peak-lrs": order.peak_lrs}
-    given = {
+    options = {
         "--out": order.directory,
         "--tasks": order.tasks,
         "--schedules": order.schedules,
@@ -195,6 +206,9 @@ def words(order: RunConfig) -> list[str]:
         "--snapshot-seconds": None if order.cadence == RunConfig.cadence else order.cadence,
         "--wandb": None if order.wandb == "off" else order.wandb,
     }
-    said = [word for option, value in given.items() if value is not None for word in (option, str(value))]
+    arguments = ["run", order.suite]
+    for option, value in options.items():
+        if value is not None:
+            arguments += [option, str(value)]
     flags = {"--data-parallel": order.data_parallel, "--compile": order.backend, "--extend": order.extend}
-    return ["run", order.suite, *said, *(flag for flag, wished in flags.items() if wished)]
+    return arguments + [flag for flag, enabled in flags.items() if enabled]

@@ -1,4 +1,4 @@
-"""The ledger itself on W&B, as an artifact: what every number of a report can be derived from anew."""
+"""The ledger itself as a W&B artifact, from which every number of a report can be derived again."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from bench.ledger import paths
 from bench.tracking.writer import settings
 
 JOB = "ledger"
-"""Job type of the run that brings a version, and type of the artifact."""
+"""Type of the artifact, and job type of the run that uploads a version."""
 
 
 class Place(NamedTuple):
-    """Where in W&B."""
+    """A project on W&B."""
 
     entity: str
     project: str
@@ -29,21 +29,21 @@ class Version(NamedTuple):
 
 
 def upload(directory: Path, place: Place, plan: str) -> Version:
-    """Bring the ledger's files to the project, unless its newest version holds the same bytes."""
+    """Upload the ledger's files, unless the newest version holds the same bytes; return the version."""
     import wandb
 
     name = f"ledger-{plan}"
     artifact = wandb.Artifact(name, type=JOB, description=f"The ledger of plan {plan}")
     for part in paths.parts(directory):
         artifact.add_file(str(part))
-    there = _newest(place, name)
-    if there is None or there.digest != artifact.digest:
+    version = _newest(place, name)
+    if version is None or version.digest != artifact.digest:
         run_id = digest(f"{plan} {artifact.digest}")
         with TemporaryDirectory() as folder:
-            about = place._asdict() | {"id": run_id, "job_type": JOB, "dir": folder, "settings": settings(online=True)}
-            with wandb.init(**about, reinit="create_new") as run:
-                there = run.log_artifact(artifact).wait()
-    return Version(f"{name}:{there.version}", there.url)
+            options = place._asdict() | {"id": run_id, "job_type": JOB, "dir": folder}
+            with wandb.init(**options, settings=settings(online=True), reinit="create_new") as run:
+                version = run.log_artifact(artifact).wait()
+    return Version(f"{name}:{version.version}", version.url)
 
 
 def _newest(place: Place, name: str) -> Any:

@@ -1,4 +1,4 @@
-"""The mirror beside a run: a process of its own that follows the ledger, so that training neither waits nor fails."""
+"""The background process that mirrors a run to W&B from its ledger, so that training neither waits nor fails."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import signal
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from netrc import NetrcParseError, netrc
@@ -27,23 +28,24 @@ from bench.tracking.sync import Publisher, cohort_batch, describe_error, lock
 from bench.tracking.writer import RunWriter
 
 Mode: TypeAlias = Literal["offline", "online"]
-Bring: TypeAlias = Callable[[Book, str], dict[str, str]]
+Uploader: TypeAlias = Callable[[Book, str], dict[str, str]]
+"""Brings one cohort to W&B; returns, by id, why runs are missing."""
 
 POLL = 1.0
-"""Seconds between looks at the ledger, at least; reading it takes a twentieth of the time at most."""
+"""Least seconds between reads of the ledger; reading takes a twentieth of the time at most."""
 
 PASSES = (0.0, 1.0)
-"""As in the publisher, but with less patience: a cohort is tried again later."""
+"""As in the publisher, but with fewer passes, since a cohort is tried again later."""
 
 QUIET, STOPPED, START = 60.0, 5.0, 120.0
-"""Seconds without news after which the run ends without its mirror: at its end, when preempted, at its beginning."""
+"""Seconds without news after which a run goes on without its mirror: at its end, when preempted, at its start."""
 
 
 class BackgroundTracker:
-    """The handle that a run has of its mirror.
+    """A run's handle on its mirror process.
 
-    The process gets a session of its own: a signal to the run's group, such as Ctrl-C, does not end wandb's service
-    in the middle of a run. Where one does (SLURM signals every process), `glideslope publish` mends what is left.
+    The process gets a session of its own, so a signal to the run's process group, such as Ctrl-C, does not end wandb's
+    service in the middle of a run. If a signal does (SLURM signals every process), `glideslope publish` completes W&B.
 
     Raises:
         InputError: online, and no key is configured.
@@ -52,73 +54,76 @@ class BackgroundTracker:
     def __init__(self, directory: Path, mode: Mode, cohorts: Collection[str]):
         self.directory, self.mode = directory, mode
         context = get_context("spawn")
-        self.pipe, theirs = context.Pipe()
-        self.process = context.Process(target=follow, args=(theirs, directory, mode, frozenset(cohorts)), daemon=True)
+        self.pipe, child_pipe = context.Pipe()
+        arguments = child_pipe, directory, mode, frozenset(cohorts)
+        self.process = context.Process(target=follow, args=arguments, daemon=True)
         with hold_signals():
             self.process.start()
-        theirs.close()
-        if mode == "online" and not key_in_sight() and self.pipe.poll(START):  # only a missing key is worth a wait
+        child_pipe.close()
+        # Only a key that may be missing is worth waiting for.
+        if mode == "online" and not key_in_sight() and self.pipe.poll(START):
             with contextlib.suppress(EOFError):
-                if refused := self.pipe.recv():
-                    raise InputError(refused)
+                if refusal := self.pipe.recv():
+                    raise InputError(refusal)
 
     def end(self, stopped: Callable[[], bool]) -> str:
-        """Let it finish while it makes progress, for seconds only once `stopped`; the line to end the run with."""
+        """Wait while the mirror makes progress (for seconds only, once `stopped`); return a last line for the run."""
         try:
-            left, why = self._wait(stopped)
+            missing, reason = self._wait(stopped)
         except (EOFError, OSError):
-            left, why = None, "it was killed"
-        with contextlib.suppress(ProcessLookupError, PermissionError):  # with wandb's service, if it still runs
+            missing, reason = None, "it was killed"
+        with contextlib.suppress(ProcessLookupError, PermissionError):  # ends wandb's service, too
             os.killpg(self.process.pid or 0, signal.SIGKILL)
         self.process.join()
         publish = f"glideslope publish {self.directory}"
-        if left:
-            return f"W&B: the runs of {left} cells are not there yet ({why}). To bring them up: {publish}"
-        if left is None:
-            return f"W&B: the mirror did not finish ({why}). To bring up what is missing: {publish}"
-        where = (
-            f"offline in {self.directory / 'wandb'}. To publish them" if self.mode == "offline" else "online. Report"
-        )
-        return f"W&B: all runs are {where}: {publish}{' --report' * (self.mode == 'online')}"
+        if missing:
+            return f"W&B: the runs of {missing} cells are not there yet ({reason}). To upload them: {publish}"
+        if missing is None:
+            return f"W&B: the mirror did not finish ({reason}). To upload what is missing: {publish}"
+        if self.mode == "online":
+            return f"W&B: all runs are online. Report: {publish} --report"
+        return f"W&B: all runs are offline in {self.directory / 'wandb'}. To publish them: {publish}"
 
     def _wait(self, stopped: Callable[[], bool]) -> tuple[int | None, str]:
+        """The mirror's result, (number of cells missing on W&B, reason); the number is None if progress stops."""
         self.pipe.send("end")
-        told, heard = False, time.monotonic()
-        while time.monotonic() - heard < (STOPPED if told else QUIET):
-            if stopped() and not told:
+        stopping, last_news = False, time.monotonic()
+        while time.monotonic() - last_news < (STOPPED if stopping else QUIET):
+            if stopped() and not stopping:
                 self.pipe.send("stop")
-                told, heard = True, time.monotonic()
+                stopping, last_news = True, time.monotonic()
             if self.pipe.poll(0.1):
                 news = self.pipe.recv()
                 if isinstance(news, tuple):
                     return news
-                heard = heard if told else time.monotonic()
+                if not stopping:
+                    last_news = time.monotonic()
         return None, "no progress"
 
 
 def key_in_sight() -> bool:
-    """Whether a key lies where wandb finds it: in its variable, or in netrc. Elsewhere, only wandb itself would know.
+    """True if a well-formed W&B key is in wandb's environment variable or in netrc.
 
-    To ask wandb takes seconds, in which nothing would train.
+    Keys in other places are known to wandb alone; asking wandb takes seconds, in which nothing would train.
     """
     host = urlsplit(os.environ.get("WANDB_BASE_URL") or "https://api.wandb.ai").netloc
     key = os.environ.get("WANDB_API_KEY")
     with contextlib.suppress(OSError, NetrcParseError):
-        if not key and (known := netrc(os.environ.get("NETRC")).authenticators(host)):
-            key = known[2]
+        if not key and (entry := netrc(os.environ.get("NETRC")).authenticators(host)):
+            key = entry[2]
     return re.fullmatch(r"\w{40,}", key or "") is not None
 
 
 @dataclass
-class Ear:
-    """What the run says to its mirror."""
+class RunConnection:
+    """The mirror's end of the pipe to its run."""
 
     pipe: Connection
     word: str = ""
     lock: Lock = field(default_factory=Lock)
 
     def listen(self, seconds: float = 0.0) -> str:
-        """`end`: the ledger is complete, or the run is gone; `stop`: at once; else nothing."""
+        """The last command: `end` (the ledger is complete, or the run has ended), `stop` (at once), or none yet."""
         try:
             while self.pipe.poll(0.0 if self.word else seconds):
                 self.word = self.pipe.recv()
@@ -127,13 +132,13 @@ class Ear:
         return self.word
 
     def tell(self, news: object) -> None:
-        """News for a run that waits at its end; nobody else would read them."""
+        """Send news to a run that waits at its end; before that, nothing would read them."""
         if self.word:
             with contextlib.suppress(OSError):
                 self.pipe.send(news)
 
     def stopped(self) -> bool:
-        """Asked before each run that is written or read, by any thread, which is progress."""
+        """True on `stop`. Any thread calls it before each run that it writes or reads, which also reports progress."""
         with self.lock:
             self.listen()
             self.tell("at work")
@@ -141,84 +146,87 @@ class Ear:
 
 
 def follow(pipe: Connection, directory: Path, mode: Mode, cohorts: Collection[str]) -> None:
-    """Mirror the cohorts of a run as they are finished, until the run has ended and all is there."""
+    """Mirror the cohorts of a run as they finish, until the run has ended and W&B has all of them."""
     with contextlib.suppress(OSError):
         os.setsid()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # one that came before the session was of the run's group
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C before setsid was sent to the run's process group
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
     os.nice(10)  # training comes first
-    ear, left, why = Ear(pipe), None, "nothing was read"
+    connection, missing, reason = RunConnection(pipe), None, "nothing was read"
     try:
-        with opened(directory, mode, ear) as bring:
+        with opened(directory, mode, connection) as upload:
             if mode == "online":
                 pipe.send(None)
-            left, why = keep_up(directory, cohorts, bring, ear)
+            missing, reason = keep_up(directory, cohorts, upload, connection)
     except InputError as error:
-        ear.word, why = "refused", str(error)
-        ear.tell(why)
-    except Exception as error:  # a full disk, a corrupt ledger: told at the end of the run
-        why = describe_error(error)
-        while not ear.word:
-            ear.listen(60.0)
-    ear.tell((left, why))
+        connection.word, reason = "refused", str(error)
+        connection.tell(reason)
+    except Exception as error:  # a full disk, a corrupt ledger: reported at the end of the run
+        reason = describe_error(error)
+        while not connection.word:
+            connection.listen(60.0)
+    connection.tell((missing, reason))
 
 
 @contextlib.contextmanager
-def opened(directory: Path, mode: Mode, ear: Ear) -> Iterator[Bring]:
-    """How one cohort is brought to W&B."""
+def opened(directory: Path, mode: Mode, connection: RunConnection) -> Iterator[Uploader]:
+    """Open the writer of a mode; the function that brings one cohort to W&B."""
     try:
         writer = RunWriter(None if mode == "online" else directory)
     except InputError as error:
         raise InputError(f"{error}, or choose --wandb offline") from None
-    publisher = Publisher(directory, Server(), writer, PASSES, ear.stopped)
+    publisher = Publisher(directory, Server(), writer, PASSES, connection.stopped)
 
     def online(book: Book, cohort: str) -> dict[str, str]:
         return publisher.bring(cohort_batch(book, cohort))
 
     def offline(book: Book, cohort: str) -> dict[str, str]:
-        return shelve(directory, cohort, list(book.runs(cohort)), writer, ear)
+        return write_offline(directory, cohort, list(book.runs(cohort)), writer, connection)
 
     yield online if mode == "online" else offline
     writer.close()
 
 
-def keep_up(directory: Path, cohorts: Collection[str], bring: Bring, ear: Ear) -> tuple[int, str]:
-    """Bring cohorts as they finish; at the end, (cells that are not there, why)."""
-    done, sizes, pause, missing = set[str](), list[int](), POLL, dict[str, dict[str, str]]()
+def keep_up(directory: Path, cohorts: Collection[str], upload: Uploader, connection: RunConnection) -> tuple[int, str]:
+    """Upload cohorts as they finish, until the run has ended; return (number of cells missing on W&B, reason)."""
+    complete, sizes, pause, missing = set[str](), list[int](), POLL, dict[str, dict[str, str]]()
     while True:
-        word = ear.listen(pause)
-        now, begun = [part.stat().st_size for part in paths.parts(directory)], time.monotonic()
-        if word or now != sizes or missing:
-            book, sizes = Book.read(directory), now
-            pause = max(POLL, 20 * (time.monotonic() - begun))
-            for cohort in [c for c in book.finished if c in cohorts and c not in done]:
+        word = connection.listen(pause)
+        new_sizes, start = [part.stat().st_size for part in paths.parts(directory)], time.monotonic()
+        if word or new_sizes != sizes or missing:
+            book, sizes = Book.read(directory), new_sizes
+            pause = max(POLL, 20 * (time.monotonic() - start))
+            for cohort in [c for c in book.finished if c in cohorts and c not in complete]:
                 missing[cohort] = dict.fromkeys(book.cells(cohort), "not tried")
-                if ear.stopped():
+                if connection.stopped():
                     break
-                missing[cohort] = bring(book, cohort)
+                missing[cohort] = upload(book, cohort)
                 if not missing[cohort]:
-                    done.add(cohort)
+                    complete.add(cohort)
                     del missing[cohort]
-                elif len(missing[cohort]) == len(book.cells(cohort)):  # W&B is away: later, then
+                elif len(missing[cohort]) == len(book.cells(cohort)):  # W&B is out of reach: try again later
                     pause = min(60.0, 2 * pause)
                     break
         if word:
-            reasons = [why for of in missing.values() for why in of.values()]
-            left = sum(len(book.cells(c)) for c in book.finished if c in cohorts and c not in done and c not in missing)
-            return left + len(reasons), next((why for why in reasons if why != "not tried"), "no time was left")
+            reasons = list(chain.from_iterable(cells.values() for cells in missing.values()))
+            untried = [c for c in book.finished if c in cohorts and c not in complete and c not in missing]
+            count = len(reasons) + sum(len(book.cells(cohort)) for cohort in untried)
+            return count, next((reason for reason in reasons if reason != "not tried"), "no time was left")
 
 
-def shelve(directory: Path, cohort: str, runs: Sequence[CellRun], writer: RunWriter, ear: Ear) -> dict[str, str]:
-    """Write a cohort's runs offline, once: a mark says that all are there, and what was begun before is removed."""
+def write_offline(
+    directory: Path, cohort: str, runs: Sequence[CellRun], writer: RunWriter, connection: RunConnection
+) -> dict[str, str]:
+    """Write a cohort's runs offline, once: a mark records that all are complete; incomplete ones are replaced."""
     reasons = dict.fromkeys((run.id for run in runs), "not tried")
     with lock(directory, cohort) as mark:
         if mark.exists() and mark.read_text() == "offline":
             return {}
         for run in runs:
-            if ear.stopped():
+            if connection.stopped():
                 return reasons
-            for begun in (directory / "wandb").glob(f"offline-run-*-{run.id}"):
-                shutil.rmtree(begun)
+            for incomplete in (directory / "wandb").glob(f"offline-run-*-{run.id}"):
+                shutil.rmtree(incomplete)
             try:
                 writer.write(run, 1)
             except Exception as error:

@@ -1,8 +1,9 @@
-"""`glideslope publish DIR`: W&B is brought to the state of a ledger, checked against it, and given a report."""
+"""`glideslope publish DIR`: bring W&B to the state of a ledger, check it against the ledger, and write a report."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,13 +20,13 @@ from bench.tracking.writer import RunWriter
 if TYPE_CHECKING:
     from rich.console import Console
 
-SHOWN = 10
-"""Differences that are printed."""
+LIST_LIMIT = 10
+"""Most differences printed."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Wish:
-    """What the user asked for; None leaves wandb's own choice, and its environment variables."""
+    """The user's options; None leaves a value to wandb and its environment variables."""
 
     directory: Path
     entity: str | None = None
@@ -35,15 +36,15 @@ class Wish:
 
 
 def publish(wish: Wish, console: Console) -> int:
-    """Bring all finished cohorts to W&B, and say what was done and what differs; 0 if nothing does, else 1.
+    """Bring all finished cohorts to W&B, and print what was written and what differs; 0 if nothing differs, else 1.
 
     Raises:
-        InputError: no ledger there, or no key is configured.
+        InputError: the directory holds no ledger, or no key is configured.
     """
     if wish.final and not wish.report:
         raise InputError("--final publishes the report: give it with --report")
     rows = ledger.read(wish.directory)
-    it, book = Comparison(Study.of(rows)), Book(wish.directory, rows)
+    comparison, book = Comparison(Study.of(rows)), Book(wish.directory, rows)
     server, writer = Server(wish.entity, wish.project), RunWriter(None, wish.entity, wish.project)
     publisher = Publisher(wish.directory, server, writer)
     wrong: dict[str, str] = {}
@@ -54,10 +55,11 @@ def publish(wish: Wish, console: Console) -> int:
                 missing = publisher.bring(batch)
                 wrong |= missing
                 if len(missing) == len(batch.runs):
-                    wrong = {cell: "not tried" for c in book.finished[n:] for cell in book.cells(c)} | wrong
+                    untried = chain.from_iterable(map(book.cells, book.finished[n:]))
+                    wrong = dict.fromkeys(untried, "not tried") | wrong
                     break
-            page = _report(wish, it, publisher) if wish.report and not wrong else ""
-    except Exception as error:  # of wandb: many kinds, and a report is no reason for a traceback
+            page = _report(wish, comparison, publisher) if wish.report and not wrong else ""
+    except Exception as error:  # wandb raises many kinds, and a report is no reason for a traceback
         wrong["report"], page = describe_error(error), ""
     finally:
         writer.close()
@@ -66,25 +68,26 @@ def publish(wish: Wish, console: Console) -> int:
     return FAILED if wrong else DONE
 
 
-def _report(wish: Wish, it: Comparison, publisher: Publisher) -> str:
+def _report(wish: Wish, comparison: Comparison, publisher: Publisher) -> str:
     from bench.tracking import artifact, report, scores
 
-    plan, place = it.study.plan.plan, publisher.server.place()
-    if missing := publisher.bring(scores_batch(plan, list(scores.of_comparison(it)))):
+    plan, place = comparison.study.plan.plan, publisher.server.place()
+    if missing := publisher.bring(scores_batch(plan, list(scores.of_comparison(comparison)))):
         raise RuntimeError(f"{len(missing)} runs of scores are not there ({next(iter(missing.values()))})")
-    return report.publish(it, place, artifact.upload(wish.directory, place, plan), final=wish.final)
+    version = artifact.upload(wish.directory, place, plan)
+    return report.publish(comparison, place, version, final=wish.final)
 
 
 def _lines(book: Book, publisher: Publisher, wrong: dict[str, str], page: str) -> list[str]:
     cells = sum(len(book.cells(cohort)) for cohort in book.finished)
-    there = cells - len(wrong.keys() - {"report"})
+    equal = cells - len(wrong.keys() - {"report"})
     lines = [
-        f"W&B: {there} of {cells} runs are there as in the ledger; {len(publisher.written)} were written now, "
-        f"and {len(publisher.deleted)} that differed were deleted"
+        f"W&B: {equal} of {cells} runs equal the ledger; {len(publisher.written_ids)} were written now, "
+        f"and {len(publisher.deleted_ids)} that differed were deleted"
     ]
     if book.waiting:
         lines.append(f"note: {book.waiting} more cells are planned; their cohorts are not finished")
-    lines += [f"differs: {name}: {why}" for name, why in list(wrong.items())[:SHOWN]]
-    if len(wrong) > SHOWN:
-        lines.append(f"and {len(wrong) - SHOWN} more. The same command tries again")
+    lines += [f"differs: {name}: {reason}" for name, reason in list(wrong.items())[:LIST_LIMIT]]
+    if len(wrong) > LIST_LIMIT:
+        lines.append(f"and {len(wrong) - LIST_LIMIT} more. The same command tries again")
     return lines + ([f"Report on W&B: {page}"] if page else [])

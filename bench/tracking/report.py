@@ -1,4 +1,4 @@
-"""A W&B Report of a ledger: panels over the mirrored runs, and beside them the tables of `glideslope report`."""
+"""A W&B Report of a ledger: the tables of `glideslope report`, next to panels of the mirrored runs."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ from bench.tracking import scores
 from bench.tracking.artifact import Place, Version
 
 LONGEST = 128
-"""Characters in a report's title: W&B takes no more."""
+"""Most characters in a report's title that W&B accepts."""
 
 DRAFT, FINAL = "runs/draft", "runs"
 """The two types of a report, as W&B's API calls them."""
 
 
-def title(it: Comparison) -> str:
-    """What the report of a plan is found by, now and later. The plan's id stands in it whole."""
-    plan = f" ({it.study.plan.plan})"
-    return f"Glideslope: {it.study.plan.suite}"[: LONGEST - len(plan)] + plan
+def title(comparison: Comparison) -> str:
+    """Title by which the report of a plan is found again; it holds the plan's whole id, even if the name is long."""
+    plan = f" ({comparison.study.plan.plan})"
+    return f"Glideslope: {comparison.study.plan.suite}"[: LONGEST - len(plan)] + plan
 
 
-def publish(it: Comparison, place: Place, ledger: Version, *, final: bool = False) -> str:
-    """Write the report, or write it anew where the server has one of this plan; its URL.
+def publish(comparison: Comparison, place: Place, ledger: Version, *, final: bool = False) -> str:
+    """Write the report of a plan, or replace the one that the server has; return its URL.
 
-    A report begins as a draft; `final` publishes it, and what was published once stays so.
+    A report begins as a draft; `final` publishes it, and a published report stays published.
     """
-    page = Page(it, place)
-    published, draft = (_find(place, title(it), kind) for kind in (FINAL, DRAFT))
+    page = Page(comparison, place)
+    published, draft = (_find(place, title(comparison), kind) for kind in (FINAL, DRAFT))
     report = page.wr.Report(
         project=place.project,
         entity=place.entity,
-        title=title(it),
-        description=f"Which learning-rate decay ends best in suite {it.study.plan.suite}, and how sure are we?",
+        title=title(comparison),
+        description=f"Which learning-rate decay ends best in suite {comparison.study.plan.suite}, and how sure are we?",
         blocks=list(page.blocks(ledger)),
         width="fluid",
     )
@@ -47,31 +47,31 @@ def publish(it: Comparison, place: Place, ledger: Version, *, final: bool = Fals
 
 
 def _find(place: Place, name: str, kind: str) -> str | None:
-    """Id of the report of this title and type; the first one, should there be several."""
+    """Id of the first report of this title and type, None if there is none."""
     import wandb
 
     views = wandb.Api().reports(f"{place.entity}/{place.project}")
-    views.variables["viewType"] = kind  # the client asks for final ones only, unless told
+    views.variables["viewType"] = kind  # the client requests final reports only, by default
     return next((str(view.id) for view in views if view.display_name == name), None)
 
 
 class Page:
-    """The blocks of a report: the sections of `glideslope report`, and panels that show the same from W&B's runs."""
+    """Blocks of a report: the sections of `glideslope report`, and panels that show the same from W&B's runs."""
 
-    def __init__(self, it: Comparison, place: Place):
-        self.it, self.place = it, place
+    def __init__(self, comparison: Comparison, place: Place):
+        self.comparison, self.place = comparison, place
 
     @cached_property
     def wr(self) -> Any:
-        """The library that spells reports; it takes a second to import, and names nothing that mypy sees."""
+        """The library that encodes reports. Its import takes a second, and mypy cannot see its names."""
         return importlib.import_module("wandb_workspaces.reports.v2")
 
     def blocks(self, ledger: Version) -> Iterator[Any]:
         yield self.wr.TableOfContents()
-        for section in document.document(self.it, {}):
+        for section in document.document(self.comparison, {}):
             yield self.wr.H1(section.title)
             yield self.wr.MarkdownBlock("\n\n".join(map(markup.passage, section.blocks)))
-            if section.title in self.it.study.tasks:
+            if section.title in self.comparison.study.tasks:
                 yield from self._task(section.title)
             elif section.title == "Across tasks":
                 yield from self._ranks()
@@ -84,34 +84,34 @@ class Page:
         yield from self._grid("Ranks", {"jobType": scores.JOB}, panel)
 
     def _task(self, task: str) -> Iterator[Any]:
-        facts = self.it.study.tasks[task]
-        metric, derived = f"final test {facts.metric}", {"jobType": scores.JOB, "task": task}
+        facts = self.comparison.study.tasks[task]
+        metric, score_runs = f"final test {facts.metric}", {"jobType": scores.JOB, "task": task}
         lines = self._lines(metric, "epoch", "final", "epoch budget")
-        yield from self._grid(f"{task}: {metric} against epoch budget", derived, lines)
+        yield from self._grid(f"{task}: {metric} against epoch budget", score_runs, lines)
         lines = self._lines(metric, "peak_lr", "final_at_peak_lr", "peak LR", log_x=True)
-        yield from self._grid(f"{task}: sensitivity to the peak LR, at the largest budget", derived, lines)
-        cells = {"jobType": task, "budget": self.it.study.budgets(task)[-1]}
+        yield from self._grid(f"{task}: sensitivity to the peak LR, at the largest budget", score_runs, lines)
+        cells = {"jobType": task, "budget": self.comparison.study.budgets(task)[-1]}
         yield from self._grid(f"{task}: every cell at the largest budget", cells, self._dots(metric), grouped=False)
-        alike = {"seed": facts.seeds[0], "peak_lr": self._usual_peak_lr(task)}
+        curve = {"seed": facts.seeds[0], "peak_lr": self._usual_peak_lr(task)}
         lines = self._lines("LR", "epoch", "lr", "epoch")
-        about = f"{task}: LR curves at peak LR {alike['peak_lr']:g}, seed {alike['seed']}"
-        yield from self._grid(about, cells | alike, lines)
+        heading = f"{task}: LR curves at peak LR {curve['peak_lr']:g}, seed {curve['seed']}"
+        yield from self._grid(heading, cells | curve, lines)
 
     def _usual_peak_lr(self, task: str) -> float:
-        """The peak LR that most strategies were tried at; of several, the middle one."""
-        tried = {(t.strategy, t.peak_lr) for t in self.it.study.tries if t.task == task}
-        counts = Counter(lr for _, lr in tried) or Counter(self.it.study.tasks[task].peak_lrs)
+        """The peak LR at which most strategies were tried; if there are several, the middle one."""
+        tried = {(t.strategy, t.peak_lr) for t in self.comparison.study.tries if t.task == task}
+        counts = Counter(lr for _, lr in tried) or Counter(self.comparison.study.tasks[task].peak_lrs)
         usual = sorted(lr for lr, count in counts.items() if count == max(counts.values()))
         return float(usual[len(usual) // 2])
 
     # -------------------------------------------------------------------------------- grids and panels
 
-    def _grid(self, heading: str, wanted: dict[str, Any], panel: Any, *, grouped: bool = True) -> Iterator[Any]:
-        """A heading, and a panel over the runs of this plan that have these values.
+    def _grid(self, heading: str, conditions: dict[str, Any], panel: Any, *, grouped: bool = True) -> Iterator[Any]:
+        """A heading, and a panel over the runs of this plan that satisfy the conditions.
 
-        `jobType` is an attribute of a run, all else its config.
+        The key `jobType` is an attribute of a run; all other keys are in its config.
         """
-        terms = {"plan": self.it.study.plan.plan} | wanted
+        terms = {"plan": self.comparison.study.plan.plan} | conditions
         keys = {key: "Metric('jobType')" if key == "jobType" else f"Config('{key}.value')" for key in terms}
         runset = self.wr.Runset(
             entity=self.place.entity,
@@ -134,7 +134,7 @@ class Page:
             groupby=self.wr.Config("strategy"),
             groupby_aggfunc="mean",
             groupby_rangefunc="stderr",
-            max_runs_to_show=len(self.it.study.strategies),
+            max_runs_to_show=len(self.comparison.study.strategies),
             layout=self._wide(),
         )
 
@@ -152,7 +152,7 @@ class Page:
 
 
 def literal(value: Any) -> str:
-    r"""A value in a filter. The client rewrites comparison signs wherever they stand, so texts hide theirs.
+    r"""A value in a filter. The client rewrites comparison signs everywhere, even in strings, so these are escaped.
 
     >>> print(literal("digits(model='cnn')"))
     "digits(model\x3d'cnn')"

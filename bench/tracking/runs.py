@@ -1,4 +1,4 @@
-"""What W&B shows of each cell: one `Run`, a pure function of the ledger's rows and traces. Wandb is not needed here."""
+"""W&B's run of each cell: a pure function of the ledger's rows and traces. This module does not need wandb."""
 
 from __future__ import annotations
 
@@ -30,44 +30,45 @@ from bench.ledger.rows import (
 from bench.strategies import averagings
 
 STEPWISE = ("lr", "loss", "grad_norm")
-"""History on the axis `step`: row t is the update at step t, as in the trace."""
+"""Metrics on the axis `step`: the row of step t has those of update t, as in the trace."""
 
 EPOCHWISE = ("train_loss", "control", "test", "control_loss", "test_loss")
-"""History on the axis `epoch`: in the row of step s, the evaluation after s updates."""
+"""Metrics on the axis `epoch`: the row of step s has those of the evaluation after s updates."""
 
 TAG = 64
-"""Characters in a tag: W&B takes no more."""
+"""Most characters in a tag that W&B accepts."""
 
 
 @dataclass(frozen=True)
 class CellRun:
-    """One cell as W&B shows it. A value that is not finite is left out: JSON, and so W&B, has none."""
+    """One cell as W&B shows it. Values that are not finite are left out, as JSON, and so W&B, cannot hold them."""
 
-    id: str  # the cell's, 12 hexadecimal digits; where W&B has used it up, a generation is added: -g2
+    id: str  # the cell's, 12 hexadecimal digits; if W&B no longer accepts it, a generation is added: -g2
     name: str
     group: str  # suite
     job_type: str  # task
     tags: tuple[str, ...]  # strategy and budget
     config: dict[str, Any]  # settings of the cell, and provenance
-    history: list[dict[str, float]]  # a row per step, ascending: `step`, `epoch`, and of the others what there is
+    history: list[dict[str, float]]  # a row per step, ascending: `step`, `epoch`, and the other metrics that exist
     summary: dict[str, Any]  # status, final and best values of the headline metric, and every final metric
 
     @cached_property
     def digest(self) -> str:
-        """Of all that is shown: equal digests are equal runs."""
-        said = [self.name, self.group, self.job_type, self.tags, self.config, self.history, self.summary]
-        return digest(json.dumps(said, sort_keys=True))
+        """Digest of everything that W&B shows: equal digests are equal runs."""
+        content = [self.name, self.group, self.job_type, self.tags, self.config, self.history, self.summary]
+        return digest(json.dumps(content, sort_keys=True))
 
 
 def of_ledger(directory: Path, cohorts: Collection[str] | None = None) -> Iterator[CellRun]:
-    """The runs of all finished cohorts in a run's directory, or of those among `cohorts`; in the ledger's order.
+    """Runs of all finished cohorts in a run's directory, or of those among `cohorts`, in the ledger's order.
 
     Raises:
-        InputError: no ledger there, or it is corrupt.
+        InputError: the directory holds no ledger, or a corrupt one.
     """
     book = Book.read(directory)
-    for cohort in book.finished if cohorts is None else [c for c in book.finished if c in cohorts]:
-        yield from book.runs(cohort)
+    for cohort in book.finished:
+        if cohorts is None or cohort in cohorts:
+            yield from book.runs(cohort)
 
 
 class Book:
@@ -93,7 +94,10 @@ class Book:
         return cls(directory, ledger.read(directory))
 
     def _planned(self) -> Iterator[results.StrategySettings]:
-        """What a strategy's name depends on, from the plan: a cell's name may not change as others are recorded."""
+        """Settings that the names of strategies depend on.
+
+        They come from the plan, since a cell's name must not change when other cells are recorded.
+        """
         for task, facts in self.plan.tasks.items() if self.plan else ():
             for text in facts.optimizers or ():
                 optimizer, _, decay = text.rpartition(", weight decay ")
@@ -109,7 +113,7 @@ class Book:
         return [cell.settings.cell for cell in self._cells[cohort]]
 
     def runs(self, cohort: str) -> Iterator[CellRun]:
-        """The runs of one cohort. Without its trace file (a ledger copied alone) they hold evaluations only."""
+        """Runs of one cohort. Without its trace file (if the ledger was copied alone) they hold evaluations only."""
         path = paths.trace(self.directory, cohort)
         segments = Segments(trace.read(path) if path.exists() else None, self._evals.get(cohort, []))
         for cell in self._cells[cohort]:
@@ -147,7 +151,7 @@ PROVENANCE = ("commit", "dirty", "versions", "device", "processor", "threads", "
 
 
 class Segments:
-    """What one cohort's members went through, by segment: traces and evaluations, and who was forked from whom."""
+    """Traces and evaluations of one cohort's members by segment, and the segments that these were forked from."""
 
     def __init__(self, columns: Mapping[str, Any] | None, evals: Sequence[EvalRow]):
         self._columns = columns
@@ -162,9 +166,9 @@ class Segments:
             self._parent[segment] = parent, start
 
     def history(self, row: CellRow, epoch_steps: int) -> list[dict[str, float]]:
-        """Rows of a cell by ascending step, its ancestors' first: what it shared belongs to it as well."""
+        """Rows of a cell by ascending step, including those of its ancestors up to each fork."""
         cell, result = row.settings, row.result
-        if not isinstance(result, Done):  # a segment that ended before its first evaluation is known from its cells
+        if not isinstance(result, Done):  # a segment without evaluations has its parent in its cells' rows only
             self._learn(cell.segment, result.parent, result.start)
         track = _track(cell, epoch_steps)
         rows: dict[int, dict[str, float]] = {}
@@ -175,9 +179,9 @@ class Segments:
                 rows.setdefault(step, {}).update(values)
             for evaluation in self._evals.get((segment, track), ()):
                 if start < evaluation.step <= end:
-                    values = {name: getattr(evaluation, name) for name in EPOCHWISE}
-                    known = {name: value for name, value in values.items() if value is not None}
-                    rows.setdefault(evaluation.step, {}).update(known)
+                    metrics = {name: getattr(evaluation, name) for name in EPOCHWISE}
+                    finite = {name: value for name, value in metrics.items() if value is not None}
+                    rows.setdefault(evaluation.step, {}).update(finite)
             if parent is None:
                 return [{"step": step, "epoch": step / epoch_steps} | rows[step] for step in sorted(rows)]
             segment, end = parent, start
@@ -186,9 +190,11 @@ class Segments:
         if self._columns is None:
             return
         columns = self._columns
-        here = (columns["segment"] == segment) & (columns["step"] >= start) & (columns["step"] < end)
-        for step, *values in zip(*(columns[name][here].tolist() for name in ("step", *STEPWISE)), strict=True):
-            yield step, {name: it for name, it in zip(STEPWISE, values, strict=True) if math.isfinite(it)}
+        selection = (columns["segment"] == segment) & (columns["step"] >= start) & (columns["step"] < end)
+        lists = [columns[name][selection].tolist() for name in ("step", *STEPWISE)]
+        for step, *values in zip(*lists, strict=True):
+            metrics = zip(STEPWISE, values, strict=True)
+            yield step, {name: value for name, value in metrics if math.isfinite(value)}
 
 
 def _budget(cell: CellSettings) -> str:
@@ -196,7 +202,7 @@ def _budget(cell: CellSettings) -> str:
 
 
 def _track(cell: CellSettings, epoch_steps: int) -> str:
-    """Whose evaluations are the cell's: those of its average, or of the member's own weights."""
+    """Name of the weights whose evaluations are the cell's: its average, or the member's own weights."""
     if cell.averaging == "none":
         return averagings.PRESENT
     return averagings.parse(cell.averaging).track(averagings.Span(cell.total, epoch_steps))

@@ -1,4 +1,4 @@
-"""What W&B holds, read by wandb's own client."""
+"""Runs that W&B holds, read through wandb's own client."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from typing import Any
 
 from bench.tracking.artifact import Place
 from bench.tracking.runs import CellRun
-from bench.tracking.writer import DEFAULT_PROJECT, shown
+from bench.tracking.writer import DEFAULT_PROJECT, full_config
 
 TIMEOUT = 20
-"""Seconds for one request."""
+"""Longest time of a request, in seconds."""
 
 
 @dataclass(frozen=True)
-class Held:
+class ServerRun:
     """A run as W&B holds it."""
 
-    it: Any  # of wandb's public API
+    api_run: Any  # of wandb's public API
 
     @property
     def id(self) -> str:
-        return str(self.it.id)
+        return str(self.api_run.id)
 
     @property
     def run(self) -> str | None:
-        """Id of ours that it was written for, without a generation."""
-        known: str | None = self.it.config.get("run")
-        return known
+        """Id of the `CellRun` that it was written for, without a generation; None for other runs of the project."""
+        run_id: str | None = self.api_run.config.get("run")
+        return run_id
 
     @property
     def generation(self) -> int:
@@ -37,36 +37,35 @@ class Held:
 
     def rows(self) -> list[dict[str, Any]]:
         """The whole history, without W&B's own columns."""
-        return [
-            {k: v for k, v in row.items() if not k.startswith("_")} for row in self.it.scan_history(use_cache=False)
-        ]
+        history = self.api_run.scan_history(use_cache=False)
+        return [{key: value for key, value in row.items() if not key.startswith("_")} for row in history]
 
     def delete(self) -> None:
-        self.it.delete()
+        self.api_run.delete()
 
     def differs(self, run: CellRun, every_row: bool) -> str | None:
-        """The first thing in which it differs from a run of the ledger, None if nothing.
+        """First difference from a run of the ledger, None if there is none.
 
-        What users change online is theirs: names, tags, notes, and further config and summary values.
+        Users may change names, tags and notes online, and add values to the config and the summary.
         """
-        if self.it.state != "finished":
-            return f"its state is {self.it.state}, not finished"
-        for what, wanted, there in (
-            ("config", shown(run), self.it.config),
-            ("summary", run.summary, dict(self.it.summary_metrics)),
+        if self.api_run.state != "finished":
+            return f"its state is {self.api_run.state}, not finished"
+        for part, expected, actual in (
+            ("config", full_config(run), self.api_run.config),
+            ("summary", run.summary, dict(self.api_run.summary_metrics)),
         ):
-            for key, value in json.loads(json.dumps(wanted)).items():
-                if there.get(key) != value:
-                    return f"{what} {key} is {there.get(key)!r}, not {value!r}"
-        if self.it.historyLineCount != len(run.history):
-            return f"its history has {self.it.historyLineCount} rows, not {len(run.history)}"
-        last = (self.it.historyKeys or {}).get("lastStep", -1)
+            for key, value in json.loads(json.dumps(expected)).items():
+                if actual.get(key) != value:
+                    return f"{part} {key} is {actual.get(key)!r}, not {value!r}"
+        if self.api_run.historyLineCount != len(run.history):
+            return f"its history has {self.api_run.historyLineCount} rows, not {len(run.history)}"
+        last = (self.api_run.historyKeys or {}).get("lastStep", -1)
         if run.history and last != run.history[-1]["step"]:
             return f"its history ends at step {last}, not {run.history[-1]['step']:g}"
         if every_row:
-            for there, row in zip(self.rows(), run.history, strict=True):
-                if there != row:
-                    return f"its row at step {row['step']:g} is {there}, not {row}"
+            for server_row, row in zip(self.rows(), run.history, strict=True):
+                if server_row != row:
+                    return f"its row at step {row['step']:g} is {server_row}, not {row}"
         return None
 
 
@@ -78,22 +77,22 @@ class Server:
         self._project = project or os.environ.get("WANDB_PROJECT") or DEFAULT_PROJECT
 
     def place(self) -> Place:
-        """The project; who asks is asked of the server where no entity was named."""
+        """The project; if no entity was given, the server names the user's default one."""
         if self._entity is None:
             self._entity = str(self._api().default_entity)
         return Place(self._entity, self._project)
 
-    def held(self, **filters: Any) -> list[Held]:
+    def runs(self, **filters: Any) -> list[ServerRun]:
         """Runs of the project, oldest first; filters as W&B writes them, such as `config.cohort`."""
         place = self.place()
         try:
             runs = self._api().runs("/".join(place), filters=filters, per_page=200, lazy=False)
-            return [Held(it) for it in runs]
-        except ValueError:  # wandb's word for a project that is not there yet
+            return [ServerRun(api_run) for api_run in runs]
+        except ValueError:  # raised by wandb if the project does not exist yet
             return []
 
     def _api(self) -> Any:
-        """Anew each time: one remembers its answers, and hangs on a service that may have been renewed."""
+        """A new client, since one caches its answers and depends on a service that may have been replaced."""
         import wandb
 
         return wandb.Api(timeout=TIMEOUT)

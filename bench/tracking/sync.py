@@ -1,8 +1,8 @@
-"""From the ledger to W&B, exactly once: what W&B holds is read, what differs is written anew, and all is read again.
+"""From the ledger to W&B, exactly once: read W&B's runs, write those that differ again, and read all of them again.
 
-A run that differs (half written, killed, of another state of the ledger) is deleted and written under the next
-generation of its id. W&B can only append to a run, and what it holds of a half-written one need not be a prefix of the
-ledger's rows; a whole run under a new id equals them row by row, and that can be checked.
+A run that differs (half written, killed, from another state of the ledger) is deleted and written under the next
+generation of its id. W&B can only append to a run, and the rows of a half-written run need not be a prefix of the
+ledger's; a whole run under a new id equals them row by row, which can be checked.
 """
 
 from __future__ import annotations
@@ -12,45 +12,45 @@ import fcntl
 import os
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from bench.tracking.runs import Book, CellRun
-from bench.tracking.server import Held, Server
+from bench.tracking.server import Server, ServerRun
 from bench.tracking.writer import RunWriter
 from bench.train.outputs import explain
 
 PASSES = (0.0, 1.0, 4.0, 10.0)
-"""Seconds before each look at what is still wrong; nothing is written after the last one."""
+"""Seconds before each pass, which compares and then writes; the last pass only compares."""
 
 SETTLING = (0.0, 0.5, 2.0)
-"""Seconds before each look at what has just been written: W&B may show it a little later."""
+"""Seconds before each read of runs just written, which W&B may show with a short delay."""
 
-SIDE_BY_SIDE = 8
-"""Runs that are written or read at once: most of their time is spent waiting for the server."""
+PARALLEL = 8
+"""Runs written or read at a time: most of their time is spent waiting for the server."""
 
 KEY = re.compile(r"\b[0-9a-f]{40}\b|wandb_v\d_\w+")
 
 
 class Batch(NamedTuple):
-    """Runs that are compared together, and the filter by which W&B finds them."""
+    """Runs that are compared together, and the filters by which W&B finds them."""
 
     name: str
     filters: dict[str, Any]
     runs: Sequence[CellRun]
 
 
-class Wrong(NamedTuple):
-    """A run that W&B does not hold as the ledger has it."""
+class Discrepancy(NamedTuple):
+    """A run that differs between W&B and the ledger."""
 
     id: str
-    why: str
-    run: CellRun | None  # to be written
+    reason: str
+    run: CellRun | None  # to write
     generation: int  # the first that may be free
-    stale: Sequence[Held]  # to be deleted
+    stale: Sequence[ServerRun]  # to delete
 
 
 @dataclass
@@ -58,8 +58,8 @@ class Publisher:
     """Brings batches of runs to W&B.
 
     Attributes:
-        written: Ids of the runs written.
-        deleted: Ids of the runs deleted, because they differed.
+        written_ids: Ids of the runs written.
+        deleted_ids: Ids of the runs deleted, because they differed.
     """
 
     directory: Path
@@ -67,91 +67,104 @@ class Publisher:
     writer: RunWriter
     passes: Sequence[float] = PASSES
     halt: Callable[[], bool] = lambda: False
-    written: list[str] = field(default_factory=list)
-    deleted: list[str] = field(default_factory=list)
-    _unread: set[str] = field(default_factory=set)  # ids written here whose rows have not been read back
+    written_ids: list[str] = field(default_factory=list)
+    deleted_ids: list[str] = field(default_factory=list)
+    _unread: set[str] = field(default_factory=set)  # ids written by this publisher and not read back yet
 
     def bring(self, batch: Batch) -> dict[str, str]:
-        """Make W&B hold exactly the runs of a batch; what still differs in the end, by id, and how."""
+        """Make W&B hold exactly the runs of a batch; return, by id, how runs still differ in the end."""
         reasons = dict.fromkeys((run.id for run in batch.runs), "not tried")
         with lock(self.directory, batch.name):
             for i, pause in enumerate(self.passes, 1):
                 time.sleep(pause)
                 try:
-                    wrong = self._settled(batch)
-                    reasons = {it.id: it.why for it in wrong}
-                    if wrong and i < len(self.passes) and not self.halt():
-                        reasons |= self._mend(wrong)
-                except Exception as error:  # of wandb: many kinds, none of which may end this
+                    discrepancies = self._settle(batch)
+                    reasons = {discrepancy.id: discrepancy.reason for discrepancy in discrepancies}
+                    if discrepancies and i < len(self.passes) and not self.halt():
+                        reasons |= self._mend(discrepancies)
+                except Exception as error:  # wandb raises many kinds, none of which may end the passes
                     reasons = dict.fromkeys(reasons, describe_error(error))
                     self.writer.renew()
                 if not reasons or self.halt():
                     break
         return reasons
 
-    def _settled(self, batch: Batch) -> list[Wrong]:
-        wrong: list[Wrong] = []
+    def _settle(self, batch: Batch) -> list[Discrepancy]:
+        """Discrepancies after runs just written have had time to appear."""
+        discrepancies: list[Discrepancy] = []
         for pause in SETTLING:
             time.sleep(pause)
-            wrong = self._wrong(batch)
-            if not any(held.id in self._unread for it in wrong for held in it.stale):
+            discrepancies = self._compare(batch)
+            stale_ids = {run.id for discrepancy in discrepancies for run in discrepancy.stale}
+            if self._unread.isdisjoint(stale_ids):
                 break
-        return wrong
+        return discrepancies
 
-    def _wrong(self, batch: Batch) -> list[Wrong]:
-        """What differs, in the order of the batch."""
-        held: dict[str | None, list[Held]] = {}
-        for one in self.server.held(**batch.filters):
-            held.setdefault(one.run, []).append(one)
-        known = {run.id: run for run in batch.runs}
-        pairs = [(one, known[id]) for id, ones in held.items() if id in known for one in ones]
-        with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
-            verdict = dict(zip((one.id for one, _ in pairs), pool.map(self._verdict, pairs), strict=True))
-        wrong = []
+    def _compare(self, batch: Batch) -> list[Discrepancy]:
+        """Discrepancies of a batch: first its own runs in their order, then runs that are not in the ledger."""
+        by_run: dict[str | None, list[ServerRun]] = {}
+        for server_run in self.server.runs(**batch.filters):
+            by_run.setdefault(server_run.run, []).append(server_run)
+        differences = self._differences(batch, by_run)
+        discrepancies = []
         for run in batch.runs:
-            mine = held.get(run.id, [])
-            verdicts = [(one, verdict[one.id]) for one in mine]
-            good = [one for one, why in verdicts if why is None][:1]
-            self._unread.difference_update(one.id for one in good)
-            stale = [one for one in mine if one not in good]
+            copies = by_run.get(run.id, [])
+            good = [copy for copy in copies if differences[copy.id] is None][:1]
+            self._unread.difference_update(copy.id for copy in good)
+            stale = [copy for copy in copies if copy not in good]
             if stale or not good:
-                why = "; ".join(f"{one.id}: {why or 'there twice'}" for one, why in verdicts if one in stale)
-                generation = 1 + max((one.generation for one in mine), default=0)
-                wrong.append(Wrong(run.id, why or "not there", None if good else run, generation, stale))
-        gone = [(id, ones) for id, ones in held.items() if id is not None and id not in known]  # None: not ours
-        return wrong + [Wrong(id, "not in the ledger", None, 1, ones) for id, ones in gone]
+                reason = "; ".join(f"{copy.id}: {differences[copy.id] or 'there twice'}" for copy in stale)
+                generation = 1 + max((copy.generation for copy in copies), default=0)
+                missing = None if good else run
+                discrepancies.append(Discrepancy(run.id, reason or "not there", missing, generation, stale))
+        run_ids = {run.id for run in batch.runs}
+        for id, copies in by_run.items():
+            if id is not None and id not in run_ids:  # None: not written by this project
+                discrepancies.append(Discrepancy(id, "not in the ledger", None, 1, copies))
+        return discrepancies
 
-    def _verdict(self, pair: tuple[Held, CellRun]) -> str | None:
-        one, run = pair
-        self.halt()  # told of progress
-        return one.differs(run, every_row=one.id in self._unread)
+    def _differences(self, batch: Batch, by_run: Mapping[str | None, Sequence[ServerRun]]) -> dict[str, str | None]:
+        """Difference of each of W&B's runs from the batch, by id; None for a run that equals the ledger's."""
+        runs = {run.id: run for run in batch.runs}
+        pairs = [(copy, runs[id]) for id, copies in by_run.items() if id in runs for copy in copies]
+        with ThreadPoolExecutor(PARALLEL) as pool:
+            return dict(zip((copy.id for copy, _ in pairs), pool.map(self._difference, pairs), strict=True))
 
-    def _mend(self, wrong: Sequence[Wrong]) -> dict[str, str]:
-        """Delete and write; why runs could not be written. Given up where all of some runs fail: the server is away."""
+    def _difference(self, pair: tuple[ServerRun, CellRun]) -> str | None:
+        server_run, run = pair
+        self.halt()  # reports progress
+        return server_run.differs(run, every_row=server_run.id in self._unread)
+
+    def _mend(self, discrepancies: Sequence[Discrepancy]) -> dict[str, str]:
+        """Delete and write runs; return, by id, why some could not be written.
+
+        Give up once all runs of a group fail: the server is out of reach.
+        """
         failures: dict[str, str] = {}
-        with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
-            for first in range(0, len(wrong), SIDE_BY_SIDE):
-                some = wrong[first : first + SIDE_BY_SIDE]
+        with ThreadPoolExecutor(PARALLEL) as pool:
+            for first in range(0, len(discrepancies), PARALLEL):
+                group = discrepancies[first : first + PARALLEL]
                 if self.halt():
                     break
-                failed = {it.id: why for it, why in zip(some, pool.map(self._one, some), strict=True) if why}
+                reasons = zip(group, pool.map(self._replace, group), strict=True)
+                failed = {discrepancy.id: reason for discrepancy, reason in reasons if reason}
                 failures |= failed
                 if failed:
                     self.writer.renew()
-                if len(failed) == len(some):
+                if len(failed) == len(group):
                     break
         return failures
 
-    def _one(self, it: Wrong) -> str | None:
-        """Delete and write one run; why that failed, None if it did not."""
+    def _replace(self, discrepancy: Discrepancy) -> str | None:
+        """Delete the stale runs and write the missing one; return why that failed, None if it did not."""
         try:
-            for held in it.stale:
-                held.delete()
-                self.deleted.append(held.id)
-            if it.run is not None:
-                self._unread.add(name := self.writer.write(it.run, it.generation))
-                self.written.append(name)
-        except Exception as error:  # as above; the next pass sees what is there
+            for server_run in discrepancy.stale:
+                server_run.delete()
+                self.deleted_ids.append(server_run.id)
+            if discrepancy.run is not None:
+                self._unread.add(name := self.writer.write(discrepancy.run, discrepancy.generation))
+                self.written_ids.append(name)
+        except Exception as error:  # of many kinds, too; the next pass compares again
             return describe_error(error)
         return None
 
@@ -162,12 +175,12 @@ def cohort_batch(book: Book, cohort: str) -> Batch:
 
 
 def scores_batch(plan: str, runs: Sequence[CellRun]) -> Batch:
-    """Runs that stand for strategies, not for cells; see `bench/tracking/scores.py`."""
+    """Runs of strategies' scores; see `bench/tracking/scores.py`."""
     return Batch(f"scores-{plan}", {"config.plan": plan, "jobType": "scores"}, runs)
 
 
 def describe_error(error: BaseException) -> str:
-    """One line of an error, with no key in it."""
+    """Describe an error in one line, with any key hidden."""
     line = explain(error)
     if key := os.environ.get("WANDB_API_KEY"):
         line = line.replace(key, "***")
@@ -176,7 +189,10 @@ def describe_error(error: BaseException) -> str:
 
 @contextlib.contextmanager
 def lock(directory: Path, name: str) -> Iterator[Path]:
-    """Hold a batch against other publishers of this directory; without, where it cannot be written. The lock's file."""
+    """Lock a batch against other publishers of this directory; yield the lock's file.
+
+    If the directory cannot be written, there is no lock.
+    """
     path = directory / "wandb" / "batches" / name
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
-"""Runs of W&B, written by wandb's own client: quiet, bounded in time, and with one service for all of them.
+"""Writer of W&B runs through wandb's own client: quiet, bounded in time, and with one service for all runs.
 
-Accelerate's tracker is not used: it stands for the one run of a training process, writes its config through wandb's
-global run (which fails with several), and can define no axes, while here one process writes a run for every cell.
+Accelerate's tracker is not used: it represents the single run of a training process, writes its config through wandb's
+global run (which fails with several) and cannot define axes, while here one process writes a run for every cell.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import wandb
 
 GENERATIONS = 16
-"""Ids tried for one cell beyond those that are known to be used up."""
+"""Further ids tried for one cell, if W&B no longer accepts the first."""
 
 DEFAULT_PROJECT = "glideslope"
 
@@ -34,14 +34,14 @@ PATIENCE: dict[str, Any] = {
     "x_file_stream_timeout_seconds": 10.0,
     "x_file_transfer_retry_max": 2,
 }
-"""Bounds of every wait, in seconds and tries: a pass over what is missing is cheap, so none has to wait long.
+"""Bounds of all waits, in seconds and tries. They are short, since another pass over missing runs is cheap.
 
-What the environment says (`WANDB_INIT_TIMEOUT` and so on) comes first.
+Environment variables (`WANDB_INIT_TIMEOUT` and so on) take precedence.
 """
 
 
-class TakenError(Exception):
-    """W&B holds a run of this id, or held one and will never take the id again (HTTP 409)."""
+class UsedIdError(Exception):
+    """W&B has a run of this id, or had one and never accepts the id again (HTTP 409)."""
 
 
 class RunWriter:
@@ -52,9 +52,9 @@ class RunWriter:
     """
 
     def __init__(self, directory: Path | None, entity: str | None = None, project: str | None = None):
-        os.environ.setdefault("WANDB_SILENT", "true")  # read at the import
+        os.environ.setdefault("WANDB_SILENT", "true")  # read when wandb is imported
         os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
-        logging.raiseExceptions = False  # a line of wandb's own log that finds no room on the disk is no news
+        logging.raiseExceptions = False  # a full disk shall not make wandb's log print errors
         self.online = directory is None
         self._folder = directory or Path(tempfile.mkdtemp(prefix="glideslope-wandb-"))
         self._place: dict[str, Any] = {
@@ -64,20 +64,20 @@ class RunWriter:
         self.renew()
 
     def renew(self) -> None:
-        """A new service. One that failed holds on to the ids it was given, and may be dead."""
+        """Start a new service. After a failure, the old one keeps its ids in use, and may be dead."""
         import wandb
 
         wandb.teardown()
         wandb.setup(settings(self.online))
         try:
-            known = not self.online or wandb.login(prompt=False, verify=False)
+            has_key = not self.online or wandb.login(prompt=False, verify=False)
         except wandb.errors.AuthenticationError as error:
             raise InputError(f"no W&B key of the right form: {error}") from None
-        if not known:
+        if not has_key:
             raise InputError("no W&B key: `wandb login` once, or set WANDB_API_KEY")
 
     def close(self) -> None:
-        """End the service."""
+        """End the service and delete temporary files."""
         import wandb
 
         wandb.teardown()
@@ -88,13 +88,13 @@ class RunWriter:
         """Write a run under its first free id from this generation on, and return the id.
 
         Raises:
-            Exception: of many kinds, wandb's own; what it wrote so far is then to be deleted.
+            Exception: wandb's own, of many kinds; the caller must then delete the incomplete run.
         """
         for number in count(generation):
             name = run.id if number == 1 else f"{run.id}-g{number}"
             try:
                 self._write(run, name)
-            except TakenError:
+            except UsedIdError:
                 if number - generation == GENERATIONS:
                     raise
             else:
@@ -102,18 +102,18 @@ class RunWriter:
         raise AssertionError("count has no end")
 
     def _write(self, run: CellRun, name: str) -> None:
-        there = self._begin(run, name)
+        wandb_run = self._begin(run, name)
         for axis in ("step", "epoch"):
-            there.define_metric(axis, summary="none", hidden=True)
+            wandb_run.define_metric(axis, summary="none", hidden=True)
         for axis, metrics in (("step", STEPWISE), ("epoch", EPOCHWISE)):
             for metric in metrics:
-                there.define_metric(metric, step_metric=axis, summary="none")
+                wandb_run.define_metric(metric, step_metric=axis, summary="none")
         for row in run.history:
-            there.log(row, step=int(row["step"]))
-        there.summary.update(run.summary)
-        there.finish()
+            wandb_run.log(row, step=int(row["step"]))
+        wandb_run.summary.update(run.summary)
+        wandb_run.finish()
         if self.online:
-            shutil.rmtree(there.settings.sync_dir, ignore_errors=True)
+            shutil.rmtree(wandb_run.settings.sync_dir, ignore_errors=True)
 
     def _begin(self, run: CellRun, name: str) -> wandb.Run:
         import wandb
@@ -126,7 +126,7 @@ class RunWriter:
                 group=run.group,
                 job_type=run.job_type,
                 tags=run.tags,
-                config=shown(run),
+                config=full_config(run),
                 dir=self._folder,
                 mode="online" if self.online else "offline",
                 resume="never" if self.online else None,
@@ -135,12 +135,12 @@ class RunWriter:
             )
         except Exception as error:
             if re.search(r"\b409\b|already exists", str(error)):
-                raise TakenError(f"the id {name} is used up") from None
+                raise UsedIdError(f"the id {name} is used up") from None
             raise
 
 
 def settings(online: bool) -> wandb.Settings:
-    """Nothing of this machine, nothing on the screen, and no wait without a bound."""
+    """Settings by which wandb records nothing of this machine, prints nothing and bounds every wait."""
     import wandb
 
     return wandb.Settings(
@@ -159,6 +159,6 @@ def settings(online: bool) -> wandb.Settings:
     )
 
 
-def shown(run: CellRun) -> dict[str, Any]:
-    """The config that W&B gets: the run's own, its id without a generation, and the digest of all it shows."""
+def full_config(run: CellRun) -> dict[str, Any]:
+    """The config that W&B gets: the run's own, with its id without a generation and its digest."""
     return run.config | {"run": run.id, "digest": run.digest}

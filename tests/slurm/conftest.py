@@ -1,4 +1,4 @@
-"""The cluster, once for all its tests, and what one process made of their suite."""
+"""The cluster, one for all tests, and the results of their suite from a single process."""
 
 import pytest
 
@@ -19,17 +19,17 @@ def suite():
 
 @pytest.fixture(scope="session")
 def cluster():
-    it = Cluster()
+    cluster = Cluster()
     try:
-        it.start()
-        yield it
+        cluster.start()
+        yield cluster
     finally:
-        it.stop()
+        cluster.stop()
 
 
 @pytest.fixture(scope="session")
 def reference(tmp_path_factory):
-    """(suite file, directory of one process), under names that shells and SLURM could trip over."""
+    """(suite file, directory of one process's run), under names that shells and SLURM could stumble over."""
     folder = tmp_path_factory.mktemp("cluster") / """it's "24" täsks, 100 % of $HOME"""
     folder.mkdir()
     suite = folder / "array.py"

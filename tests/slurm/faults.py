@@ -1,4 +1,4 @@
-"""Faults aimed at cohorts in training, with proof that they hit."""
+"""Faults injected into cohorts in training, with a check that they hit."""
 
 import contextlib
 import json
@@ -25,7 +25,7 @@ class Target(NamedTuple):
 
 
 class Range:
-    """Where one submission, of one cohort an array task, is fired at."""
+    """A submission with one cohort per array task, as a target of faults."""
 
     def __init__(self, cluster, out):
         self.cluster, self.out, self.hits = cluster, out, Counter()
@@ -34,14 +34,14 @@ class Range:
         self.cohorts = [loads[0]["id"] for loads in json.loads((folder / "cohorts.json").read_text())["tasks"]]
 
     def middle(self, cohort):
-        """Whether a cohort is begun and not done: its snapshot, of some step after the first, goes with its row."""
-        begun = (self.out / "snapshots" / f"{cohort}.pt").exists()
-        done = {row.key for row in ledger.read(self.out, kinds=("cohort",))}
-        return begun and cohort not in done
+        """True if a cohort is in training: it has a checkpoint, which is deleted when its row is written."""
+        started = (self.out / "snapshots" / f"{cohort}.pt").exists()
+        finished = {row.key for row in ledger.read(self.out, kinds=("cohort",))}
+        return started and cohort not in finished
 
     def target(self, spared):
         """A cohort in the middle of its training, as soon as there is one."""
-        found = []
+        targets = []
 
         def look():
             queue = self.cluster.queue()
@@ -49,19 +49,19 @@ class Range:
                 task = int(environment["SLURM_ARRAY_TASK_ID"])
                 job, node = f"{self.array}_{task}", environment["SLURMD_NODENAME"]
                 if task not in spared and self.middle(self.cohorts[task]) and queue.get(job) == "RUNNING":
-                    found.append(Target(job, self.cohorts[task], node, pid))
-            return found
+                    targets.append(Target(job, self.cohorts[task], node, pid))
+            return targets
 
         await_(look, 120)
-        return found[0]
+        return targets[0]
 
     def shoot(self, *words):
-        """A command of SLURM's; at a job that is ending anyway some try again and again."""
+        """Run a command of SLURM's; some never return for a job that is ending anyway, hence the timeout."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.cluster.call(*words, check=False, timeout=5)
 
     def fire(self, fault, spared=()):
-        """Fire until a hit: the process has gone, and its cohort is not done."""
+        """Inject a fault until it hits: the process has ended, and its cohort is not done."""
         while True:
             target = self.target(spared)
             fault(self, target)
@@ -90,13 +90,13 @@ def step(at, target):
 
 
 def process(at, target):
-    """SIGKILL to Python alone, as where memory runs out."""
+    """SIGKILL to Python alone, as when memory runs out."""
     with contextlib.suppress(ProcessLookupError):
         os.kill(target.pid, signal.SIGKILL)
 
 
 def daemon(at, target):
-    """A slurmd dies and is started again; its jobs go on, which is what is wanted."""
+    """A slurmd dies and is restarted; its jobs must go on."""
     at.cluster.stop_node(target.node)
     time.sleep(0.5)
     alive = not target.ended()
@@ -105,7 +105,7 @@ def daemon(at, target):
 
 
 def node(at, target):
-    """A whole node vanishes, its daemon and all that ran there, and comes back."""
+    """A whole node vanishes, with its daemon and all its processes, and comes back."""
     at.cluster.stop_node(target.node)
     for pid in at.cluster.processes(SLURMD_NODENAME=target.node):
         for each in (pid, *above(pid)):
@@ -115,7 +115,7 @@ def node(at, target):
 
 
 def above(pid):
-    """The batch script of a process, and the step's daemon above it; nothing of a process that has no such daemon."""
+    """Pids above a process up to its step's daemon; none if it has no such daemon."""
     line = []
     with contextlib.suppress(OSError):
         while pid > 1:
@@ -127,11 +127,11 @@ def above(pid):
 
 
 def preemption(at, target):
-    """A job of the partition that comes first wants the node for itself."""
-    there = at.cluster.processes(SLURMD_NODENAME=target.node)
+    """A job of the partition with higher priority requests the whole node."""
+    pids = at.cluster.processes(SLURMD_NODENAME=target.node)
     words = ("--partition=main", "--exclusive", f"--nodelist={target.node}", "--output=/dev/null", "--wrap=sleep 1")
     at.cluster.call("sbatch", *words)
-    await_(lambda: all(map(ended, there)), 60)  # the others there are no targets any more
+    await_(lambda: all(map(ended, pids)), 60)  # the other jobs of the node end as well
 
 
 def ended(pid):

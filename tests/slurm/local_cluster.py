@@ -1,4 +1,4 @@
-"""A SLURM of one's own: one controller and two node daemons on this machine, private in a folder, for tests.
+"""A private SLURM cluster for tests: a controller and two node daemons on this machine, in a temporary folder.
 
 Debian's daemons are built to run several to a host (`slurmd -N NAME`), need no systemd and no accounting, and find
 everything through SLURM_CONF; munge has its own key and socket. Nothing outside the folder is touched.
@@ -66,9 +66,9 @@ GRACE = 10  # seconds between SIGTERM and SIGKILL
 def free_ports(count):
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for it in sockets:
-            it.bind(("127.0.0.1", 0))
-        return [it.getsockname()[1] for it in sockets]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
 
 
 class Cluster:
@@ -102,7 +102,7 @@ class Cluster:
         self.call("slurmd", "-N", node, "-f", str(self.configuration))
 
     def stop_node(self, node):
-        """As a crash does: the daemon is gone at once, and what it had started runs on without it."""
+        """Kill the daemon, as a crash does; its jobs run on without it."""
         end(self.folder / f"{node}.pid", signal.SIGKILL)
 
     def stop(self):
@@ -115,11 +115,11 @@ class Cluster:
         shutil.rmtree(self.folder)
 
     def call(self, *words, check=True, timeout=60):
-        """What a command prints."""
-        done = subprocess.run(words, env=self.environment, capture_output=True, text=True, timeout=timeout)
-        if check and done.returncode:
-            raise AssertionError(f"{words}: exit code {done.returncode}\n{done.stdout}\n{done.stderr}")
-        return done.stdout
+        """Run a command and return its output."""
+        result = subprocess.run(words, env=self.environment, capture_output=True, text=True, timeout=timeout)
+        if check and result.returncode:
+            raise AssertionError(f"{words}: exit code {result.returncode}\n{result.stdout}\n{result.stderr}")
+        return result.stdout
 
     def queue(self):
         """State of every job that has not ended, by its id (7_3 in an array)."""
@@ -127,39 +127,39 @@ class Cluster:
         return dict(line.split() for line in lines)
 
     def ended(self):
-        """What is told of every job that has ended, requeued attempts among them, by SLURM's own names."""
+        """SLURM's record of every job that has ended, including requeued attempts, under SLURM's own names."""
         file = self.folder / "finished"
         lines = file.read_text().splitlines() if file.exists() else []
         return [dict(word.partition("=")[::2] for word in line.split()) for line in lines]
 
     def finish(self, seconds):
-        """Wait until the queue is empty. What was requeued waits for its old credential to expire, about 6 s here."""
+        """Wait until the queue is empty. A requeued job waits until its old credential expires, about 6 s here."""
         await_(lambda: not self.queue(), seconds)
 
     def processes(self, **variables):
-        """Python processes of jobs, of those whose environment has these values: {pid: environment}."""
-        wanted = variables | {"SLURM_CONF": str(self.configuration)}
-        found = {}
+        """Python processes of jobs whose environment has these values: {pid: environment}."""
+        expected = variables | {"SLURM_CONF": str(self.configuration)}
+        environments = {}
         for folder in Path("/proc").iterdir():
             with contextlib.suppress(OSError, ValueError):
                 if folder.name.isdecimal() and b"\0bench.cli\0run" in (folder / "cmdline").read_bytes():
                     text = (folder / "environ").read_bytes().decode().split("\0")
                     environment = dict(line.split("=", 1) for line in text if line)
-                    if wanted.items() <= environment.items() and "SLURM_JOB_ID" in environment:
-                        found[int(folder.name)] = environment
-        return found
+                    if expected.items() <= environment.items() and "SLURM_JOB_ID" in environment:
+                        environments[int(folder.name)] = environment
+        return environments
 
 
-def await_(true, seconds):
+def await_(condition, seconds):
     """Wait until a condition holds."""
     until = time.monotonic() + seconds
-    while not true():
+    while not condition():
         assert time.monotonic() < until, f"waited {seconds} s in vain"
         time.sleep(0.2)
 
 
 def end(pid_file, number):
-    """End the daemon of a pid file and wait until it is gone."""
+    """End the daemon that a pid file names, and wait until it has ended."""
     if not pid_file.exists():
         return
     pid = int(pid_file.read_text())

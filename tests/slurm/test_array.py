@@ -1,4 +1,4 @@
-"""Suites through a real SLURM: what arrays leave is what one process leaves, bit for bit."""
+"""Suites on a real SLURM: results of arrays equal those of a single process, bit for bit."""
 
 import json
 import subprocess
@@ -13,12 +13,12 @@ pytestmark = pytest.mark.cluster
 
 
 def glideslope(cluster, *words, **environment):
-    """What `glideslope WORDS` prints, beside the cluster."""
+    """Run `glideslope WORDS` with access to the cluster, and return its output."""
     command = [sys.executable, "-m", "bench.cli", *map(str, words)]
     settings = cluster.environment | {"OMP_NUM_THREADS": "1", "COLUMNS": "120"} | environment
-    done = subprocess.run(command, cwd=ROOT, env=settings, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    result = subprocess.run(command, cwd=ROOT, env=settings, capture_output=True, text=True, timeout=120)
+    assert result.returncode == 0, result.stderr
+    return result.stdout
 
 
 def jobs(out, number=1):
@@ -39,11 +39,11 @@ def test_24_array_tasks_on_two_nodes_equal_one_process(cluster, reference):
     assert "24 of 24 cohorts in 24 array tasks, the longest" in text
     cluster.finish(600)
     ended = cluster.ended()
-    mine = [it for it in ended if it.get("ArrayJobId") == array]
-    assert len(mine) == 24
-    assert {it["JobState"] for it in mine} == {"COMPLETED"}, logs(out)
-    assert {it["NodeList"] for it in mine} == {"n1", "n2"}
-    assert at_once(mine) <= 4
+    own = [job for job in ended if job.get("ArrayJobId") == array]
+    assert len(own) == 24
+    assert {job["JobState"] for job in own} == {"COMPLETED"}, logs(out)
+    assert {job["NodeList"] for job in own} == {"n1", "n2"}
+    assert at_once(own) <= 4
     assert payloads(out) == payloads(whole)
     assert traces(out) == traces(whole)
     assert count_lines(out) == count_lines(whole)
@@ -52,23 +52,23 @@ def test_24_array_tasks_on_two_nodes_equal_one_process(cluster, reference):
 
 
 def at_once(ended):
-    """How many of the jobs ran at one time at most, by the seconds of SLURM's clock."""
-    starts = [it["StartTime"] for it in ended]
-    return max(sum(it["StartTime"] <= start < it["EndTime"] for it in ended) for start in starts)
+    """Largest number of jobs that ran at one time, by SLURM's clock, which counts seconds."""
+    starts = [job["StartTime"] for job in ended]
+    return max(sum(job["StartTime"] <= start < job["EndTime"] for job in ended) for start in starts)
 
 
 def test_two_arrays_at_once_in_one_directory_share_the_work(cluster, reference):
     suite, whole = reference
     out = suite.parent / "both"
-    for _ in range(2):  # held until both are there: a submission plans for longer than an array may take
+    for _ in range(2):  # held until both are submitted: planning may take longer than an array
         glideslope(cluster, "submit", suite, "--out", out, "--array", 4, "--max-parallel", 2, "--", "--hold")
     for job in (*jobs(out, 1), *jobs(out, 2)):
         cluster.call("scontrol", "release", job)
     cluster.finish(600)
-    told = [[f.read_text() for f in (out / "slurm" / name).glob("array-*.log")] for name in ("001", "002")]
-    done = [sum(text.count(": done;") for text in texts) for texts in told]
-    assert sum(done) == 24, logs(out)  # no cohort was trained twice
-    assert min(done) > 0  # and each array trained some
+    texts = [[f.read_text() for f in (out / "slurm" / name).glob("array-*.log")] for name in ("001", "002")]
+    counts = [sum(text.count(": done;") for text in array_texts) for array_texts in texts]
+    assert sum(counts) == 24, logs(out)  # no cohort was trained twice
+    assert min(counts) > 0  # and each array trained some
     assert payloads(out) == payloads(whole)
     assert traces(out) == traces(whole)
     assert count_lines(out) == count_lines(whole)
@@ -110,9 +110,9 @@ def test_a_cohort_on_two_nodes_equals_two_processes_on_one_also_when_warned(clus
     glideslope(cluster, "submit", suite, "--out", out, *few, "--nodes", 2, "--array", 1, **loopback)
     faults.Range(cluster, out).fire(faults.warning)
     cluster.finish(300)
-    ended = [it for it in cluster.ended() if it.get("ArrayJobId") == jobs(out)[0]]
-    assert [it["JobState"] for it in ended] == ["PENDING", "COMPLETED"], logs(out)  # requeued once
-    assert {it["NodeList"] for it in ended} == {"n[1-2]"}
+    ended = [job for job in cluster.ended() if job.get("ArrayJobId") == jobs(out)[0]]
+    assert [job["JobState"] for job in ended] == ["PENDING", "COMPLETED"], logs(out)  # requeued once
+    assert {job["NodeList"] for job in ended} == {"n[1-2]"}
     assert payloads(out) == payloads(tmp_path / "one"), logs(out)
     assert traces(out) == traces(tmp_path / "one")
 
@@ -120,5 +120,5 @@ def test_a_cohort_on_two_nodes_equals_two_processes_on_one_also_when_warned(clus
 def test_every_script_is_clean_to_shellcheck():
     scripts = [*(ROOT / "SLURM").glob("*.sbatch"), *(ROOT / "tests/slurm/golden").glob("*.sbatch"), ROOT / ".ci/run"]
     assert len(scripts) >= 5
-    done = subprocess.run(["shellcheck", *map(str, scripts)], capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout
+    result = subprocess.run(["shellcheck", *map(str, scripts)], capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout

@@ -1,4 +1,4 @@
-"""An array under fire: whatever is done to it, `--only-missing` once makes the ledger that one process makes."""
+"""An array under injected faults: one `--only-missing` afterwards completes the ledger that one process writes."""
 
 import json
 import random
@@ -23,7 +23,7 @@ def suite():
     long = Grid(task="linreg", schedules=("linear",), budgets=(LONG,), peak_lrs=(0.1,), seeds=1)
     return Suite("fire", (linreg, quadratic, long))
 """.replace("LONG", "500.0")
-"""24 cohorts of a few seconds, but for one that takes longer than a minute beside others."""
+"""24 cohorts of a few seconds, except for one that takes longer than a minute while others run."""
 
 FAULTS = (faults.requeue, faults.warning, faults.cancel, faults.step, faults.process, faults.preemption) * 2
 ONCE = (faults.daemon, faults.node)
@@ -50,11 +50,11 @@ def test_an_array_under_fire_equals_one_process(cluster, tmp_path, capsys):
         print(f"\nhits on cohorts in training: {dict(at.hits)}, and {limit} by the time limit")
     assert limit >= 1
     missing = 24 - len([row for row in ledger.read(out) if row.kind == "cohort"])
-    assert missing >= 2  # what was cancelled does not come back
+    assert missing >= 2  # cancelled cohorts are not requeued
     text = glideslope(cluster, *common, "--only-missing", "--array", 4)
     assert f"{missing} of 24 cohorts" in text
     cluster.finish(600)
-    states = {it["JobState"] for it in cluster.ended() if it.get("ArrayJobId") == jobs(out, 2)[0]}
+    states = {job["JobState"] for job in cluster.ended() if job.get("ArrayJobId") == jobs(out, 2)[0]}
     assert states == {"COMPLETED"}, logs(out)
     assert payloads(out) == payloads(whole)
     assert traces(out) == traces(whole)

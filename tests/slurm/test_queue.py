@@ -1,4 +1,4 @@
-"""What SLURM's commands answer, with what sites print around it; no SLURM is needed."""
+"""Parsers of the output of SLURM's commands, with other output of sites around it; no SLURM is needed."""
 
 import json
 import os
@@ -14,7 +14,7 @@ BANNER = "echo '*** Welcome to cluster 7 ***'; echo '42 users are logged in'; ec
 
 @pytest.fixture
 def command(tmp_path, monkeypatch):
-    """Make a command of SLURM's that runs these lines of the shell, and writes its words down in `NAME.words`."""
+    """Make a stub of a SLURM command: it runs these shell lines and logs its arguments to `NAME.words`."""
     folder = tmp_path / "bin"
     folder.mkdir()
     monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
@@ -44,9 +44,9 @@ def test_the_job_is_found_among_what_a_site_prints(command, tmp_path, lines, job
     assert queue.submit(tmp_path / "array.sbatch") == job
 
 
-def test_an_answer_that_names_no_job_is_told_as_such(command, tmp_path):
+def test_output_that_names_no_job_is_reported_as_such(command, tmp_path):
     command("sbatch", "echo welcome")
-    with pytest.raises(InputError, match="named no job \\('welcome'\\): see squeue before trying again"):
+    with pytest.raises(InputError, match="named no job \\('welcome'\\): check squeue before you try again"):
         queue.submit(tmp_path / "array.sbatch")
 
 

@@ -1,4 +1,4 @@
-"""A requeued job and the claims of its earlier run, on a node that may have vanished."""
+"""A requeued job and the leases of its earlier run, on a node that may have vanished."""
 
 import json
 
@@ -9,15 +9,15 @@ from bench.ledger import leases
 
 @pytest.fixture
 def elsewhere(tmp_path, monkeypatch):
-    """A directory where job 5, at its first start, claimed a cohort on another machine."""
+    """A directory where job 5, at its first start, took a lease on a cohort on another machine."""
     monkeypatch.setenv("SLURM_JOB_ID", "5")
     monkeypatch.setenv("SLURM_CLUSTER_NAME", "c")
-    claim = leases.take(tmp_path, "cohort")
-    claim.path.write_text(json.dumps(json.loads(claim.path.read_text()) | {"machine": "another"}))
+    lease = leases.take(tmp_path, "cohort")
+    lease.path.write_text(json.dumps(json.loads(lease.path.read_text()) | {"machine": "another"}))
     return tmp_path
 
 
-def test_a_requeued_job_takes_up_what_its_earlier_run_had_claimed(elsewhere, monkeypatch):
+def test_a_requeued_job_takes_over_the_leases_of_its_earlier_run(elsewhere, monkeypatch):
     assert leases.take(elsewhere, "cohort") is None
     monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
     assert leases.standing(elsewhere) == {}

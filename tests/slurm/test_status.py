@@ -1,4 +1,4 @@
-"""How far a run is, told from rows, claims and files alone."""
+"""Progress of a run, read from rows, leases and files alone."""
 
 import pytest
 
@@ -12,7 +12,7 @@ from bench.slurm import queue, status
 from tests.runs import attempt
 
 PLAN = {"suite": "toy", "cohorts": 6, "cells": 12}
-BEGUN = 1_790_000_000.0
+START = 1_790_000_000.0
 
 
 def row(kind, key, attempt="a", **payload):
@@ -39,63 +39,67 @@ def holder(name):
     return Holder(cohort=name, number=0, host="n1", process=77, age=12.0, seconds=300.0, ended=False)
 
 
-ATTEMPT = row("attempt", "a", time="2026-09-21T14:13:20Z")  # BEGUN
+ATTEMPT = row("attempt", "a", time="2026-09-21T14:13:20Z")  # START
 ROWS = [row("plan", "p", **PLAN), ATTEMPT, *cohort("A"), *cohort("B", bad=True)]
 
 
 def test_cohorts_are_done_running_waiting_or_failed():
-    it = status.of([*ROWS, *ROWS, failure("C"), failure("D")], {"E": holder("E"), "D": holder("D"), "A": holder("A")})
-    assert set(it.done) == {"A", "B"}
-    assert set(it.running) == {"D", "E"}  # D is tried again; A is done, whatever its claim says
-    assert set(it.failed) == {"C"}
-    assert it.waiting == 1
-    assert len(it.cells) == 4
-    assert it.diverged == {"B1"}
+    standing = status.read_standing(
+        [*ROWS, *ROWS, failure("C"), failure("D")], {"E": holder("E"), "D": holder("D"), "A": holder("A")}
+    )
+    assert set(standing.finished) == {"A", "B"}
+    assert set(standing.running) == {"D", "E"}  # D is tried again; A is done, whatever its lease says
+    assert set(standing.failed) == {"C"}
+    assert standing.waiting == 1
+    assert len(standing.cells) == 4
+    assert standing.diverged == {"B1"}
 
 
 def test_a_cohort_is_retried_when_another_attempt_was_needed():
     resumed = [row("cell", "C0", "a", cohort="C", status="done"), row("cohort", "C", "b", cohort="C")]
     failed = [failure("B"), failure("D"), failure("D", "KeyError: x", 2), failure("E")]
-    it = status.of([*ROWS, *resumed, *failed, resume("F"), resume("B")], {})
-    assert it.retried == 4  # C by two attempts, B failed before it was done, D failed twice, F from a snapshot
-    assert it.failed["D"] == "digits seed 3: KeyError: x"
+    standing = status.read_standing([*ROWS, *resumed, *failed, resume("F"), resume("B")], {})
+    assert standing.retried == 4  # C by two attempts, B failed before it was done, D failed twice, F from a snapshot
+    assert standing.failed["D"] == "digits seed 3: KeyError: x"
 
 
 def test_the_time_left_is_the_predicted_cost_at_the_pace_so_far():
-    it = status.of(ROWS, {})
+    standing = status.read_standing(ROWS, {})
     loads = {name: Load(name, "digits", i, 2, 10.0 * (i + 1)) for i, name in enumerate("ABCDEF")}
-    ended = {"A": BEGUN + 20, "B": BEGUN + 60}  # 30 predicted seconds took 60
-    assert status.seconds_left(it, loads, ended) == pytest.approx((30 + 40 + 50 + 60) * 2)
-    assert status.seconds_left(it, {}, ended) == pytest.approx(4 * 30)  # without predictions all count the same
-    assert status.seconds_left(it, loads, {}) is None
+    ended = {"A": START + 20, "B": START + 60}  # 30 predicted seconds took 60
+    assert status.remaining_seconds(standing, loads, ended) == pytest.approx((30 + 40 + 50 + 60) * 2)
+    assert status.remaining_seconds(standing, {}, ended) == pytest.approx(
+        4 * 30
+    )  # without predictions all count the same
+    assert status.remaining_seconds(standing, loads, {}) is None
 
 
 def test_a_standing_reads_as_it_should():
-    it = status.of([*ROWS, failure("C")], {"E": holder("E")})
+    standing = status.read_standing([*ROWS, failure("C")], {"E": holder("E")})
     loads = {"E": Load("E", "vowels", 4, 2, 10.0)}
-    assert status.text(it, loads, 240.0) == [
+    assert status.summary(standing, loads, 240.0) == [
         "Suite toy: 2 of 6 cohorts done, 4 of 12 cells",
         "  running 1, waiting 2, failed 1, retried 0 cohorts; diverged 1 cells",
-        "  time left: about 4 min, with 1 at once, were all cohorts alike",
-        "running: vowels seed 4, by process 77 on n1, heard of 12 s ago",
+        "  time left: about 4 min, with 1 at once, if all cohorts take equally long",
+        "running: vowels seed 4, by process 77 on n1, last heard from 12 s ago",
         "failed: digits seed 3: ValueError: no",
     ]
 
 
 def test_the_time_left_is_said_without_reserve_where_all_costs_were_predicted():
-    it = status.of(ROWS, {"E": holder("E")})
+    standing = status.read_standing(ROWS, {"E": holder("E")})
     loads = {name: Load(name, "digits", 0, 2, 10.0) for name in "ABCDEF"}
-    assert "  time left: about 4 min, with 1 at once" in status.text(it, loads, 240.0)
+    assert "  time left: about 4 min, with 1 at once" in status.summary(standing, loads, 240.0)
 
 
 def test_a_finished_run_has_no_time_left_and_names_nothing():
     rows = [row("plan", "p", suite="toy", cohorts=2, cells=4), ATTEMPT, *cohort("A"), *cohort("B")]
-    assert len(status.text(status.of(rows, {}), {}, 0.0)) == 2
+    assert len(status.summary(status.read_standing(rows, {}), {}, 0.0)) == 2
 
 
 def test_a_ledger_without_a_plan_is_refused():
     with pytest.raises(InputError, match="no plan"):
-        status.of([ATTEMPT], {})
+        status.read_standing([ATTEMPT], {})
 
 
 @pytest.fixture

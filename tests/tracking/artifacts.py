@@ -9,7 +9,7 @@ from tests.tracking.document import ProtocolError
 
 
 class Artifacts:
-    """A part of `Operations`."""
+    """Resolvers of `Operations` for artifacts."""
 
     def versions(self, collection):
         return [a for a in self.bank.artifacts if a.collection == collection]
@@ -17,46 +17,46 @@ class Artifacts:
     def artifact(self, number):
         return self.bank.artifacts[int(opened(number, "Artifact"))]
 
-    def collection(self, made):
+    def collection(self, artifact):
         return {
             "__typename": "ArtifactSequence",
-            "id": node_id("Sequence", made.collection),
-            "name": made.collection,
+            "id": node_id("Sequence", artifact.collection),
+            "name": artifact.collection,
             "description": None,
             "createdAt": NOW,
             "updatedAt": NOW,
-            "project": self.project(made.entity, made.project),
-            "defaultArtifactType": {"name": made.kind},
+            "project": self.project(artifact.entity, artifact.project),
+            "defaultArtifactType": {"name": artifact.kind},
             "tags": {"edges": []},
         }
 
     def ProjectArtifactCollection(self, v):
-        found = [a for a in self.versions(v["name"]) if a.kind == v["type"]]
-        collection = self.collection(found[0]) if found else None
+        matches = [a for a in self.versions(v["name"]) if a.kind == v["type"]]
+        collection = self.collection(matches[0]) if matches else None
         return {"project": {"artifactType": {"artifactCollection": collection}}}
 
-    def version(self, made):
-        collection = self.collection(made)
-        names = [*made.aliases, f"v{made.index}"]
-        aliases = [{"id": node_id("Alias", f"{made.number}/{a}"), "alias": a} for a in names]
+    def version(self, artifact):
+        collection = self.collection(artifact)
+        names = [*artifact.aliases, f"v{artifact.index}"]
+        aliases = [{"id": node_id("Alias", f"{artifact.number}/{a}"), "alias": a} for a in names]
         return {
             "__typename": "Artifact",
-            "id": made.id,
+            "id": artifact.id,
             "artifactSequence": collection,
-            "versionIndex": made.index,
-            "artifactType": {"name": made.kind},
+            "versionIndex": artifact.index,
+            "artifactType": {"name": artifact.kind},
             "description": None,
-            "metadata": json.dumps(made.metadata),
+            "metadata": json.dumps(artifact.metadata),
             "ttlDurationSeconds": -2,
             "ttlIsInherited": True,
             "tags": [],
             "historyStep": None,
-            "state": made.state,
-            "size": sum(map(len, made.files.values())),
-            "digest": made.digest,
+            "state": artifact.state,
+            "size": sum(map(len, artifact.files.values())),
+            "digest": artifact.digest,
             "digestAlgorithm": "MANIFEST_MD5",
-            "commitHash": f"{made.number:020d}",
-            "fileCount": len(made.files),
+            "commitHash": f"{artifact.number:020d}",
+            "fileCount": len(artifact.files),
             "createdAt": NOW,
             "updatedAt": NOW,
             "aliases": [a | {"__typename": "ArtifactAlias", "artifactCollection": collection} for a in aliases],
@@ -67,86 +67,98 @@ class Artifacts:
 
     def ArtifactMembershipByName(self, v):
         collection, _, alias = v["name"].partition(":")
-        for made in self.versions(collection):
-            if made.state == "COMMITTED" and (alias or "latest") in (*made.aliases, f"v{made.index}"):
-                whole = self.version(made)
-                about = {"id": node_id("Membership", made.number), "__typename": "ArtifactCollectionMembership"}
-                about |= {k: whole[k] for k in ("versionIndex", "createdAt", "aliases")}
-                about |= {"artifact": whole, "artifactCollection": whole["artifactSequence"]}
-                return {"project": {"artifactCollectionMembership": about}}
+        for artifact in self.versions(collection):
+            if artifact.state == "COMMITTED" and (alias or "latest") in (*artifact.aliases, f"v{artifact.index}"):
+                whole = self.version(artifact)
+                membership = {
+                    "__typename": "ArtifactCollectionMembership",
+                    "id": node_id("Membership", artifact.number),
+                }
+                membership |= {k: whole[k] for k in ("versionIndex", "createdAt", "aliases")}
+                membership |= {"artifact": whole, "artifactCollection": whole["artifactSequence"]}
+                return {"project": {"artifactCollectionMembership": membership}}
         return {"project": self.project(v["entity"], v["project"]) and {"artifactCollectionMembership": None}}
 
     def ArtifactType(self, v):
-        there = self.versions(v["name"].split(":")[0])
-        found = {"artifactType": {"name": there[0].kind}} if there else None
-        return {"project": {"artifact": found}}
+        versions = self.versions(v["name"].split(":")[0])
+        artifact = {"artifactType": {"name": versions[0].kind}} if versions else None
+        return {"project": {"artifact": artifact}}
 
     def CreateArtifact(self, v):
-        asked = v["input"]
-        there = self.versions(asked["artifactCollectionName"])
-        same = [a for a in there if a.digest == asked["digest"] and a.state == "COMMITTED"]
+        request = v["input"]
+        versions = self.versions(request["artifactCollectionName"])
+        same = [a for a in versions if a.digest == request["digest"] and a.state == "COMMITTED"]
         if same:
-            made = same[0]
+            artifact = same[0]
         else:
-            made = Artifact(
-                entity=asked["entityName"],
-                project=asked["projectName"],
-                collection=asked["artifactCollectionName"],
-                kind=asked["artifactTypeName"],
-                digest=asked["digest"],
-                run=asked.get("runName"),
+            artifact = Artifact(
+                entity=request["entityName"],
+                project=request["projectName"],
+                collection=request["artifactCollectionName"],
+                kind=request["artifactTypeName"],
+                digest=request["digest"],
+                run=request.get("runName"),
                 number=len(self.bank.artifacts),
-                client_id=asked["clientID"],
-                aliases=[a["alias"] for a in asked.get("aliases") or []],
-                metadata=json.loads(asked.get("metadata") or "{}"),
+                client_id=request["clientID"],
+                aliases=[a["alias"] for a in request.get("aliases") or []],
+                metadata=json.loads(request.get("metadata") or "{}"),
             )
-            self.bank.artifacts.append(made)
-        done = [a for a in there if a.state == "COMMITTED"]
-        latest = {"id": done[-1].id, "versionIndex": done[-1].index} if done else None
-        sequence = {"id": node_id("Sequence", made.collection), "latestArtifact": latest}
-        return {"createArtifact": {"artifact": {"id": made.id, "state": made.state, "artifactSequence": sequence}}}
+            self.bank.artifacts.append(artifact)
+        committed = [a for a in versions if a.state == "COMMITTED"]
+        latest = {"id": committed[-1].id, "versionIndex": committed[-1].index} if committed else None
+        sequence = {"id": node_id("Sequence", artifact.collection), "latestArtifact": latest}
+        return {
+            "createArtifact": {"artifact": {"id": artifact.id, "state": artifact.state, "artifactSequence": sequence}}
+        }
 
     def CreateArtifactManifest(self, v):
-        made, address = self.artifact(v["artifactID"]), f"manifest/{opened(v['artifactID'], 'Artifact')}"
-        url = self.upload(address, lambda data: self.take_manifest(made, v["digest"], data))
+        artifact, address = self.artifact(v["artifactID"]), f"manifest/{opened(v['artifactID'], 'Artifact')}"
+        url = self.upload(address, lambda data: self.take_manifest(artifact, v["digest"], data))
         file = {"id": node_id("File", address), "name": v["name"], "displayName": v["name"], "uploadUrl": url}
         identity = node_id("Manifest", opened(v["artifactID"], "Artifact"))
         return {"createArtifactManifest": {"artifactManifest": {"id": identity, "file": file | {"uploadHeaders": []}}}}
 
-    def take_manifest(self, made, digest, data):
+    def take_manifest(self, artifact, digest, data):
         if digest and digest != md5(data):
             raise ProtocolError("the manifest's bytes are not those of its digest")
-        made.manifest = json.loads(data)
+        artifact.manifest = json.loads(data)
 
     def CreateArtifactFiles(self, v):
         edges = []
         for file in v["input"]["artifactFiles"]:
-            made, name = self.artifact(file["artifactID"]), file["name"]
-            made.declared[name] = file["md5"]
-            url = self.upload(f"file/{made.number}/{name}", lambda data, a=made, n=name: self.take_file(a, n, data))
-            node = {"id": node_id("ArtifactFile", f"{made.number}/{name}"), "name": name, "displayName": name}
-            node |= {"uploadUrl": url, "uploadHeaders": [], "uploadMultipartUrls": None, "artifact": {"id": made.id}}
-            edges.append({"node": node | {"storagePath": f"wandb_artifacts/{made.number}/{name}"}})
+            artifact, name = self.artifact(file["artifactID"]), file["name"]
+            artifact.declared[name] = file["md5"]
+            url = self.upload(
+                f"file/{artifact.number}/{name}", lambda data, a=artifact, n=name: self.take_file(a, n, data)
+            )
+            node = {"id": node_id("ArtifactFile", f"{artifact.number}/{name}"), "name": name, "displayName": name}
+            node |= {
+                "uploadUrl": url,
+                "uploadHeaders": [],
+                "uploadMultipartUrls": None,
+                "artifact": {"id": artifact.id},
+            }
+            edges.append({"node": node | {"storagePath": f"wandb_artifacts/{artifact.number}/{name}"}})
         return {"createArtifactFiles": {"files": {"edges": edges}}}
 
-    def take_file(self, made, name, data):
-        if md5(data) != made.declared[name]:
+    def take_file(self, artifact, name, data):
+        if md5(data) != artifact.declared[name]:
             raise ProtocolError(f"{name}: {len(data)} bytes are not those of its digest")
-        made.files[name] = data
+        artifact.files[name] = data
 
     def CommitArtifact(self, v):
-        made = self.artifact(v["artifactID"])
-        if made.manifest is None:
-            raise ProtocolError(f"artifact {made.collection} is committed without a manifest")
-        for name, entry in made.manifest["contents"].items():
-            if "ref" not in entry and len(made.files.get(name, b"")) != entry["size"]:
-                raise ProtocolError(f"artifact {made.collection} is committed before {name} is whole")
-        done = [a for a in self.versions(made.collection) if a.state == "COMMITTED"]
-        made.state, made.index = "COMMITTED", len(done)
-        for other in done:
-            other.aliases = [alias for alias in other.aliases if alias not in (*made.aliases, "latest")]
-        made.aliases = list(dict.fromkeys([*made.aliases, "latest"]))
-        return {"commitArtifact": {"artifact": {"id": made.id, "digest": made.digest}}}
+        artifact = self.artifact(v["artifactID"])
+        if artifact.manifest is None:
+            raise ProtocolError(f"artifact {artifact.collection} is committed without a manifest")
+        for name, entry in artifact.manifest["contents"].items():
+            if "ref" not in entry and len(artifact.files.get(name, b"")) != entry["size"]:
+                raise ProtocolError(f"artifact {artifact.collection} is committed before {name} is whole")
+        committed = [a for a in self.versions(artifact.collection) if a.state == "COMMITTED"]
+        artifact.state, artifact.index = "COMMITTED", len(committed)
+        for other in committed:
+            other.aliases = [alias for alias in other.aliases if alias not in (*artifact.aliases, "latest")]
+        artifact.aliases = list(dict.fromkeys([*artifact.aliases, "latest"]))
+        return {"commitArtifact": {"artifact": {"id": artifact.id, "digest": artifact.digest}}}
 
 
 def md5(data):

@@ -1,4 +1,4 @@
-"""What the stand-in server holds: projects, runs with their streams, artifacts, and views (which W&B calls reports)."""
+"""Data of the stand-in server: projects, runs with their streams, artifacts, and views (the API's word for reports)."""
 
 import base64
 import json
@@ -16,10 +16,10 @@ def node_id(kind, key):
 
 
 def opened(identity, kind):
-    """The key in an id that `node_id` made."""
-    found, _, key = base64.b64decode(identity).decode().partition(":")
-    if found != kind:
-        raise ProtocolError(f"{identity} is the id of a {found}, not of a {kind}")
+    """The key in an id that `node_id` returned."""
+    actual, _, key = base64.b64decode(identity).decode().partition(":")
+    if actual != kind:
+        raise ProtocolError(f"{identity} is the id of a {actual}, not of a {kind}")
     return key
 
 
@@ -43,7 +43,7 @@ ONE_PAGE = {"__typename": "PageInfo", "endCursor": None, "hasNextPage": False}
 
 @dataclass
 class Run:
-    """One run as the server has it. `history` holds rows as they were sent, `_step` and the like included."""
+    """One run as the server has it. `history` holds rows as they were sent, with `_step` and the like."""
 
     entity: str
     project: str
@@ -73,7 +73,7 @@ class Run:
 
     @property
     def rows(self):
-        """The history as users see it: what was logged, without W&B's own columns."""
+        """The history as users see it: the logged values, without W&B's own columns."""
         return [{k: v for k, v in row.items() if not k.startswith("_")} for row in self.history]
 
     @property
@@ -81,8 +81,8 @@ class Run:
         """The summary as users see it."""
         return {k: v for k, v in self.summary.items() if not k.startswith("_")}
 
-    def stream(self, files, said):
-        """Take in one request of a file stream. `said` collects what is wrong with it."""
+    def stream(self, files, report):
+        """Store one request of a file stream; `report` is called with each violation."""
         for name, part in files.items():
             offset, lines = part["offset"], part["content"]
             if name == SUMMARY:
@@ -92,21 +92,21 @@ class Run:
             elif name == OUTPUT:  # a line may be written again, as progress bars do
                 self.output |= {offset + i: line for i, line in enumerate(lines)}
             else:
-                said(f"{self.name}: unknown stream {name}")
+                report(f"{self.name}: unknown stream {name}")
 
     def _append(self, name, offset, rows):
-        """Rows go to the end. Sending again what is there is a retry after a lost answer; anything else is refused."""
-        there = self.history if name == HISTORY else self.events
-        if offset > len(there):
-            raise ProtocolError(f"{self.name}: {name} at offset {offset}, but {len(there)} lines are there")
-        again, new = rows[: len(there) - offset], rows[len(there) - offset :]
-        if again != there[offset : offset + len(again)]:
+        """Append rows. Rows sent again are a retry after a lost answer, and must equal those stored."""
+        stored = self.history if name == HISTORY else self.events
+        if offset > len(stored):
+            raise ProtocolError(f"{self.name}: {name} at offset {offset}, but {len(stored)} lines are there")
+        repeated, new = rows[: len(stored) - offset], rows[len(stored) - offset :]
+        if repeated != stored[offset : offset + len(repeated)]:
             raise ProtocolError(f"{self.name}: {name} at offset {offset} would overwrite other lines")
         if name == HISTORY:
-            steps = [row["_step"] for row in [*there[-1:], *new]]
+            steps = [row["_step"] for row in [*stored[-1:], *new]]
             if any(b <= a for a, b in pairwise(steps)):
                 raise ProtocolError(f"{self.name}: duplicate or decreasing steps {steps[:5]}...")
-        there.extend(new)
+        stored.extend(new)
 
 
 @dataclass
@@ -154,7 +154,7 @@ class View:
 
 @dataclass
 class Bank:
-    """All of it. Keys are entity/project and entity/project/name."""
+    """All data. Keys are entity/project and entity/project/name."""
 
     projects: dict = field(default_factory=dict)  # -> internal number
     runs: dict = field(default_factory=dict)
@@ -166,7 +166,7 @@ class Bank:
         self.projects.setdefault(f"{entity}/{name}", len(self.projects) + 1)
 
     def run(self, entity, project, name):
-        """A run that must be there."""
+        """A run that must exist."""
         key = f"{entity}/{project}/{name}"
         if key in self.deleted:
             raise ProtocolError(f"run {key} was deleted", 404)
@@ -175,7 +175,7 @@ class Bank:
         return self.runs[key]
 
     def delete(self, key):
-        """Someone deletes a run online: its id is never given out again."""
+        """Delete a run, as users do online: its id is never accepted again."""
         del self.runs[key]
         self.deleted.add(key)
 

@@ -1,4 +1,4 @@
-"""Running a suite with W&B, and publishing it, as a user does."""
+"""Commands that run a suite with W&B and publish it, as a user does."""
 
 import subprocess
 import sys
@@ -13,7 +13,7 @@ def suite():
     some = ("constant", "step", "cosine", "wsd", "plateau(patience=1)")
     return Suite("tiny", (Grid(task="quadratic", schedules=some, budgets=(0.1, 0.2), peak_lrs=(0.03, 0.1), seeds={}),))
 """
-"""20 cells a seed, in a cohort each."""
+"""20 cells per seed, and one cohort per seed."""
 
 
 def online(suite, out, *more, **settings):
@@ -26,6 +26,6 @@ def offline(suite, out, **settings):
 
 def publish(directory, *more, check=True):
     command = [sys.executable, "-m", "bench.cli", "publish", str(directory), *more]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0 or not check, f"{done.stdout}\n{done.stderr}"
-    return done
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert result.returncode == 0 or not check, f"{result.stdout}\n{result.stderr}"
+    return result

@@ -1,4 +1,4 @@
-"""A stand-in W&B server for every test that asks for one, and nothing else for the client to reach."""
+"""A stand-in W&B server for every test that requests one; the client can reach nothing else."""
 
 import os
 import socket
@@ -25,7 +25,7 @@ def suite():
 
 @pytest.fixture
 def wandb_environment(tmp_path, monkeypatch):
-    """Every W&B setting of this process and its children: a folder of its own, no key but the dummy, no real host."""
+    """W&B settings of this process and its children: a private folder, a dummy key, no real host."""
     for name in [name for name in os.environ if name.startswith("WANDB_")]:
         monkeypatch.delenv(name)
     for name in ("DIR", "CACHE_DIR", "CONFIG_DIR", "DATA_DIR", "ARTIFACT_DIR"):
@@ -36,7 +36,7 @@ def wandb_environment(tmp_path, monkeypatch):
     for name, value in settings.items():
         monkeypatch.setenv(f"WANDB_{name}", value)
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
-    for name in ("http_proxy", "https_proxy", "all_proxy"):  # any host but ours is beyond a proxy that is not there
+    for name in ("http_proxy", "https_proxy", "all_proxy"):  # any other host is behind a proxy that does not exist
         monkeypatch.setenv(name, "http://127.0.0.1:9")
         monkeypatch.setenv(name.upper(), "http://127.0.0.1:9")
     monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
@@ -46,11 +46,11 @@ def wandb_environment(tmp_path, monkeypatch):
 
 
 def guarded(connect):
-    """`connect`, to this machine only."""
+    """`connect`, restricted to this machine."""
 
     def local(self, address):
         if self.family in (socket.AF_INET, socket.AF_INET6) and address[0] not in ("127.0.0.1", "localhost", "::1"):
-            raise AssertionError(f"a test wants to reach {address}")
+            raise AssertionError(f"a test tries to reach {address}")
         return connect(self, address)
 
     return local
@@ -58,11 +58,11 @@ def guarded(connect):
 
 @pytest.fixture
 def standin(wandb_environment):
-    """The server; what a client does against its protocol fails the test."""
+    """The server; a client that violates its protocol fails the test."""
     server = StandIn()
     wandb_environment.setenv("WANDB_BASE_URL", server.url)
     yield server
-    if "wandb" in sys.modules:  # the client keeps what it was told of the server, and a process beside this one
+    if "wandb" in sys.modules:  # the client caches the server's answers, and keeps a service process
         sys.modules["wandb"].teardown()
     server.down()
     assert not server.violations
@@ -70,7 +70,7 @@ def standin(wandb_environment):
 
 @pytest.fixture(scope="session")
 def few(tmp_path_factory):
-    """The directory of a run, to be read or copied."""
+    """Directory of a run, which tests may read or copy."""
     folder = tmp_path_factory.mktemp("few")
     (folder / "few.py").write_text(FEW)
     launch(folder / "few.py", "--out", folder / "out", "--workers", "1")
@@ -79,7 +79,7 @@ def few(tmp_path_factory):
 
 @pytest.fixture
 def patience(standin, monkeypatch):
-    """The client asks again soon, so that an outage of seconds stands for one of minutes."""
+    """Short retry intervals of the client, so that an outage of seconds stands for one of minutes."""
     settings = {"ENTITY": "team", "PROJECT": "p", "INIT_TIMEOUT": "5", "FINISH_TIMEOUT": "5"}
     settings |= {"X_FILE_STREAM_RETRY_WAIT_MIN_SECONDS": "0.1", "X_FILE_STREAM_RETRY_WAIT_MAX_SECONDS": "1"}
     settings |= {"X_GRAPHQL_RETRY_WAIT_MIN_SECONDS": "0.1", "X_GRAPHQL_RETRY_WAIT_MAX_SECONDS": "1"}
@@ -89,7 +89,7 @@ def patience(standin, monkeypatch):
 
 @pytest.fixture
 def suite(tmp_path):
-    """Make a suite file of so many seeds."""
+    """Write a suite file with a number of seeds."""
 
     def make(seeds):
         (tmp_path / "tiny.py").write_text(SUITE.format(seeds))

@@ -1,9 +1,9 @@
-"""What does the mirror cost? `python tests/tracking/cost.py 1000 [LATENCY]`, cells of 200 steps; by hand, not a test.
+"""Cost of the mirror: `python tests/tracking/cost.py 1000 [LATENCY]`, for cells of 200 steps; by hand, not a test.
 
 The same suite runs without W&B, offline, and online against the stand-in server on loopback, each with one worker;
-then its ledger is published from nothing, and again where all is there. CPU time is of all processes of a command,
-wandb's service included, and without the stand-in's, which is told beside it. LATENCY, in seconds, is that of each
-answer of the stand-in.
+then its ledger is published from scratch, and once more when W&B has everything. CPU time covers all processes of a
+command, including wandb's service; the stand-in's is shown separately. LATENCY, in seconds, is that of each answer of
+the stand-in.
 """
 
 import ctypes
@@ -40,48 +40,48 @@ def suite():
 """50 cells of 200 steps for each seed, in one cohort."""
 
 PR_SET_CHILD_SUBREAPER = 36
-"""Of Linux: orphans below this process become its children, so that their CPU time is known when they end."""
+"""Linux constant: orphaned descendants become children of this process, which learns their CPU time when they end."""
 
 
 class Spent(NamedTuple):
-    """What a command took, in seconds."""
+    """Times of a command, in seconds."""
 
     wall: float
     cpu: float
     server: float  # CPU time of the stand-in
-    inside: dict[str, float]  # wall time of its training thread, by what it did
+    inside: dict[str, float]  # wall time of its training thread, by method
 
 
 def measured(*arguments):
-    """Run this script's other half in a process of its own."""
-    before, begun, cpu = time.process_time(), time.perf_counter(), 0.0
+    """Run this script in another process, with these arguments."""
+    before, start, cpu = time.process_time(), time.perf_counter(), 0.0
     process = subprocess.Popen([sys.executable, __file__, *map(str, arguments)], stdout=subprocess.PIPE)
     inside = json.loads(process.stdout.read())
     while True:
         try:
             _, _, usage = os.wait4(-1, 0)
         except ChildProcessError:
-            return Spent(time.perf_counter() - begun, cpu, time.process_time() - before, inside)
+            return Spent(time.perf_counter() - start, cpu, time.process_time() - before, inside)
         cpu += usage.ru_utime + usage.ru_stime
 
 
 def clocked(owner, name, spent):
-    """Have calls of a method tell how long they took."""
+    """Add the wall time of each call of a method to `spent[name]`."""
     plain = getattr(owner, name)
 
     @functools.wraps(plain)
     def timed(*arguments, **more):
-        begun = time.perf_counter()
+        start = time.perf_counter()
         try:
             return plain(*arguments, **more)
         finally:
-            spent[name] = spent.get(name, 0.0) + time.perf_counter() - begun
+            spent[name] = spent.get(name, 0.0) + time.perf_counter() - start
 
     setattr(owner, name, timed)
 
 
 def train(suite, out, mode):
-    """Run a suite; how long its training thread trained, and how long it waited for the mirror at either end."""
+    """Run a suite; return how long its training thread trained, and waited for the mirror at both ends."""
     spent = {}
     for owner, name in ((session.Session, "work"), (BackgroundTracker, "__init__"), (BackgroundTracker, "end")):
         clocked(owner, name, spent)
@@ -112,9 +112,9 @@ def main(cells, latency=0.0):
                 flush=True,
             )
         os.environ["WANDB_PROJECT"] = "published"
-        for what in ("publish", "again"):
+        for label in ("publish", "again"):
             spent = measured("publish", folder / "off")
-            print(f"{what:10} {spent.wall:9.1f} {spent.cpu:8.1f} {'':27} {spent.server:17.1f}", flush=True)
+            print(f"{label:10} {spent.wall:9.1f} {spent.cpu:8.1f} {'':27} {spent.server:17.1f}", flush=True)
         print({project: len(server.runs(project)) for project in ("online", "published")}, server.violations[:3])
 
 

@@ -1,4 +1,4 @@
-"""Reading GraphQL documents as far as a server must: the operation's name, and which fields it asks for."""
+"""Parser of GraphQL documents, as far as a server needs: the operation's name and the fields it requests."""
 
 import re
 from typing import NamedTuple
@@ -7,7 +7,7 @@ TOKEN = re.compile(r'"""(?:.|\n)*?"""|"(?:\\.|[^"\\])*"|\.\.\.|#[^\n]*|[{}()@:=!
 
 
 class ProtocolError(Exception):
-    """The request is against the protocol; `code` is the HTTP status that says so."""
+    """A request violates the protocol; `code` is the HTTP status of the answer."""
 
     def __init__(self, reason, code=400):
         super().__init__(reason)
@@ -15,18 +15,18 @@ class ProtocolError(Exception):
 
 
 class Json(dict):
-    """An object that GraphQL treats as one value."""
+    """An object that GraphQL treats as a single value."""
 
 
 class Document(NamedTuple):
     kind: str
     name: str
     variables: frozenset  # declared
-    fields: dict  # what is asked for: {answer's key: (field, fields beneath or None)}
+    fields: dict  # requested: {answer's key: (field, fields beneath or None)}
 
 
 def read(text):
-    """The one operation of a document, its fragments put in their places."""
+    """Parse the single operation of a document and insert its fragments."""
     tokens = [t for t in TOKEN.findall(text) if not t.startswith(("#", '"""')) and t != ","]
     operation, fragments, at = None, {}, 0
     while at < len(tokens):
@@ -61,7 +61,7 @@ def _closing(tokens, at):
 
 
 def _selection(tokens, at):
-    """Fields between the braces that open at `at`, and the index behind them. Spreads stand under their '...name'."""
+    """Fields between the braces that open at `at`, and the index after them. Spreads have keys like '...name'."""
     fields, at = {}, at + 1
     while tokens[at] != "}":
         if tokens[at] == "...":
@@ -77,7 +77,7 @@ def _selection(tokens, at):
             field, at = tokens[at + 1], at + 2
         if tokens[at] == "(":
             at = _closing(tokens, at) + 1
-        while tokens[at] == "@":  # @include(if: $x): answering what was not wanted does no harm
+        while tokens[at] == "@":  # @include(if: $x): it does no harm to answer excluded fields
             at = _closing(tokens, at + 2) + 1
         beneath = None
         if tokens[at] == "{":
@@ -97,7 +97,7 @@ def _spread(fields, fragments):
 
 
 def answer(value, fields, where="data"):
-    """Exactly the fields asked for, out of what a resolver gave. A field that it doesn't know is refused."""
+    """The requested fields of a resolver's result. A field that the result lacks is refused."""
     if value is None or fields is None:
         if fields is None and isinstance(value, dict) and not isinstance(value, Json):
             raise ProtocolError(f"{where} is an object: a query says which of its fields it wants")

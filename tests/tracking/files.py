@@ -1,4 +1,4 @@
-"""Reading a `.wandb` file: a log of records in blocks of 32 KiB, as LevelDB's, each record a message of wandb's own."""
+"""Reader of `.wandb` files: a log in blocks of 32 KiB, as LevelDB's, whose records are messages of wandb's own."""
 
 import json
 import struct
@@ -12,22 +12,22 @@ WHOLE, LAST = 1, 4
 
 
 def records(path):
-    """Every record of a file that has no tear."""
-    data, at, held = path.read_bytes(), 7, b""
+    """Every record of a file, which must be complete."""
+    data, at, partial = path.read_bytes(), 7, b""
     assert data.startswith(MARK)
     while at < len(data):
-        left = BLOCK - at % BLOCK
-        if left < HEAD.size:
-            at += left
+        remaining = BLOCK - at % BLOCK
+        if remaining < HEAD.size:
+            at += remaining
             continue
         check, size, kind = HEAD.unpack_from(data, at)
         part = data[at + HEAD.size : at + HEAD.size + size]
         assert zlib.crc32(bytes([kind]) + part) == check
-        at, held = at + HEAD.size + size, held + part
+        at, partial = at + HEAD.size + size, partial + part
         if kind in (WHOLE, LAST):
             record = wandb_internal_pb2.Record()
-            record.ParseFromString(held)
-            held = b""
+            record.ParseFromString(partial)
+            partial = b""
             yield record
 
 
@@ -36,21 +36,21 @@ def values(items):
 
 
 def run(path):
-    """The run of a file, as the stand-in's runs are read: settings, rows, results."""
-    it = SimpleNamespace(settings={}, rows=[], results={}, state="running")
+    """The run of a file, with the attributes of the stand-in's runs: settings, rows, results."""
+    run = SimpleNamespace(settings={}, rows=[], results={}, state="running")
     for record in records(path):
         kind = record.WhichOneof("record_type")
         if kind == "run":
-            it.name, it.group, it.job_type = record.run.run_id, record.run.run_group, record.run.job_type
-            it.tags = list(record.run.tags)
-            it.settings |= values(record.run.config.update)
+            run.name, run.group, run.job_type = record.run.run_id, record.run.run_group, record.run.job_type
+            run.tags = list(record.run.tags)
+            run.settings |= values(record.run.config.update)
         elif kind == "config":
-            it.settings |= values(record.config.update)
+            run.settings |= values(record.config.update)
         elif kind == "history":
             row = values(record.history.item)
-            it.rows.append({key: value for key, value in row.items() if not key.startswith("_")})
+            run.rows.append({key: value for key, value in row.items() if not key.startswith("_")})
         elif kind == "summary":
-            it.results |= values(record.summary.update)
+            run.results |= values(record.summary.update)
         elif kind == "exit":
-            it.state = "finished" if record.exit.exit_code == 0 else "failed"
-    return it
+            run.state = "finished" if record.exit.exit_code == 0 else "failed"
+    return run

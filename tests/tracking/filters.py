@@ -1,4 +1,4 @@
-"""The MongoDB-like filters of `wandb.Api().runs`."""
+"""Evaluation of the MongoDB-like filters of `wandb.Api().runs`."""
 
 import json
 
@@ -20,7 +20,7 @@ FIELDS |= {"displayName": "displayName", "display_name": "displayName", "name": 
 
 
 def matches(run, filters):
-    """Whether the MongoDB-like filters of `wandb.Api().runs` select a run."""
+    """True if the filters select a run."""
     return all(_holds(run, key, want) for key, want in filters.items())
 
 

@@ -1,4 +1,4 @@
-"""The GraphQL operations that wandb 0.31 and wandb-workspaces 0.4.13 ask for, by name. No other is served."""
+"""GraphQL operations that wandb 0.31 and wandb-workspaces 0.4.13 request, by name. No others are served."""
 
 import json
 
@@ -10,11 +10,11 @@ from tests.tracking.reports import Reports
 
 
 class Operations(Artifacts, Reports):
-    """Resolvers; each takes the variables of the request and gives more than enough to answer it."""
+    """Resolvers; each takes the variables of a request and returns at least the fields that answer it."""
 
     def __init__(self, bank, url):
         self.bank, self.url = bank, url
-        self.uploads = {}  # address under /storage -> what to do with the bytes
+        self.uploads = {}  # address under /storage -> function that takes the bytes
 
     def __call__(self, name, variables):
         resolver = getattr(self, name) if name in served() else None
@@ -80,9 +80,9 @@ class Operations(Artifacts, Reports):
         run = self.bank.runs.setdefault(key, Run(entity, project, name))
         names = {"displayName": "display", "display_name": "display", "groupName": "group", "jobType": "job_type"}
         names |= {"tags": "tags", "notes": "notes", "state": "state"}
-        for asked, ours in names.items():
-            if v.get(asked) is not None:
-                setattr(run, ours, v[asked])
+        for variable, attribute in names.items():
+            if v.get(variable) is not None:
+                setattr(run, attribute, v[variable])
         if v.get("config"):
             run.config = self.config(v["config"])
         if v.get("summaryMetrics"):
@@ -192,5 +192,5 @@ class Operations(Artifacts, Reports):
 
 
 def served():
-    """Names of the operations: those of the wire, which begin in upper case but for two."""
+    """Names of the operations, as clients send them: all but two begin in upper case."""
     return {name for name in dir(Operations) if name[0].isupper() or name in ("upsertView", "deleteView")}

@@ -1,4 +1,4 @@
-"""What the panels of a saved report show, worked out from its spec and the runs that the stand-in holds."""
+"""Contents of a saved report's panels, computed from its spec and the stand-in's runs."""
 
 from typing import NamedTuple
 
@@ -13,10 +13,10 @@ COMPARE = {
 ATTRIBUTES = {"jobType": "job_type", "group": "group", "state": "state", "name": "name", "displayName": "display"}
 
 
-class Shown(NamedTuple):
-    """One panel. Of lines: group -> x -> the values averaged there. Of dots: run -> (x, y)."""
+class Panel(NamedTuple):
+    """One panel. Points of lines: group -> x -> values to average. Points of dots: run -> (x, y)."""
 
-    heading: str  # that stands above it
+    heading: str  # above the panel
     kind: str
     config: dict
     runs: list
@@ -29,26 +29,26 @@ def text(block):
     return "".join([*(p for p in parts if isinstance(p, str)), *map(text, block.get("children", []))])
 
 
-def shown(view, bank):
+def read_panels(view, bank):
     """Every panel of a report, in reading order."""
     heading, panels = "", []
     for block in view.blocks:
         if block["type"] == "heading":
             heading = text(block)
         elif block["type"] == "panel-grid":
-            held = block["metadata"]
-            (runset,) = held["runSets"]
+            metadata = block["metadata"]
+            (runset,) = metadata["runSets"]
             runs = selected(runset, bank)
-            for panel in held["panelBankSectionConfig"]["panels"]:
+            for panel in metadata["panelBankSectionConfig"]["panels"]:
                 config = panel["config"]
                 draw = {"Run History Line Plot": lines, "Scatter Plot": dots}[panel["viewType"]]
-                panels.append(Shown(heading, panel["viewType"], config, runs, draw(config, runset, runs)))
+                panels.append(Panel(heading, panel["viewType"], config, runs, draw(config, runset, runs)))
     return panels
 
 
 def selected(runset, bank):
-    """Runs of a run set: those of its project that its filters let through."""
-    where, filters = runset["project"], runset["filters"]
+    """Runs of a run set: those of its project that its filters select."""
+    project, filters = runset["project"], runset["filters"]
     assert filters["filterFormat"] == "filterV2"
     assert runset["enabled"]
     assert not runset["selections"]["tree"]
@@ -56,7 +56,7 @@ def selected(runset, bank):
     assert all(item.get("connector", "AND") == "AND" and not item["disabled"] for item in filters["filters"])
     return [
         run
-        for run in bank.at(where["entityName"], where["name"])
+        for run in bank.at(project["entityName"], project["name"])
         if all(COMPARE[f["op"]](value(run, f["key"]), f["value"]) for f in filters["filters"])
     ]
 
@@ -71,16 +71,16 @@ def value(run, key):
 
 
 def lines(config, runset, runs):
-    """Grouped as the run set and the panel say, which must agree. A row counts if it holds both x and y."""
+    """Lines by group; the run set and the panel must group alike. A row counts if it has both x and y."""
     (grouping,), (metric,) = runset["grouping"], config["metrics"]
     assert (config["aggregate"], config["groupAgg"], config["groupBy"]) == (True, "mean", grouping["name"])
-    drawn = {}
+    groups = {}
     for run in runs:
-        line = drawn.setdefault(value(run, grouping), {})
+        line = groups.setdefault(value(run, grouping), {})
         for row in run.history:
             if config["xAxis"] in row and metric in row:
                 line.setdefault(row[config["xAxis"]], []).append(row[metric])
-    return drawn
+    return groups
 
 
 def dots(config, runset, runs):

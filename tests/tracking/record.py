@@ -1,7 +1,7 @@
-"""Record what the real client sends: `python -m tests.tracking.record` writes `traffic.jsonl` anew.
+"""Record what the real client sends: `python -m tests.tracking.record` writes `traffic.jsonl` again.
 
-The client (of the versions that this checkout pins) talks to the stand-in; the recording is of the client's half
-of it. A later change of the stand-in that no longer understands the client fails when it is replayed.
+The client (in the versions that this checkout pins) talks to the stand-in; its requests are recorded. If a later
+stand-in no longer understands the client, a test that replays them fails.
 """
 
 import json
@@ -19,15 +19,15 @@ PROJECT = "recorded"
 
 
 def converse(folder):
-    """Everything that Glideslope has the client do, once."""
+    """Make the client do everything that Glideslope uses it for, once."""
     import wandb
     import wandb_workspaces.reports.v2 as wr
 
     def begin(name, **more):
         settings = wandb.Settings(console="off", x_disable_stats=True, x_disable_meta=True, disable_git=True)
         config = {"task": "digits(model='mlp')", "peak_lr": 0.1, "seed": 0}
-        about = {"group": "tiny", "job_type": "digits", "tags": ["cosine()"], "config": config}
-        return wandb.init(entity="team", project=PROJECT, id=name, settings=settings, dir=folder, **about, **more)
+        options = {"group": "tiny", "job_type": "digits", "tags": ["cosine()"], "config": config}
+        return wandb.init(entity="team", project=PROJECT, id=name, settings=settings, dir=folder, **options, **more)
 
     run = begin("online")
     run.define_metric("step")
@@ -53,9 +53,9 @@ def converse(folder):
         subprocess.run([sys.executable, "-m", "wandb", "sync", str(path)], check=True, capture_output=True)
 
     api = wandb.Api()
-    for found in api.runs(f"team/{PROJECT}", filters={"group": "tiny"}, lazy=False):
-        list(found.scan_history())
-        found.history(pandas=False)
+    for run in api.runs(f"team/{PROJECT}", filters={"group": "tiny"}, lazy=False):
+        list(run.scan_history())
+        run.history(pandas=False)
     assert api.artifact(f"team/{PROJECT}/ledger:latest").url
     runset = wr.Runset(entity="team", project=PROJECT, filters="Config('seed') == 0", groupby=["config.task"])
     panel = wr.LinePlot(x="step", y=["loss"])
@@ -65,14 +65,14 @@ def converse(folder):
     drafts = wandb.Api().reports(f"team/{PROJECT}")
     drafts.variables["viewType"] = "runs/draft"
     assert [draft.id for draft in drafts] == [report.id]
-    again = wr.Report.from_url(report.url)
-    again.save()
-    again.delete()
+    copy = wr.Report.from_url(report.url)
+    copy.save()
+    copy.delete()
     api.run(f"team/{PROJECT}/offline").delete()
 
 
 def scrubbed(body, secrets):
-    """A request's body as text, without what names this machine."""
+    """A request's body as text, without the key and names of this machine."""
     text = body.decode()
     for secret, name in secrets.items():
         text = text.replace(secret, name)

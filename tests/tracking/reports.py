@@ -7,7 +7,7 @@ from tests.tracking.document import ProtocolError
 
 
 class Reports:
-    """A part of `Operations`."""
+    """Resolvers of `Operations` for reports."""
 
     def view(self, view):
         return {
@@ -36,8 +36,8 @@ class Reports:
         return {"upsertView": {"view": self.view(self.bank.views[identity]), "inserted": new}}
 
     def SpecificReport(self, v):
-        found = self.bank.views.get(v["reportId"])
-        return {"view": found and self.view(found)}
+        view = self.bank.views.get(v["reportId"])
+        return {"view": view and self.view(view)}
 
     def deleteView(self, v):
         return {
@@ -50,12 +50,12 @@ class Reports:
 
     def ProjectViews(self, v):
         kind = v.get("viewType") or "runs"
-        found = [
+        views = [
             view
             for view in self.bank.views.values()
             if (view.entity, view.project, view.type) == (v["entity"], v["project"], kind)
             and v.get("viewName") in (None, view.name)
         ]
         project = self.project(v["entity"], v["project"])
-        edges = [{"node": self.view(view), "cursor": view.id} for view in found]
+        edges = [{"node": self.view(view), "cursor": view.id} for view in views]
         return {"project": project and project | {"allViews": {"edges": edges, "pageInfo": ONE_PAGE}}}

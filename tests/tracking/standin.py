@@ -1,8 +1,8 @@
 """A strict stand-in for the W&B server, on loopback.
 
-It speaks what the real client speaks (wandb 0.31, wandb-workspaces 0.4.13) and refuses all else: unknown operations,
-fields and addresses, offsets out of order, steps that don't grow, ids of deleted runs. Each refusal that no fault
-explains stands in `violations`, and the fixture fails the test for it.
+It supports the requests of the real client (wandb 0.31, wandb-workspaces 0.4.13) and refuses all others: unknown
+operations, fields and addresses, offsets out of order, steps that don't grow, ids of deleted runs. Each refusal that no
+injected fault explains is added to `violations`, for which the fixture fails the test.
 """
 
 import base64
@@ -23,16 +23,16 @@ from tests.tracking.document import ProtocolError
 from tests.tracking.operations import Operations
 
 KEY = "5" * 40
-"""The key that clients must show; of the form that W&B gives out."""
+"""The key that clients must send; it has the form of W&B's keys."""
 
 
 class StandIn:
-    """The server, serving from the moment it is made.
+    """The server, which starts when it is created.
 
     Attributes:
         url: Its address, the same after `down` and `up`.
-        bank: What it holds.
-        violations: What clients did against the protocol.
+        bank: Its data.
+        violations: Descriptions of requests that violated the protocol.
         traffic: Every request in order: method, path, body and the answer's status.
     """
 
@@ -47,7 +47,7 @@ class StandIn:
         self.url = f"http://127.0.0.1:{self.port}"
         self.operations = Operations(self.bank, self.url)
 
-    # ------------------------------------------------------------------------------- what it can be told
+    # ------------------------------------------------------------------------------- control and faults
 
     def up(self):
         """Listen; after `down`, at the same port."""
@@ -68,11 +68,11 @@ class StandIn:
                     connection.shutdown(socket.SHUT_RDWR)
 
     def die_after(self, requests):
-        """Go down in the middle, as this many more requests have been answered."""
-        left = iter(range(requests))
+        """Go down after this many more answers."""
+        remaining = iter(range(requests))
 
         def fault(path):
-            if next(left, None) is None:
+            if next(remaining, None) is None:
                 threading.Thread(target=self.down, daemon=True).start()
                 return "drop"
             return None
@@ -85,34 +85,34 @@ class StandIn:
         self.fault = lambda path: draw.choice(codes) if draw.random() < share else None
 
     def dropping(self, share=0.5, seed=0):
-        """Do what a share of requests asks, and drop the connection instead of answering, until `sound`."""
+        """Process a share of requests, but drop the connection instead of answering, until `sound`."""
         draw = random.Random(seed)
         self.fault = lambda path: "swallow" if draw.random() < share else None
 
     def far(self, seconds):
-        """Let each request wait as long as if the server were so far away."""
+        """Delay each request, as if the server were far away."""
         self.fault = lambda path: time.sleep(seconds)
 
     def sound(self):
         """No more faults."""
         self.fault = None
 
-    # ------------------------------------------------------------------------------------ what it holds
+    # ------------------------------------------------------------------------------------ contents
 
     def runs(self, project):
         """Runs of a project of the default entity, by id."""
         return {run.name: run for run in self.bank.at(ENTITY, project)}
 
     def delete(self, project, name):
-        """Someone deletes a run online."""
+        """Delete a run, as users do online."""
         with self.lock:
             self.bank.delete(f"{ENTITY}/{project}/{name}")
 
-    def asked(self, operation):
-        """How often a GraphQL operation was asked for."""
+    def count(self, operation):
+        """Number of requests for a GraphQL operation so far."""
         return sum(request["operation"] == operation for request in self.traffic)
 
-    # ---------------------------------------------------------------------------------- how it responds
+    # ---------------------------------------------------------------------------------- responses
 
     def respond(self, method, path, body):
         """Status and answer (an object, or bytes) to one request."""
@@ -121,10 +121,10 @@ class StandIn:
             self.traffic.append(note)
             try:
                 code, answer = 200, self.serve(method, path, body, note)
-            except ProtocolError as refused:
-                code, answer = refused.code, {"errors": [{"message": refused.reason}], "error": refused.reason}
+            except ProtocolError as error:
+                code, answer = error.code, {"errors": [{"message": error.reason}], "error": error.reason}
                 if code == 400:
-                    self.violations.append(refused.reason)
+                    self.violations.append(error.reason)
             except (KeyError, TypeError, ValueError, AttributeError) as error:
                 code, answer = 400, {"error": f"{type(error).__name__}: {error}"}
                 self.violations.append(f"{note['operation'] or path}: malformed request ({answer['error']})")
@@ -137,20 +137,21 @@ class StandIn:
             return {}
         if method == "POST" and path == "/graphql":
             return self.graphql(json.loads(body), note)
-        found = re.fullmatch("/files/([^/]+)/([^/]+)/([^/]+)/file_stream", path)
-        if method == "POST" and found:
+        match = re.fullmatch("/files/([^/]+)/([^/]+)/([^/]+)/file_stream", path)
+        if method == "POST" and match:
             note["operation"] = "file_stream"
-            return self.file_stream(self.bank.run(*map(unquote, found.groups())), json.loads(body))
+            return self.file_stream(self.bank.run(*map(unquote, match.groups())), json.loads(body))
         raise ProtocolError(f"unknown address {method} {path}")
 
     def graphql(self, request, note):
-        asked = document.read(request["query"])
-        note["operation"] = asked.name
+        operation = document.read(request["query"])
+        note["operation"] = operation.name
         variables = request.get("variables") or {}
-        unknown = set(variables) - asked.variables
-        if unknown and asked.name != "DeleteRun":  # wandb sends a variable there that it only declares when asked to
-            raise ProtocolError(f"{asked.name} declares no variable {', '.join(sorted(unknown))}")
-        return {"data": document.answer(self.operations(asked.name, variables), asked.fields, asked.name)}
+        unknown = set(variables) - operation.variables
+        # wandb always sends one of DeleteRun's variables, but declares it only sometimes.
+        if unknown and operation.name != "DeleteRun":
+            raise ProtocolError(f"{operation.name} declares no variable {', '.join(sorted(unknown))}")
+        return {"data": document.answer(self.operations(operation.name, variables), operation.fields, operation.name)}
 
     def file_stream(self, run, request):
         unknown = set(request) - {"files", "complete", "exitcode", "dropped", "uploaded", "preempting"}
@@ -169,7 +170,7 @@ class Server(ThreadingHTTPServer):
     request_queue_size = 128
 
     def handle_error(self, request, client_address):
-        """A client that goes away in the middle is no news."""
+        """Ignore clients that disconnect."""
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -177,7 +178,7 @@ class Handler(BaseHTTPRequestHandler):
     home: StandIn
 
     def log_message(self, *args):
-        """Keep quiet."""
+        """Log nothing."""
 
     def setup(self):
         super().setup()
@@ -198,7 +199,7 @@ class Handler(BaseHTTPRequestHandler):
             data = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         return gzip.decompress(data) if self.headers.get("Content-Encoding") == "gzip" else data
 
-    def known(self):
+    def has_key(self):
         kind, _, word = self.headers.get("Authorization", "").partition(" ")
         if kind == "Basic":
             word = base64.b64decode(word).decode().partition(":")[2]
@@ -213,7 +214,7 @@ class Handler(BaseHTTPRequestHandler):
         if isinstance(fault, int):
             self.send(fault, {"error": "a fault, on purpose"})
             return
-        if path.startswith("/storage/") or self.known():
+        if path.startswith("/storage/") or self.has_key():
             code, answer = self.home.respond(self.command, path, body)
         else:
             code, answer = 401, {"error": "who are you?"}

@@ -1,4 +1,4 @@
-"""A run waits for wandb's word on its key only where none is in sight."""
+"""A run waits for wandb to check its key only if it finds none itself."""
 
 import pytest
 
@@ -9,7 +9,7 @@ NETRC = f"machine api.wandb.ai\n  login user\n  password {KEY}\n"
 
 
 @pytest.mark.parametrize(
-    ("key", "netrc", "url", "seen"),
+    ("key", "netrc", "url", "expected"),
     [
         (KEY, "", None, True),
         (f"wandb_v1_{KEY}", "", None, True),
@@ -23,7 +23,7 @@ NETRC = f"machine api.wandb.ai\n  login user\n  password {KEY}\n"
         (None, None, None, False),
     ],
 )
-def test_a_key_is_seen_in_its_variable_and_in_netrc(tmp_path, monkeypatch, key, netrc, url, seen):
+def test_a_key_is_found_in_its_variable_and_in_netrc(tmp_path, monkeypatch, key, netrc, url, expected):
     for name, value in {"WANDB_API_KEY": key, "WANDB_BASE_URL": url}.items():
         monkeypatch.delenv(name, raising=False)
         if value is not None:
@@ -31,4 +31,4 @@ def test_a_key_is_seen_in_its_variable_and_in_netrc(tmp_path, monkeypatch, key, 
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     if netrc is not None:
         (tmp_path / "netrc").write_text(netrc)
-    assert key_in_sight() is seen
+    assert key_in_sight() is expected

@@ -19,9 +19,9 @@ pytestmark = [pytest.mark.faults, pytest.mark.usefixtures("patience")]
 
 
 def writes(standin):
-    """How many requests so far changed what the server holds."""
+    """Number of requests so far that changed the server's data."""
     changing = ("UpsertBucket", "file_stream", "DeleteRun", "CreateArtifact", "CommitArtifact")
-    return sum(map(standin.asked, changing))
+    return sum(map(standin.count, changing))
 
 
 def test_an_online_run_is_all_there_and_publishing_it_again_changes_nothing(standin, suite, tmp_path):
@@ -150,11 +150,11 @@ def test_six_processes_of_twenty_cells_each_at_once(standin, suite, tmp_path):
     assert writes(standin) == before
 
 
-def leave_scores_of_a_strategy_that_is_gone(bank):
-    """As a ledger that has lost a strategy since, or was replaced, leaves them."""
+def add_scores_of_a_removed_strategy(bank):
+    """Add scores as an earlier ledger with one more strategy leaves them."""
     scores = next(run for run in bank.runs.values() if run.job_type == "scores")
-    gone = dataclasses.replace(scores, name="gone", config=scores.config | {"run": {"value": "gone"}})
-    bank.runs[gone.key] = gone
+    removed = dataclasses.replace(scores, name="removed", config=scores.config | {"run": {"value": "removed"}})
+    bank.runs[removed.key] = removed
 
 
 def test_a_report_is_published_and_updated_from_the_command_line(standin, few, tmp_path):
@@ -164,12 +164,12 @@ def test_a_report_is_published_and_updated_from_the_command_line(standin, few, t
     assert view.type == "runs/draft"
     (artifact,) = standin.bank.artifacts
     assert artifact.files == {path.name: path.read_bytes() for path in (out / "ledger").iterdir()}
-    leave_scores_of_a_strategy_that_is_gone(standin.bank)
+    add_scores_of_a_removed_strategy(standin.bank)
     before = writes(standin)
     publish(out, "--report", "--final")
-    (again,) = standin.bank.views.values()
-    assert (again.id, again.type) == (view.id, "runs")
-    assert json.loads(again.spec).keys() == json.loads(view.spec).keys()
-    assert "gone" not in standin.runs("p")
+    (final,) = standin.bank.views.values()
+    assert (final.id, final.type) == (view.id, "runs")
+    assert json.loads(final.spec).keys() == json.loads(view.spec).keys()
+    assert "removed" not in standin.runs("p")
     assert writes(standin) == before + 1  # its deletion
     assert_mirrors(standin, out, "p")

@@ -1,4 +1,4 @@
-"""Without any network, `--wandb offline` writes a file for each cell, which holds exactly what the ledger does."""
+"""Without any network, `--wandb offline` writes a file for each cell, which equals the ledger."""
 
 import subprocess
 import sys
@@ -27,20 +27,20 @@ def suite():
 def test_each_file_of_fifty_cells_holds_the_ledgers_rows(tmp_path, wandb_environment):
     (tmp_path / "fifty.py").write_text(SUITE)
     out = tmp_path / "out"
-    run = [sys.executable, "-m", "bench.cli", "run", str(tmp_path / "fifty.py"), "--out", str(out)]
-    cut_off = ["unshare", "--net", *run, "--wandb", "offline"]
-    done = subprocess.run(cut_off, cwd=ROOT, capture_output=True, text=True, timeout=500)
-    assert done.returncode == 0, done.stderr
-    assert "W&B: all runs are offline" in done.stdout
+    command = [sys.executable, "-m", "bench.cli", "run", str(tmp_path / "fifty.py"), "--out", str(out)]
+    without_network = ["unshare", "--net", *command, "--wandb", "offline"]
+    result = subprocess.run(without_network, cwd=ROOT, capture_output=True, text=True, timeout=500)
+    assert result.returncode == 0, result.stderr
+    assert "W&B: all runs are offline" in result.stdout
 
     rows = ledger.read(out)
     kinds = {kind: [r.payload for r in rows if r.kind == kind] for kind in ("plan", "cell", "eval")}
     (plan,) = kinds["plan"]
-    held = [files.run(path) for path in sorted(out.glob("wandb/**/*.wandb"))]
-    assert sorted(it.settings["cell"] for it in held) == sorted(cell["cell"] for cell in kinds["cell"])
-    assert len(held) == 50
+    offline_runs = [files.run(path) for path in sorted(out.glob("wandb/**/*.wandb"))]
+    assert sorted(run.settings["cell"] for run in offline_runs) == sorted(cell["cell"] for cell in kinds["cell"])
+    assert len(offline_runs) == 50
     cells = {cell["cell"]: cell for cell in kinds["cell"]}
-    for it in held:
-        cell = cells[it.settings["cell"]]
+    for run in offline_runs:
+        cell = cells[run.settings["cell"]]
         evals = [e for e in kinds["eval"] if e["cohort"] == cell["cohort"]]
-        assert_is(it, cell, plan, history(out, cell, evals, plan["tasks"][cell["task"]]["epoch_steps"]))
+        assert_is(run, cell, plan, history(out, cell, evals, plan["tasks"][cell["task"]]["epoch_steps"]))

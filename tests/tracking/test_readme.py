@@ -1,4 +1,4 @@
-"""The README's way from nothing to a published report, as it stands there, against the stand-in server."""
+"""The README's commands from installation to a published report, run against the stand-in server."""
 
 import os
 import re
@@ -21,10 +21,10 @@ def test_five_commands_lead_from_nothing_to_a_published_report(standin, tmp_path
     assert "pip install" in install
     assert activate == ". .venv/bin/activate"
 
-    monkeypatch.delenv("WANDB_API_KEY")  # from here on, what `wandb login` was told is all that is known
+    monkeypatch.delenv("WANDB_API_KEY")  # from here on, only `wandb login` provides the key
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     for command in (f"{login} {KEY}", f"{run} --tasks linreg", publish):  # a task of seconds
-        done = subprocess.run(
+        result = subprocess.run(
             command.split(),
             cwd=tmp_path,
             env=os.environ | {"PATH": path, "COLUMNS": "200"},
@@ -32,8 +32,8 @@ def test_five_commands_lead_from_nothing_to_a_published_report(standin, tmp_path
             text=True,
             timeout=500,
         )
-        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+        assert result.returncode == 0, f"{command}\n{result.stdout}\n{result.stderr}"
     assert_mirrors(standin, tmp_path / "runs" / "smoke", "glideslope")
     (view,) = standin.bank.views.values()
     assert view.type == "runs"
-    assert f"Report on W&B: {standin.url}/team/glideslope/reports/" in done.stdout
+    assert f"Report on W&B: {standin.url}/team/glideslope/reports/" in result.stdout

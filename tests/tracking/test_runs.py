@@ -1,4 +1,4 @@
-"""What W&B shows of a cell is the cell's whole way: its member's, and before the forks its ancestors'."""
+"""W&B's run of a cell has the cell's whole history: its member's, and before each fork its ancestor's."""
 
 import math
 
@@ -18,10 +18,10 @@ def cell(name, segment, **results):
     """A cell of 30 steps."""
     usual = {"status": "done", "final": {"accuracy": 0.9}, "recalibrated": None}
     usual["best"] = {"epoch": 3.0, "control": 0.8, "test": 0.7}
-    about = {"cell": name, "task": NAME, "family": "image", "schedule": name, "optimizer": "sgd(momentum=0.9)"}
-    about |= {"weight_decay": 0.0005, "peak_lr": LR, "budget": 1.0, "epochs": 3.0, "total": 30, "seed": 0}
-    about |= {"data": "d", "cohort": COHORT, "engine": "modules", "segment": segment}
-    return synthetic.row("cell", name, about | (results or usual))
+    settings = {"cell": name, "task": NAME, "family": "image", "schedule": name, "optimizer": "sgd(momentum=0.9)"}
+    settings |= {"weight_decay": 0.0005, "peak_lr": LR, "budget": 1.0, "epochs": 3.0, "total": 30, "seed": 0}
+    settings |= {"data": "d", "cohort": COHORT, "engine": "modules", "segment": segment}
+    return synthetic.row("cell", name, settings | (results or usual))
 
 
 def evaluation(segment, step, **more):
@@ -32,10 +32,13 @@ def evaluation(segment, step, **more):
     return synthetic.row("eval", f"{segment}/{step}/{more}", payload | {"cohort": COHORT})
 
 
-def run(directory, it, *evaluations, traced=None):
-    """The run of a cell, beside the evaluations of its cohort. `traced`: (segment, first step, end) of the trace."""
+def run(directory, cell_row, *evaluations, traced=None):
+    """The run of a cell, from a ledger with these evaluations of its cohort.
+
+    `traced` lists parts of the trace: (segment, first step, end).
+    """
     rows = [synthetic.row("plan", "plan0", {"suite": "s", "plan": "plan0", "cells": 1, "tasks": {NAME: FACTS}})]
-    rows += [synthetic.row("cohort", COHORT, {"cohort": COHORT}), it, *evaluations]
+    rows += [synthetic.row("cohort", COHORT, {"cohort": COHORT}), cell_row, *evaluations]
     if traced is not None:
         steps = [(segment, step) for segment, first, end in traced for step in range(first, end)]
         segments, at = (np.array(column) for column in zip(*steps, strict=True))
@@ -62,19 +65,19 @@ def test_a_forked_cell_carries_what_it_shared(tmp_path):
 
 def test_a_cell_that_diverged_before_its_first_evaluation_is_known_to_be_a_fork(tmp_path):
     diverged = cell("rex", 3, status="diverged", first_bad_step=27, parent=1, start=24)
-    it = run(tmp_path, diverged, evaluation(0, 10), evaluation(1, 20), traced=WHOLE)
-    assert [round(row["lr"] / LR) - 1 for row in it.history] == [0] * 10 + [1] * 14 + [3] * 6
-    assert {row["step"] for row in it.history if "test" in row} == {10, 20}
-    assert "loss" not in it.history[27]
-    assert all(math.isfinite(value) for row in it.history for value in row.values())
-    assert it.summary == {"status": "diverged", "first_bad_step": 27}
+    forked = run(tmp_path, diverged, evaluation(0, 10), evaluation(1, 20), traced=WHOLE)
+    assert [round(row["lr"] / LR) - 1 for row in forked.history] == [0] * 10 + [1] * 14 + [3] * 6
+    assert {row["step"] for row in forked.history if "test" in row} == {10, 20}
+    assert "loss" not in forked.history[27]
+    assert all(math.isfinite(value) for row in forked.history for value in row.values())
+    assert forked.summary == {"status": "diverged", "first_bad_step": 27}
 
 
 def test_a_failed_cell_says_where_and_why(tmp_path):
     failed = cell("mine", 3, status="failed", failed_step=25, error="ZeroDivisionError: division", parent=1, start=24)
-    it = run(tmp_path, failed, evaluation(1, 20), traced=((0, 0, 10), (1, 10, 24), (3, 24, 25)))
-    assert it.summary == {"status": "failed", "failed_step": 25, "error": "ZeroDivisionError: division"}
-    assert [row["step"] for row in it.history] == list(range(25))
+    forked = run(tmp_path, failed, evaluation(1, 20), traced=((0, 0, 10), (1, 10, 24), (3, 24, 25)))
+    assert forked.summary == {"status": "failed", "failed_step": 25, "error": "ZeroDivisionError: division"}
+    assert [row["step"] for row in forked.history] == list(range(25))
 
 
 def test_a_ledger_without_its_trace_shows_the_evaluations(tmp_path):
@@ -87,9 +90,9 @@ def test_a_ledger_without_its_trace_shows_the_evaluations(tmp_path):
     ("averaging", "track"), [("ema(decay=0.9)", "ema(decay=0.9)"), ("swa(share=0.5)", "swa from 15")]
 )
 def test_a_cell_that_is_read_by_an_average_shows_the_averages_evaluations(tmp_path, averaging, track):
-    it = cell("constant", 0)
-    it.payload["averaging"] = averaging
+    averaged_cell = cell("constant", 0)
+    averaged_cell.payload["averaging"] = averaging
     plain, averaged = evaluation(0, 20), evaluation(0, 20, average=track, test=0.75)
-    run_of_it = run(tmp_path, it, plain, averaged, evaluation(0, 20, average="ema(decay=0.5)", test=0.1))
-    assert [row["test"] for row in run_of_it.history] == [0.75]
-    assert run_of_it.config["strategy"] == f"constant with {averaging}"
+    averaged_run = run(tmp_path, averaged_cell, plain, averaged, evaluation(0, 20, average="ema(decay=0.5)", test=0.1))
+    assert [row["test"] for row in averaged_run.history] == [0.75]
+    assert averaged_run.config["strategy"] == f"constant with {averaging}"

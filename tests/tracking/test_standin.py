@@ -1,6 +1,6 @@
-"""The stand-in is strict: the real client's recorded traffic replays, and what is against the protocol is refused.
+"""The stand-in is strict: it accepts the real client's recorded traffic and refuses violations of the protocol.
 
-All of it goes over HTTP, as the client's requests do.
+All requests go over HTTP, as the client's do.
 """
 
 import base64
@@ -73,11 +73,11 @@ def test_recorded_traffic_of_the_real_client_replays_cleanly(server):
     assert server.bank.views == {}
 
 
-def test_the_recording_names_no_key_and_covers_what_we_have_the_client_do(server):
+def test_the_recording_names_no_key_and_covers_all_that_we_use_the_client_for(server):
     assert all(KEY not in json.dumps(request) for request in TRAFFIC)
-    asked = {request["operation"] for request in TRAFFIC}
-    assert asked >= {"UpsertBucket", "file_stream", "RunResumeStatus", "Runs", "RunParquetHistory", "DeleteRun"}
-    assert asked >= {"CreateArtifact", "CommitArtifact", "upsertView", "SpecificReport", "ProjectViews"}
+    operations = {request["operation"] for request in TRAFFIC}
+    assert operations >= {"UpsertBucket", "file_stream", "RunResumeStatus", "Runs", "RunParquetHistory", "DeleteRun"}
+    assert operations >= {"CreateArtifact", "CommitArtifact", "upsertView", "SpecificReport", "ProjectViews"}
 
 
 def test_each_operation_that_is_served_occurs_in_the_recording():
@@ -120,7 +120,7 @@ def test_the_id_of_a_deleted_run_is_never_given_again(server):
     assert stream(server, HISTORY, steps(0))[0] == 404
     assert ask(server, DELETE, id=identity)[0] == 404
     assert server.runs("p") == {}
-    assert server.violations == []  # people delete runs; to meet a deleted one is no fault of the client's
+    assert server.violations == []  # users delete runs, so a deleted id is not the client's violation
 
 
 @pytest.mark.parametrize(
@@ -233,7 +233,7 @@ def test_many_clients_at_once_lose_nothing(server):
 def test_no_real_host_is_within_reach_and_no_real_key_is_used(wandb_environment):
     with socket.socket() as wire, pytest.raises(AssertionError, match=r"192\.0\.2\.1"):
         wire.connect(("192.0.2.1", 80))
-    found = {name: os.environ[name] for name in os.environ if name.startswith("WANDB_") or "proxy" in name.lower()}
-    assert found["WANDB_API_KEY"] == KEY
-    assert urlparse(found["WANDB_BASE_URL"]).hostname == urlparse(found["HTTPS_PROXY"]).hostname == "127.0.0.1"
-    assert urlparse(found["https_proxy"]).port == 9  # nobody is there
+    settings = {name: os.environ[name] for name in os.environ if name.startswith("WANDB_") or "proxy" in name.lower()}
+    assert settings["WANDB_API_KEY"] == KEY
+    assert urlparse(settings["WANDB_BASE_URL"]).hostname == urlparse(settings["HTTPS_PROXY"]).hostname == "127.0.0.1"
+    assert urlparse(settings["https_proxy"]).port == 9  # no server listens there
