@@ -12,7 +12,7 @@ from bench.analysis.comparison import Comparison, Verdict
 from bench.analysis.results import KINDS, Study
 from bench.contract import InputError
 from bench.ledger import ledger
-from bench.ledger.rows import CellRow
+from bench.ledger.cell_row import CellRow
 from bench.report.numbers import quantity
 from schedules.spec import hint
 

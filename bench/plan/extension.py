@@ -11,8 +11,9 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from bench.contract import InputError
+from bench.ledger.cell_row import CellRow
 from bench.ledger.lines import Row
-from bench.ledger.rows import AttemptRow, CellRow, PlanRow, of_code, of_kind
+from bench.ledger.rows import AttemptRow, PlanRow, of_code, of_kind
 from bench.plan.plan import Plan
 
 
