@@ -12,7 +12,7 @@ Scores: TypeAlias = dict[str, float]
 
 
 class Publication(NamedTuple):
-    """Source of runs that other people published."""
+    """Source of runs published by other people."""
 
     source: str
     citation: str
@@ -20,7 +20,7 @@ class Publication(NamedTuple):
 
 
 class BestEpoch(NamedTuple):
-    """The epoch with the best control value, and both metrics there."""
+    """The epoch with the best control value, and the metrics at that epoch."""
 
     epoch: float
     control: float
@@ -29,34 +29,34 @@ class BestEpoch(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Done(Payload):
-    """Results of a cell whose budget is spent."""
+    """Results of a cell that was trained to the end of its budget."""
 
     final: Scores  # on test, after the last update
     best: BestEpoch | None  # None in published ledgers
     control: Scores
-    recalibrated: Scores | None  # on test, with BatchNorm statistics averaged again; None without BatchNorm
+    recalibrated: Scores | None  # on test, with recomputed BatchNorm statistics; None without BatchNorm
 
     @classmethod
     def read(cls, payload: Mapping[str, Any]) -> Done:
         """See `Payload.read`."""
-        done = super().read(payload)
+        result = super().read(payload)
         best = payload.get("best")
-        object.__setattr__(done, "best", None if best is None else BestEpoch(**best))
-        return done
+        object.__setattr__(result, "best", None if best is None else BestEpoch(**best))
+        return result
 
 
 @dataclass(frozen=True, kw_only=True)
 class Diverged(Payload):
-    """Results of a cell whose loss, gradient or output stopped being finite."""
+    """Results of a cell whose loss, gradient or output became infinite or NaN."""
 
     first_bad_step: int | None
-    parent: int | None = None  # of a member forked since it was last evaluated, which no `eval` row tells
+    parent: int | None = None  # of a member forked after its last evaluation, so that no `eval` row has it
     start: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Failed(Payload):
-    """Results of a cell whose schedule raised an error, or gave no factor."""
+    """Results of a cell whose schedule raised an error or returned no factor."""
 
     failed_step: int
     error: str
@@ -75,7 +75,7 @@ STATUSES: dict[type[Result], Literal["done", "diverged", "failed"]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class CellSettings(Payload):
-    """A cell, and the member that it rode to its end."""
+    """Settings of a cell, and the member that it rode to its end."""
 
     cell: str  # its id
     task: str
@@ -99,7 +99,7 @@ class CellSettings(Payload):
 
 @dataclass(frozen=True)
 class CellRow:
-    """A cell and what became of it."""
+    """A cell and its result."""
 
     kind: ClassVar[str] = "cell"
     settings: CellSettings
