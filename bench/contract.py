@@ -2,8 +2,9 @@
 
 A *cell* is one line of the experiment: task x strategy x peak LR x epoch budget x seed. A *member* is one set of
 weights in training; cells *ride* one member for as long as their learning-rate histories are identical. At each step
-the loop looks (a forward and backward per member), decides (each cell's schedule answers), seats (riders who disagree
-part ways) and moves (each member takes its optimizer step). Suffix of arrays and tensors: M = members.
+the loop looks (a forward and backward pass per member), decides (each cell's schedule answers), seats (riders who
+disagree get members of their own) and moves (each member takes its optimizer step). Suffix of arrays and tensors:
+M = members.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeAlias
 
-from bench.data import Array as Array  # handed on: who needs a type finds it here
+from bench.data import Array as Array  # exported again, so that all types can be imported from here
 from bench.data import Data as Data
 from bench.data import Split as Split
 from bench.data import Stream as Stream
@@ -39,11 +40,11 @@ Layers: TypeAlias = Literal["mlp", "conv1d", "conv2d", "residual", "recurrent", 
 Recipe: TypeAlias = "Sequence[tuple[str, float]]"  # how an average is mixed; see `bench/strategies/averagings.py`
 
 SEMANTICS = 1
-"""Version of what a cell's settings mean. Raised when the same settings would train to other numbers."""
+"""Version of the meaning of a cell's settings. Increased when the same settings would give other numbers."""
 
 
 SKIPPED = -1.0
-"""Stands for the gradient norm of an update that loss scaling skips: nobody knows it, and traces hold NaN."""
+"""Placeholder for the unknown gradient norm of an update that loss scaling skips; NaN in traces."""
 
 
 class Baseline(NamedTuple):
@@ -55,18 +56,18 @@ class Baseline(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """What is learnt, from what, for how long, and how it is judged. Torch is imported by `model`, not before.
+    """A learning problem: data, model, loss, scores and default settings. `model` is the first to import torch.
 
     `loss(output, target)` maps the model's output and the batch's target tensors to a scalar, and is called under
     `torch.func.vmap`. `score(output, target)` maps the outputs of a whole split (on the CPU) to named numbers;
-    the key `metric` is the headline. `prepare(inputs, target, generator)` makes of examples as they are stored (bytes,
-    say) what the model takes, on the device; it augments where it is given a generator (on the CPU, a function of seed
-    and step), which is so for training batches that no worker has augmented when it read them.
+    the key `metric` is the headline. `prepare(inputs, target, generator)` converts examples from their stored form
+    (bytes, say) to the model's input, on the device. With a generator (on the CPU, a function of seed and step) it also
+    augments them; it gets one for training batches that no worker process has augmented.
     """
 
     name: str  # canonical call text, e.g. digits(model='cnn')
     family: Family
-    source: str  # where the data comes from, with its licence
+    source: str  # of the data, with its licence
     batch_size: int
     epochs: float  # the full budget; budgets are fractions of it
     metric: str  # the headline metric
@@ -82,9 +83,9 @@ class Task:
     baseline: Callable[[Data], Baseline] = field(repr=False)
     prepare: Prepare | None = field(default=None, repr=False)
     clip: float | None = None  # gradients are clipped to this norm
-    eval_epochs: int = 1  # the epoch grid: evaluations every so many epochs, and at the end of a budget
-    chance: str = ""  # chance and simple predictors, in words, with the figures measured
-    code: str = ""  # digest of what its code does, which whoever builds it by its name fills in
+    eval_epochs: int = 1  # the epoch grid: number of epochs between evaluations; there is one at the end, too
+    chance: str = ""  # scores of chance and of simple predictors, in words
+    code: str = ""  # digest of its code; filled in when a task is built by its name
 
 
 @dataclass(frozen=True)
@@ -100,22 +101,24 @@ class Cell:
     total: int  # the budget in updates
     seed: int
     data: str  # digest of the task's data
-    averaging: str = "none"  # how the weights are read
-    code: str = ""  # digest of what the task's code does; empty in ledgers from before it was told
+    averaging: str = "none"  # of weights, before an evaluation
+    code: str = ""  # digest of the task's code; empty in old ledgers, which did not record it
 
     @cached_property
     def id(self) -> str:
         """Digest of the cell's canonical text, its data, its task's code and the version of the semantics."""
         *settings, averaging, code = (getattr(self, f.name) for f in fields(self))
-        more = [averaging] * (averaging != "none") + [f"code {code}"] * bool(
-            code
-        )  # ids stay as before there were these
-        return digest(json.dumps([SEMANTICS, *settings, *more]))
+        # Left out where they are empty, so that cells from before these fields keep their ids.
+        if averaging != "none":
+            settings.append(averaging)
+        if code:
+            settings.append(f"code {code}")
+        return digest(json.dumps([SEMANTICS, *settings]))
 
 
 @dataclass(frozen=True)
 class Cohort:
-    """Cells of equal task, optimizer, weight decay and seed, so they share batches. The unit of work and resuming."""
+    """Cells of equal task, optimizer, weight decay and seed, which share batches. The unit of work and of resuming."""
 
     cells: tuple[Cell, ...]
     engine: Literal["modules", "stacked"]
@@ -124,8 +127,10 @@ class Cohort:
 
     @cached_property
     def id(self) -> str:
-        said = self.engine, str(self.threads), self.arithmetic.text, *(c.id for c in self.cells)
-        return digest(" ".join(filter(None, said)))  # as before there was arithmetic, where it is the usual
+        """Digest of engine, threads, arithmetic and cells."""
+        texts = self.engine, str(self.threads), self.arithmetic.text, *(c.id for c in self.cells)
+        # The usual arithmetic has an empty text, so that cohorts from before this field keep their ids.
+        return digest(" ".join(filter(None, texts)))
 
     @property
     def task(self) -> str:
@@ -136,12 +141,13 @@ class Cohort:
         return self.cells[0].seed
 
     @property
-    def cell_steps(self) -> int:  # updates that training each cell alone would take
+    def cell_steps(self) -> int:
+        """Number of updates for training each cell alone."""
         return sum(c.total for c in self.cells)
 
 
 class Move(NamedTuple):
-    """What one member's optimizer step uses. Compared bitwise: equal moves are what makes cells share a member."""
+    """Settings of one member's optimizer step. Cells share a member as long as their moves are bitwise equal."""
 
     lr: float
     momentum: float | None = None
@@ -150,31 +156,31 @@ class Move(NamedTuple):
 class Engine(Protocol):
     """Members in training. Row i of everything is member i."""
 
-    recall: bool  # gradients are kept until the next look, for `grad_dot`
+    recall: bool  # whether gradients are stored until the next look, for `grad_dot`
 
     def look(self, batch: Batch, step: int) -> None:
-        """One forward and backward per member on the same batch; gradients, losses and norms are held."""
+        """One forward and backward pass per member on the same batch; stores gradients, losses and norms."""
 
     def signals(self) -> list[tuple[float, float, float]]:
         """(loss, gradient norm or SKIPPED, grad_dot) of the last look, per member. Synchronises with the device."""
 
     def take(self, rows: Sequence[int]) -> None:
-        """Make member i a copy of old member rows[i], gradients included: a row named twice is forked."""
+        """Make member i a copy of old member rows[i], with its gradients. A row that occurs twice is forked."""
 
     def move(self, moves: Sequence[Move]) -> None:
-        """Each member takes its optimizer step."""
+        """Take the optimizer step of each member."""
 
     def evaluate(self, split: str, rows: Sequence[int]) -> list[dict[str, float]]:
-        """Scores of the named members on a split, on copies: no state changes."""
+        """Scores of these members on a split, computed on copies: no state changes."""
 
     def blend(self, slot: str, rows: Sequence[int], share: float) -> None:
-        """Move these members' averages in a slot towards their weights by a share (1: copy); others lose theirs."""
+        """Move these members' averages in a slot towards their weights by a share (1: copy); drop those of others."""
 
     def averaged(self, splits: Sequence[str], rows: Sequence[int], recipe: Recipe) -> list[list[dict[str, float]]]:
-        """For each split, scores of the named members' averages; BatchNorm statistics are computed anew for them."""
+        """For each split, scores of these members' averages, with BatchNorm statistics recomputed for them."""
 
     def recalibrated(self, split: str, rows: Sequence[int]) -> list[dict[str, float]] | None:
-        """Scores after BatchNorm statistics are computed anew on training batches; None without BatchNorm."""
+        """Scores after recomputing BatchNorm statistics on training batches; None without BatchNorm."""
 
     def history(self) -> list[tuple[Array, Array]]:
         """(loss [M], gradient norm or SKIPPED [M]) of each look since the last call. Synchronises; `look` doesn't."""

@@ -1,4 +1,4 @@
-"""What a task hands over: three splits, held whole as arrays, or streamed where they are too large for that."""
+"""Data of a task: three splits, as arrays in memory, or streamed where they are too large for that."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ class Split:
 
     inputs: Arrays  # positional arguments of the model
     target: Arrays  # what loss and score compare the output with
-    stamp: str = ""  # what else its digest covers
+    stamp: str = ""  # further text that the digest covers
 
     def __len__(self) -> int:
         return len(self.target[0])
 
     def marks(self) -> Iterator[Any]:
-        """What its digest covers: the stamp, and every array's dtype, shape and bytes."""
+        """Bytes for the digest: the stamp, and the dtype, shape and bytes of every array."""
         yield self.stamp.encode()
         for a in (*self.inputs, *self.target):
             yield f"{a.dtype}{a.shape}".encode()
@@ -35,34 +35,34 @@ class Split:
 
 @dataclass(frozen=True)
 class Stream:
-    """A split too large to hold: an example is read when it is asked for, in worker processes.
+    """A split too large for memory: worker processes read each example when it is needed.
 
-    `read(i, key)` gives inputs and target of example i; it draws augmentation from `key`, an integer, and from nothing
-    else, and None stands for no augmentation. It is pickled, and imports what it needs by itself.
+    `read(i, key)` returns inputs and target of example i. It draws the augmentation from the integer `key` alone; None
+    means no augmentation. It is pickled for the workers, so it imports its modules itself.
     """
 
     read: Callable[[int, int | None], tuple[Arrays, Arrays]]
-    target: Arrays  # of all examples, as they are evaluated
-    stamp: str  # tells other data apart: names and sizes of all files
+    target: Arrays  # of all examples, for evaluation
+    stamp: str  # identifies the data: names and sizes of all files
 
     def __len__(self) -> int:
         return len(self.target[0])
 
     def marks(self) -> Iterator[Any]:
-        """What its digest covers: the stamp, and the targets."""
+        """Bytes for the digest: the stamp and the targets."""
         yield self.stamp.encode()
         yield from (a.tobytes() for a in self.target)
 
 
 class Data(NamedTuple):
-    """The three splits: schedules and choices may see `control`; nothing but the report ever sees `test`."""
+    """The three splits. Schedules and selection may use `control`; only the report uses `test`."""
 
     train: Split | Stream
     control: Split | Stream
     test: Split | Stream
 
     def digest(self) -> str:
-        """Digest of what the splits hold."""
+        """Digest of the splits."""
         h = hashlib.sha256()
         for split in self:
             for mark in split.marks():

@@ -1,6 +1,6 @@
-"""Named suites, as plain functions: derive one by calling another and changing what differs.
+"""Named suites, as plain functions. To derive a suite from another, call it and replace the fields that differ.
 
-A file of one's own with a `suite()` function works the same: `accelerate launch bench/run.py my_suite.py`.
+A suite file with a `suite()` function works the same way: `accelerate launch bench/run.py my_suite.py`.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ EVERY = (
     "onecycle",
     "plateau(patience=2)",
 )
-"""The strategies of `core`: every kind of decay that people reach for first."""
+"""The strategies of `core`: the most common kinds of decay."""
 
 FEW = ("constant", "step", "linear", "cosine", "rex", "wsd")
-"""The strategies for the tasks that cost more."""
+"""The strategies for expensive tasks."""
 
 
 def core() -> Suite:
@@ -52,11 +52,11 @@ def core() -> Suite:
 
 
 def smoke() -> Suite:
-    """The families of `core` in under a minute: does everything work here?"""
+    """The families of `core` in under a minute, to check an installation."""
     few = ("constant", "cosine", "plateau(patience=0)")
 
     def less(grid: Grid) -> Grid:
-        if grid.task in ("grammar", "scenes"):  # costly
+        if grid.task in ("grammar", "scenes"):  # expensive
             return replace(grid, schedules=few, budgets=(0.05, 0.1), seeds=1)
         return replace(grid, schedules=few, budgets=(0.1, 0.25), seeds=2)
 
@@ -64,7 +64,7 @@ def smoke() -> Suite:
 
 
 AVERAGINGS = ("ema(decay=0.99)", "swa(share=0.25)", "lawa(k=5)")
-"""What constant LR is read by in `contenders`."""
+"""Averages of the weights under constant LR in `contenders`."""
 
 RATES = {
     "schedulefree_sgd": (0.3, 1.0, 3.0),
@@ -75,11 +75,11 @@ RATES = {
     "momo": (0.1, 1.0, 10.0),
     "momo_adam": (1e-3, 1e-2, 1e-1),
 }
-"""Optimizers that claim to need no decay, each at constant LR, with as many peak LRs as the decays."""
+"""Optimizers that claim to need no decay, with their peak LRs: as many as the decays have. The LR is constant."""
 
 
 def contenders() -> Suite:
-    """Decay against what claims to do without: averaged constant LR, Schedule-Free and LR-free optimizers."""
+    """Decay against methods that claim to need none: averaged constant LR, Schedule-Free and LR-free optimizers."""
     grids = []
     for task in ("digits", "digits(model='cnn')", "vowels"):
         decays = Grid(task=task, schedules=("constant", "linear", "cosine", "wsd"), budgets=(0.25, 1.0))
@@ -94,7 +94,7 @@ REX = ("constant", "exponential", "step", "linear", "cosine", "plateau", "onecyc
 
 
 def rex() -> Suite:
-    """ResNet-20 on CIFAR-10 as REX was measured: SGDM and Adam, 1 to 100 % of 300 epochs."""
+    """ResNet-20 on CIFAR-10 as in the paper on REX: SGDM and Adam, 1 to 100 % of 300 epochs."""
     sgdm = Grid(task="cifar10", schedules=REX, budgets=(0.01, 0.05, 0.1, 0.25, 0.5, 1.0))
     return Suite("rex", (sgdm, replace(sgdm, optimizer="adam", peak_lrs=(3e-4, 1e-3, 3e-3))))
 
@@ -108,24 +108,22 @@ GLUE = ("cola", "sst2", "mrpc", "stsb", "qqp", "mnli", "qnli", "rte", "wnli")
 
 
 def glue() -> Suite:
-    """BERT fine-tuned on the nine tasks of GLUE, 1 to 3 epochs; warmup over a tenth, as it was published."""
+    """BERT fine-tuned on the nine tasks of GLUE for 1 to 3 epochs, with a warmup over a tenth, as published."""
     warmed = tuple(f"warmup({name}, fraction=0.1)" for name in ("constant", "linear", "cosine", "rex", "wsd"))
     budgets = (1 / 3, 2 / 3, 1.0)
-    return Suite(
-        "glue",
-        tuple(Grid(task=f"glue('{it}', model='bert-base-uncased')", schedules=warmed, budgets=budgets) for it in GLUE),
-    )
+    tasks = (f"glue('{name}', model='bert-base-uncased')" for name in GLUE)
+    return Suite("glue", tuple(Grid(task=task, schedules=warmed, budgets=budgets) for task in tasks))
 
 
 def real() -> Suite:
-    """Real data sets, from the folder that --data names."""
+    """Real data sets, from the folder given by --data."""
     texts = ("cola", "sst2", "mrpc", "stsb", "rte", "wnli")
     return Suite(
         "real",
         (
             Grid(task="mnist", schedules=EVERY),
             Grid(task="cifar10_jpeg_q75", schedules=FEW, budgets=(0.01, 0.05)),
-            *(Grid(task=f"glue('{it}')", schedules=FEW, budgets=(0.1, 0.5)) for it in texts),
+            *(Grid(task=f"glue('{name}')", schedules=FEW, budgets=(0.1, 0.5)) for name in texts),
             Grid(task="bccd", schedules=FEW, budgets=(0.1, 0.25)),
             *speech().grids,
         ),
@@ -133,23 +131,23 @@ def real() -> Suite:
 
 
 def detection() -> Suite:
-    """Blood cells with one stage and with two; `--tasks coco` for COCO."""
+    """Detection of blood cells by one-stage and two-stage models; `--tasks coco` for COCO."""
     one = Grid(task="bccd", schedules=FEW, budgets=(0.1, 0.25, 1.0))
     return Suite("detection", (one, replace(one, task="bccd(model='fasterrcnn')")))
 
 
 def speech() -> Suite:
-    """Spoken digits and commands, from the folder that --data names."""
+    """Spoken digits and commands, from the folder given by --data."""
     names = "fsdd", "digits_ctc", "speech_commands_v002_testset12"
     return Suite("speech", tuple(Grid(task=name, schedules=FEW, budgets=(0.25, 1.0)) for name in names))
 
 
 WEIGHT_DECAYS = (0.0, 5e-4, 5e-3)
-"""Of `decay`: none, as its tasks have it by default, and two that are in use."""
+"""Weight decays of `decay`: none, the default of its tasks, and two that are in use."""
 
 
 def decay() -> Suite:
-    """Does the best decay hang on the weight decay? Every strategy of `FEW` at three of them, with equal tries."""
+    """Every strategy of `FEW` at three weight decays, with equal tries: does the best decay depend on it?"""
     grids = [
         Grid(task=task, schedules=FEW, budgets=(0.25, 1.0), weight_decay=decay)
         for task in ("digits", "digits(model='cnn')", "vowels")
@@ -159,9 +157,9 @@ def decay() -> Suite:
 
 
 def families() -> Suite:
-    """Decay against constant LR in each task family: what `results/claims.md` is judged on.
+    """Decay against constant LR in each task family: the data of `results/claims.md`.
 
-    Eight seeds are the fewest with which sign flips within one task can tell a decay from constant LR, after Holm's
+    With fewer than eight seeds, sign flips within one task could not tell a decay from constant LR after Holm's
     correction over the five decays.
     """
     tasks = ("digits", "scenes", "grammar", "vowels")
@@ -184,10 +182,10 @@ SUITES: dict[str, Callable[[], Suite]] = {
 
 
 def load(name: str) -> Suite:
-    """The suite of that name, or of that Python file.
+    """The suite of a name or a Python file.
 
     Raises:
-        InputError: no such suite, or a file without a working `suite()`.
+        InputError: there is no such suite, or the file has no working `suite()`.
     """
     if not name.endswith(".py"):
         suite: Suite = choose(name, SUITES, "suite")()

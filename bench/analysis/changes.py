@@ -16,7 +16,8 @@ from bench.analysis.stats.intervals import Interval
 from bench.analysis.stats.tests import Flip, holm, sign_flip
 from bench.contract import InputError
 from bench.ledger import ledger, lines
-from bench.ledger.rows import CellRow, CellSettings, Done, of_kind
+from bench.ledger.cell_row import CellRow, CellSettings, Done
+from bench.ledger.rows import of_kind
 
 Key = tuple[Any, ...]
 """Identity of a cell across ledgers: its settings, without the data and code it ran on."""

@@ -14,9 +14,10 @@ from typing import Any, NamedTuple
 
 import schedules
 from bench.contract import InputError, digest
+from bench.ledger.cell_row import CellRow, CellSettings, Diverged, Done, Publication
 from bench.ledger.deposit import row
 from bench.ledger.lines import Row
-from bench.ledger.rows import CellRow, CellSettings, Diverged, Done, PlanRow, Publication, TaskFacts
+from bench.ledger.rows import PlanRow, TaskFacts
 from schedules.schedule import curve, factors
 
 METRIC = "val_loss"

@@ -12,7 +12,7 @@ from bench.analysis.comparison import Comparison, Verdict
 from bench.analysis.results import KINDS, Study
 from bench.contract import InputError
 from bench.ledger import ledger
-from bench.ledger.rows import CellRow
+from bench.ledger.cell_row import CellRow
 from schedules.spec import hint
 
 ROOT = Path(__file__).resolve().parents[2]

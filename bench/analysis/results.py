@@ -9,18 +9,14 @@ from typing import NamedTuple
 
 from bench.analysis.history import Histories
 from bench.contract import InputError
+from bench.ledger.cell_row import CellRow, CellSettings, Done, Failed, Publication
 from bench.ledger.lines import Row
 from bench.ledger.rows import (
     AttemptRow,
-    CellRow,
-    CellSettings,
     CohortRow,
-    Done,
     EvalRow,
-    Failed,
     FailureRow,
     PlanRow,
-    Publication,
     TaskFacts,
     last_plan,
     of_code,

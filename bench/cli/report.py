@@ -40,7 +40,7 @@ def report(args: argparse.Namespace) -> int:
 def import_logs(args: argparse.Namespace) -> int:
     """Write a ledger of published cells."""
     from bench.analysis import published_formats
-    from bench.ledger.rows import CellRow
+    from bench.ledger.cell_row import CellRow
 
     rows = published_formats.bring(args.file, args.format, args.out)
     cells = sum(row.kind == CellRow.kind for row in rows)

@@ -1,1 +1,1 @@
-"""Digests of what Python code does, which comments and moves do not change."""
+"""Digests of Python code that do not depend on comments, layout, names of locals and file names."""

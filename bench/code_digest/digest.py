@@ -1,9 +1,9 @@
-"""What code means, as a digest: of a function and all that it uses of the project's or the user's own files.
+"""Digest of a function and of all definitions that it uses in the project's or the user's files.
 
-Files are parsed, never executed. Comments, docstrings, annotations, layout, names of locals and of helpers, the order
-of definitions and the file that each stands in make no difference; what a definition does, does. Code of installed
-packages counts by its name alone (rows tell their versions), and so do `bench` and `schedules`, whose meaning
-`SEMANTICS` numbers.
+Files are parsed, never executed. The digest depends on what definitions do. It does not depend on comments, docstrings,
+annotations and layout, on the names of locals and helpers, on the order of definitions, or on the file of each. Code of
+installed packages counts by its name (rows record their versions), as does code of `bench` and `schedules`, whose
+meaning `SEMANTICS` numbers.
 """
 
 from __future__ import annotations
@@ -21,35 +21,35 @@ from bench.code_digest.normal_form import NormalForm, Target, Text, is_for_types
 from bench.code_digest.scopes import bound
 from bench.contract import digest
 
-OURS = "tasks"
-"""The package whose code counts even where it is installed beside others."""
+TASKS = "tasks"
+"""The package whose code counts even if it is installed next to others."""
 
 NUMBERED = ("bench", "schedules")
 """Packages whose meaning a version number covers."""
 
 ALL, EFFECTS = "*", "<effects>"
-"""All of a file, where names of it are looked up at run time; and what its import does besides defining names."""
+"""Pseudo-names: a whole file, if its names are looked up at run time; and statements that define no name."""
 
 DYNAMIC = {"globals", "eval", "exec", "vars", "__import__"}
 
 
 @cache
 def of(function: Callable[..., Any]) -> str:
-    """Digest of a function's code; empty where its file is not there (typed at a prompt)."""
+    """Digest of a function's code; empty if it has no file (typed at a prompt)."""
     home = getattr(sys.modules.get(function.__module__), "__file__", None)
     if home is None or not home.endswith(".py"):
         return ""
-    at = file(Path(home).resolve())
+    code = file(Path(home).resolve())
     name = getattr(function, "__qualname__", ALL)
-    return of_target(at.look(name) or Target(at, ALL))
+    return of_target(code.look(name) or Target(code, ALL))
 
 
 def of_target(target: Target) -> str:
-    """Digest of a definition's text and of all that it uses, numbered in the order of their mention."""
+    """Digest of a definition and of all definitions that it uses, numbered in the order of their first use."""
     numbers, texts, queue = {target: 0}, [], [target]
-    for at in queue:  # which grows
+    for definition in queue:  # the loop appends to it
         words = []
-        for part in at.home.text(at.name):
+        for part in definition.home.text(definition.name):
             if isinstance(part, str):
                 words.append(part)
             elif part.home is None:
@@ -65,7 +65,7 @@ def of_target(target: Target) -> str:
 
 
 def _plain(name: str) -> str:
-    """A dotted name of other code; of the numbered packages without package and modules, which may be moved."""
+    """A dotted name of other code; without package and modules for the numbered packages, whose code may be moved."""
     top, *rest = name.split(".")
     if top not in NUMBERED:
         return name
@@ -77,12 +77,12 @@ def _plain(name: str) -> str:
 
 @cache
 def file(path: Path) -> File:
-    """Each file is read once in a process."""
+    """The file of a path, parsed once per process."""
     return File(path)
 
 
 class File:
-    """The top level of a file: which statements define each name, and what each of them means."""
+    """Top level of a file: the statements that define each name, and their normal forms."""
 
     def __init__(self, path: Path):
         self.path = path
@@ -99,15 +99,22 @@ class File:
             self._stars.append(node)
             return
         names = {name for name, _ in bound([node])}
-        if not names:  # TABLE["more"] = 1, or TABLE.update(more=1)
-            at = node.value.func if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) else None
-            targets = [at] if at else getattr(node, "targets", [getattr(node, "target", None)])
-            names = {root for target in targets if (root := _root(target))} & self.table.keys()
-            names = {n for n in names if not isinstance(self.table[n][0], ast.Import | ast.ImportFrom)}
+        if not names:
+            names = self._changed(node)
         for name in names:
             self.table.setdefault(name, []).append(node)
         if not names and not isinstance(node, ast.Import | ast.ImportFrom):
             self._effects.append(node)
+
+    def _changed(self, node: ast.stmt) -> set[str]:
+        """Names of this file whose values a statement changes: TABLE["more"] = 1, or TABLE.update(more=1)."""
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+            targets = [node.value.func]
+        else:
+            targets = getattr(node, "targets", [getattr(node, "target", None)])
+        roots = {root for target in targets if (root := _root(target))}
+        names = roots & self.table.keys()
+        return {name for name in names if not isinstance(self.table[name][0], ast.Import | ast.ImportFrom)}
 
     def text(self, name: str) -> Text:
         """A definition in normal form."""
@@ -128,19 +135,19 @@ class File:
         return self._texts[name]
 
     def look(self, name: str) -> Target | None:
-        """What a name means here: None where it is Python's own, or unknown."""
-        if (by := self.table.get(name)) is None:
+        """The target of a name of this file; None if it is a built-in or unknown."""
+        if (statements := self.table.get(name)) is None:
             for star in self._stars:
                 base = self._from(star)
                 if base.home is not None and (target := base.home.look(name)):
                     return Target(*target)
             return None
-        if len(by) == 1 and isinstance(by[0], ast.Import | ast.ImportFrom):
-            return self.imported(by[0], name)
+        if len(statements) == 1 and isinstance(statements[0], ast.Import | ast.ImportFrom):
+            return self.imported(statements[0], name)
         return Target(self, name)
 
     def imported(self, node: ast.AST, name: str) -> Target:
-        """What an import statement binds to a name."""
+        """The target that an import statement binds to a name."""
         assert isinstance(node, ast.Import | ast.ImportFrom)
         alias = next(a for a in node.names if name == (a.asname or a.name.partition(".")[0]))
         if isinstance(node, ast.ImportFrom):
@@ -152,19 +159,19 @@ class File:
             return self._module(node.module or "")
         folder = self.path.parents[node.level - 1]
         names = node.module.split(".") if node.module else []
-        if (found := _module(folder.joinpath(*names))) is not None:
-            return Target(file(found), "")
+        if (path := _module(folder.joinpath(*names))) is not None:
+            return Target(file(path), "")
         return Target(None, "." * node.level + ".".join(names))
 
     def _module(self, dotted: str) -> Target:
         top, *rest = dotted.split(".")
         root = root_of(top, self.path)
-        found = None if root is None else _module(root.joinpath(top, *rest))
-        return Target(None, dotted) if found is None else Target(file(found), "")
+        path = None if root is None else _module(root.joinpath(top, *rest))
+        return Target(None, dotted) if path is None else Target(file(path), "")
 
 
 def attribute(base: Target, name: str) -> Target:
-    """What `base.name` means, of a module or of other code."""
+    """The target of `base.name`, where `base` is a module or other code."""
     if base.home is None:
         return Target(None, f"{base.name}.{name}")
     if (target := base.home.look(name)) is not None:
@@ -176,7 +183,7 @@ def attribute(base: Target, name: str) -> Target:
 
 @cache
 def root_of(top: str, path: Path) -> Path | None:
-    """The folder in which a package or module of ours lies that a file imports; None of all other code."""
+    """Folder of a package or module that a file imports, if it is the project's or the user's; None for other code."""
     if top in NUMBERED or top in sys.stdlib_module_names:
         return None
     folder = path.parent
@@ -191,7 +198,7 @@ def root_of(top: str, path: Path) -> Path | None:
     if spec is None or not (spec.origin or "").endswith(".py"):
         return None
     origin = Path(str(spec.origin)).resolve()
-    if top != OURS and _installed(origin):
+    if top != TASKS and _installed(origin):
         return None
     return origin.parent.parent if origin.name == "__init__.py" else origin.parent
 
@@ -202,9 +209,10 @@ def _installed(path: Path) -> bool:
 
 
 def _module(path: Path) -> Path | None:
-    for found in (path / "__init__.py", path.with_name(path.name + ".py")):
-        if found.is_file():
-            return found.resolve()
+    """The file of a module or package; None if there is none."""
+    for candidate in (path / "__init__.py", path.with_name(path.name + ".py")):
+        if candidate.is_file():
+            return candidate.resolve()
     return None
 
 
@@ -213,7 +221,7 @@ def _is_main(node: ast.stmt) -> bool:
 
 
 def _root(node: Any) -> str | None:
-    """The name that an attribute or an item begins with."""
+    """The name at the beginning of attributes and items; None if it is no name."""
     while isinstance(node, ast.Attribute | ast.Subscript):
         node = node.value
     return node.id if isinstance(node, ast.Name) else None

@@ -1,4 +1,4 @@
-"""Definitions in normal form: what makes no difference to what code does is left out, and locals are numbered."""
+"""Normal form of definitions: details that change no behaviour are left out, and locals are numbered."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from bench.code_digest.scopes import Comprehension, bound, declared
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 FIELDS = {"ClassVar", "InitVar", "KW_ONLY"}
-"""Annotations by which a dataclass tells fields apart; all others are left out."""
+"""Annotations that change the meaning of a dataclass's field; all others are left out."""
 
 TASK = {"family", "source", "peak_lrs"}
-"""A call with these keywords fills in a `Task`."""
+"""A call with these keywords builds a `Task`."""
 
 WORDS = {"source", "chance", "peak_lrs"}
-"""What such a call tells the reader, or what is in each cell's id by itself."""
+"""Keywords of such a call that are for the reader, or that each cell's id contains anyway."""
 
 
 class Target(NamedTuple):
-    """What a name of a module means: a definition in a file of ours (`home`), or code that counts by its name."""
+    """Meaning of a name: a definition in a `home` file, or other code (`home` is None), which counts by its name."""
 
     home: Any
     name: str
 
 
 Text: TypeAlias = "list[str | Target]"
-Scope: TypeAlias = dict[str, str | Target | None]  # None: of the module
+Scope: TypeAlias = dict[str, str | Target | None]  # None: a name of the module
 
 
 def is_text(node: ast.AST) -> bool:
-    """Whether a statement is a docstring, or one beside an attribute."""
+    """Whether a statement is a docstring, of a definition or an attribute."""
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
@@ -42,9 +42,14 @@ def is_for_types(node: ast.AST) -> bool:
 
 
 class NormalForm:
-    """Writes one definition. `look` says what a name of its module means, `imported` what an import binds.
+    """Writes one definition into `text`.
 
-    Names of parameters, methods and attributes stay, for callers may spell them; those of other locals are numbers.
+    Names of parameters, methods and attributes stay, because callers may use them. Other locals become numbers.
+
+    Args:
+        look: Target of a name of the definition's module.
+        attribute: Target of an attribute of a module.
+        imported: Target that an import statement binds to a name.
     """
 
     def __init__(
@@ -55,14 +60,14 @@ class NormalForm:
     ):
         self.look, self.attribute, self.imported = look, attribute, imported
         self.text: Text = []
-        self._scopes: list[tuple[Scope, bool]] = []  # and whether it is a class's
+        self._scopes: list[tuple[Scope, bool]] = []  # inner ones last; the flag marks scopes of classes
         self._locals = 0
 
     def write(self, value: Any) -> None:
         """Write a node, a list of them, or a plain value."""
         if isinstance(value, list):
-            for each in value:
-                self.write(each)
+            for item in value:
+                self.write(item)
         elif not isinstance(value, ast.AST):
             self.text.append(repr(value))
         elif not (is_text(value) or is_for_types(value) or isinstance(value, ast.Pass)):
@@ -79,6 +84,7 @@ class NormalForm:
     # ------------------------------------------------------------------------------------------------ names
 
     def _meaning(self, name: str) -> str | Target | None:
+        """The number of a local, or the target of another name; None if unknown. Methods don't see class scopes."""
         for i, (scope, is_class) in enumerate(reversed(self._scopes)):
             if name in scope and (i == 0 or not is_class):
                 return self.look(name) if scope[name] is None else scope[name]
@@ -98,7 +104,7 @@ class NormalForm:
             self._plain(node)
 
     def _target(self, node: ast.AST) -> Target | None:
-        """What a dotted name means that begins with a module."""
+        """The target of a dotted name that begins with a module."""
         if isinstance(node, ast.Name):
             meaning = self._meaning(node.id)
             return meaning if isinstance(meaning, Target) else None
@@ -114,7 +120,7 @@ class NormalForm:
     def _Import(self, node: ast.Import | ast.ImportFrom) -> None:  # noqa: N802
         for alias in node.names:
             name = alias.asname or alias.name.partition(".")[0]
-            if not isinstance(self._meaning(name), Target) or not self._scopes:  # else its uses say what it means
+            if not isinstance(self._meaning(name), Target) or not self._scopes:  # otherwise its uses are targets
                 self._name(name)
                 self.text.append(self.imported(node, name))
 
@@ -148,17 +154,17 @@ class NormalForm:
         self._locals += 1
         return f"${self._locals}"
 
-    def _arguments(self, it: ast.arguments) -> Scope:
+    def _arguments(self, node: ast.arguments) -> Scope:
         self.text.append("(arguments")
-        self.write([*it.defaults, *(d or ast.Constant(None) for d in it.kw_defaults)])
-        groups = it.posonlyargs, it.args, [it.vararg], it.kwonlyargs, [it.kwarg]
+        self.write([*node.defaults, *(default or ast.Constant(None) for default in node.kw_defaults)])
+        groups = node.posonlyargs, node.args, [node.vararg], node.kwonlyargs, [node.kwarg]
         scope: Scope = {}
         for group in groups:
             self.text.append("/")
             for a in filter(None, group):
                 self.text.append(a.arg)
                 scope[a.arg] = self._number()
-        self.text.append(f"{len(it.defaults)})")
+        self.text.append(f"{len(node.defaults)})")
         return scope
 
     def _function(self, node: Function) -> None:
@@ -168,15 +174,17 @@ class NormalForm:
         self.write(node.decorator_list)
         scope = self._arguments(node.args)
         binders: dict[str, list[ast.AST]] = {}
-        for name, by in bound(node.body):
-            binders.setdefault(name, []).append(by)
-        elsewhere = list(declared(node.body))
-        outer = {name for it in elsewhere for name in it.names}
-        scope.update((name, None) for it in elsewhere if isinstance(it, ast.Global) for name in it.names)
-        for name, places in binders.items():
+        for name, binder in bound(node.body):
+            binders.setdefault(name, []).append(binder)
+        outer: set[str] = set()
+        for declaration in declared(node.body):
+            outer.update(declaration.names)
+            if isinstance(declaration, ast.Global):
+                scope.update((name, None) for name in declaration.names)
+        for name, nodes in binders.items():
             if name not in scope and name not in outer:
-                only = len(places) == 1 and isinstance(places[0], ast.Import | ast.ImportFrom)
-                scope[name] = self.imported(places[0], name) if only else self._number()
+                only_imported = len(nodes) == 1 and isinstance(nodes[0], ast.Import | ast.ImportFrom)
+                scope[name] = self.imported(nodes[0], name) if only_imported else self._number()
         self._inside(scope, node.body)
         self.text.append(")")
 
@@ -213,15 +221,15 @@ class NormalForm:
         in_class = bool(self._scopes) and self._scopes[-1][1]
         if node.value is None and not in_class:
             return
-        told = {n.id for n in ast.walk(node.annotation) if isinstance(n, ast.Name)} & FIELDS
-        self.text += ["(AnnAssign" if in_class else "(Assign", *sorted(told), "targets:"]
+        markers = {n.id for n in ast.walk(node.annotation) if isinstance(n, ast.Name)} & FIELDS
+        self.text += ["(AnnAssign" if in_class else "(Assign", *sorted(markers), "targets:"]
         self.write([node.target])
         if node.value is not None:
             self.text.append("value:")
             self.write(node.value)
         self.text.append(")")
 
-    def _Raise(self, node: ast.Raise) -> None:  # noqa: N802  # the words of a refusal decide nothing
+    def _Raise(self, node: ast.Raise) -> None:  # noqa: N802  # error messages change no behaviour
         if isinstance(node.exc, ast.Call) and isinstance(node.exc.func, ast.Name) and node.exc.func.id == "InputError":
             self.text.append("(refused)")
         else:
@@ -232,11 +240,11 @@ class NormalForm:
 
     def _Call(self, node: ast.Call) -> None:  # noqa: N802
         if {k.arg for k in node.keywords} >= TASK:
-            kept = [k for k in node.keywords if k.arg not in WORDS]
-            node = ast.Call(node.func, node.args, kept)
+            keywords = [k for k in node.keywords if k.arg not in WORDS]
+            node = ast.Call(node.func, node.args, keywords)
         self._plain(node)
 
-    def _JoinedStr(self, node: ast.JoinedStr) -> None:  # noqa: N802  # Pythons cut its texts at different places
+    def _JoinedStr(self, node: ast.JoinedStr) -> None:  # noqa: N802  # its texts are split differently by Python version
         texts = ""
         self.text.append("(JoinedStr")
         for part in node.values:

@@ -1,4 +1,4 @@
-"""Which names a piece of code binds in its own scope."""
+"""Names that code binds in its own scope."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
 
 
 def bound(body: Iterable[ast.AST]) -> Iterator[tuple[str, ast.AST]]:
-    """Names that statements bind in their own scope, each with what binds it; not those of inner scopes."""
+    """Names that statements bind in their own scope, each with the node that binds it; without inner scopes."""
     for node in body:
         match node:
             case ast.Name(id=name, ctx=ast.Store() | ast.Del()):
@@ -27,10 +27,12 @@ def bound(body: Iterable[ast.AST]) -> Iterator[tuple[str, ast.AST]]:
                 yield name, node
             case ast.Lambda():
                 continue
+        # A comprehension has its own scope, but `:=` in it binds in the scope around it.
         inner = isinstance(node, Comprehension)
-        for name, by in bound(ast.iter_child_nodes(node)):
-            if not inner or any(isinstance(n, ast.NamedExpr) and n.target is by for n in ast.walk(node)):
-                yield name, by
+        targets = [n.target for n in ast.walk(node) if isinstance(n, ast.NamedExpr)] if inner else []
+        for name, binder in bound(ast.iter_child_nodes(node)):
+            if not inner or any(binder is target for target in targets):
+                yield name, binder
 
 
 def declared(body: Iterable[ast.AST]) -> Iterator[ast.Global | ast.Nonlocal]:

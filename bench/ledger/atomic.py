@@ -1,4 +1,4 @@
-"""What it takes for a file to be there after a crash, whole; and what to say when there is no room for it."""
+"""Files that survive crashes: written completely or not at all, with one error for a full disk."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from typing import IO, Any
 
 
 class FullError(Exception):
-    """There is no room on the disk. Nothing that was recorded is lost, and the same command continues."""
+    """The disk is full. No recorded row is lost, and the same command continues."""
 
 
 def full(error: BaseException) -> bool:
-    """Whether there was no room on the disk, or none left of a quota."""
+    """Whether an error means that the disk or a quota is full."""
     return isinstance(error, FullError) or (isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT))
 
 
 class _File(io.FileIO):
-    """Remembers why a write failed: who writes through layers of others may hear of something else."""
+    """Remembers why a write failed, because libraries that write to it may raise another error."""
 
     error: OSError | None = None
 
@@ -35,10 +35,10 @@ class _File(io.FileIO):
 
 
 def folder(path: Path) -> None:
-    """Make a folder, with those above it, so that what is written into it can be found after a crash.
+    """Create a folder and its parents so that they survive a crash.
 
-    One that is there may have been made by a process that was killed before it brought that to the disk, so it and the
-    one above it are brought there again.
+    The creator of an existing folder may have been killed before it flushed the entry to the disk. So an existing
+    folder's entry is flushed again, and its parent's.
     """
     if not path.is_dir():
         folder(path.parent)
@@ -46,12 +46,12 @@ def folder(path: Path) -> None:
         settle(path.parent)
         return
     for above in (path.parent, path.parent.parent):
-        with contextlib.suppress(PermissionError):  # what may not be read was not made by a run
+        with contextlib.suppress(PermissionError):  # a run did not create folders that it cannot read
             settle(above)
 
 
 def settle(path: Path) -> None:
-    """Bring the entries of a folder to the disk: what was made or renamed in it survives from here on."""
+    """Flush the entries of a folder to the disk, so that files created or renamed in it survive a crash."""
     file = os.open(path, os.O_RDONLY)
     try:
         os.fsync(file)
@@ -60,18 +60,18 @@ def settle(path: Path) -> None:
 
 
 def write(path: Path, fill: Callable[[IO[bytes]], object]) -> None:
-    """Write a file atomically: aside, under a name that no other process has, to the disk, then over the old one."""
+    """Write a file atomically: under a unique temporary name, flushed to the disk, then renamed to `path`."""
     folder(path.parent)
-    aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    raw = _File(aside, "w")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    raw = _File(temporary, "w")
     try:
         with io.BufferedWriter(raw) as file:
             fill(file)
             file.flush()
             os.fsync(file.fileno())
-        aside.replace(path)
+        temporary.replace(path)
     except BaseException:
-        aside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         if raw.error is not None:
             raise raw.error from None
         raise
@@ -79,6 +79,6 @@ def write(path: Path, fill: Callable[[IO[bytes]], object]) -> None:
 
 
 def sweep(path: Path) -> None:
-    """Remove what writes of `path` left aside when they were killed."""
-    for left in path.parent.glob(f".{path.name}.*"):
-        left.unlink(missing_ok=True)
+    """Remove the temporary files of writes of `path` that were killed."""
+    for temporary in path.parent.glob(f".{path.name}.*"):
+        temporary.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""One atomic file per cohort holds all of its state: it is there whole, or the previous one is."""
+"""Checkpoints: one file per cohort with its whole state, written atomically."""
 
 from __future__ import annotations
 
@@ -13,35 +13,36 @@ from bench.ledger import atomic
 
 
 def save(path: Path, state: dict[str, Any]) -> None:
-    """Write a snapshot of tensors, numbers, texts, lists and dicts of these."""
+    """Write a checkpoint: tensors, numbers, texts, and lists and dicts of these."""
     import torch
 
     atomic.write(path, lambda file: torch.save(state, file))
 
 
 REST = 20
-"""Times as long as training stood still for a snapshot, it goes on before the next: a twentieth of the time at most."""
+"""Training time before the next checkpoint, per time that training waited for the last: it waits 5 % at most."""
 
 
 class CheckpointWriter:
-    """Writes snapshots beside the training, never two at once; what went wrong is raised by the next call."""
+    """Writes checkpoints in a thread, one at a time, while training continues. An error is raised by the next call."""
 
     def __init__(self) -> None:
         self._thread: threading.Thread | None = None
         self._error: BaseException | None = None
-        self._rested = 0.0  # when the next may begin
+        self._earliest = 0.0  # time of the next checkpoint
 
     @property
     def ready(self) -> bool:
-        """Whether a snapshot would cost little now: none is being written, and training has gone on for a while."""
-        return not (self._thread and self._thread.is_alive()) and time.monotonic() >= self._rested
+        """Whether a checkpoint is cheap now: none is being written, and training has continued for a while."""
+        return not (self._thread and self._thread.is_alive()) and time.monotonic() >= self._earliest
 
-    def save(self, path: Path, copied: Callable[[], dict[str, Any]]) -> None:
-        """Begin to write a snapshot of a state, which is not to change once it is given; waits for the one before."""
+    def save(self, path: Path, copy: Callable[[], dict[str, Any]]) -> None:
+        """Start writing a checkpoint after the last one is written. `copy` gives a state that does not change later."""
         self.wait()
-        begun = time.monotonic()
-        state = copied()
-        self._rested = (now := time.monotonic()) + REST * (now - begun)
+        start = time.monotonic()
+        state = copy()
+        now = time.monotonic()
+        self._earliest = now + REST * (now - start)
         self._thread = threading.Thread(target=self._write, args=(path, state))  # not a daemon: an exit waits for it
         self._thread.start()
 
@@ -52,10 +53,10 @@ class CheckpointWriter:
             self._error = error
 
     def wait(self) -> None:
-        """The last snapshot is on the disk when this returns.
+        """Wait until the last checkpoint is on the disk.
 
         Raises:
-            BaseException: what stopped it.
+            BaseException: the error of the writing thread.
         """
         if self._thread is not None:
             self._thread.join()
@@ -65,10 +66,10 @@ class CheckpointWriter:
 
 
 def load(path: Path) -> dict[str, Any] | None:
-    """The state that was saved, or None without a snapshot. Never runs code from the file.
+    """The saved state; None if there is no checkpoint. Never runs code from the file.
 
     Raises:
-        InputError: the file cannot be read as a snapshot.
+        InputError: the file is no checkpoint, or damaged.
     """
     import torch
 

@@ -1,4 +1,4 @@
-"""A ledger that no attempt of ours wrote, put down whole: other people's runs."""
+"""Ledgers of runs that other people published, written at once."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from bench.ledger.lines import Row
 
 
 def row(kind: str, key: str, payload: Mapping[str, Any]) -> Row:
-    """A row that names no attempt."""
+    """A row without an attempt."""
     return Row(kind, key, None, ledger.clean(payload))
 
 
 def deposit(directory: Path, rows: list[Row]) -> None:
-    """Write the whole ledger of a directory at once, atomically; the same one again changes nothing.
+    """Write the whole ledger of a directory atomically. Writing the same one again changes nothing.
 
     Raises:
         InputError: the directory cannot be written, or holds another ledger.
     """
     if paths.parts(directory):
-        if sorted(ledger.read(directory), key=_place) != sorted(rows, key=_place):
+        if sorted(ledger.read(directory), key=_kind_and_key) != sorted(rows, key=_kind_and_key):
             raise InputError(f"{directory} holds another ledger: give a directory of its own")
         return
     data = "".join(lines.text({"v": lines.VERSION, **row._asdict()}) + "\n" for row in rows).encode()
@@ -33,5 +33,5 @@ def deposit(directory: Path, rows: list[Row]) -> None:
         raise InputError(f"cannot write to {directory}: {error.strerror or error}") from None
 
 
-def _place(row: Row) -> tuple[str, str]:
+def _kind_and_key(row: Row) -> tuple[str, str]:
     return row.kind, row.key

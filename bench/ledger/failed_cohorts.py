@@ -1,4 +1,4 @@
-"""Word among the processes of a run of which cohorts have failed in it. It lies beside the claims."""
+"""Notes on cohorts that failed, for the other processes of a run. They are files next to the leases."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bench.ledger import paths
 
 
 def give_up(directory: Path, cohort: str, run: str, why: str) -> None:
-    """Leave word for the other processes of a run that a cohort has failed, so that none of them tries it again."""
+    """Tell the other processes of a run that a cohort has failed, so that none of them trains it again."""
     folder = paths.leases(directory)
     folder.mkdir(parents=True, exist_ok=True)
     fresh = folder / f"{cohort}.failed-{secrets.token_hex(4)}"
@@ -20,16 +20,16 @@ def give_up(directory: Path, cohort: str, run: str, why: str) -> None:
 
 
 def given_up(directory: Path, run: str) -> dict[str, str]:
-    """The cohorts that processes of this run have given up, and why; what other runs left there does not count."""
-    words = {}
-    for path in (paths.leases(directory)).glob("*.failed"):
+    """Cohorts that processes of this run gave up, with the reasons. Notes of other runs don't count."""
+    reasons = {}
+    for path in paths.leases(directory).glob("*.failed"):
         with contextlib.suppress(FileNotFoundError, ValueError):
-            word = json.loads(path.read_text())
-            if word["run"] == run:
-                words[path.stem] = word["why"]
-    return words
+            note = json.loads(path.read_text())
+            if note["run"] == run:
+                reasons[path.stem] = note["why"]
+    return reasons
 
 
 def forget(directory: Path, cohort: str) -> None:
-    """Take back the word that a cohort has failed: it is done."""
+    """Remove the note that a cohort has failed, once it is done."""
     (paths.leases(directory) / f"{cohort}.failed").unlink(missing_ok=True)

@@ -1,22 +1,23 @@
-"""Who trains what: leases on cohorts, so that runs that share a directory leave each other's work alone.
+"""Leases on cohorts, so that processes that share a run's directory don't train the same cohort.
 
-Claims only save work. Nothing is correct because of them: two processes that train one cohort write equal rows, each
-to a part of its own, and neither can tear what the other relies on. So a claim may be wrong: given twice it costs
-time, and left behind it is waited for until its lease expires.
+Leases only save work; correctness does not depend on them. Two processes that train one cohort write equal rows, each
+to its own part, and neither can damage the files that the other relies on. So a lease may be wrong: if two processes
+hold it, time is wasted; if its holder is gone, others wait until it expires.
 
-A claim is a file `claims/COHORT.N`, and the highest N counts. To take over an expired claim is to create N + 1, which
-one of several takers can. The holder touches its file; one who finds it gone, or a higher one beside it, has lost the
-cohort and writes nothing more for it. The lease that follows an expired one is twice as long, so that two processes
-with more to do between two renewals than a lease allows don't take a cohort from each other for ever. Of a holder on
-this machine it is known at once whether its process has ended; so it is of one of an earlier run of this SLURM job, for
-a job that was requeued runs once at a time.
+A lease is a file `claims/COHORT.N`, and the highest N counts. An expired lease is taken over by creating N + 1, which
+succeeds for one process only. The holder touches its file. If the file is gone, or there is one with a higher number,
+the holder has lost the cohort and writes nothing more for it. The lease that follows an expired one is twice as long;
+otherwise two processes that cannot renew in time would take the cohort from each other for ever.
 
-Assumed of the file system (NFS from version 3 on keeps it, whatever its lock service does):
+A holder on this machine is checked at once: has its process ended? The same goes for a holder in an earlier run of this
+SLURM job, because a requeued job never runs twice at the same time.
 
-- creating a file exclusively succeeds for one process alone, on all hosts;
+Assumptions about the file system, which NFS meets from version 3 on, whatever its lock service does:
+
+- exclusive creation of a file succeeds for one process only, across all hosts;
 - opening a file and listing a folder show what others had closed by then (close-to-open consistency);
-- times of files are set by one clock, the server's. An age is the difference of two of its times, that of a file
-  touched now and that of the claim, so clocks of hosts are never compared.
+- one clock, the server's, sets the times of files. An age is the difference between the times of a file touched now
+  and of the lease, so the clocks of hosts are never compared.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,10 +37,10 @@ from bench.ledger import paths
 from bench.ledger.machine import machine, started
 
 LEASE = 300.0
-"""Seconds after which a claim that nobody renewed is free; its holder renews it five times as often.
+"""Seconds until a lease expires that is not renewed; its holder renews it five times as often.
 
-It is renewed between batches and chunks of an evaluation, by the thread that trains: who makes no progress for that
-long has hung, and shall lose the cohort.
+The training thread renews it between batches and between chunks of an evaluation. A process without progress for that
+long hangs, and should lose the cohort.
 """
 
 
@@ -49,15 +50,15 @@ class LostError(RuntimeError):
 
 @dataclass(frozen=True)
 class Holder:
-    """A claim as others see it."""
+    """A lease as other processes see it."""
 
     cohort: str
-    number: int  # how often the cohort was taken over
+    number: int  # of takeovers of the cohort
     host: str
     process: int
     age: float  # seconds since it was renewed
-    seconds: float  # the length of its lease
-    ended: bool  # its process ran on this machine and is no more, or in this job before it was requeued
+    seconds: float  # length of the lease
+    ended: bool  # its process ran on this machine and has ended, or ran in this job before it was requeued
 
     @property
     def standing(self) -> bool:
@@ -65,14 +66,14 @@ class Holder:
 
 
 class Lease:
-    """A lease that this process holds on a cohort; `said` is what its file holds."""
+    """A lease that this process holds on a cohort; `text` is the content of its file."""
 
-    def __init__(self, path: Path, said: bytes, seconds: float):
-        self.path, self.said, self.seconds = path, said, seconds
+    def __init__(self, path: Path, text: bytes, seconds: float):
+        self.path, self.text, self.seconds = path, text, seconds
         self._renewed = time.monotonic()
 
     def renew(self) -> None:
-        """Extend the lease, if a fifth of it has passed; costs next to nothing otherwise.
+        """Extend the lease if a fifth of it has passed; cheap otherwise.
 
         Raises:
             LostError: another process has the cohort.
@@ -83,7 +84,7 @@ class Lease:
         self._renewed = time.monotonic()
 
     def check(self) -> None:
-        """Touch the claim, if it still is ours.
+        """Touch the file of the lease if this process still holds it.
 
         Raises:
             LostError: another process has the cohort.
@@ -95,22 +96,22 @@ class Lease:
 
     @property
     def held(self) -> bool:
-        """Whether nobody has taken the cohort over."""
+        """Whether this process still has the cohort."""
         cohort, _, number = self.path.name.rpartition(".")
         newest = max((n for name, n in _files(self.path.parent) if name == cohort), default=None)
         try:
-            return newest == int(number) and self.path.read_bytes() == self.said
+            return newest == int(number) and self.path.read_bytes() == self.text
         except FileNotFoundError:
             return False
 
     def release(self) -> None:
-        """Let others have the cohort."""
+        """Free the cohort for others."""
         if self.held:
             self.path.unlink(missing_ok=True)
 
 
 def take(directory: Path, cohort: str, seconds: float = LEASE) -> Lease | None:
-    """Claim a cohort of the run in `directory`; None while somebody else's claim stands.
+    """Take a lease on a cohort of the run in `directory`; None while another process holds one.
 
     Raises:
         OSError: the directory cannot be written.
@@ -119,17 +120,17 @@ def take(directory: Path, cohort: str, seconds: float = LEASE) -> Lease | None:
     folder.mkdir(parents=True, exist_ok=True)
     numbers = [number for name, number in _files(folder) if name == cohort]
     holders = _holders(folder, cohort)
-    if any(it.standing for it in holders):
+    if any(holder.standing for holder in holders):
         return None
-    seconds = max([seconds, *(2 * it.seconds for it in holders if not it.ended)])
+    seconds = max([seconds, *(2 * holder.seconds for holder in holders if not holder.ended)])
     path = folder / f"{cohort}.{max(numbers, default=-1) + 1}"
     try:
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
     except FileExistsError:
         return None
-    said = json.dumps(_this_process() | {"seconds": seconds, "mark": secrets.token_hex(4)}).encode()
+    text = json.dumps(_this_process() | {"seconds": seconds, "mark": secrets.token_hex(4)}).encode()
     try:
-        os.write(file, said)
+        os.write(file, text)
         _touch(path)  # an exclusive creation may leave any time on NFS
     except OSError:
         path.unlink(missing_ok=True)
@@ -138,90 +139,105 @@ def take(directory: Path, cohort: str, seconds: float = LEASE) -> Lease | None:
         os.close(file)
     for number in numbers:
         (folder / f"{cohort}.{number}").unlink(missing_ok=True)
-    return Lease(path, said, seconds)
+    return Lease(path, text, seconds)
 
 
 def standing(directory: Path) -> dict[str, Holder]:
-    """The claims of a run that stand now, by cohort."""
-    return {it.cohort: it for it in _holders(paths.leases(directory)) if it.standing}
+    """Holders of the leases of a run that are in force now, by cohort."""
+    return {holder.cohort: holder for holder in _holders(paths.leases(directory)) if holder.standing}
 
 
 class LeaseWatch:
-    """The claims of a run as one who waits sees them: by reading alone, however often.
+    """The leases of a run as a waiting process sees them: it only reads, however often it looks.
 
-    A claim's age is how long its time has stood still under our eyes, by our own clock, so that no file is written to
-    learn the server's. It may be younger than the claim is: a taker asks the server.
+    Reading the server's clock would take writing a file. So the age of a lease is the time, by this process's clock,
+    since its file was last seen to change. That may be less than its true age, which `take` determines.
     """
 
     def __init__(self, directory: Path):
         self._folder = paths.leases(directory)
-        self._seen: dict[tuple[str, int], tuple[float, float]] = {}  # when a claim was renewed, and when we saw that
+        # By cohort and number: the file's time, and when this process first read it.
+        self._renewals: dict[tuple[str, int], tuple[float, float]] = {}
 
     def standing(self) -> set[str]:
-        """Cohorts with a claim that stands."""
-        now, known, self._seen = time.monotonic(), self._seen, {}
-        holders = [it for name, number in _files(self._folder) if (it := _holder(self._folder, name, number, 0.0))]
-        for it in holders:
-            renewed, since = known.get((it.cohort, it.number), (None, now))
-            self._seen[it.cohort, it.number] = -it.age, since if renewed == -it.age else now
-        return {it.cohort for it in holders if not it.ended and now - self._seen[it.cohort, it.number][1] < it.seconds}
+        """Cohorts with a lease in force."""
+        now = time.monotonic()
+        renewals, cohorts = dict[tuple[str, int], tuple[float, float]](), set[str]()
+        for cohort, number in _files(self._folder):
+            holder = _holder(self._folder, cohort, number, 0.0)
+            if holder is None:
+                continue
+            renewed = -holder.age  # for the age was taken at time 0
+            last, since = self._renewals.get((cohort, number), (None, now))
+            if renewed != last:
+                since = now
+            renewals[cohort, number] = renewed, since
+            if not holder.ended and now - since < holder.seconds:
+                cohorts.add(cohort)
+        self._renewals = renewals
+        return cohorts
 
 
 def _touch(path: Path) -> None:
-    """Have the server stamp a file with its time."""
+    """Set the time of a file to the server's."""
     os.utime(path)
 
 
 def _files(folder: Path) -> list[tuple[str, int]]:
-    """(cohort, number) of every claim."""
+    """(cohort, number) of every lease."""
     names = (path.name.rpartition(".") for path in folder.iterdir()) if folder.is_dir() else ()
     return [(cohort, int(number)) for cohort, _, number in names if cohort and number.isdecimal()]
 
 
 def _holders(folder: Path, cohort: str | None = None) -> list[Holder]:
-    """Every claim of a cohort, or of all."""
-    files = [it for it in _files(folder) if cohort in (None, it[0])]
+    """Every lease on a cohort, or on any."""
+    files = [(name, number) for name, number in _files(folder) if cohort in (None, name)]
     if not files:
         return []
     now = _now(folder)
-    return [it for name, number in files if (it := _holder(folder, name, number, now))]
+    holders = (_holder(folder, name, number, now) for name, number in files)
+    return [holder for holder in holders if holder is not None]
 
 
 def _holder(folder: Path, cohort: str, number: int, now: float) -> Holder | None:
-    """Whose claim this is; None when it was released just now. One whose holder is not yet written is nobody's."""
+    """Holder of a lease; None if it was released just now. While its file is not yet written, its host is "?"."""
     try:
-        with (folder / f"{cohort}.{number}").open("rb") as file:  # opening is what makes its time current on NFS
+        with (folder / f"{cohort}.{number}").open("rb") as file:  # NFS updates the file's time on opening
             text, touched = file.read(), os.fstat(file.fileno()).st_mtime
     except FileNotFoundError:
         return None
     try:
-        said = json.loads(text)
+        process = json.loads(text)
     except ValueError:
-        said = {}
+        process = {}
     return Holder(
         cohort=cohort,
         number=number,
-        host=said.get("host", "?"),
-        process=said.get("process", 0),
+        host=process.get("host", "?"),
+        process=process.get("process", 0),
         age=now - touched,
-        seconds=said.get("seconds", LEASE),
-        ended=(said.get("machine") == machine() and started(said["process"]) != said["started"])
-        or _requeued_since(said.get("job")),
+        seconds=process.get("seconds", LEASE),
+        ended=_ended(process) or _requeued_since(process.get("job")),
     )
 
 
 def _now(folder: Path) -> float:
-    """Now, by the clock that stamps files there."""
+    """Current time by the clock of the file system."""
     path = folder / f"now-{secrets.token_hex(4)}"
     try:
         with path.open("wb") as file:
             os.utime(path)
             return os.fstat(file.fileno()).st_mtime
-    except OSError:  # one who may only look has no better clock than its own
+    except OSError:  # without permission to write, this host's clock is the best there is
         return time.time()
     finally:
         with contextlib.suppress(OSError):
             path.unlink(missing_ok=True)
+
+
+def _ended(process: Mapping[str, Any]) -> bool:
+    """Whether a process of this machine has ended; False for other machines. Its number may be in use again."""
+    return process.get("machine") == machine() and started(process["process"]) != process["started"]
 
 
 def _this_process() -> dict[str, object]:
@@ -236,14 +252,14 @@ def _this_process() -> dict[str, object]:
 
 
 def _job() -> tuple[str, int] | None:
-    """The SLURM job that this process is of, and how often it was requeued."""
-    said = os.environ
-    if "SLURM_JOB_ID" not in said:
+    """The SLURM job of this process and the number of times that it was requeued; None outside SLURM."""
+    if "SLURM_JOB_ID" not in os.environ:
         return None
-    return f"{said.get('SLURM_CLUSTER_NAME', '')} {said['SLURM_JOB_ID']}", int(said.get("SLURM_RESTART_COUNT", 0))
+    job = f"{os.environ.get('SLURM_CLUSTER_NAME', '')} {os.environ['SLURM_JOB_ID']}"
+    return job, int(os.environ.get("SLURM_RESTART_COUNT", 0))
 
 
 def _requeued_since(job: Sequence[Any] | None) -> bool:
-    """Whether a holder's job is ours, and was requeued since."""
-    ours = _job()
-    return job is not None and ours is not None and job[0] == ours[0] and job[1] < ours[1]
+    """Whether a holder ran in this process's job, before it was requeued."""
+    own = _job()
+    return job is not None and own is not None and job[0] == own[0] and job[1] < own[1]

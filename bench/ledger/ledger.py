@@ -1,9 +1,9 @@
 """The append-only ledger: the one source of truth. Tables, figures and pages are derived from it.
 
 A row is one line of JSON: `{"v", "kind", "key", "attempt", "payload"}`. The payload is deterministic and replays
-bitwise; everything that differs between attempts (host, time, commit, versions) stands once, in a row of kind
-`attempt` that the others name. Each writer appends to a part of its own, `ledger/part-MACHINE-000.jsonl`, held by a
-lock that only processes of that machine see: locks of a network file system are not relied on.
+bitwise. Everything that differs between attempts (host, time, commit, versions) is in one row of kind `attempt`, which
+the other rows refer to. Each writer appends to its own part, `ledger/part-MACHINE-000.jsonl`, and locks it. Only
+processes of the same machine compete for a part, so locks need not work across a network file system.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from bench.ledger.rows import AttemptRow
 LINE = re.compile(
     rf'{re.escape(lines.HEAD)}(\w+)","key":"([^"\\]*)","attempt":"(\w*)","payload":(\{{[^\0]*\}})\}}\n'.encode()
 )
-"""A line as it is written here, but for keys that JSON escapes."""
+"""A line as `lines.line` writes it, unless JSON escapes its key."""
 
 
 class ReplayError(RuntimeError):
-    """A replayed payload differs from the recorded one under the same environment: exactness is broken."""
+    """A replayed payload differs from the recorded one in the same environment: training is not repeatable."""
 
 
 def clean(value: Any) -> Any:
-    """`value` as JSON can hold it: a number that is not finite becomes null."""
+    """`value` in terms of JSON: a number that is not finite becomes null."""
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, Mapping):
@@ -51,7 +51,7 @@ def read(directory: Path, notes: list[str] | None = None, kinds: Collection[str]
     A torn last line (a write cut off in the middle) is left out and mentioned in `notes`.
 
     Raises:
-        InputError: no ledger there, or a line in the middle that is not a row; file and line are named.
+        InputError: there is no ledger, or a line in the middle is not a row; names the file and the line.
     """
     if not paths.parts(directory):
         raise InputError(f"{directory} holds no ledger: give the --out directory of a run")
@@ -62,7 +62,7 @@ def read(directory: Path, notes: list[str] | None = None, kinds: Collection[str]
 
 
 class Brief(NamedTuple):
-    """What an appender has to know of a row."""
+    """The part of a row that an appender needs."""
 
     kind: str
     key: str
@@ -72,11 +72,11 @@ class Brief(NamedTuple):
 
 
 def brief(line: bytes) -> Brief | None:
-    """The row in a line, in brief; None if the line isn't one."""
-    if it := LINE.fullmatch(line):
-        kind, key, attempt = it[1].decode(), it[2].decode(), it[3].decode()
+    """The row in a line, in brief; None if the line is not a row."""
+    if match := LINE.fullmatch(line):
+        kind, key, attempt = match[1].decode(), match[2].decode(), match[3].decode()
         if kind != "attempt":
-            return Brief(kind, key, attempt, hash(it[4]))
+            return Brief(kind, key, attempt, hash(match[4]))
     if (row := lines.row(line)) is None:
         return None
     mark = hash(lines.text(row.payload).encode())
@@ -87,12 +87,12 @@ def brief(line: bytes) -> Brief | None:
 class Ledger:
     """The ledger of one directory, opened for appending.
 
-    Appending is idempotent: a row that is there already is not written again, and must have the same payload.
-    Rows reach the disk at `flush`, whole. What is there is known by marks, 0.1 kB a row; of the `eval` rows of a
-    finished cohort nothing is kept, for it is not trained again.
+    Appending is idempotent: a recorded row is not written again, and must have the same payload. Rows reach the disk at
+    `flush`, whole. In memory, a recorded row is a hash of its payload, about 0.1 kB. The `eval` rows of a finished
+    cohort are forgotten, because the cohort is not trained again.
 
     Args:
-        directory: The run's directory; made if missing.
+        directory: The run's directory; created if missing.
         attempt: Provenance of this process.
 
     Raises:
@@ -107,19 +107,20 @@ class Ledger:
         self._announced = False
         try:
             atomic.folder(paths.ledger(directory))
-            self._part, self._file = self._claim(paths.ledger(directory))
+            self._part, self._file = self._open_part(paths.ledger(directory))
         except OSError as error:
             if atomic.full(error):
                 raise
             raise InputError(f"cannot write to {directory}: {error.strerror or error}") from None
         self._prints: dict[str, str | None] = {self._name: self._fingerprint}
-        self._seen: dict[str, dict[tuple[str, str], tuple[int, str | None]]] = {}  # by cohort of eval rows, else ""
+        # Marks and attempts of rows by kind and key; in a table for each cohort's `eval` rows, and one ("") for others.
+        self._recorded: dict[str, dict[tuple[str, str], tuple[int, str | None]]] = {}
         self._reader = LedgerReader(directory, brief, self.notes, settled=True)
         self._learn(self._reader.new())
-        self._reader.notes = None  # from now on a last line without its end is one being written
+        self._reader.notes = None  # from now on, a last line without a newline is still being written
 
-    def _claim(self, folder: Path) -> tuple[Path, int]:
-        """The first part of this machine that no living writer holds, its torn tail mended."""
+    def _open_part(self, folder: Path) -> tuple[Path, int]:
+        """Open and lock the first part of this machine that has no living writer, and repair its torn last line."""
         number = 0
         while True:
             part = folder / f"part-{machine()}-{number:03d}.jsonl"
@@ -130,21 +131,21 @@ class Ledger:
                 os.close(file)
                 number += 1
                 continue
-            except OSError:  # there are no locks here, so a part that nobody else can have
+            except OSError:  # the file system has no locks: use a new part with a random name
                 os.close(file)
                 part = folder / f"part-{machine()}-{secrets.token_hex(4)}.jsonl"
                 file = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
-            self._mend(file, part)
+            self._repair(file, part)
             atomic.settle(folder)
             return part, file
 
-    def _mend(self, file: int, part: Path) -> None:
+    def _repair(self, file: int, part: Path) -> None:
         with part.open("rb") as data:
             end = data.seek(lines.ended(data))
             tail = data.read()
         if not tail:
             return
-        if lines.row(tail) is not None:  # only the newline is missing: the row is whole, and stays
+        if lines.row(tail) is not None:  # only the newline is missing: the row is whole
             os.write(file, b"\n")
         else:
             os.ftruncate(file, end)
@@ -159,53 +160,55 @@ class Ledger:
             if kind == "attempt":
                 self._prints[key] = fingerprint
             elif kind == "cohort":
-                self._seen.pop(key, None)
-            self._of(kind, key).setdefault((kind, key), (mark, attempt))
+                self._recorded.pop(key, None)
+            self._table(kind, key).setdefault((kind, key), (mark, attempt))
 
-    def _of(self, kind: str, key: str) -> dict[tuple[str, str], tuple[int, str | None]]:
-        return self._seen.setdefault(key.partition("/")[0] if kind == "eval" else "", {})
+    def _table(self, kind: str, key: str) -> dict[tuple[str, str], tuple[int, str | None]]:
+        return self._recorded.setdefault(key.partition("/")[0] if kind == "eval" else "", {})
 
     def __contains__(self, kind_key: tuple[str, str]) -> bool:
-        return kind_key in self._of(*kind_key)
+        return kind_key in self._table(*kind_key)
 
     def append(self, kind: str, key: str, payload: Mapping[str, Any]) -> None:
-        """Write a row, unless it is there.
+        """Write a row, unless it is recorded.
 
         Raises:
-            ReplayError: it is there with another payload, written under the same environment.
+            ReplayError: it is recorded with another payload, written in the same environment.
         """
         text = lines.text(clean(payload))
-        seen, mark = self._of(kind, key), hash(text.encode())
-        if (there := seen.get((kind, key))) is not None:
-            if there[0] != mark:
-                self._differ(kind, key, there[1])
+        table, mark = self._table(kind, key), hash(text.encode())
+        if (recorded := table.get((kind, key))) is not None:
+            recorded_mark, attempt = recorded
+            if recorded_mark != mark:
+                self._differ(kind, key, attempt)
             return
         if not self._announced:
             self._announced = True
             self._waiting.append(lines.line("attempt", self._name, self._name, lines.text(self._attempt)))
-        seen[(kind, key)] = mark, self._name
+        table[(kind, key)] = mark, self._name
         self._waiting.append(lines.line(kind, key, self._name, text))
 
     def append_another(self, kind: str, key: str, payload: Mapping[str, Any]) -> None:
-        """Write a row under `key`, or `key/2`, ... where others of the same kind stand; unless it is one of them."""
-        number, place, mark = 1, key, hash(lines.text(clean(payload)).encode())
-        while (there := self._of(kind, place).get((kind, place))) is not None and there[0] != mark:
+        """Write a row under the first free key of `key`, `key/2`, ...; unless one of these has the same payload."""
+        number, free, mark = 1, key, hash(lines.text(clean(payload)).encode())
+        while (recorded := self._table(kind, free).get((kind, free))) is not None and recorded[0] != mark:
             number += 1
-            place = f"{key}/{number}"
-        self.append(kind, place, payload)
+            free = f"{key}/{number}"
+        self.append(kind, free, payload)
 
     def _differ(self, kind: str, key: str, attempt: str | None) -> None:
-        where = f"{kind} row {key} replays to another payload than the recorded one"
+        """Note that the environments differ, or raise ReplayError if they are the same."""
+        message = f"{kind} row {key} replays to another payload than the recorded one"
         if attempt is not None and self._prints.get(attempt) != self._fingerprint:
-            self.notes.append(f"{where}, which was written under another environment; the recorded one stays")
+            self.notes.append(f"{message}, which was written under another environment; the recorded one stays")
             return
-        raise ReplayError(f"{where}, under the same environment: training is not exactly repeatable here")
+        raise ReplayError(f"{message}, under the same environment: training is not exactly repeatable here")
 
     def flush(self) -> None:
-        """Bring all rows to the disk. Snapshots that count rows are written after this.
+        """Write all rows to the disk. Call it before writing a checkpoint that counts on them.
 
         Raises:
-            OSError: the disk is full; what was written of the last row is taken back.
+            OSError: the disk is full; the part is truncated to its size before the call.
         """
         if not self._waiting:
             return
@@ -221,6 +224,6 @@ class Ledger:
         self._waiting.clear()
 
     def close(self) -> None:
-        """Flush, and free the part for other writers."""
+        """Flush, and unlock the part."""
         self.flush()
         os.close(self._file)

@@ -1,4 +1,4 @@
-"""The lines of a ledger: rows as text, read once, in whichever parts they stand."""
+"""Lines of a ledger: dataclasses as JSON objects, rows as text, and a reader that reads each line once."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import MISSING, Field, fields
 from io import BufferedReader
 from pathlib import Path
 from typing import Any, BinaryIO, Generic, NamedTuple, TypeVar
@@ -16,15 +17,16 @@ from bench.ledger import paths
 
 VERSION = 1
 T = TypeVar("T")
+R = TypeVar("R", bound="Payload")
 
 BLOCK = 1 << 16  # bytes searched at a time
 
 HEAD = f'{{"v":{VERSION},"kind":"'
-"""How each line begins, so that its kind is known without parsing it."""
+"""Beginning of each line, which gives its kind away without parsing."""
 
 
 class Row(NamedTuple):
-    """A line of a ledger. `attempt` names the row of the process that wrote it; None in published ledgers."""
+    """A line of a ledger. `attempt` is the key of the row of the process that wrote it; None in published ledgers."""
 
     kind: str
     key: str
@@ -32,18 +34,58 @@ class Row(NamedTuple):
     payload: dict[str, Any]
 
 
+class Payload:
+    """Base of frozen dataclasses that are written as JSON objects."""
+
+    def payload(self) -> dict[str, Any]:
+        """Fields by name, in order, without those that have their default value."""
+        payload = {}
+        for field in _fields(self):
+            value = getattr(self, field.name)
+            if _required(field) or value != field.default:
+                payload[field.name] = plain(value)
+        return payload
+
+    @classmethod
+    def read(cls: type[R], payload: Mapping[str, Any]) -> R:
+        """The object of a payload. A required field that an older ledger lacks is None."""
+        own = {f.name: payload.get(f.name) for f in _fields(cls) if _required(f) or f.name in payload}
+        return cls(**own)
+
+
+def _fields(dataclass: Any) -> tuple[Field[Any], ...]:
+    return fields(dataclass)
+
+
+def _required(field: Field[Any]) -> bool:
+    return field.default is MISSING and field.default_factory is MISSING
+
+
+def plain(value: Any) -> Any:
+    """A value in terms of JSON: objects, lists, texts and numbers."""
+    if isinstance(value, Payload):
+        return value.payload()
+    if isinstance(value, tuple) and hasattr(value, "_asdict"):
+        return {name: plain(part) for name, part in value._asdict().items()}
+    if isinstance(value, Mapping):
+        return {name: plain(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(part) for part in value]
+    return value
+
+
 def text(payload: Mapping[str, Any]) -> str:
-    """A payload as it stands in its line: equal payloads have equal texts."""
+    """A payload as JSON: equal payloads have equal texts."""
     return json.dumps(payload, separators=(",", ":"), allow_nan=False)
 
 
 def line(kind: str, key: str, attempt: str, payload: str) -> str:
-    """A row as a line; `payload` is a text."""
+    """A row as a line; `payload` is its JSON text."""
     return f'{HEAD}{kind}","key":{json.dumps(key)},"attempt":"{attempt}","payload":{payload}}}\n'
 
 
 def row(line: bytes) -> Row | None:
-    """The row in a line; None if the line isn't one."""
+    """The row in a line; None if the line is not a row."""
     try:
         row = json.loads(line)
     except ValueError:  # undecodable bytes, too
@@ -54,24 +96,25 @@ def row(line: bytes) -> Row | None:
 
 
 def row_of(kinds: Collection[str]) -> Callable[[bytes], Row | tuple[()] | None]:
-    """The same for rows of some kinds; others are empty, without being parsed where they look whole."""
-    wanted = {f'{HEAD}{kind}"'.encode() for kind in kinds}
-    head = HEAD.encode()
+    """Parser for rows of some kinds: an empty tuple for others, which are not parsed if they look complete."""
+    heads = {f'{HEAD}{kind}"'.encode() for kind in kinds}
+    common = HEAD.encode()
 
     def parse(line: bytes) -> Row | tuple[()] | None:
-        if line.startswith(head) and line.endswith(b"}}\n") and line[: line.find(b'"', len(head)) + 1] not in wanted:
+        complete = line.startswith(common) and line.endswith(b"}}\n")
+        if complete and line[: line.find(b'"', len(common)) + 1] not in heads:
             return ()
-        whole = row(line)
-        return whole if whole is None or whole.kind in kinds else ()
+        parsed = row(line)
+        return parsed if parsed is None or parsed.kind in kinds else ()
 
     return parse
 
 
 def ended(data: BinaryIO, start: int = 0) -> int:
-    """Where the last line ends that a part has from `start` on.
+    """Offset of the end of the last complete line of a part; `start` if none follows it.
 
-    Up to there a part only grows. What comes after is being written, or was cut off by a crash and is taken away by
-    the next writer, under a reader's eyes.
+    The bytes before that offset never change. Those after it are still being written, or were cut off by a crash, and
+    the next writer may remove them while the part is read.
     """
     at = data.seek(0, os.SEEK_END)
     while at > start:
@@ -84,13 +127,13 @@ def ended(data: BinaryIO, start: int = 0) -> int:
 
 
 class LedgerReader(Generic[T]):
-    """Reads the parts of a ledger: at first all that is there, then only what was appended since.
+    """Reads the parts of a ledger: all lines at first, then the lines appended since.
 
     Args:
         directory: The run's directory.
-        parse: What is made of a line; None if it isn't a row, empty if it is not wanted.
-        notes: Where it is mentioned that a line was torn and is left out.
-        settled: Whether what is read is brought to the disk: its writer may have been killed before it did.
+        parse: Converts a line; None if it is not a row, an empty tuple to pass over it.
+        notes: Receives a message for each torn line that is left out.
+        settled: Whether to flush the parts read to the disk: their writer may have been killed before it did.
     """
 
     def __init__(
@@ -105,10 +148,10 @@ class LedgerReader(Generic[T]):
         self._read: dict[str, tuple[int, int]] = {}  # bytes and lines of each part
 
     def new(self, skip: Path | None = None) -> Iterator[T]:
-        """What is wanted of the lines not read before, part by part; the part `skip` is left out.
+        """Parsed lines that were not read before, part by part, without the part `skip`.
 
         Raises:
-            InputError: a line in the middle is not a row; file and line are named.
+            InputError: a line in the middle is not a row; names the file and the line.
         """
         for file in paths.parts(self.directory):
             if file != skip:
@@ -116,30 +159,30 @@ class LedgerReader(Generic[T]):
 
     def _part(self, file: Path) -> Iterator[T]:
         start, number = self._read.get(file.name, (0, 0))
-        if start and file.suffix == ".gz":  # made of a part that was complete
+        if start and file.suffix == ".gz":  # compressed parts are complete
             return
         with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as data:
             end = ended(data, start) if isinstance(data, BufferedReader) else sys.maxsize
             data.seek(start)
             for line in data:
-                whole = line.endswith(b"\n")
-                if whole and start >= end:  # the rest of a torn line, written since
+                complete = line.endswith(b"\n")
+                if complete and start >= end:  # the rest of a torn line, written since
                     break
-                it = self.parse(line)
-                if whole:
+                parsed = self.parse(line)
+                if complete:
                     start, number = start + len(line), number + 1
-                    if it is None:
-                        self._doubt(file, line, number)
-                elif it is None:
+                    if parsed is None:
+                        self._check_lost(file, line, number)
+                elif parsed is None:
                     self._note(f"{file.name}: its last line was cut off in the middle of a write and is left out")
-                if it:
-                    yield it
+                if parsed:
+                    yield parsed
             if self.settled and (start, number) != self._read.get(file.name):
                 os.fsync(data.fileno())
         self._read[file.name] = start, number
 
-    def _doubt(self, file: Path, line: bytes, number: int) -> None:
-        """Whether a line that is no row may be left out: blocks that a crash kept from the disk read as zeros."""
+    def _check_lost(self, file: Path, line: bytes, number: int) -> None:
+        """Note a line that a crash destroyed, or raise InputError: blocks that were not written read as zeros."""
         if b"\0" not in line:
             raise InputError(
                 f"{file}, line {number}: not a row of a ledger (corrupt); restore the line or delete it, "

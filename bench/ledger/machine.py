@@ -1,4 +1,4 @@
-"""This machine: its identity, its CPU cores, and which of its processes live."""
+"""This machine: its identity, its processes and its CPU cores."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bench.contract import digest
 
 @cache
 def machine() -> str:
-    """What numbers of processes and locks mean something within: this boot, container and user."""
+    """Digest of this boot, container and user: within them, process numbers and file locks are valid."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         return digest(f"{boot} {Path('/proc/self/ns/pid').readlink()} {os.getuid()}")
@@ -21,7 +21,7 @@ def machine() -> str:
 
 
 def started(process: int) -> str | None:
-    """When a process of this machine was started, in ticks since its boot; None of one that has ended."""
+    """Start time of a process of this machine, in ticks since boot; None if it has ended."""
     try:
         state, *fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
     except OSError:
@@ -30,5 +30,5 @@ def started(process: int) -> str | None:
 
 
 def processors() -> int:
-    """CPU cores that the system lets this process use; all of them where it keeps no list, as macOS."""
+    """Number of CPU cores that this process may use; all of them on systems without affinity, such as macOS."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

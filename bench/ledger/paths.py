@@ -16,7 +16,7 @@ def parts(directory: Path) -> list[Path]:
 
 
 def checkpoint(directory: Path, cohort: str) -> Path:
-    """File of a cohort in training."""
+    """Checkpoint of a cohort in training."""
     return directory / "snapshots" / f"{cohort}.pt"
 
 
@@ -43,7 +43,7 @@ def unfinished(directory: Path) -> set[str]:
 
 
 def leases(directory: Path) -> Path:
-    """Folder of leases on cohorts, and of word of those that failed."""
+    """Folder of the leases on cohorts, and of the notes on failed ones."""
     return directory / "claims"
 
 

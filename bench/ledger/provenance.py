@@ -1,4 +1,4 @@
-"""What a process is and runs on: everything about a row that may differ between two attempts at it."""
+"""Provenance of a process: everything that may differ between two attempts at the same row."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ DECIDING = (
     *("torch", "torchvision", "timm", "transformers", "accelerate", "peft", "numpy", "scipy", "scikit-learn"),
     *("faster-coco-eval", "pillow", "soundfile", "tokenizers", "sentencepiece", *CONTENDERS),
 )
-"""Packages that data, models, updates or scores come from, so that another version may give other bits."""
+"""Packages that data, models, updates or scores depend on, so that another version may change bits."""
 
 SWITCHES = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "MKL_ENABLE_INSTRUCTIONS", "NVIDIA_TF32_OVERRIDE")
-"""Variables by which a library is told to compute as on another processor."""
+"""Environment variables that make a library compute as on another processor."""
 
 
 def describe(plan: str, device: str, threads: int) -> AttemptRow:
     """Provenance of this process. Equal fingerprints promise equal payloads, bit for bit."""
     versions = {name: _version(name) for name in (*DECIDING, "glideslope")}
     processor, gpu = _processor(), _gpu(device)
-    kind = device.partition(":")[0]  # which of several alike it is decides nothing
+    kind = device.partition(":")[0]  # the index among equal devices changes nothing
     switches = {name: os.environ[name] for name in SWITCHES if name in os.environ}
     decisive = [{name: versions[name] for name in DECIDING}, kind, gpu, threads, processor, switches]
     commit, dirty = _commit()
@@ -50,7 +50,7 @@ def describe(plan: str, device: str, threads: int) -> AttemptRow:
 
 
 def _gpu(device: str) -> dict[str, str] | None:
-    """What of a GPU, and of the libraries that torch drives it by, decides bits; None where there is none."""
+    """Properties of a GPU and of its libraries that may change bits; None on a CPU."""
     if device.partition(":")[0] == "cpu":
         return None
     import torch
@@ -58,9 +58,10 @@ def _gpu(device: str) -> dict[str, str] | None:
     backend = {"cuda": str(torch.version.cuda), "hip": str(torch.version.hip)}
     if device.partition(":")[0] != "cuda":
         return backend
-    it = torch.cuda.get_device_properties(device)
-    shape = {"capability": f"{it.major}.{it.minor}", "multiprocessors": str(it.multi_processor_count)}
-    return {"name": it.name, **shape, **backend, "cudnn": str(torch.backends.cudnn.version())}  # type: ignore[no-untyped-call]
+    gpu = torch.cuda.get_device_properties(device)
+    shape = {"capability": f"{gpu.major}.{gpu.minor}", "multiprocessors": str(gpu.multi_processor_count)}
+    cudnn = str(torch.backends.cudnn.version())  # type: ignore[no-untyped-call]
+    return {"name": gpu.name, **shape, **backend, "cudnn": cudnn}
 
 
 def _version(package: str) -> str | None:
@@ -79,7 +80,7 @@ def _processor() -> str:
 
 
 def _commit() -> tuple[str | None, bool | None]:
-    """Commit of the checkout this file lies in and whether it has changes; (None, None) when installed."""
+    """Commit of the checkout of this file, and whether there are changes to it; (None, None) when installed."""
     try:
         commit = _git("rev-parse", "HEAD")
         return commit, bool(_git("status", "--porcelain", "--untracked-files=no"))
@@ -88,5 +89,5 @@ def _commit() -> tuple[str | None, bool | None]:
 
 
 def _git(*words: str) -> str:
-    here = Path(__file__).parent
-    return subprocess.run(["git", *words], cwd=here, check=True, capture_output=True, text=True).stdout.strip()
+    folder = Path(__file__).parent
+    return subprocess.run(["git", *words], cwd=folder, check=True, capture_output=True, text=True).stdout.strip()

@@ -1,33 +1,23 @@
-"""Typed rows of a ledger, one class for each kind. `results/README.md` explains every field.
+"""Typed rows of a ledger, one class for each kind; `cell_row` has the rows of cells. `results/README.md` explains them.
 
-Nobody else spells a key of a row. A payload is deterministic: a field that has a default is left out while it has that
-value, so that ledgers written before there was such a field replay to the same rows.
+The keys of rows are spelled in these two files alone. A payload is deterministic: a field is left out while it has its
+default value, so that ledgers written before the field was added replay to the same rows.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, NamedTuple, TypeAlias, TypeVar
+from typing import Any, ClassVar, TypeAlias, TypeVar
 
 from bench.contract import Baseline
-from bench.ledger.lines import Row
-from bench.ledger.payload import Payload, plain
-
-Scores: TypeAlias = dict[str, float]
-
-
-class Publication(NamedTuple):
-    """Source of runs that other people published."""
-
-    source: str
-    citation: str
-    licence: str
+from bench.ledger.cell_row import CellRow, CellSettings, Publication
+from bench.ledger.lines import Payload, Row
 
 
 @dataclass(frozen=True, kw_only=True)
 class TaskFacts(Payload):
-    """What a plan says of a task. Published ledgers leave empty what their source does not tell."""
+    """Facts of a task in a plan. Published ledgers leave fields empty that their source does not give."""
 
     family: str
     metric: str
@@ -41,7 +31,7 @@ class TaskFacts(Payload):
     source: str
     chance: str
     digest: str | None  # of the data
-    code: str = ""  # digest of what the task's code does
+    code: str = ""  # digest of the task's code
     sizes: dict[str, int]
     layers: str
     engine: str
@@ -65,12 +55,12 @@ class TaskFacts(Payload):
 
 @dataclass(frozen=True, kw_only=True)
 class PlanRow(Payload):
-    """Everything that a report says of the experiment besides its results."""
+    """Everything that a report states about the experiment besides its results."""
 
     kind: ClassVar[str] = "plan"
     suite: str
     plan: str  # its id
-    reference: str | None  # None in ledgers from before it was declared
+    reference: str | None  # None in old ledgers, which did not declare it
     cells: int
     cohorts: int
     cell_steps: int
@@ -79,7 +69,7 @@ class PlanRow(Payload):
     split_loss: int
     notes: list[str]
     tasks: dict[str, TaskFacts]
-    curves: dict[str, dict[str, list[float]]]  # of open-loop schedules: progress and factor
+    curves: dict[str, dict[str, list[float]]]  # progress and factor of each open-loop schedule
     extends: str | None = None  # id of the plan whose cells are recorded already
     known_as: dict[str, str] | None = None  # a published source's own names of strategies
     published: Publication | None = None
@@ -99,13 +89,13 @@ class PlanRow(Payload):
 
 @dataclass(frozen=True, kw_only=True)
 class AttemptRow(Payload):
-    """Provenance of a process: everything about a row that may differ between two attempts at it."""
+    """Provenance of a process: everything that may differ between two attempts at the same row."""
 
     kind: ClassVar[str] = "attempt"
     plan: str
     host: str
     process: int
-    time: str  # UTC, when it began
+    time: str  # of the start, UTC
     commit: str | None
     dirty: bool | None
     versions: dict[str, str | None]
@@ -113,114 +103,7 @@ class AttemptRow(Payload):
     processor: str
     threads: int
     gpu: dict[str, str] | None = None
-    fingerprint: str  # equal ones promise equal payloads
-
-
-class BestEpoch(NamedTuple):
-    """The epoch with the best control value, and both metrics there."""
-
-    epoch: float
-    control: float
-    test: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class Done(Payload):
-    """Results of a cell whose budget is spent."""
-
-    final: Scores  # on test, after the last update
-    best: BestEpoch | None  # None in published ledgers
-    control: Scores
-    recalibrated: Scores | None  # on test, with BatchNorm statistics averaged again; None without BatchNorm
-
-    @classmethod
-    def read(cls, payload: Mapping[str, Any]) -> Done:
-        """See `Payload.read`."""
-        done = super().read(payload)
-        best = payload.get("best")
-        object.__setattr__(done, "best", None if best is None else BestEpoch(**best))
-        return done
-
-
-@dataclass(frozen=True, kw_only=True)
-class Diverged(Payload):
-    """Results of a cell whose loss, gradient or output stopped being finite."""
-
-    first_bad_step: int | None
-    parent: int | None = None  # of a member forked since it was last evaluated, which no `eval` row tells
-    start: int | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Failed(Payload):
-    """Results of a cell whose schedule raised an error, or gave no factor."""
-
-    failed_step: int
-    error: str
-    parent: int | None = None
-    start: int | None = None
-
-
-Result: TypeAlias = Done | Diverged | Failed
-RESULTS: dict[str, type[Result]] = {"done": Done, "diverged": Diverged, "failed": Failed}
-STATUSES: dict[type[Result], Literal["done", "diverged", "failed"]] = {
-    Done: "done",
-    Diverged: "diverged",
-    Failed: "failed",
-}
-
-
-@dataclass(frozen=True, kw_only=True)
-class CellSettings(Payload):
-    """A cell, and the member that it rode to its end."""
-
-    cell: str  # its id
-    task: str
-    family: str
-    schedule: str
-    optimizer: str
-    weight_decay: float | None
-    peak_lr: float
-    budget: float
-    epochs: float
-    total: int
-    seed: int
-    data: str | None
-    cohort: str
-    engine: str
-    segment: int
-    averaging: str = "none"
-    arithmetic: str = ""
-    code: str = ""
-
-
-@dataclass(frozen=True)
-class CellRow:
-    """A cell and what became of it."""
-
-    kind: ClassVar[str] = "cell"
-    settings: CellSettings
-    result: Result
-    published: Publication | None = None
-
-    @property
-    def status(self) -> Literal["done", "diverged", "failed"]:
-        return STATUSES[type(self.result)]
-
-    def payload(self) -> dict[str, Any]:
-        """See `Payload.payload`."""
-        published = {} if self.published is None else {"published": plain(self.published)}
-        return self.settings.payload() | {"status": self.status} | self.result.payload() | published
-
-    @classmethod
-    def read(cls, payload: Mapping[str, Any]) -> CellRow:
-        """See `Payload.read`."""
-        published = payload.get("published")
-        return cls(
-            CellSettings.read(payload),
-            RESULTS[payload["status"]].read(payload),
-            None if published is None else Publication(**published),
-        )
+    fingerprint: str  # equal fingerprints promise equal payloads
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -230,28 +113,28 @@ class EvalRow(Payload):
     kind: ClassVar[str] = "eval"
     cohort: str
     segment: int
-    parent: int | None  # segment that it was forked from, before update `start`
+    parent: int | None  # the segment that this one was forked from, before update `start`
     start: int
     step: int  # updates before the evaluation
     epoch: float
     lr: float  # of the last update
-    train_loss: float | None  # mean since the last evaluation; None where every loss overflowed
+    train_loss: float | None  # mean since the last evaluation; None if every loss overflowed
     grad_norm: float | None  # mean since the last evaluation, before clipping
     control: float  # the headline metric
     test: float
     control_loss: float
     test_loss: float
-    average: str | None = None  # name of the average that was read
+    average: str | None = None  # name of the average of weights that was evaluated
 
     @property
     def key(self) -> str:
-        place = f"{self.cohort}/{self.segment}/{self.step}"
-        return place if self.average is None else f"{place}/{self.average}"
+        key = f"{self.cohort}/{self.segment}/{self.step}"
+        return key if self.average is None else f"{key}/{self.average}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class CohortRow(Payload):
-    """All cells of a cohort are done, and what that took."""
+    """A finished cohort, and the work that it took."""
 
     kind: ClassVar[str] = "cohort"
     cohort: str
@@ -270,7 +153,7 @@ class CohortRow(Payload):
 
 @dataclass(frozen=True, kw_only=True)
 class FailureRow(Payload):
-    """A cohort could not be trained to its end; its cells are missing."""
+    """A cohort that could not be trained to its end; its cells are missing."""
 
     kind: ClassVar[str] = "failure"
     cohort: str
@@ -283,7 +166,7 @@ class FailureRow(Payload):
 
 @dataclass(frozen=True, kw_only=True)
 class ResumeRow(Payload):
-    """A cohort continued from a checkpoint."""
+    """A cohort that continued from a checkpoint."""
 
     kind: ClassVar[str] = "resume"
     cohort: str
@@ -300,12 +183,12 @@ def of_kind(rows: Iterable[Row], kind: type[T]) -> dict[str, T]:
 
 
 def last_plan(plans: Mapping[str, PlanRow]) -> PlanRow:
-    """The plan, of the `plan` rows of a ledger by key (one or more), that its tables are of: the last one."""
+    """The plan that no other one of a ledger extends or replaces. `plans` has one or more, by key."""
     past = {key for plan in plans.values() for key in (plan.extends, *plan.replaces)}
     return next(plan for key, plan in plans.items() if key not in past)
 
 
 def of_code(plan: PlanRow | None, row: CellSettings | CohortRow | FailureRow) -> bool:
-    """Whether a row was made by the task's code that a plan is of."""
+    """Whether a row comes from the same code of its task as a plan."""
     facts = plan.tasks.get(row.task) if plan else None
     return row.code == (facts.code if facts else "")

@@ -1,4 +1,4 @@
-"""From a suite to cells, cohorts and shards. A suite file imports `Grid` and `Suite` from here."""
+"""Plans: from a suite to cells, cohorts and shards. A suite file imports `Grid` and `Suite` from here."""
 
 from bench.plan.plan import Grid as Grid
 from bench.plan.plan import Suite as Suite

@@ -1,7 +1,7 @@
-"""A recorded plan made larger: all its cells and more, the same for everybody. What is recorded is not trained again.
+"""Extensions of recorded plans: all recorded cells and more. Recorded cells are not trained again.
 
-The new plan's cohorts hold the missing cells alone, so no recorded row changes; what they could have shared with
-recorded ones is trained anew, and the plan counts that as lost in splitting.
+The new plan's cohorts contain only the missing cells, so no recorded row changes. Updates that they could have shared
+with recorded cells are computed again; the plan counts these as lost in splitting.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from bench.contract import InputError
+from bench.ledger.cell_row import CellRow
 from bench.ledger.lines import Row
-from bench.ledger.rows import AttemptRow, CellRow, PlanRow, of_code, of_kind
+from bench.ledger.rows import AttemptRow, PlanRow, of_code, of_kind
 from bench.plan.plan import Plan
 
 
@@ -25,7 +26,7 @@ class Past(NamedTuple):
 
 
 def lineage(rows: Iterable[Row]) -> list[Past]:
-    """The plans of a ledger, each the extension of the one before."""
+    """The plans of a ledger, from the oldest; each extends the one before."""
     rows = list(rows)
     by_key, cells = of_kind(rows, PlanRow), dict[str, set[str]]()
     replaced = {key for plan in by_key.values() for key in plan.replaces}
@@ -38,22 +39,22 @@ def lineage(rows: Iterable[Row]) -> list[Past]:
             if plan in plans:
                 cells.setdefault(plan, set()).add(row.key)
             elif first is not None and of_code(first, CellRow.read(row.payload).settings):
-                cells.setdefault(first.plan, set()).add(row.key)  # of a task whose code has not changed since
-    after = {plan.extends: key for key, plan in plans.items()}
-    found, key = list[Past](), after.get(None)
+                cells.setdefault(first.plan, set()).add(row.key)  # its task's code has not changed since
+    successors = {plan.extends: key for key, plan in plans.items()}
+    line, key = list[Past](), successors.get(None)
     while key is not None:
-        found.append(Past(key, plans[key], frozenset(cells.get(key, ()))))
-        key = after.get(key)
-    return found
+        line.append(Past(key, plans[key], frozenset(cells.get(key, ()))))
+        key = successors.get(key)
+    return line
 
 
 def extend(whole: Plan, past: list[Past], without: Callable[[frozenset[str]], Plan]) -> Plan:
-    """What `whole` adds to recorded plans: the extension that was begun, or a new one.
+    """The extension of recorded plans to `whole`: the one that was begun, or a new one.
 
     Args:
-        whole: The plan that was asked for.
+        whole: The requested plan.
         past: The lineage of the ledger.
-        without: The plan that was asked for, less the cells of these ids.
+        without: Builds the requested plan without the cells of some ids.
 
     Raises:
         InputError: a recorded cell is not in the plan, the last recorded plan is not finished, or nothing is added.
@@ -68,7 +69,7 @@ def extend(whole: Plan, past: list[Past], without: Callable[[frozenset[str]], Pl
             f"--extend: cells of {', '.join(sorted(changed))} are recorded under other task code, and are not what "
             "would be trained now: give another --out"
         )
-    recorded = frozenset[str]().union(*(it.cells for it in past))
+    recorded = _cells(past)
     if lacking := recorded - {c.id for c in whole.cells}:
         raise InputError(
             f"--extend: {len(lacking):,} of {len(recorded):,} recorded cells are not in this plan: an extension holds "
@@ -76,9 +77,8 @@ def extend(whole: Plan, past: list[Past], without: Callable[[frozenset[str]], Pl
         )
     for n in range(1, len(past) + 1):
         before = past[:n]
-        known = frozenset[str]().union(*(it.cells for it in before))
-        plan = replace(without(known), extends=tuple(it.key for it in before))
-        if plan.id in {it.key for it in past}:
+        plan = replace(without(_cells(before)), extends=tuple(recorded_plan.key for recorded_plan in before))
+        if plan.id in {recorded_plan.key for recorded_plan in past}:
             return plan
     last = past[-1].row
     if len(recorded) < last.cells:
@@ -92,8 +92,13 @@ def extend(whole: Plan, past: list[Past], without: Callable[[frozenset[str]], Pl
     return replace(plan, notes=(note, *plan.notes))
 
 
+def _cells(past: Iterable[Past]) -> frozenset[str]:
+    """Ids of the cells recorded under some plans."""
+    return frozenset[str]().union(*(plan.cells for plan in past))
+
+
 def row(whole: PlanRow, before: PlanRow, added: PlanRow) -> PlanRow:
-    """The `plan` row of an extension, from those of the whole plan, the one that it extends and the added cells."""
+    """The `plan` row of an extension, from those of the whole plan, the extended plan and the added cells."""
     looks = before.looks + added.looks
     return replace(
         whole,

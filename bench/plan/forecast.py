@@ -1,4 +1,4 @@
-"""What a plan will cost and what sharing saves, before anything trains."""
+"""Forecast of a plan: its cost, and the saving by sharing."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ TRIED = 500  # updates of a closed-loop schedule, to see whether it sets the mom
 
 
 class Forecast:
-    """Looks of each cohort, counted from the schedules alone.
+    """Number of looks of each cohort, counted from the schedules alone.
 
-    A closed-loop schedule is counted as if it never reacted (factor 1), so it may need more looks than said.
+    A closed-loop schedule counts as if it never reacted (factor 1), so it may need more looks than forecast.
     """
 
     def __init__(self, plan: Plan, tasks: Mapping[str, Task], schedules: Mapping[str, Schedule[Any]]):
@@ -29,37 +29,40 @@ class Forecast:
         self._trace = cache(self._factors)
         self._looks = cache(self._optimum)
 
-    def _factors(self, schedule: str, total: int, epoch_steps: int, peak_lr: float) -> list[Setting]:
-        it = self.schedules[schedule]
-        return [Setting(1.0)] * total if it.needs else factors(it, total, epoch_steps, peak_lr)
+    def _factors(self, text: str, total: int, epoch_steps: int, peak_lr: float) -> list[Setting]:
+        schedule = self.schedules[text]
+        return [Setting(1.0)] * total if schedule.needs else factors(schedule, total, epoch_steps, peak_lr)
 
     def check_moves(self) -> None:
-        """Refuse borrowed schedules that never move in any cell, or leave one at an LR of 0.
+        """Refuse borrowed schedules that never move in any cell, or leave a cell at LR 0.
 
         Raises:
-            InputError: one line that says which, and when it would have moved.
+            InputError: names the schedule, and when it would have moved.
         """
-        for text, it in self.schedules.items():
+        for text, schedule in self.schedules.items():
+            machine = getattr(schedule, "machine", None)
+            if not isinstance(machine, Borrowed):
+                continue
             lines = {(c.total, self.epoch_steps[c.task], c.peak_lr) for c in self.plan.cells if c.schedule == text}
-            if lines and isinstance(machine := getattr(it, "machine", None), Borrowed):
+            if lines:
                 check_moves(text, machine, [(Clock(0, *line), self._trace(text, *line)) for line in sorted(lines)])
 
     def _optimum(self, lines: tuple[tuple[str, int, int, float], ...]) -> int:
         return optimum((self._trace(*line) for line in lines), (line[3] for line in lines))
 
     def looks(self, cells: Iterable[Cell]) -> int:
-        """Looks that these cells (of one task, optimizer, weight decay and seed) need at least."""
+        """Least number of looks of these cells, which have the same task, optimizer, weight decay and seed."""
         return self._looks(tuple((c.schedule, c.total, self.epoch_steps[c.task], c.peak_lr) for c in cells))
 
     def sets_momentum(self, cell: Cell) -> bool:
-        """Whether a cell's schedule sets the momentum; a closed-loop one as far as a short trial shows."""
-        it, steps = self.schedules[cell.schedule], self.epoch_steps[cell.task]
-        if not it.needs:
+        """Whether a cell's schedule sets the momentum; of a closed-loop one, whether it does in a short trial."""
+        schedule, steps = self.schedules[cell.schedule], self.epoch_steps[cell.task]
+        if not schedule.needs:
             return any(s.momentum is not None for s in self._trace(cell.schedule, cell.total, steps, cell.peak_lr))
-        state = it.init()
+        state = schedule.init()
         for step in range(min(cell.total, TRIED)):
-            seen = Signals(2 - step / cell.total, 1.0 + step % 3)
-            setting, state = it(state, Clock(step, cell.total, steps, cell.peak_lr), seen)
+            signals = Signals(2 - step / cell.total, 1.0 + step % 3)
+            setting, state = schedule(state, Clock(step, cell.total, steps, cell.peak_lr), signals)
             if setting.momentum is not None:
                 return True
         return False
@@ -69,11 +72,11 @@ class Forecast:
         return self.looks(cohort.cells) * LAYERS[self.tasks[cohort.task].layers].seconds
 
     def engine(self, cohort: Cohort) -> str:
-        """The engine of a cohort and what is unusual about its arithmetic."""
+        """The engine of a cohort, with its arithmetic unless that is the usual one."""
         return f"{cohort.engine} ({cohort.arithmetic.text})" if cohort.arithmetic.text else cohort.engine
 
     def optimum(self) -> int:
-        """Looks of the whole plan had no cohort been split: the trie optimum."""
+        """Number of looks of the whole plan if no cohort were split: the trie optimum."""
         return sum(map(self.looks, shareable_groups(self.plan.cells)))
 
     def row(self) -> PlanRow:
@@ -124,12 +127,12 @@ class Forecast:
         )
 
     def _curves(self) -> dict[str, dict[str, list[float]]]:
-        """Factor against progress of each open-loop schedule, on the plan's first task at its full budget."""
-        curves = {}
+        """Factor against progress of each open-loop schedule, of a cell with its largest number of updates."""
+        longest = {}
         for cell in sorted(self.plan.cells, key=lambda c: c.total):
             if not self.schedules[cell.schedule].needs:
-                curves[cell.schedule] = cell
-        return {text: self._curve(cell) for text, cell in curves.items()}
+                longest[cell.schedule] = cell
+        return {text: self._curve(cell) for text, cell in longest.items()}
 
     def _curve(self, cell: Cell) -> dict[str, list[float]]:
         return curve(self._trace(cell.schedule, cell.total, self.epoch_steps[cell.task], cell.peak_lr))

@@ -1,4 +1,4 @@
-"""Limits of a grid: beyond them the plan alone would fill the memory."""
+"""Limits of a grid: beyond them, the plan alone would fill the memory."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def bounded(grid: Grid, task: Task) -> None:
     """Refuse a grid whose plan alone would fill the memory.
 
     Raises:
-        InputError: naming the setting and the most that is allowed.
+        InputError: names the setting and the largest value allowed.
     """
     check(grid)
     if grid.seeds > MOST_SEEDS:

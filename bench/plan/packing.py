@@ -1,4 +1,4 @@
-"""Which array task trains which cohorts: packed at submission, written down, and read back by the task."""
+"""Assignment of cohorts to array tasks: packed at submission, written to a file, and read by each task."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bench.plan.plan import Plan
 
 @dataclass(frozen=True)
 class Load:
-    """A cohort as its submission knew it."""
+    """A cohort and its predicted cost at submission."""
 
     id: str
     task: str
@@ -34,14 +34,15 @@ Share = tuple[Load, ...]
 
 
 def pack(loads: Sequence[Load], count: int) -> list[Share]:
-    """Shares of about equal predicted time: the longest first, each to the share with the least so far.
+    """Shares of about equal predicted time: the longest load first, each to the share with the least time so far.
 
-    This rule (longest processing time) ends at most 4/3 - 1/(3 count) times later than the best packing does:
-    Graham 1969, doi.org/10.1137/0117039. Equal loads keep their order, so the same loads give the same shares.
+    The longest share of this rule (longest processing time) is at most 4/3 - 1/(3 count) times as long as that of the
+    best packing: Graham 1969, doi.org/10.1137/0117039. Equal loads keep their order, so the same loads give the same
+    shares.
     """
     shares: list[list[Load]] = [[] for _ in range(count)]
     heap = [(0.0, i) for i in range(count)]
-    for load in sorted(loads, key=lambda it: -it.seconds):
+    for load in sorted(loads, key=lambda load: -load.seconds):
         spent, i = heap[0]
         shares[i].append(load)
         heapq.heapreplace(heap, (spent + load.seconds, i))
@@ -49,12 +50,12 @@ def pack(loads: Sequence[Load], count: int) -> list[Share]:
 
 
 def size(loads: Sequence[Load], seconds: float, most: int) -> int:
-    """How many array tasks of about `seconds` the loads need: one a cohort at most, and `most` at most."""
-    return max(1, min(math.ceil(sum(it.seconds for it in loads) / seconds), len(loads), most))
+    """Number of array tasks of about `seconds` for the loads: at most one per cohort, and at most `most`."""
+    return max(1, min(math.ceil(sum(load.seconds for load in loads) / seconds), len(loads), most))
 
 
 def save(path: Path, plan: Plan, shares: Sequence[Share]) -> None:
-    """Write shares as JSON, a cohort a line."""
+    """Write shares as JSON, one cohort per line."""
     tasks = (",\n   ".join(json.dumps(asdict(load)) for load in share) for share in shares)
     text = ",\n".join(f"  [{task}]" for task in tasks)
     path.write_text(f'{{"suite": {json.dumps(plan.suite)}, "plan": "{plan.id}", "tasks": [\n{text}\n]}}\n', "utf-8")
@@ -64,11 +65,11 @@ def read(path: Path) -> tuple[str, list[Share]]:
     """The plan's id and the shares in a file of `save`.
 
     Raises:
-        InputError: no such file, or another file.
+        InputError: there is no such file, or it is another one.
     """
     try:
-        held: dict[str, Any] = json.loads(path.read_text("utf-8"))
-        return held["plan"], [tuple(Load(**load) for load in task) for task in held["tasks"]]
+        content: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        return content["plan"], [tuple(Load(**load) for load in task) for task in content["tasks"]]
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}") from None
     except (ValueError, KeyError, TypeError):
@@ -82,15 +83,15 @@ class Assigned(NamedTuple):
     task: int  # 0-based
 
     def of(self, plan: Plan) -> Plan:
-        """The plan with this array task's cohorts alone, in the order of the file.
+        """The plan with only this array task's cohorts, in the order of the file.
 
         Raises:
-            InputError: no such array task, or the file is of another plan.
+            InputError: there is no such array task, or the file is of another plan.
         """
         name, shares = read(self.path)
         if name != plan.id:
             raise InputError(f"{self.path} was written for another plan ({name}; this one is {plan.id})")
         if not 0 <= self.task < len(shares):
             raise InputError(f"{self.path} has the array tasks 0 .. {len(shares) - 1}, not {self.task}")
-        known: Mapping[str, Cohort] = {cohort.id: cohort for cohort in plan.cohorts}
-        return Plan(plan.suite, tuple(known[load.id] for load in shares[self.task]), plan.notes)
+        cohorts: Mapping[str, Cohort] = {cohort.id: cohort for cohort in plan.cohorts}
+        return Plan(plan.suite, tuple(cohorts[load.id] for load in shares[self.task]), plan.notes)

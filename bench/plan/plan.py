@@ -1,4 +1,4 @@
-"""From a suite to cells, cohorts and shards; what will run, and what sharing saves. Nothing trains here."""
+"""Plans: from a suite to cells, cohorts and shards. Nothing trains here."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from bench.numerics import Arithmetic
 
 EngineName = Literal["modules", "stacked"]
 WIDTH = 512  # cells in a cohort
-THREADS = 1  # CPU threads of each
+THREADS = 1  # CPU threads of a cohort
 
 
 @dataclass(frozen=True, kw_only=True)
 class Grid:
-    """One task with everything that is crossed on it. None means the task's own default."""
+    """One task, and the settings that are crossed on it. None means the task's default."""
 
     task: str
     schedules: tuple[str, ...]
@@ -29,7 +29,7 @@ class Grid:
     seeds: int = 3
     optimizer: str | None = None
     weight_decay: float | None = None
-    averagings: tuple[str, ...] = ("none",)  # how the weights are read; they ride free
+    averagings: tuple[str, ...] = ("none",)  # how weights are averaged before an evaluation; they cost no training
 
 
 @dataclass(frozen=True)
@@ -41,20 +41,24 @@ class Suite:
     reference: str = "constant"  # the schedule that the others are tested against, declared before the run
 
     def where(self, tasks: Sequence[str] | None = None, **changes: Any) -> Suite:
-        """The suite with only the named tasks, and with some fields of each grid replaced."""
+        """The suite with only these tasks, and with some fields of each grid replaced. None changes nothing.
+
+        A task that the suite lacks gets the first grid's settings, with its own optimizer and peak LRs.
+        """
         if tasks is not None:
-            here = {t: [g for g in self.grids if g.task == t] for t in tasks}
-            new = replace(self.grids[0], peak_lrs=None, optimizer=None)
-            grids = [g for t in tasks for g in here[t] or [replace(new, task=t)]]
+            grids = []
+            for task in tasks:
+                own = [grid for grid in self.grids if grid.task == task]
+                grids += own or [replace(self.grids[0], task=task, peak_lrs=None, optimizer=None)]
         else:
             grids = list(self.grids)
-        given = {k: v for k, v in changes.items() if v is not None}
-        return replace(self, grids=tuple(replace(g, **given) for g in grids))
+        settings = {name: value for name, value in changes.items() if value is not None}
+        return replace(self, grids=tuple(replace(grid, **settings) for grid in grids))
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What will run: cohorts in a fixed order, and what is worth saying about them."""
+    """Cohorts to train, in a fixed order, and notes about them."""
 
     suite: str
     cohorts: tuple[Cohort, ...]
@@ -71,24 +75,24 @@ class Plan:
         return [cell for cohort in self.cohorts for cell in cohort.cells]
 
     def under(self, arithmetic: Arithmetic) -> Plan:
-        """The same cohorts, computed so."""
+        """The same cohorts under another arithmetic."""
         return replace(self, cohorts=tuple(replace(cohort, arithmetic=arithmetic) for cohort in self.cohorts))
 
     def coded(self, codes: Mapping[str, str]) -> Plan:
-        """The same cohorts, of tasks with other code: its digest by the task's text, none where it is not there."""
-
-        def cell(it: Cell) -> Cell:
-            return replace(it, code=codes.get(it.task, ""))
-
-        return replace(self, cohorts=tuple(replace(c, cells=tuple(map(cell, c.cells))) for c in self.cohorts))
+        """The same cohorts with other task code. `codes` holds its digest by the task's text; no code for others."""
+        cohorts = []
+        for cohort in self.cohorts:
+            cells = tuple(replace(cell, code=codes.get(cell.task, "")) for cell in cohort.cells)
+            cohorts.append(replace(cohort, cells=cells))
+        return replace(self, cohorts=tuple(cohorts))
 
     def cut(self, width: int) -> Plan:
-        """Its cohorts split by peak LR into such as hold so many cells at most."""
+        """The plan with its cohorts split by peak LR into cohorts of at most `width` cells."""
         parts = [replace(c, cells=tuple(part)) for c in self.cohorts for part in _split([*c.cells], width)]
         return replace(self, cohorts=tuple(parts))
 
     def shard(self, i: int, n: int) -> Plan:
-        """Every n-th cohort, from the i-th (0-based): shards are disjoint, and take whole cohorts."""
+        """Every n-th cohort from the i-th (0-based) on. Shards are disjoint, and consist of whole cohorts."""
         if not 0 <= i < n:
             raise InputError(f"shard {i}/{n}: the shard should lie in 0 .. {n - 1}")
         return replace(self, cohorts=self.cohorts[i::n])
@@ -114,12 +118,12 @@ def build(
         suite: What to cross.
         tasks: Task of each grid by its text.
         choose: Engine for (task, optimizer text, number of cells), deterministic.
-        width: Cells in a cohort at most; a wider one is split by peak LR, which have nothing to share but look 0.
-        fits: Members that memory holds of a cohort of such cells.
+        width: Most cells of a cohort. A larger one is split by peak LR: cells of different ones share only look 0.
+        fits: Number of members that fit into memory, of a cohort with these cells.
         recorded: Ids of cells to leave out.
 
     Raises:
-        InputError: a setting that cannot be run.
+        InputError: a setting is invalid.
     """
     if not suite.grids:
         raise InputError(f"suite {suite.name!r} holds no grid: nothing to run")
@@ -129,20 +133,20 @@ def build(
     for cells in shareable_groups(c for c in crossed if c.id not in recorded):
         first = cells[0]
         engine = choose(tasks[first.task], first.optimizer, len(cells))
-        held = fits(tasks[first.task], cells, engine) if fits else width
-        parts = _split(cells, min(width, held))
+        capacity = fits(tasks[first.task], cells, engine) if fits else width
+        parts = _split(cells, min(width, capacity))
         if len(parts) > 1:
-            why = "all that memory holds" if held < width else "width"
+            why = "all that memory holds" if capacity < width else "width"
             notes.append(
                 f"{first.task} seed {first.seed}: {len(cells)} cells are split by peak LR into {len(parts)} "
-                f"cohorts ({why} {min(width, held)}), which costs {len(parts) - 1} looks at step 0 at least"
+                f"cohorts ({why} {min(width, capacity)}), which costs {len(parts) - 1} looks at step 0 at least"
             )
         cohorts += [Cohort(tuple(part), engine, THREADS) for part in parts]
     return Plan(suite.name, _distinct(cohorts), tuple(dict.fromkeys(notes)), suite.reference)
 
 
 def shareable_groups(cells: Iterable[Cell]) -> Iterable[list[Cell]]:
-    """Cells of equal task, optimizer, weight decay and seed, whichever grids they come from: what can share members."""
+    """Groups of cells that can share members: of equal task, optimizer, weight decay and seed, from any grid."""
     groups: dict[tuple[str, str, float, int], list[Cell]] = {}
     for cell in cells:
         groups.setdefault((cell.task, cell.optimizer, cell.weight_decay, cell.seed), []).append(cell)
@@ -180,10 +184,10 @@ def _cells(grid: Grid, task: Task, notes: list[str]) -> Iterable[Cell]:
 
 
 def check(grid: Grid) -> None:
-    """Refuse settings that mean nothing, before anything is loaded.
+    """Refuse invalid settings before anything is loaded.
 
     Raises:
-        InputError: naming the setting and what is allowed.
+        InputError: names the setting and the values allowed.
     """
     if isinstance(grid.seeds, bool) or not isinstance(grid.seeds, int) or grid.seeds < 1:
         raise InputError(f"seeds {grid.seeds!r} on {grid.task}: give a whole number, 1 or more")
@@ -210,20 +214,22 @@ def _split(cells: list[Cell], width: int) -> list[list[Cell]]:
 
 
 def _distinct(cohorts: list[Cohort]) -> tuple[Cohort, ...]:
-    seen: set[str] = set()
+    """The cohorts, unless a cell occurs twice."""
+    earlier: set[str] = set()
     for cohort in cohorts:
         ids = {c.id for c in cohort.cells}
-        if ids & seen or len(ids) < len(cohort.cells):
+        if ids & earlier or len(ids) < len(cohort.cells):
             raise InputError(f"the suite names a cell of task {cohort.task} twice: each of its grids should differ")
-        seen |= ids
+        earlier |= ids
     return tuple(cohorts)
 
 
 def optimum(traces: Iterable[Sequence[Setting]], peaks: Iterable[float]) -> int:
-    """Looks that training these open-loop cells needs at least: the trie optimum of DESIGN section 2.
+    """Least number of looks for training these open-loop cells: the trie optimum of DESIGN section 2.
 
-    That is the number of distinct prefixes, of lengths 0 to T-1, of the sequences of (LR, momentum), bitwise.
-    Sequences are sorted; neighbours then share the longest prefixes, and each cell adds what it does not share.
+    It is the number of distinct prefixes, of lengths 0 to T-1, of the sequences of (LR, momentum), compared bitwise. In
+    sorted order, neighbours share the longest prefixes, so each sequence adds its length less the prefix shared with
+    the one before.
     """
     keyed = sorted(_key(trace, peak) for trace, peak in zip(traces, peaks, strict=True))
     looks = 0

@@ -1,4 +1,4 @@
-"""A suite of the user's own: a Python file whose `suite()` returns a `bench.plan.Suite`, every field of it checked."""
+"""Suite files: Python files of users whose `suite()` returns a `bench.plan.Suite`. Every field is checked."""
 
 from __future__ import annotations
 
@@ -16,35 +16,37 @@ LISTS: dict[str, tuple[Any, str]] = {
     "peak_lrs": (int | float, "(0.1, 0.3)"),
     "averagings": (str, "('none', 'ema(decay=0.99)')"),
 }
-"""Fields of a Grid that are tuples: of what, and an example."""
+"""Fields of a Grid that are tuples: the type of their items, and an example."""
 
 
 def load(path: Path) -> Suite:
-    """The suite of a file; lists in it become tuples.
+    """The suite of a file, with lists converted to tuples.
 
     Raises:
-        InputError: the file has no working `suite()`, or a field is of another type than `bench.plan` declares.
+        InputError: the file has no working `suite()`, or a field has another type than `bench.plan` declares.
     """
-    what = f"suite file {path}"
-    module = user_code.execute(path, what)
+    subject = f"suite file {path}"
+    module = user_code.execute(path, subject)
     make = getattr(module, "suite", None)
     if not callable(make):
-        raise InputError(f"{what}: it has no function suite(), which should return a bench.plan.Suite")
-    with user_code.blamed(what):
+        raise InputError(f"{subject}: it has no function suite(), which should return a bench.plan.Suite")
+    with user_code.blamed(subject):
         suite = make()
     if not isinstance(suite, Suite):
-        raise InputError(f"{what}: suite() should return a bench.plan.Suite, not {type(suite).__name__}")
+        raise InputError(f"{subject}: suite() should return a bench.plan.Suite, not {type(suite).__name__}")
     if not (isinstance(suite.name, str) and suite.name.strip() and isinstance(suite.reference, str)):
-        raise InputError(f"{what}: its name and reference should be texts, not {suite.name!r}, {suite.reference!r}")
+        raise InputError(f"{subject}: its name and reference should be texts, not {suite.name!r}, {suite.reference!r}")
     grids = suite.grids if isinstance(suite.grids, tuple | list) else ()
     if not grids or not all(isinstance(grid, Grid) for grid in grids):
-        raise InputError(f"{what}: its grids should be a tuple of one Grid or more, not {_short(suite.grids)}")
-    return replace(suite, grids=tuple(_typed(grid, what) for grid in grids))
+        raise InputError(f"{subject}: its grids should be a tuple of one Grid or more, not {_short(suite.grids)}")
+    return replace(suite, grids=tuple(_typed(grid, subject) for grid in grids))
 
 
-def _typed(grid: Grid, what: str) -> Grid:
+def _typed(grid: Grid, subject: str) -> Grid:
+    """A grid with lists converted to tuples, after a check of each field's type."""
+
     def should(name: str, be: str) -> InputError:
-        return InputError(f"{what}: {name} of a Grid should be {be}, not {_short(getattr(grid, name))}")
+        return InputError(f"{subject}: {name} of a Grid should be {be}, not {_short(getattr(grid, name))}")
 
     if not isinstance(grid.task, str):
         raise should("task", "a text such as 'digits'")

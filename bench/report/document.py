@@ -9,7 +9,7 @@ from bench.analysis.claim_tasks import entries
 from bench.analysis.comparison import FIRST, Comparison, Verdict, leaders
 from bench.analysis.reference import ReferenceTest
 from bench.analysis.stats.intervals import Interval, binomial_half
-from bench.ledger.rows import Publication
+from bench.ledger.cell_row import Publication
 from bench.report import tables
 from bench.report.markup import Facts, Figure, Item, Section, Table
 from bench.report.numbers import MISSING, listed, number, percent, value

@@ -17,7 +17,8 @@ from bench import engine, suites
 from bench.contract import Cell, InputError, Schedule, Task, Wandb
 from bench.engine import dry_run, memory
 from bench.ledger import ledger, paths
-from bench.ledger.rows import AttemptRow, CellRow, PlanRow
+from bench.ledger.cell_row import CellRow
+from bench.ledger.rows import AttemptRow, PlanRow
 from bench.numerics import Arithmetic
 from bench.plan import Grid, Suite, extension, limits
 from bench.plan.forecast import Forecast

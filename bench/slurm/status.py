@@ -15,19 +15,9 @@ from rich.console import Console
 
 from bench.contract import InputError
 from bench.ledger import leases, paths
+from bench.ledger.cell_row import CellRow, Diverged
 from bench.ledger.lines import LedgerReader, Row, row_of
-from bench.ledger.rows import (
-    AttemptRow,
-    CellRow,
-    CohortRow,
-    Diverged,
-    FailureRow,
-    PlanRow,
-    ResumeRow,
-    last_plan,
-    of_code,
-    of_kind,
-)
+from bench.ledger.rows import AttemptRow, CohortRow, FailureRow, PlanRow, ResumeRow, last_plan, of_code, of_kind
 from bench.plan import packing
 from bench.plan.packing import Load
 from bench.slurm import queue

@@ -13,20 +13,9 @@ from typing import Any
 from bench.analysis import results
 from bench.contract import digest
 from bench.ledger import ledger, paths, trace
+from bench.ledger.cell_row import CellRow, CellSettings, Diverged, Done
 from bench.ledger.lines import Row
-from bench.ledger.rows import (
-    AttemptRow,
-    CellRow,
-    CellSettings,
-    CohortRow,
-    Diverged,
-    Done,
-    EvalRow,
-    PlanRow,
-    last_plan,
-    of_code,
-    of_kind,
-)
+from bench.ledger.rows import AttemptRow, CohortRow, EvalRow, PlanRow, last_plan, of_code, of_kind
 from bench.strategies import averagings
 
 STEPWISE = ("lr", "loss", "grad_norm")

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.ledger import atomic, paths, trace
+from bench.ledger.cell_row import CellRow
 from bench.ledger.leases import Lease
 from bench.ledger.ledger import Ledger
-from bench.ledger.rows import CellRow, CohortRow, EvalRow, ResumeRow
+from bench.ledger.rows import CohortRow, EvalRow, ResumeRow
 
 GO, SAVE, STOP = range(3)
 

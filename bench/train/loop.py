@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 from bench.contract import Cohort, Engine, Move, Schedule, Task
 from bench.engine.loader import Loader
 from bench.ledger import checkpoint, paths, trace
-from bench.ledger.rows import Result, Scores
+from bench.ledger.cell_row import Result, Scores
 from bench.strategies import averagings, optimizers
 from bench.train import outputs
 from bench.train.decisions import Decisions

@@ -5,19 +5,8 @@ from __future__ import annotations
 import re
 
 from bench.contract import Cell, Cohort, Task
-from bench.ledger.rows import (
-    BestEpoch,
-    CellRow,
-    CellSettings,
-    CohortRow,
-    Diverged,
-    Done,
-    EvalRow,
-    Failed,
-    FailureRow,
-    Result,
-    Scores,
-)
+from bench.ledger.cell_row import BestEpoch, CellRow, CellSettings, Diverged, Done, Failed, Result, Scores
+from bench.ledger.rows import CohortRow, EvalRow, FailureRow
 from bench.train.roster import Best, Member
 
 Means = tuple[float | None, float | None]  # of the training loss and of the gradient norm before clipping
