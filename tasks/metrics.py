@@ -13,6 +13,6 @@ def pearson(one: Array, other: Array) -> float:
     Of rows of zeros and ones this is Matthews's correlation (1975), of rows of ranks Spearman's (1904).
     """
     both = np.stack((one, other)).astype(np.float64)
-    apart = both - both.mean(1, keepdims=True)
-    size = np.sqrt(np.square(apart).sum(1)).prod()
-    return float(apart[0] @ apart[1] / size) if size else 0.0
+    deviations = both - both.mean(1, keepdims=True)
+    size = np.sqrt(np.square(deviations).sum(1)).prod()
+    return float(deviations[0] @ deviations[1] / size) if size else 0.0

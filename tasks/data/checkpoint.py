@@ -71,21 +71,21 @@ def classifier(auto: Any, place: Path | str, config: Any, *, fetch: bool) -> tup
     Raises:
         InputError: the files are of another configuration.
     """
-    how = {"local_files_only": not fetch, "ignore_mismatched_sizes": True, "output_loading_info": True}
-    model, told = auto.from_pretrained(place, config=config, **how)
+    options = {"local_files_only": not fetch, "ignore_mismatched_sizes": True, "output_loading_info": True}
+    model, info = auto.from_pretrained(place, config=config, **options)
     within = f"{model.base_model_prefix}."
-    misfits = {name for name, *_ in told["mismatched_keys"]}
+    misfits = {name for name, *_ in info["mismatched_keys"]}
     if wrong := sorted(name for name in misfits if name.startswith(within)):
         raise InputError(f"{place}: its {wrong[0]} is not of the size that its {CONFIG} says")
-    if absent := sorted(name for name in told["missing_keys"] if name.startswith(within) and not NEW.search(name)):
+    if absent := sorted(name for name in info["missing_keys"] if name.startswith(within) and not NEW.search(name)):
         raise InputError(f"{place}: its files lack {absent[0]} ({len(absent)} in all), which its {CONFIG} says it has")
     modules = {name for name, _ in model.named_modules()}
-    for name in sorted(told["unexpected_keys"]):
+    for name in sorted(info["unexpected_keys"]):
         layer = NUMBERED.match(name.removeprefix(within))
         if layer and layer["list"] and within + layer["list"] in modules and within + layer[0] not in modules:
             raise InputError(f"{place}: its files hold {name}, a layer more than its {CONFIG} says")
     weights = {name for name, _ in model.named_parameters()}
-    new = weights & (misfits | set(told["missing_keys"]))
+    new = weights & (misfits | set(info["missing_keys"]))
     head = {name for name in weights if not name.startswith(within)}
     if head - new:
         other = auto.from_config(config)
@@ -110,12 +110,12 @@ def _stamp(name: str, weights: bool) -> str:
     if folder(name) is None:
         return place.name
     if weights:
-        _sound(place)
+        _require_whole(place)
     files = [file for pattern in (CONFIG, *(WEIGHTS if weights else ())) for file in sorted(place.glob(pattern))]
-    return _digest(tuple((file, it.st_size, it.st_mtime_ns) for file in files for it in (file.stat(),)))
+    return _digest(tuple((file, stat.st_size, stat.st_mtime_ns) for file in files for stat in (file.stat(),)))
 
 
-def _sound(place: Path) -> None:
+def _require_whole(place: Path) -> None:
     """Refuse weights that are absent, cut short or of fewer files than their index names, without reading them."""
     from safetensors import SafetensorError, safe_open
 
@@ -123,11 +123,13 @@ def _sound(place: Path) -> None:
         index = [
             json.loads(file.read_bytes())["weight_map"].values() for file in place.glob("*.safetensors.index.json")
         ]
-        lost = sorted({name for names in index for name in names if not (place / name).is_file()})
+        absent = sorted({name for names in index for name in names if not (place / name).is_file()})
     except (ValueError, KeyError, TypeError, AttributeError):
         raise InputError(f"{place}: its index of weights cannot be read") from None
-    if lost or not any(file for pattern in WEIGHTS for file in place.glob(pattern)):
-        raise InputError(f"{place} has a {CONFIG}, but lacks {lost[0] if lost else 'weights'}: copy the whole folder")
+    if absent or not any(file for pattern in WEIGHTS for file in place.glob(pattern)):
+        raise InputError(
+            f"{place} has a {CONFIG}, but lacks {absent[0] if absent else 'weights'}: copy the whole folder"
+        )
     for file in sorted(place.glob("*.safetensors")):
         try:
             with safe_open(file, framework="numpy"):

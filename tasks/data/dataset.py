@@ -74,11 +74,11 @@ class Pack:
 
     def absent(self) -> InputError:
         """That it is not there, and how to get it."""
-        here = self.folder
-        ways = f"put {' or '.join(self.layouts)} into {here} ({self.get})" + (
+        folder = self.folder
+        ways = f"put {' or '.join(self.layouts)} into {folder} ({self.get})" + (
             f", or give --data {HUB}" if self.hub else ""
         )
-        alike = "" if here.is_dir() else inventory.near(self.name, here.parent)
+        alike = "" if folder.is_dir() else inventory.near(self.name, folder.parent)
         return InputError(
             f"{self.name}: no data: {ways}" + (f"; there is no folder {self.name}{alike}" if alike else "")
         )
@@ -117,10 +117,11 @@ class Pack:
         for file in files:
             self.verify(file)
         columns = {file: self._columns(file) for file in files}
-        for file, its in columns.items():
-            if its != columns[files[0]]:
+        for file, schema in columns.items():
+            if schema != columns[files[0]]:
                 raise self.wrong(
-                    file, f"has the columns {_spelt(its)}, and {files[0].name} {_spelt(columns[files[0]])}"
+                    file,
+                    f"has the columns {_schema_text(schema)}, and {files[0].name} {_schema_text(columns[files[0]])}",
                 )
         try:
             return _raw(datasets.load_dataset("parquet", data_files={part: [str(f) for f in files]}, split=part))
@@ -200,13 +201,13 @@ class Pack:
             raise self.wrong(path, f"its {kind.upper()} is {actual[:8]}..., not {digest[:8].lower()}...")
 
     def _root(self) -> str:
-        here = root()
-        if not here or (here == HUB and not self.hub):
+        folder = root()
+        if not folder or (folder == HUB and not self.hub):
             raise InputError(
                 f"{self.name}: no data: give --data DIR or set {ROOT}, with {' or '.join(self.layouts)} in "
                 f"DIR/{self.name} ({self.get})" + (f", or give --data {HUB}" if self.hub else "")
             )
-        return here
+        return folder
 
 
 def root() -> str:
@@ -235,7 +236,7 @@ def _raw(table: Dataset) -> Dataset:
     return table
 
 
-def _spelt(columns: Mapping[str, Any]) -> str:
+def _schema_text(columns: Mapping[str, Any]) -> str:
     return ", ".join(
         f"{name} ({getattr(kind, 'names', None) or getattr(kind, 'dtype', kind)})" for name, kind in columns.items()
     )

@@ -43,7 +43,7 @@ def files(folder: Path, suffixes: Iterable[str], blame: Callable[[object, str], 
     Raises:
         InputError: a file of another kind, a link to nothing or round in a circle.
     """
-    wanted, listed, folders = set(suffixes), [], {folder.resolve()}
+    allowed, listed, folders = set(suffixes), [], {folder.resolve()}
 
     def walk(here: Path) -> None:
         for path in visible(here):
@@ -54,10 +54,10 @@ def files(folder: Path, suffixes: Iterable[str], blame: Callable[[object, str], 
                 walk(path)
             elif not path.is_file():
                 raise blame(path, "is neither a file nor a folder, or a link to nothing")
-            elif path.suffix.lower() in wanted:
+            elif path.suffix.lower() in allowed:
                 listed.append(path)
             elif path.suffix.lower() not in NOTES:
-                raise blame(path, f"is of no kind that is read here: {', '.join(sorted(wanted))}")
+                raise blame(path, f"is of no kind that is read here: {', '.join(sorted(allowed))}")
 
     walk(folder)
     return sorted(listed)
@@ -69,11 +69,11 @@ def only(paths: Sequence[Path], blame: Callable[[object, str], InputError]) -> P
     Raises:
         InputError: two of them are there, and are not the same.
     """
-    there = [path for path in paths if path.exists()]
-    for other in there[1:]:
-        if not other.samefile(there[0]):
-            raise blame(other, f"is there twice: {there[0]} is the other; keep the right one")
-    return there[0] if there else None
+    existing = [path for path in paths if path.exists()]
+    for other in existing[1:]:
+        if not other.samefile(existing[0]):
+            raise blame(other, f"is there twice: {existing[0]} is the other; keep the right one")
+    return existing[0] if existing else None
 
 
 def shards(folder: Path, part: str, blame: Callable[[object, str], InputError]) -> list[Path]:
@@ -86,18 +86,18 @@ def shards(folder: Path, part: str, blame: Callable[[object, str], InputError]) 
         return []
     layouts = []
     for place in (folder, *(path for path in visible(folder) if path.is_dir() and path.name != part)):
-        named = [path for path in visible(place) if path.suffix.lower() == ".parquet"]
-        layouts += [[path] for path in named if path.stem == part]
-        layouts.append([p for p in named if re.fullmatch(rf"{re.escape(part)}-\d+-of-\d+", p.stem)])
+        tables = [path for path in visible(place) if path.suffix.lower() == ".parquet"]
+        layouts += [[path] for path in tables if path.stem == part]
+        layouts.append([p for p in tables if re.fullmatch(rf"{re.escape(part)}-\d+-of-\d+", p.stem)])
         inner = place / part
         layouts.append([p for p in visible(inner) if p.suffix.lower() == ".parquet"] if inner.is_dir() else [])
-    there = [layout for layout in layouts if layout]
-    for other in there[1:]:
-        raise blame(other[0], f"is there twice: {there[0][0]} is the other; keep the right one")
-    return _counted(there[0], blame) if there else []
+    existing = [layout for layout in layouts if layout]
+    for other in existing[1:]:
+        raise blame(other[0], f"is there twice: {existing[0][0]} is the other; keep the right one")
+    return _ordered_shards(existing[0], blame) if existing else []
 
 
-def _counted(paths: list[Path], blame: Callable[[object, str], InputError]) -> list[Path]:
+def _ordered_shards(paths: list[Path], blame: Callable[[object, str], InputError]) -> list[Path]:
     """Shards, in order of their numbers, each of them there once."""
     numbers: dict[int, Path] = {}
     totals = set()
@@ -113,8 +113,8 @@ def _counted(paths: list[Path], blame: Callable[[object, str], InputError]) -> l
         raise blame(paths[-1], f"is one of {max(totals)} shards, and {paths[0].name} one of {min(totals)}")
     total = totals.pop() if totals else max(numbers) + 1
     if missing := sorted(set(range(total)) - set(numbers)):
-        what = f"is one of {total} shards, and number {missing[0]:05} is missing"
-        raise blame(paths[0], what + (f", as are {len(missing) - 1} others" if missing[1:] else ""))
+        gap = f"is one of {total} shards, and number {missing[0]:05} is missing"
+        raise blame(paths[0], gap + (f", as are {len(missing) - 1} others" if missing[1:] else ""))
     if more := sorted(set(numbers) - set(range(total))):
         raise blame(numbers[more[0]], f"is numbered past the {total} shards that its name says")
     return [numbers[number] for number in range(total)]

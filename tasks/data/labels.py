@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 
-def named(pack: Pack, where: object, table: Dataset, column: str, known: Sequence[str]) -> Array:
+def positions(pack: Pack, where: object, table: Dataset, column: str, known: Sequence[str]) -> Array:
     """The place of each row's label in `known`, int64 [N]; a column of plain numbers has that order already.
 
     Raises:
         InputError: labels of other names, or none, or numbers that are no place in `known`.
     """
-    names, values = spelt(pack, where, table, column)
+    names, values = names_and_numbers(pack, where, table, column)
     if names is None:
         return numbers(pack, where, column, values, len(known))
     if set(names) != set(known) or len(names) != len(known):
@@ -28,7 +28,9 @@ def named(pack: Pack, where: object, table: Dataset, column: str, known: Sequenc
     return np.array([known.index(name) for name in names])[numbers(pack, where, column, values, len(names))]
 
 
-def spelt(pack: Pack, where: object, table: Dataset, column: str) -> tuple[Sequence[str] | None, Sequence[Any]]:
+def names_and_numbers(
+    pack: Pack, where: object, table: Dataset, column: str
+) -> tuple[Sequence[str] | None, Sequence[Any]]:
     """(names of the labels, or None; number of each row's), of a column with names, of texts, or of plain numbers.
 
     Raises:

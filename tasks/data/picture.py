@@ -48,15 +48,15 @@ def opened(source: Any, blame: Blame) -> Image:
                 if not fault:
                     image.load()
                     upright = _upright(image)
-                    fault, shown = _rgb(upright)
-                    shown.format = image.format
+                    fault, rgb = _rgb(upright)
+                    rgb.format = image.format
         except Image.DecompressionBombError:
             fault = f"has more than {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels: scale it down first"
         except FAULTS as error:
             fault = f"holds no whole image ({str(error).splitlines()[0] if str(error) else type(error).__name__})"
     if fault:
         raise blame(fault)
-    return shown
+    return rgb
 
 
 def _fault(image: Image) -> str:

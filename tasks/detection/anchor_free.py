@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 STRIDE = 4  # pixels of a cell
-KEPT = 8  # detections kept in an image, at most
+MAX_DETECTIONS = 8  # detections kept in an image, at most
 FOUND = 100  # of a class, that COCO's evaluator looks at in an image
 
 
@@ -33,8 +33,8 @@ class Box(NamedTuple):
 
     def touches(self, other: Box) -> bool:
         """Do the two share a pixel or an edge?"""
-        apart = self.right < other.left or other.right < self.left or self.bottom < other.top or other.bottom < self.top
-        return not apart
+        gap = self.right < other.left or other.right < self.left or self.bottom < other.top or other.bottom < self.top
+        return not gap
 
 
 # ------------------------------------------------------------------------------------------------ target
@@ -60,11 +60,11 @@ def encode(scenes: Sequence[Sequence[Box]], side: int, most: int) -> tuple[Array
             boxes[n, i] = b
             width, height = (b.right - b.left) / STRIDE, (b.bottom - b.top) / STRIDE
             cx, cy = (b.left + b.right) / (2 * STRIDE), (b.top + b.bottom) / (2 * STRIDE)
-            here = _bump(x - np.floor(cx), width) * _bump(y - np.floor(cy), height)
-            hotter = here > heat[n]
-            heat[n][hotter] = here[hotter]
+            bump = _bump(x - np.floor(cx), width) * _bump(y - np.floor(cy), height)
+            hotter = bump > heat[n]
+            heat[n][hotter] = bump[hotter]
             label[n][hotter] = b.label
-            size = np.full_like(here, width), np.full_like(here, height)
+            size = np.full_like(bump, width), np.full_like(bump, height)
             box[n][:, hotter] = np.stack([cx - x - 0.5, cy - y - 0.5, *size])[:, hotter]
     return heat.astype(np.float32), box.astype(np.float32), label, boxes.astype(np.float32)
 
@@ -135,17 +135,17 @@ def decode(map_NCGG: Tensor) -> tuple[Array, Array]:
 
     heat = map_NCGG[:, 0].sigmoid()
     peak = heat == functional.max_pool2d(heat, 3, stride=1, padding=1)
-    hottest, cell = (heat * peak).flatten(1).topk(KEPT)
+    hottest, cell = (heat * peak).flatten(1).topk(MAX_DETECTIONS)
     chance, label = map_NCGG[:, 5:].softmax(1).max(1)
     index = torch.arange(heat.shape[-1])
     centre = map_NCGG[:, 1:3] + torch.stack(torch.meshgrid(index, index, indexing="xy")) + 0.5
     half = map_NCGG[:, 3:5].exp() / 2
     corners = (STRIDE * torch.cat([centre - half, centre + half], 1)).clamp(0, STRIDE * len(index))
-    found = torch.cat([corners, label[:, None], chance[:, None]], 1).flatten(2)
-    found = found.gather(2, cell[:, None].expand(-1, 6, -1)).transpose(1, 2)
-    found[..., 5] *= hottest
+    detections = torch.cat([corners, label[:, None], chance[:, None]], 1).flatten(2)
+    detections = detections.gather(2, cell[:, None].expand(-1, 6, -1)).transpose(1, 2)
+    detections[..., 5] *= hottest
     image, rank = (hottest > 0).nonzero(as_tuple=True)
-    return image.numpy(), found[image, rank].double().numpy()
+    return image.numpy(), detections[image, rank].double().numpy()
 
 
 def score(map_NCGG: Tensor, target: Sequence[Tensor]) -> dict[str, float]:
@@ -189,8 +189,8 @@ def precision(image: Array, found: Array, boxes: Array) -> dict[str, float]:
 
 def _mean(precisions: Array) -> float:
     """Over classes that have something to be found: the evaluator marks others, such as one of crowds alone, by -1."""
-    known = precisions[precisions > -1]
-    return float(known.mean()) if known.size else 0.0
+    valid = precisions[precisions > -1]
+    return float(valid.mean()) if valid.size else 0.0
 
 
 def _annotations(image: Array, found: Array) -> list[dict[str, Any]]:
@@ -206,8 +206,8 @@ def _silent(*_: object) -> None:
 
 def empty(data: Data) -> Baseline:
     """The mAP on the test split without any detection: 0."""
-    nothing = precision(np.empty(0, int), np.empty((0, 6)), data.test.target[3])
-    return Baseline("empty detections", nothing["map"])
+    scores = precision(np.empty(0, int), np.empty((0, 6)), data.test.target[3])
+    return Baseline("empty detections", scores["map"])
 
 
 # -------------------------------------------------------------------------------- detectors that judge themselves
@@ -222,9 +222,9 @@ def total(output: dict[str, Tensor], target: Sequence[Tensor]) -> Tensor:
 
 def judged(output: dict[str, Tensor], target: Sequence[Tensor]) -> dict[str, float]:
     """COCO's mAP@[.5:.95] and mAP@.5 of `found` [N, D, 6] against boxes [N, R, 6], and the mean `loss` [N]."""
-    found, boxes = output["found"].double().numpy(), target[0].double().numpy()
-    image, rank = np.nonzero(found[..., 5])
-    return precision(image, found[image, rank], boxes) | {"loss": output["loss"].double().mean().item()}
+    detections, boxes = output["found"].double().numpy(), target[0].double().numpy()
+    image, rank = np.nonzero(detections[..., 5])
+    return precision(image, detections[image, rank], boxes) | {"loss": output["loss"].double().mean().item()}
 
 
 def blind(data: Data) -> Baseline:
@@ -237,5 +237,5 @@ def blind(data: Data) -> Baseline:
     x, y = (centres.ravel() for centres in np.meshgrid(*[side * (np.arange(6) + 0.5) / 6] * 2))
     rows = np.stack([x - width / 2, y - height / 2, x + width / 2, y + height / 2, *np.ones((2, 36))], 1)
     rows[:, 4] = label
-    seen = precision(np.repeat(np.arange(len(boxes)), len(rows)), np.tile(rows, (len(boxes), 1)), boxes.astype(float))
-    return Baseline("mean boxes on a grid", seen["map"])
+    scores = precision(np.repeat(np.arange(len(boxes)), len(rows)), np.tile(rows, (len(boxes), 1)), boxes.astype(float))
+    return Baseline("mean boxes on a grid", scores["map"])

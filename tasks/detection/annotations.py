@@ -24,7 +24,7 @@ from tasks.detection.augment import jittered
 SIDE = 320
 """Pixels of every image, stretched to a square: overlaps of boxes, and so the mAP, are the same as before."""
 
-HELD = 5_000
+MAX_IN_MEMORY = 5_000
 """Images of a split that are held in memory, 1.5 GB; more are streamed."""
 
 CONTROL = 5_000
@@ -70,30 +70,30 @@ def load(pack: Pack, upright: bool) -> Folder:
 @cache
 def _loaded(pack: Pack, upright: bool, _root: str) -> Folder:
     parts = {name: _part(pack, name) for name in PARTS if name != "test" or _annotations(pack, name)}
-    train, held = parts["train"], parts["val"]
+    train, val = parts["train"], parts["val"]
     for name, part in parts.items():
         of_part = [f"{number} {label}" for number, label in zip(part.ids, part.names, strict=True)]
         of_train = [f"{number} {label}" for number, label in zip(train.ids, train.names, strict=True)]
         inventory.agree("classes", {"train": of_train, name: of_part}, pack.wrong)
-    _apart(pack, parts)
+    _require_disjoint(pack, parts)
     if "test" in parts:
-        splits = {"train": train, "val": held, "test": parts["test"]}
+        splits = {"train": train, "val": val, "test": parts["test"]}
     else:
         order = Draw(len(train.paths)).permutation(len(train.paths))
         control = min(CONTROL, len(order) // 10)
         part_of = train.picked(np.sort(order[control:])), train.picked(np.sort(order[:control]))
-        splits = {"train": part_of[0], "tenth of train that is held out": part_of[1], "val": held}
+        splits = {"train": part_of[0], "tenth of train that is held out": part_of[1], "val": val}
     for name, part in splits.items():
         if not len(part.paths):
             few = f" of {len(train.paths)} images" if name not in parts else ""
             raise pack.wrong(f"the {name} part", f"has no images{few}; each part needs some")
         if not (part.truth[..., 4] >= 0).any():
             raise pack.wrong(f"the {name} part", "has no boxes; each part needs some")
-    held_or_read = [_split(pack, AnnotatedImageReader(pack, part, upright)) for part in splits.values()]
-    return Folder(Data(*held_or_read), train.names)
+    readable = [_split(pack, AnnotatedImageReader(pack, part, upright)) for part in splits.values()]
+    return Folder(Data(*readable), train.names)
 
 
-def _apart(pack: Pack, parts: dict[str, AnnotatedPart]) -> None:
+def _require_disjoint(pack: Pack, parts: dict[str, AnnotatedPart]) -> None:
     """No image is in two parts."""
     part_of: dict[Path, str] = {}
     for name, part in parts.items():
@@ -104,7 +104,7 @@ def _apart(pack: Pack, parts: dict[str, AnnotatedPart]) -> None:
 
 def _split(pack: Pack, reading: AnnotatedImageReader) -> Split | Stream:
     count, truth = len(reading.part.paths), reading.part.truth
-    if count > HELD:
+    if count > MAX_IN_MEMORY:
         lines = (f"{path.name} {path.stat().st_size}" for path in reading.part.paths)
         return Stream(reading, (truth,), digest("\n".join(lines), 64))
     images = [reading(i, None)[0][0] for i in range(count)]
@@ -137,9 +137,9 @@ class AnnotatedImageReader:
         self.pack.verify(path)
         image = picture.opened(path, partial(self.pack.wrong, path))
         if image.size != size:
-            what = "is an image of {}x{}, annotated as one of {}x{}".format(*image.size, *size)
+            reason = "is an image of {}x{}, annotated as one of {}x{}".format(*image.size, *size)
             turned = ", which it is before its orientation tag is applied" if image.size == size[::-1] else ""
-            raise self.pack.wrong(path, what + turned)
+            raise self.pack.wrong(path, reason + turned)
         square = image.resize((SIDE, SIDE), Image.Resampling.BILINEAR)
         return np.ascontiguousarray(np.asarray(square).transpose(2, 0, 1))
 
@@ -156,11 +156,11 @@ def _annotations(pack: Pack, part: str) -> Path | None:
 
 def _strangers(pack: Pack) -> None:
     """No file of annotations is left aside because of its name: that would be a part of the data missing."""
-    known = {f"instances_{name}.json" for names in PARTS.values() for name in names}
+    names_read = {f"instances_{name}.json" for names in PARTS.values() for name in names}
     for folder in (pack.folder, pack.folder / "annotations"):
         for path in inventory.visible(folder) if folder.is_dir() else ():
-            if path.name.lower().startswith("instances_") and path.name not in known and not pack.published:
-                raise pack.wrong(path, f"is no part that is read here: {', '.join(sorted(known))}")
+            if path.name.lower().startswith("instances_") and path.name not in names_read and not pack.published:
+                raise pack.wrong(path, f"is no part that is read here: {', '.join(sorted(names_read))}")
 
 
 def _part(pack: Pack, part: str) -> AnnotatedPart:

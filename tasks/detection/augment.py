@@ -59,8 +59,8 @@ def jittered(
     sign_B2 = 1 - 2 * (draw_B8[:, 1:3] < torch.tensor([0.5, 0.0 if upright else 0.5], device=draw_B8.device)).float()
     origin_B2 = draw_B8[:, 3:5] * (1 - side_B1)
     factors_B3 = COLOUR[0] + (COLOUR[1] - COLOUR[0]) * draw_B8[:, 5:]
-    shown = _coloured(_window(images_BCSS.float() - 127.5, origin_B2, side_B1, sign_B2), factors_B3)
-    bytes_BCSS = (shown + 127.5).round_().clamp_(0, 255).to(torch.uint8)
+    window_BCSS = _coloured(_window(images_BCSS.float() - 127.5, origin_B2, side_B1, sign_B2), factors_B3)
+    bytes_BCSS = (window_BCSS + 127.5).round_().clamp_(0, 255).to(torch.uint8)
     return bytes_BCSS, _moved(truth_BR6, (origin_B2, side_B1, sign_B2), images_BCSS.shape[-1])
 
 
@@ -72,8 +72,8 @@ def _window(images_BCSS: Tensor, origin_B2: Tensor, side_B1: Tensor, sign_B2: Te
     theta_B23[:, 0, 0], theta_B23[:, 1, 1] = (side_B1 * sign_B2).unbind(1)
     theta_B23[:, :, 2] = 2 * (origin_B2 + side_B1 / 2) - 1
     grid_BSS2 = functional.affine_grid(theta_B23, list(images_BCSS.shape), align_corners=False)
-    shown: Tensor = functional.grid_sample(images_BCSS, grid_BSS2, align_corners=False)
-    return shown
+    window_BCSS: Tensor = functional.grid_sample(images_BCSS, grid_BSS2, align_corners=False)
+    return window_BCSS
 
 
 def _coloured(images_BCSS: Tensor, factors_B3: Tensor) -> Tensor:
@@ -95,7 +95,7 @@ def _moved(truth_BR6: Tensor, window: tuple[Tensor, Tensor, Tensor], pixels: int
     moved_2BR2 = (corners_2BR2 - origin_B12 * pixels) / side_B11
     moved_2BR2 = torch.where(sign_B12 < 0, pixels - moved_2BR2.flip(0), moved_2BR2)
     centre_BR2, cut_2BR2 = moved_2BR2.mean(0), moved_2BR2.clamp(0, pixels)
-    seen_BR = (centre_BR2 >= 0).all(-1) & (centre_BR2 <= pixels).all(-1)
-    seen_BR &= (cut_2BR2[1] - cut_2BR2[0] >= SMALLEST).all(-1) & (truth_BR6[..., 4] >= 0)
+    visible_BR = (centre_BR2 >= 0).all(-1) & (centre_BR2 <= pixels).all(-1)
+    visible_BR &= (cut_2BR2[1] - cut_2BR2[0] >= SMALLEST).all(-1) & (truth_BR6[..., 4] >= 0)
     moved_BR6 = torch.cat([cut_2BR2[0], cut_2BR2[1], truth_BR6[..., 4:]], -1)
-    return torch.where(seen_BR[..., None], moved_BR6, -torch.ones_like(moved_BR6))
+    return torch.where(visible_BR[..., None], moved_BR6, -torch.ones_like(moved_BR6))

@@ -68,8 +68,8 @@ def _is_whole(value: object) -> bool:
 def _by_id(entries: list[Any], kind: str, blame: Blame) -> dict[int, dict[str, Any]]:
     for i, entry in enumerate(entries):
         if not isinstance(entry, dict) or not _is_whole(entry.get("id")):
-            given = entry.get("id") if isinstance(entry, dict) else entry
-            raise blame(f"its {kind} number {i} has the id {str(given)[:40]!r}, not a whole number")
+            value = entry.get("id") if isinstance(entry, dict) else entry
+            raise blame(f"its {kind} number {i} has the id {str(value)[:40]!r}, not a whole number")
     by_id = {entry["id"]: entry for entry in entries}
     if len(by_id) != len(entries):
         plural = {"category": "categories"}.get(kind, f"{kind}s")
@@ -96,18 +96,18 @@ def _boxes(
 ) -> dict[int, list[Box]]:
     boxes: dict[int, list[Box]] = {key: [] for key in images}
     for key, entry in annotations.items():
-        which = f"its annotation {key}"
-        for field, known in (("image", images), ("category", categories)):
-            given = entry.get(f"{field}_id")
-            if not _is_whole(given) or given not in known:
+        subject = f"its annotation {key}"
+        for field, listed in (("image", images), ("category", categories)):
+            value = entry.get(f"{field}_id")
+            if not _is_whole(value) or value not in listed:
                 raise blame(
-                    f"{which} is of {field} {given if _is_whole(given) else repr(given)}, which it does not list"
+                    f"{subject} is of {field} {value if _is_whole(value) else repr(value)}, which it does not list"
                 )
         crowd = entry.get("iscrowd", 0)
         if crowd not in (0, 1) or not isinstance(crowd, int):
-            raise blame(f"{which} has iscrowd {crowd!r}, not 0 or 1")
+            raise blame(f"{subject} has iscrowd {crowd!r}, not 0 or 1")
         image = images[entry["image_id"]]
-        left, top, right, bottom = _corners(entry.get("bbox"), image["width"], image["height"], which, blame)
+        left, top, right, bottom = _corners(entry.get("bbox"), image["width"], image["height"], subject, blame)
         if right > left and bottom > top:
             boxes[entry["image_id"]].append((left, top, right, bottom, entry["category_id"], int(crowd)))
     return boxes

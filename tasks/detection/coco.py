@@ -16,7 +16,7 @@ from schedules.spec import choose, render
 from tasks.data.dataset import Pack
 from tasks.data.registry import PACKS
 from tasks.detection import anchor_free, augment
-from tasks.detection import annotations as annotated
+from tasks.detection.annotations import load
 
 if TYPE_CHECKING:
     from torch import nn
@@ -75,7 +75,7 @@ def _task(name: str, pack: Pack, settings: dict[str, Any], model: str, backbone:
     settings |= {} if model == "ssdlite" else {"model": model}
     settings |= {} if backbone == "scratch" else {"backbone": backbone}
     upright = name != "bccd"
-    ours: dict[str, Any] = {
+    defaults: dict[str, Any] = {
         "name": render(name, (), settings),
         "family": "detection",
         "source": pack.source,
@@ -94,16 +94,16 @@ def _task(name: str, pack: Pack, settings: dict[str, Any], model: str, backbone:
         "clip": 10.0,
         "chance": f"{BLIND}: the baseline",
     }
-    return Task(**ours | usual)
+    return Task(**defaults | usual)
 
 
 def _load(pack: Pack, upright: bool) -> Data:
-    return annotated.load(pack, upright).data
+    return load(pack, upright).data
 
 
 def _model(name: str, pack: Pack, upright: bool, batch: int, pretrained: bool) -> nn.Module:
     from tasks.detection import models
 
-    classes = len(annotated.load(pack, upright).names)
-    built: nn.Module = getattr(models, name)(classes, batch, pretrained)
-    return built
+    classes = len(load(pack, upright).names)
+    detector: nn.Module = getattr(models, name)(classes, batch, pretrained)
+    return detector

@@ -57,9 +57,9 @@ class Detector(nn.Module):
 
     def _read(self, images: Tensor, truth_BR6: Tensor) -> dict[str, Tensor]:
         listed, features = self._seen(images)
-        found = torch.stack([_padded(one) for one in self.detections(listed, features)])
+        detections = torch.stack([_padded(one) for one in self.detections(listed, features)])
         loss = torch.stack([*self.losses(listed, features, truth_BR6).values()]).sum()
-        return {"found": found, "loss": loss.expand(len(images))}
+        return {"found": detections, "loss": loss.expand(len(images))}
 
     def losses(self, images: ImageList, features: dict[str, Tensor], truth_BR6: Tensor) -> dict[str, Tensor]:
         """Torchvision's losses, scalars by name."""
@@ -76,16 +76,16 @@ class SSDLite(Detector):
     def losses(self, images: ImageList, features: dict[str, Tensor], truth_BR6: Tensor) -> dict[str, Tensor]:
         """Of the boxes (smooth L1) and classes (cross-entropy, the three hardest negatives for each positive)."""
         targets, (outputs, anchors) = unpacked(truth_BR6), self._answer(images, features)
-        matched = [self._matched(one["boxes"], those) for one, those in zip(targets, anchors, strict=True)]
+        matched = [self._matched(one["boxes"], boxes) for one, boxes in zip(targets, anchors, strict=True)]
         losses: dict[str, Tensor] = self.net.compute_loss(targets, outputs, anchors, matched)
         return losses
 
     def detections(self, images: ImageList, features: dict[str, Tensor]) -> Sequence[dict[str, Tensor]]:
         """See `Detector`."""
-        found: Sequence[dict[str, Tensor]] = self.net.postprocess_detections(
+        detections: Sequence[dict[str, Tensor]] = self.net.postprocess_detections(
             *self._answer(images, features), images.image_sizes
         )
-        return found
+        return detections
 
     def _answer(self, images: ImageList, features: dict[str, Tensor]) -> tuple[dict[str, Tensor], list[Tensor]]:
         levels = [*features.values()]
@@ -132,9 +132,9 @@ class FasterRCNN(Detector):
     def detections(self, images: ImageList, features: dict[str, Tensor]) -> Sequence[dict[str, Tensor]]:
         """See `Detector`."""
         proposals, _ = self.net.rpn(images, features)
-        found: Sequence[dict[str, Tensor]]
-        found, _ = self.net.roi_heads(features, proposals, images.image_sizes)
-        return found
+        detections: Sequence[dict[str, Tensor]]
+        detections, _ = self.net.roi_heads(features, proposals, images.image_sizes)
+        return detections
 
 
 def unpacked(truth_BR6: Tensor) -> Truth:

@@ -81,7 +81,7 @@ def compose(draw: Draw, digits: Split, columns: slice) -> tuple[Array, list[Box]
     photograph = photographs()[draw.integers(0, 2)][:, columns]
     top, left = (draw.integers(0, room - SIDE + 1) for room in photograph.shape)
     image = photograph[top : top + SIDE, left : left + SIDE].copy()
-    wanted, boxes = draw.integers(1, MOST + 1), list[Box]()
+    count, boxes = draw.integers(1, MOST + 1), list[Box]()
     candidates = (draw.integers(low, high, 3 * MOST) for low, high in ((0, len(digits)), (21, 29), (112, 128)))
     for index, side, away in zip(*candidates, strict=True):
         alpha = glyph(digits.inputs[0][index, 0], side)
@@ -95,7 +95,7 @@ def compose(draw: Draw, digits: Split, columns: slice) -> tuple[Array, list[Box]
         ink = mean + away if mean < 128 else mean - away
         under += (ink - under) * alpha // 255
         boxes.append(box)
-        if len(boxes) == wanted:
+        if len(boxes) == count:
             break
     return image, boxes
 

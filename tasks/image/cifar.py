@@ -78,7 +78,7 @@ def _task(name: str, model: str, classes: int) -> Task:
 
 def _model(name: str, classes: int, task: str) -> Callable[[], nn.Module]:
     if name.startswith(timm_models.PREFIX):
-        return timm_models.named(name, classes, SIDE)
+        return timm_models.builder(name, classes, SIDE)
     return partial(_resnet, choose(name, LAYERS, f"model of {task}, besides any timm:NAME,"), classes)
 
 

@@ -51,7 +51,7 @@ def imagenet(model: str = USUAL, *, classes: int = 1000) -> Task:
     if not model.startswith(timm_models.PREFIX):
         raise InputError(f"unknown model of imagenet {model!r}; give timm:NAME, such as {USUAL}")
     if model != USUAL:  # to look it up imports torch, which a listing should not
-        timm_models.named(model, classes, SIDE)
+        timm_models.builder(model, classes, SIDE)
     settings: dict[str, Any] = {} if model == USUAL else {"model": model}
     settings |= {} if classes == 1000 else {"classes": classes}
     return classification.task(
@@ -71,7 +71,7 @@ def imagenet(model: str = USUAL, *, classes: int = 1000) -> Task:
 
 
 def _model(name: str, classes: int) -> Any:
-    return timm_models.named(name, classes, SIDE)()
+    return timm_models.builder(name, classes, SIDE)()
 
 
 def load(classes: int) -> Data:
@@ -94,13 +94,13 @@ def _loaded(classes: int, _root: str) -> Data:
     for name, part in parts.items():
         if set(np.unique(part.labels)) != set(range(classes)):
             raise PACK.wrong(f"the {name} part", f"has {len(np.unique(part.labels)):,} classes, not {classes:,}")
-    (images, labels, stamp, _), (held, held_labels, held_stamp, _) = parts.values()
+    (images, labels, stamp, _), (val, val_labels, val_stamp, _) = parts.values()
     control = len(labels) // 26
     train_of, control_of = stratified(labels, (len(labels) - control, control), seed=1000)
     return Data(
         Stream(ImageReader(images, train_of, labels), (labels[train_of],), stamp),
         Stream(ImageReader(images, control_of, labels), (labels[control_of],), stamp),
-        Stream(ImageReader(held, np.arange(len(held_labels)), held_labels), (held_labels,), held_stamp),
+        Stream(ImageReader(val, np.arange(len(val_labels)), val_labels), (val_labels,), val_stamp),
     )
 
 

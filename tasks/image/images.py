@@ -53,16 +53,16 @@ def _loaded(name: str, classes: int, _root: str) -> Data:
     inventory.agree("classes", {part: names for part, (_, _, names) in parts.items()}, pack.wrong)
     (images, labels, _), test = parts.values()
     sizes = len(labels) - CONTROL, CONTROL
-    held = [pick(index, (images,), (labels,)) for index in stratified(labels, sizes, seed=len(labels))]
-    return Data(held[0], held[1], pick(np.arange(len(test[1])), (test[0],), (test[1],)))
+    splits = [pick(index, (images,), (labels,)) for index in stratified(labels, sizes, seed=len(labels))]
+    return Data(splits[0], splits[1], pick(np.arange(len(test[1])), (test[0],), (test[1],)))
 
 
 def _checked(pack: Pack, part: str, classes: int) -> Read:
     """One official part, its size and its labels as they should be."""
     images, labels, names = _read(pack, part)
-    wanted, shape = pack.rows[part], GREY if pack.name in IDX.values() else COLOUR
-    if len(images) != wanted or len(labels) != wanted:
-        raise pack.wrong(f"the {part} part", f"{len(images):,} images and {len(labels):,} labels, not {wanted:,}")
+    expected, shape = pack.rows[part], GREY if pack.name in IDX.values() else COLOUR
+    if len(images) != expected or len(labels) != expected:
+        raise pack.wrong(f"the {part} part", f"{len(images):,} images and {len(labels):,} labels, not {expected:,}")
     if images.shape[1:] != shape:
         raise pack.wrong(f"the {part} part", f"its images are of {images.shape[1:]}, not {shape}")
     if set(np.unique(labels)) != set(range(classes)):
@@ -86,14 +86,14 @@ def _raw(pack: Pack) -> Path | None:
     """The folder of the idx files: torchvision's, or the set's own, flat; none if no such file is there."""
     title = next(folder for folder, name in IDX.items() if name == pack.name)
     places = [place for place in pack.places(f"{title}/raw", title, "raw", "") if place.is_dir()]
-    there = [place for place in places if any(_named(path) for path in inventory.visible(place))]
-    for other in there[1:]:
-        if not other.samefile(there[0]):
-            raise pack.wrong(other, f"has idx files, and {there[0]} too; keep the right ones")
-    return there[0] if there else None
+    existing = [place for place in places if any(_is_idx(path) for path in inventory.visible(place))]
+    for other in existing[1:]:
+        if not other.samefile(existing[0]):
+            raise pack.wrong(other, f"has idx files, and {existing[0]} too; keep the right ones")
+    return existing[0] if existing else None
 
 
-def _named(path: Path) -> bool:
+def _is_idx(path: Path) -> bool:
     return path.name.removesuffix(".gz").endswith("-ubyte") and path.name.startswith(tuple(PARTS.values()))
 
 
@@ -159,10 +159,10 @@ def _table(pack: Pack, part: str) -> Read:
 
 
 def _column(pack: Pack, table: Dataset, *names: str) -> str:
-    found = [name for name in names if name in table.features]
-    if not found:
+    matches = [name for name in names if name in table.features]
+    if not matches:
         raise pack.wrong("its table", f"has no column {' or '.join(names)}, but {', '.join(table.features)}")
-    return found[0]
+    return matches[0]
 
 
 def _decoded(pack: Pack, part: str, images: list[dict[str, bytes]]) -> Iterator[Array]:
@@ -170,10 +170,10 @@ def _decoded(pack: Pack, part: str, images: list[dict[str, bytes]]) -> Iterator[
     first: Array | None = None
     for i, image in enumerate(images):
         blame = partial(pack.wrong, f"row {i} of {part}")
-        shown = picture.opened(io.BytesIO((isinstance(image, dict) and image.get("bytes")) or b""), blame)
-        if shown.format == "JPEG" and "jpeg" not in pack.name:
+        rgb = picture.opened(io.BytesIO((isinstance(image, dict) and image.get("bytes")) or b""), blame)
+        if rgb.format == "JPEG" and "jpeg" not in pack.name:
             raise blame(f"is a JPEG, which is not {pack.title} any more (see cifar10_jpeg_q75)")
-        pixels = picture.grey(shown) if pack.name in IDX.values() else np.asarray(shown)
+        pixels = picture.grey(rgb) if pack.name in IDX.values() else np.asarray(rgb)
         if pixels is None:
             raise blame(f"is in colour, which {pack.title} is not")
         first = pixels if first is None else first

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 PREFIX = "timm:"
 
 
-def named(name: str, classes: int, side: int) -> Callable[[], nn.Module]:
+def builder(name: str, classes: int, side: int) -> Callable[[], nn.Module]:
     """How to build the timm model that `timm:NAME` names, for colour images of `side` pixels and that many classes.
 
     Raises:
@@ -28,10 +28,10 @@ def named(name: str, classes: int, side: int) -> Callable[[], nn.Module]:
         near = difflib.get_close_matches(bare, timm.list_models(), 3)
         hint = f" (did you mean {' or '.join(PREFIX + n for n in near)}?)" if near else ""
         raise InputError(f"unknown model {name!r}{hint}; timm.list_models() lists all")
-    return partial(_built, bare, classes, side)
+    return partial(_build, bare, classes, side)
 
 
-def _built(name: str, classes: int, side: int) -> nn.Module:
+def _build(name: str, classes: int, side: int) -> nn.Module:
     import timm
 
     config = timm.get_pretrained_cfg(name)

@@ -37,9 +37,9 @@ def loss(logits_BTK: Tensor, target: Sequence[Tensor]) -> Tensor:
 
 def score(logits_NTK: Tensor, target: Sequence[Tensor]) -> dict[str, float]:
     """Word error rate of greedy decoding, the share of strings without an error, and the loss."""
-    said, truth = greedy(logits_NTK), transcripts(target[0].numpy())
-    right = sum(a == b for a, b in zip(said, truth, strict=True)) / len(truth)
-    return {"wer": wer(said, truth), "strings": right, "loss": loss(logits_NTK.double(), target).item()}
+    guesses, truth = greedy(logits_NTK), transcripts(target[0].numpy())
+    right = sum(a == b for a, b in zip(guesses, truth, strict=True)) / len(truth)
+    return {"wer": wer(guesses, truth), "strings": right, "loss": loss(logits_NTK.double(), target).item()}
 
 
 def greedy(logits_NTK: Tensor) -> list[list[int]]:

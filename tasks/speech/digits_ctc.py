@@ -75,22 +75,22 @@ def strings(part: Array, size: int, seed: int) -> Split:
     clips, draw = recordings.digits(), Draw(seed)
     speakers = sorted(set(clips.speakers.tolist()))
     own = [np.flatnonzero(part & (clips.speakers == speaker)) for speaker in speakers]
-    held = np.zeros((size, RATE * SECONDS), np.int16)
+    waves = np.zeros((size, RATE * SECONDS), np.int16)
     words = np.zeros((size, LONGEST), np.int64)
-    whose = draw.integers(0, len(speakers), size).tolist()
+    voices = draw.integers(0, len(speakers), size).tolist()
     lengths = draw.integers(SHORTEST, LONGEST + 1, size).tolist()
-    chosen, pauses = draw.uniform(size, LONGEST), draw.integers(0, RATE // 10 + 1, size, LONGEST)
-    for n, (speaker, length) in enumerate(zip(whose, lengths, strict=True)):
+    picks, pauses = draw.uniform(size, LONGEST), draw.integers(0, RATE // 10 + 1, size, LONGEST)
+    for n, (speaker, length) in enumerate(zip(voices, lengths, strict=True)):
         end = 0
         for i in range(length):
-            clip = own[speaker][int(chosen[n, i] * len(own[speaker]))]
+            clip = own[speaker][int(picks[n, i] * len(own[speaker]))]
             start = end + int(pauses[n, i])
             end = start + len(wave := clips.waves[clip][: RATE * 9 // 10])
-            if end > held.shape[1]:
+            if end > waves.shape[1]:
                 break
-            held[n, start:end] = wave
+            waves[n, start:end] = wave
             words[n, i] = clips.digits[clip] + 1
-    return Split((held,), (words,))
+    return Split((waves,), (words,))
 
 
 def _net() -> nn.Module:

@@ -48,7 +48,7 @@ def prepare(name: str, rate: int) -> Prepare:
         wave_BS = logmel.unit(inputs[0])
         if generator is not None:
             wave_BS = logmel.shifted(wave_BS, generator, rate // 10)
-        return (_taken(extractor, _upsampled(wave_BS, times)),), target
+        return (_extracted(extractor, _upsampled(wave_BS, times)),), target
 
     return prepared
 
@@ -94,7 +94,7 @@ def _classifier(net: Any) -> nn.Module:
 # ------------------------------------------------------------------------------------------------- input
 
 
-def _taken(extractor: Any, wave_BS: Tensor) -> Tensor:
+def _extracted(extractor: Any, wave_BS: Tensor) -> Tensor:
     """What the extractor makes of the clips, on the device."""
     from torch.nn.functional import pad
 

@@ -36,10 +36,10 @@ class Encoder(nn.Module):
         self.body, self.segments, self.pad = body, segments, pad
 
     def forward(self, ids_BL: Tensor, kinds_BL: Tensor) -> Tensor:
-        said = {"token_type_ids": (kinds_BL == 2).long()} if self.segments else {}
+        arguments = {"token_type_ids": (kinds_BL == 2).long()} if self.segments else {}
         if self.pad:  # rows are filled up with 0, which is a piece of its own here
             ids_BL = ids_BL.masked_fill(kinds_BL == 0, self.pad)
-        outputs_BK: Tensor = self.body(input_ids=ids_BL, attention_mask=(kinds_BL > 0).long(), **said).logits
+        outputs_BK: Tensor = self.body(input_ids=ids_BL, attention_mask=(kinds_BL > 0).long(), **arguments).logits
         return outputs_BK
 
 
@@ -48,7 +48,7 @@ def small(pieces: int, length: int, outputs: int) -> Encoder:
     return Encoder(bert(pieces, length, num_labels=outputs, type_vocab_size=2, **SMALL), segments=True)
 
 
-def named(folder: Path | str, outputs: int, *, scratch: bool, lora: int, fetch: bool) -> Encoder:
+def pretrained(folder: Path | str, outputs: int, *, scratch: bool, lora: int, fetch: bool) -> Encoder:
     """An encoder of transformers with a new head.
 
     Args:
@@ -110,11 +110,11 @@ def _config(folder: Path | str, outputs: int, *, fetch: bool) -> Any:
 
 def _padding(config: Any) -> int:
     """The piece that padding is. A decoder, whose head reads the piece before it, gets one here if it has none."""
-    said = config.get_text_config()
-    pad: int | None = getattr(said, "pad_token_id", None)
+    text_config = config.get_text_config()
+    pad: int | None = getattr(text_config, "pad_token_id", None)
     if pad is None or pad < 0:
-        ends = getattr(said, "eos_token_id", None) or 0  # the end of all text is in none
-        said.pad_token_id = pad = ends[0] if isinstance(ends, list) else ends
+        ends = getattr(text_config, "eos_token_id", None) or 0  # the end of all text is in none
+        text_config.pad_token_id = pad = ends[0] if isinstance(ends, list) else ends
     return pad
 
 
@@ -125,7 +125,7 @@ def _adapted(body: PreTrainedModel, rank: int, new: Iterable[str]) -> Any:
     """
     try:
         from peft import LoraConfig, TaskType, get_peft_model
-        from peft.utils import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING as KNOWN
+        from peft.utils import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING as LORA_TARGETS
     except ImportError:
         raise InputError("lora needs peft, which is not installed: pip install peft") from None
     kind = body.config.model_type
@@ -133,7 +133,7 @@ def _adapted(body: PreTrainedModel, rank: int, new: Iterable[str]) -> Any:
         task_type=TaskType.SEQ_CLS,
         r=rank,
         lora_alpha=2 * rank,
-        target_modules=None if kind in KNOWN else "all-linear",
+        target_modules=None if kind in LORA_TARGETS else "all-linear",
         modules_to_save=sorted(_parts(body, new)),
     )
     with warnings.catch_warnings(), blamed(f"lora: peft has no adapters for a {kind}"):

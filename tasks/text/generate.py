@@ -105,13 +105,13 @@ def stems(split: str) -> dict[str, list[str]]:
 
 def pairs(split: str, each: int, seed: int) -> Iterator[Pair]:
     """`each` distinct pairs of every phenomenon, from the stems of the split."""
-    draw, known = Draw(seed), stems(split)
+    draw, open_stems = Draw(seed), stems(split)
     for phenomenon in PHENOMENA:
-        seen: set[Pair] = set()
-        while len(seen) < each:
-            pair = _pair(phenomenon, draw, known)
-            if pair not in seen:
-                seen.add(pair)
+        earlier: set[Pair] = set()
+        while len(earlier) < each:
+            pair = _pair(phenomenon, draw, open_stems)
+            if pair not in earlier:
+                earlier.add(pair)
                 yield pair
 
 
@@ -131,7 +131,7 @@ def _pair(phenomenon: str, draw: Draw, known: dict[str, list[str]]) -> Pair:
 
 def _words(frame: str, draw: Draw, known: dict[str, list[str]]) -> list[Word]:
     """A word for each slot; no stem comes twice."""
-    left = {kind: list(some) for kind, some in known.items()}
+    remaining = {kind: list(some) for kind, some in known.items()}
     words = []
     for slot in frame.split():
         kind, noun = (slot[0], int(slot[1:])) if slot[1:].isdigit() else (slot, 0)
@@ -140,7 +140,7 @@ def _words(frame: str, draw: Draw, known: dict[str, list[str]]) -> list[Word]:
                 continue
             kind = "A"
         if kind in OPEN:
-            stem = left[kind].pop(_index(draw, len(left[kind])))
+            stem = remaining[kind].pop(_index(draw, len(remaining[kind])))
             forms = tuple(tuple(filter(None, (stem, ending))) for ending in ENDINGS[kind])
         elif kind in CLOSED:
             forms = tuple((form,) for form in CLOSED[kind][_index(draw, len(CLOSED[kind]))])

@@ -119,9 +119,9 @@ def glue(task: str = "sst2", model: str = SMALL, *, scratch: bool = False, lora:
 
 
 def _splits(kind: Kind) -> str:
-    held = kind.form.control and f"control is `{kind.form.control}`"
+    control = kind.form.control and f"control is `{kind.form.control}`"
     test = " and ".join(f"`{part}`" for part in kind.form.test)
-    return f"test is {test}, {held or '1 in 10 training examples, 2,000 at most, is control'}"
+    return f"test is {test}, {control or '1 in 10 training examples, 2,000 at most, is control'}"
 
 
 # ------------------------------------------------------------------------------------------- data and models
@@ -141,10 +141,10 @@ def _model(task: str, model: str, scratch: bool, lora: int) -> nn.Module:
         train = _load(task, model, tuned=False).train
         assert isinstance(train, Split)
         length = train.inputs[0].shape[1]
-        made: Encoder = encoder.small(sentences.PIECES, length, outputs)
-        return made
+        network: Encoder = encoder.small(sentences.PIECES, length, outputs)
+        return network
     place, fetch = checkpoint.find(model)
-    return encoder.named(place, outputs, scratch=scratch, lora=lora, fetch=fetch)
+    return encoder.pretrained(place, outputs, scratch=scratch, lora=lora, fetch=fetch)
 
 
 def trimmed(inputs: tuple[Tensor, ...], target: tuple[Tensor, ...], generator: torch.Generator | None) -> Batch:

@@ -90,7 +90,7 @@ def test_what_is_streamed_is_what_would_be_held(folder, monkeypatch):
     held = task().load()
     before = held.digest()
     annotations._loaded.cache_clear()
-    monkeypatch.setattr(annotations, "HELD", 0)
+    monkeypatch.setattr(annotations, "MAX_IN_MEMORY", 0)
     streamed = task().load()
     state = torch.random.get_rng_state()
     for split, twin in zip(held, streamed, strict=True):

@@ -20,7 +20,7 @@ def test_filter_banks_are_those_of_the_extractor_of_ast(tmp_path):
     extractor = ASTFeatureExtractor(max_length=120)
     given = [wave.float().numpy() / 32768 for wave in waves()]
     want = extractor(given, sampling_rate=16_000, return_tensors="pt")["input_values"]
-    got = pretrained._taken(extractor, logmel.unit(waves()))
+    got = pretrained._extracted(extractor, logmel.unit(waves()))
     assert got.shape == want.shape == (3, 120, 128)
     assert (got - want).abs().max() < 2e-3
 
@@ -29,7 +29,7 @@ def test_samples_are_those_of_the_extractor_of_wav2vec2():
     extractor = Wav2Vec2FeatureExtractor(do_normalize=True)
     given = [wave.float().numpy() / 32768 for wave in waves()]
     want = extractor(given, sampling_rate=16_000, return_tensors="pt")["input_values"]
-    assert torch.allclose(pretrained._taken(extractor, logmel.unit(waves())), want, atol=1e-4)
+    assert torch.allclose(pretrained._extracted(extractor, logmel.unit(waves())), want, atol=1e-4)
 
 
 def test_a_clip_comes_out_the_same_however_loud_it_is_and_whatever_its_batch():

@@ -21,7 +21,7 @@ def _quiet():
 
 def made(folder, outputs=2, *, seed=0, scratch=False, lora=0):
     torch.manual_seed(seed)
-    return encoder.named(folder, outputs, scratch=scratch, lora=lora, fetch=False)
+    return encoder.pretrained(folder, outputs, scratch=scratch, lora=lora, fetch=False)
 
 
 def refused(folder, **settings):

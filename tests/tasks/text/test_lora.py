@@ -43,7 +43,7 @@ def _alone(one_thread):
 
 def made(folder, seed=0):
     torch.manual_seed(seed)
-    return encoder.named(folder, 2, scratch=False, lora=4, fetch=False)
+    return encoder.pretrained(folder, 2, scratch=False, lora=4, fetch=False)
 
 
 def trained(model):
@@ -101,7 +101,7 @@ def rows(n):
 @pytest.fixture(params=["Bert", "DistilBert"])
 def task(tmp_path, request):
     tiny.plant(tmp_path, request.param)
-    build = partial(encoder.named, tmp_path, 3, scratch=False, lora=2, fetch=False)
+    build = partial(encoder.pretrained, tmp_path, 3, scratch=False, lora=2, fetch=False)
     return replace(toy(build), load=lambda: Data(*map(rows, (32, 16, 16))))
 
 
