@@ -1,4 +1,4 @@
-"""A checkpoint of transformers: a folder, one in `models/` beside the data, or the hub's; and its classifier."""
+"""Checkpoints of transformers, in a folder, in `models/` next to the data or on the hub; and their classifiers."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from tasks.data.dataset import HUB, root
 CONFIG = "config.json"
 WEIGHTS = "*.safetensors", "*.bin"
 NEW = re.compile(r"pooler|masked_spec_embed")
-"""Weights of a body that many published checkpoints lack, because what they were pretrained on has no use for them."""
+"""Weights of a body that many published checkpoints lack, because their pretraining does not use them."""
 NUMBERED = re.compile(r"(?P<list>\D+)\.\d+(?=\.)")
 """A layer in the name of a weight: `encoder.layer.3` in `encoder.layer.3.output.dense.weight`."""
 
 
 def folder(name: str) -> Path | None:
-    """The folder that a name means: itself, or DIR/models/NAME; None if neither holds a checkpoint."""
+    """The folder of a checkpoint: `name` itself, or DIR/models/NAME; None if neither holds one."""
     places = [Path(name)] + [Path(root()) / "models" / name] * (root() not in ("", HUB))
     return next((place for place in places if (place / CONFIG).is_file()), None)
 
 
 def find(name: str) -> tuple[Path | str, bool]:
-    """(its folder, or its name on the hub; whether what is not in the hub's cache may be downloaded).
+    """(the checkpoint's folder or its name on the hub, True if a download is allowed).
 
     Raises:
-        InputError: it is no folder, nor in the cache, and nothing may be downloaded.
+        InputError: there is no such folder, the cache lacks it, and downloads are not allowed.
     """
     if (place := folder(name)) is not None:
         return place, False
@@ -44,7 +44,7 @@ def find(name: str) -> tuple[Path | str, bool]:
 
 
 def directory(name: str) -> Path:
-    """The folder where its files lie: of the hub's, the one in the cache that is named by the revision."""
+    """The folder of its files; for a checkpoint of the hub, the folder in the cache named by the revision."""
     place, fetch = find(name)
     if isinstance(place, Path):
         return place
@@ -54,7 +54,7 @@ def directory(name: str) -> Path:
 
 
 def quiet() -> None:
-    """Keep transformers from telling that a head is new, for that is what is wanted."""
+    """Silence transformers: it would warn that the head is new, which is intended."""
     import transformers
 
     logs: Any = transformers.utils.logging
@@ -63,13 +63,13 @@ def quiet() -> None:
 
 
 def classifier(auto: Any, place: Path | str, config: Any, *, fetch: bool) -> tuple[Any, set[str]]:
-    """What `auto` makes of a checkpoint, and the names of the weights that are not the checkpoint's.
+    """The classifier that `auto` builds from a checkpoint, and the names of the weights that are new.
 
-    These are the head, and what the files lack: drawn from torch's global generator, for the seed to decide them. A
-    head that is in the files, of whatever size, gives way to one that is new as a whole.
+    New are the head and all weights that the files lack. They come from torch's global generator, so they depend on
+    the seed. A head in the files, whatever its size, is replaced as a whole.
 
     Raises:
-        InputError: the files are of another configuration.
+        InputError: the files do not fit the configuration.
     """
     options = {"local_files_only": not fetch, "ignore_mismatched_sizes": True, "output_loading_info": True}
     model, info = auto.from_pretrained(place, config=config, **options)
@@ -97,9 +97,9 @@ def classifier(auto: Any, place: Path | str, config: Any, *, fetch: bool) -> tup
 
 
 def stamped(data: Data, name: str, *, weights: bool = True) -> Data:
-    """The data, whose digest covers the checkpoint, too: cells that begin at other weights are other cells.
+    """The data with a digest that also covers the checkpoint: cells with other initial weights are other cells.
 
-    Of a folder its configuration and weights count, or the configuration alone; of the hub's the revision.
+    For a folder the configuration and (if `weights`) the weights count, for a checkpoint of the hub its revision.
     """
     assert isinstance(data.train, Split)
     return data._replace(train=replace(data.train, stamp=_stamp(name, weights)))
@@ -116,7 +116,7 @@ def _stamp(name: str, weights: bool) -> str:
 
 
 def _require_whole(place: Path) -> None:
-    """Refuse weights that are absent, cut short or of fewer files than their index names, without reading them."""
+    """Refuse weights that are missing or truncated, or that lack files of their index; they are not read in full."""
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -140,7 +140,7 @@ def _require_whole(place: Path) -> None:
 
 @cache
 def _digest(files: tuple[tuple[Path, int, int], ...]) -> str:
-    """Of what files hold; read once for as long as size and time of change stay, for data are loaded many times."""
+    """Digest of the files' contents. Cached by size and modification time, because data are loaded many times."""
     h = hashlib.sha256()
     for file, *_ in files:
         with file.open("rb") as content:
@@ -149,7 +149,7 @@ def _digest(files: tuple[tuple[Path, int, int], ...]) -> str:
 
 
 def _cached(name: str) -> bool:
-    """Whether a model of the hub was fetched here before."""
+    """True if the hub's cache has the model."""
     from huggingface_hub import try_to_load_from_cache
 
     try:

@@ -1,15 +1,15 @@
-"""Which files a data set consists of, and whether its parts and columns fit together: decided before anything trains.
+"""Inventory of a data set: its files, and checks that its parts and columns fit together, before anything trains.
 
-The rules, the same for every set:
+The rules are the same for every set:
 
 - Hidden files (`._x`, `.DS_Store`) and what file managers leave (`Thumbs.db`, `desktop.ini`) are not data.
-- Suffixes are compared in lower case. Links are followed, for they are the user's own statement of where data lie; a
-  name that a *file* of the set gives (of an image, say) has to stay within the set's folder.
-- Of a part in shards each is there once: PART-00000-of-N says N itself, and PART/0000.parquet counts without a gap.
-- Where two copies of the same thing are there, neither is taken.
-- Parts agree by the names of their classes, in the same order, never by position.
+- Suffixes are compared in lower case. Links are followed, because the user put them there; but a name given in a *file*
+  of the set (an image's name, say) has to stay within the set's folder.
+- Each shard of a part exists once: PART-00000-of-N states N itself, and the numbers of PART/0000.parquet have no gap.
+- Of two copies of the same part, neither is used.
+- Parts have the same names of classes in the same order; numbers alone are not trusted.
 
-`Blame` turns what is wrong into the error to raise: `partial(pack.wrong, path)`.
+`Blame` turns a description of a fault into the error to raise: `partial(pack.wrong, path)`.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ Blame = Callable[[str], InputError]
 LEFTOVERS = {"thumbs.db", "desktop.ini"}
 IMAGES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"}
 NOTES = {".txt", ".md", ".csv", ".tsv", ".json", ".xml", ".yaml", ".yml", ".html", ".pdf"}
-"""Suffixes of what may lie beside examples and is none."""
+"""Suffixes of files that may lie next to examples without being examples."""
 
 
 def visible(folder: Path) -> list[Path]:
-    """What lies in a folder, by name, without hidden files and leftovers."""
+    """Entries of a folder, sorted by name, without hidden files and leftovers."""
     return sorted(p for p in folder.iterdir() if not p.name.startswith(".") and p.name.lower() not in LEFTOVERS)
 
 
 def files(folder: Path, suffixes: Iterable[str], blame: Callable[[object, str], InputError]) -> list[Path]:
-    """All files with these suffixes, at any depth; of notes none.
+    """All files with these suffixes, at any depth; notes are skipped.
 
     Raises:
-        InputError: a file of another kind, a link to nothing or round in a circle.
+        InputError: there is a file of another kind, a broken link or a circle of links.
     """
     allowed, listed, folders = set(suffixes), [], {folder.resolve()}
 
@@ -64,10 +64,10 @@ def files(folder: Path, suffixes: Iterable[str], blame: Callable[[object, str], 
 
 
 def only(paths: Sequence[Path], blame: Callable[[object, str], InputError]) -> Path | None:
-    """The one of these places that is there; None if none is.
+    """The one of these paths that exists; None if none does.
 
     Raises:
-        InputError: two of them are there, and are not the same.
+        InputError: two of them exist and are not the same file.
     """
     existing = [path for path in paths if path.exists()]
     for other in existing[1:]:
@@ -77,10 +77,10 @@ def only(paths: Sequence[Path], blame: Callable[[object, str], InputError]) -> P
 
 
 def shards(folder: Path, part: str, blame: Callable[[object, str], InputError]) -> list[Path]:
-    """The parquet files of a part: PART.parquet, PART-00000-of-N.parquet or PART/*.parquet, in order; maybe none.
+    """The parquet files of a part: PART.parquet, PART-00000-of-N.parquet or PART/*.parquet, in order; may be empty.
 
     Raises:
-        InputError: there are two sets of them, or one is missing.
+        InputError: there are two sets of shards, or a shard is missing.
     """
     if not folder.is_dir():
         return []
@@ -98,7 +98,7 @@ def shards(folder: Path, part: str, blame: Callable[[object, str], InputError]) 
 
 
 def _ordered_shards(paths: list[Path], blame: Callable[[object, str], InputError]) -> list[Path]:
-    """Shards, in order of their numbers, each of them there once."""
+    """Shards in the order of their numbers, each exactly once."""
     numbers: dict[int, Path] = {}
     totals = set()
     for path in paths:
@@ -121,7 +121,7 @@ def _ordered_shards(paths: list[Path], blame: Callable[[object, str], InputError
 
 
 def inside(folder: Path, name: str, blame: Blame) -> PurePosixPath:
-    """A name that a file of the set gives, which has to stay within the set's folder.
+    """A path given in a file of the set; it has to stay within the set's folder.
 
     Raises:
         InputError: it is absolute, or has a part `..`.
@@ -133,7 +133,7 @@ def inside(folder: Path, name: str, blame: Blame) -> PurePosixPath:
 
 
 def agree(what: str, parts: Mapping[str, Sequence[object] | None], blame: Callable[[object, str], InputError]) -> None:
-    """Refuse parts whose names (of classes, categories, labels) differ from the first part's; None: it has no names.
+    """Refuse parts whose names (of classes, categories, labels) differ from the first part's; None stands for no names.
 
     Raises:
         InputError: naming both parts and where they differ.
@@ -177,7 +177,7 @@ def whole(values: Any, blame: Blame, *, below: int | None = None) -> Array:
 
 
 def near(name: str, folder: Path) -> str:
-    """` (did you mean X?)`, of the folders that lie in one; empty if none is alike."""
+    """A hint ` (did you mean X?)` at a folder with a similar name; empty if there is none."""
     names = [path.name for path in visible(folder) if path.is_dir()] if folder.is_dir() else []
     alike = difflib.get_close_matches(name, names, n=1)
     lower = [other for other in names if other.lower() == name.lower() and other != name]

@@ -1,7 +1,7 @@
-"""Detection in COCO's format: COCO itself, blood cells, and any folder like them, by detectors of torchvision.
+"""Detection in COCO's format with detectors of torchvision: COCO itself, blood cells, and any folder in this format.
 
-Images are stretched to 320x320 when they are read (`annotated.py`), and training images are zoomed, shifted, mirrored
-and recoloured (`jitter.py`).
+Images are stretched to 320x320 when they are read (`annotations.py`), and training images are zoomed, shifted, mirrored
+and recoloured (`augment.py`).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 HALF, IMAGENET = ((0.5,) * 3, (0.5,) * 3), ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 MODELS = {"ssdlite": HALF, "fasterrcnn": IMAGENET}
-"""Builders of `tasks.detection.models`, and the mean and deviation that each standardises its images by."""
+"""Builders in `tasks.detection.models`, with the mean and deviation by which each standardises its images."""
 
 BACKBONES = {"scratch": False, "imagenet": True}
 ANY = "any folder in COCO's format"

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Model(NamedTuple):
-    """A model of a task and what goes with it."""
+    """A model of a task, with its kind of layers and its peak LRs."""
 
     build: Callable[[], nn.Module]
     layers: Layers

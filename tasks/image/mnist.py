@@ -1,4 +1,4 @@
-"""MNIST and Fashion-MNIST, whole: the classic MLP and a small CNN."""
+"""MNIST and Fashion-MNIST in full, with the classic MLP or a small CNN."""
 
 from __future__ import annotations
 

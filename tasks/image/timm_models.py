@@ -1,4 +1,4 @@
-"""Models of timm, named `timm:resnet18` where a task asks for a model; their weights are drawn anew."""
+"""Models of timm, given as `timm:resnet18` in a task's settings, with random initial weights."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PREFIX = "timm:"
 
 
 def builder(name: str, classes: int, side: int) -> Callable[[], nn.Module]:
-    """How to build the timm model that `timm:NAME` names, for colour images of `side` pixels and that many classes.
+    """Builder of the timm model `timm:NAME`, for colour images of `side` pixels and that many classes.
 
     Raises:
         InputError: timm has no such model.

@@ -1,4 +1,4 @@
-"""Which digits were said, in what order: strings put together from recordings of FSDD, recognized with CTC."""
+"""Recognition of digit strings, put together from recordings of FSDD, with CTC."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def load() -> Data:
     """Samples [N, 24000] int16 and words [N, 5] int64: digits + 1, and 0 after the last.
 
     Raises:
-        InputError: the data are not there, or not what they should be.
+        InputError: the data are missing or invalid.
     """
     return _loaded(root())
 
@@ -71,7 +71,7 @@ def _loaded(_root: str) -> Data:
 
 
 def strings(part: Array, size: int, seed: int) -> Split:
-    """As many strings, of clips of a part of FSDD; what would not end within 3 s is left out, after the third."""
+    """`size` strings of clips of a part of FSDD. A clip that would exceed 3 s ends its string; three always fit."""
     clips, draw = recordings.digits(), Draw(seed)
     speakers = sorted(set(clips.speakers.tolist()))
     own = [np.flatnonzero(part & (clips.speakers == speaker)) for speaker in speakers]

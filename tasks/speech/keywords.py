@@ -1,4 +1,4 @@
-"""Which word was said: spoken digits and commands, with a small residual net or a pretrained model."""
+"""Classification of spoken digits and commands, with a small residual net or a pretrained model."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 USUAL = "resnet8"
 LAYERS = {f"resnet{layers}": layers for layers in (8, 14, 20)}
 TAKES = 5
-"""Takes 0 to 4 of FSDD are the official test split; as many after them are held out as control."""
+"""Takes 0 to 4 of FSDD are the official test split; the next 5 are held out as control."""
 
 
 def fsdd(holdout: str = "", *, model: str = USUAL) -> Task:
@@ -179,7 +179,7 @@ def _net(layers: int, classes: int) -> nn.Module:
 
 
 def nearest(rate: int, data: Data) -> Baseline:
-    """Accuracy on the test split of the class whose mean log-mel spectrum, over time and clips, is the nearest."""
+    """Accuracy on the test split of nearest class means: of log-mel spectra, averaged over time and clips."""
     spectra, truth = _spectra(data.test, rate), data.test.target[0]
     train, labels = _spectra(data.train, rate), data.train.target[0]
     classes = np.unique(labels)
@@ -189,7 +189,7 @@ def nearest(rate: int, data: Data) -> Baseline:
 
 
 def _spectra(split: Split | Stream, rate: int) -> Array:
-    """The mean over time of the log-mel features of each clip, [N, F]."""
+    """Mean over time of the log-mel features of each clip, [N, F]."""
     import torch
 
     assert isinstance(split, Split)

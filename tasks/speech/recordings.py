@@ -1,4 +1,4 @@
-"""Recordings, whole in memory as 16-bit samples: read in their publishers' layouts, and checked.
+"""Recordings, in memory as 16-bit samples: read in their publishers' layouts, and checked.
 
 N = clips, S = samples.
 """
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 RATE = 8000
-"""Samples a second of FSDD."""
+"""Samples per second of FSDD."""
 
 DIGITS = tuple("0123456789")
 NAMES = "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"
-"""What a table's labels may be called."""
+"""Names that a table's labels may have instead of DIGITS."""
 
 SPEAKERS = ("george", "jackson", "lucas", "nicolas", "theo", "yweweler")
 
@@ -44,10 +44,10 @@ class Digits(NamedTuple):
 
 
 def digits() -> Digits:
-    """FSDD, 8,000 samples a second.
+    """FSDD at 8,000 samples per second.
 
     Raises:
-        InputError: the data are not there, or not what they should be.
+        InputError: the data are missing or invalid.
     """
     return _digits(root())
 
@@ -68,7 +68,7 @@ def _digits(_root: str) -> Digits:
 
 
 def _complete(pack: Pack, where: object, clips: Sequence[tuple[str, int, int]]) -> None:
-    """Refuse clips that are not as many as there should be, or not the same takes of each speaker and digit."""
+    """Refuse a wrong number of clips, or takes that differ between speakers and digits."""
     expected = sum(pack.rows.values())
     each = expected // (10 * len({speaker for speaker, *_ in clips} or SPEAKERS))
     spoken = {(speaker, digit, take) for speaker, *_ in clips for digit in range(10) for take in range(each)}
@@ -121,11 +121,11 @@ SECOND = 16_000
 def commands(pack: Pack, part: str) -> tuple[Array, Array]:
     """A part of Speech Commands: samples [N, 16000] int16 and labels [N] int64, as in CLASSES.
 
-    Other words than the ten are `_unknown_`; in train and validation of the whole set (which calls them by name) as
-    many are drawn as there are of a command in the mean. Recordings of some seconds are cut into seconds.
+    Words other than the ten are `_unknown_`. In train and validation of the whole set (which gives their names) as many
+    of them are drawn as a command has examples on average. Recordings of several seconds are cut into seconds.
 
     Raises:
-        InputError: the data are not there, or not what they should be.
+        InputError: the data are missing or invalid.
     """
     table = checked(pack, part, ("audio", "label"), "v0.02" if pack.hub else "")
     where = f"the {part} part"
@@ -148,7 +148,7 @@ def commands(pack: Pack, part: str) -> tuple[Array, Array]:
 
 
 def _balanced(classes: Array) -> Array:
-    """All examples but those of unknown words, of which as many are left as there are of a command in the mean."""
+    """Rows with fewer unknown words: as many as a command has examples on average."""
     unknown = np.flatnonzero(classes == CLASSES.index("_unknown_"))
     usual = round(float((classes < len(COMMANDS)).sum()) / len(COMMANDS))
     surplus = unknown[Draw(len(classes)).permutation(len(unknown))[usual:]]
@@ -159,7 +159,7 @@ def _balanced(classes: Array) -> Array:
 
 
 def checked(pack: Pack, part: str, columns: tuple[str, ...], config: str = "") -> Dataset:
-    """The table of a part, whose columns and number of rows are what they should be."""
+    """The table of a part, with its columns and number of rows checked."""
     table = pack.table(part, config)
     if absent := set(columns) - set(table.features):
         raise pack.wrong(f"the {part} part", f"has no column {', '.join(sorted(absent))}: {', '.join(table.features)}")
@@ -169,7 +169,7 @@ def checked(pack: Pack, part: str, columns: tuple[str, ...], config: str = "") -
 
 
 def decoded(pack: Pack, part: str, table: Dataset, rate: int, chosen: Array) -> Iterator[Array]:
-    """The samples of each chosen row."""
+    """Samples of each chosen row."""
     sounds = table.select(chosen).with_format(None)["audio"]
     for i, sound in zip(chosen.tolist(), sounds, strict=True):
         content = sound.get("bytes") if isinstance(sound, dict) else sound
@@ -179,10 +179,10 @@ def decoded(pack: Pack, part: str, table: Dataset, rate: int, chosen: Array) -> 
 
 
 def samples(pack: Pack, name: object, content: bytes, rate: int) -> Array:
-    """The samples [S] int16 of a FLAC or WAV file of one channel and 16 bits.
+    """Samples [S] int16 of a FLAC or WAV file with one channel and 16 bits.
 
     Raises:
-        InputError: it is cut short, or of another kind.
+        InputError: the file is truncated or has another format.
     """
     import soundfile
 
@@ -196,7 +196,9 @@ def samples(pack: Pack, name: object, content: bytes, rate: int) -> Array:
     if kind[:3] != (rate, 1, "PCM_16") or kind[3] not in ("WAV", "FLAC"):
         actual = "{} Hz, {} channels, {} in {}".format(*kind)
         raise pack.wrong(name, f"is a recording of {actual}, not of {rate} Hz, 1 channel, PCM_16 in WAV or FLAC")
-    if kind[3] == "WAV" and (cut := _announced(content) - len(content)) > 0:  # libsndfile reads what is left of it
+    if (
+        kind[3] == "WAV" and (cut := _announced(content) - len(content)) > 0
+    ):  # libsndfile reads a truncated file without an error
         raise pack.wrong(name, f"is cut short by {cut:,} bytes of sound")
     if not 0 < len(wave) == expected:
         raise pack.wrong(name, f"holds {len(wave)} of {expected} samples")
@@ -204,7 +206,7 @@ def samples(pack: Pack, name: object, content: bytes, rate: int) -> Array:
 
 
 def _announced(content: bytes) -> int:
-    """Bytes that a WAV file has by its own header, or 0 where it was written without knowing."""
+    """Length of a WAV file in bytes by its own header, or 0 if the writer did not know it."""
     at = 12
     while at + 8 <= len(content):
         size = int.from_bytes(content[at + 4 : at + 8], "little")
@@ -215,7 +217,7 @@ def _announced(content: bytes) -> int:
 
 
 def windows(waves: Sequence[Array], length: int) -> Array:
-    """Clips of one length [N, S] int16: the middle of what is longer, and zeros around what is shorter."""
+    """Clips of one length [N, S] int16: longer clips are cropped to the middle, shorter ones padded with zeros."""
     clips = np.zeros((len(waves), length), np.int16)
     for row, wave in zip(clips, waves, strict=True):
         cut = wave[max(0, len(wave) - length) // 2 :][:length]
@@ -225,10 +227,10 @@ def windows(waves: Sequence[Array], length: int) -> Array:
 
 
 def speaker(name: str) -> str:
-    """One of FSDD's.
+    """The name of a speaker of FSDD, checked.
 
     Raises:
-        InputError: nobody of that name spoke.
+        InputError: there is no such speaker.
     """
     if name not in SPEAKERS:
         raise InputError(f"fsdd: no speaker {name!r}; there are: {', '.join(SPEAKERS)}")

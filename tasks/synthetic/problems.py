@@ -1,4 +1,4 @@
-"""The wind tunnel: problems small enough to be understood, for schedules to be tried on first."""
+"""The wind tunnel: small problems that are well understood, on which to try schedules first."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def linreg() -> Task:
 
 @cache
 def load_linreg() -> Data:
-    """Inputs x [n, 1] and targets y [n, 1] from the same law, independently: 100 / 200 / 1,000 examples."""
+    """Independent inputs x [n, 1] and targets y [n, 1] from the same law: 100 / 200 / 1,000 examples."""
     return Data(*(_line_sample(n, seed) for seed, n in enumerate((100, 200, 1000))))
 
 

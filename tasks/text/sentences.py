@@ -25,39 +25,39 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 PIECES = 8192
-"""Words that the small model knows, the four marks among them."""
+"""Size of the small model's vocabulary, including the four marks."""
 
 LONGEST = {"small": 64, "checkpoint": 128}
-"""Pieces of a row at most; what is longer is cut at its end, of a pair the longer text first."""
+"""Most pieces of a row; longer rows are cut at the end, of a pair the longer text first."""
 
 MARKS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
 SHARE, MOST = 10, 2000
-"""1 in so many training examples is control, but no more than that."""
+"""One in SHARE training examples is control, but no more than MOST."""
 
 Rows: TypeAlias = "list[tuple[str, ...]]"  # the one or two texts of each example
 
 
 class Form(NamedTuple):
-    """How the tables of a task are read."""
+    """Columns, labels and parts of a task's tables."""
 
-    names: tuple[str, ...]  # of the labels, in the published order; none: a number is predicted
+    names: tuple[str, ...]  # of the labels, in the published order; empty: regression
     columns: tuple[str, ...]
     test: tuple[str, ...] = ("validation",)  # official parts that make the test split
     control: str = ""  # official part that is the control split; else it is held out of train
 
     @property
     def classes(self) -> int:
-        """How many outputs a model has."""
+        """Number of a model's outputs."""
         return max(1, len(self.names))
 
 
 def load(task: str, form: Form, model: str) -> Data:
-    """Piece ids [N, L] int64, what each piece is [N, L] uint8 (0 padding, 1 first text, 2 second), and labels [N].
+    """Piece ids [N, L] int64, kinds of pieces [N, L] uint8 (0 padding, 1 first text, 2 second), and labels [N].
 
-    With several test parts, a second target says which one an example is of.
+    With several test parts, a second target is the index of an example's part.
 
     Raises:
-        InputError: the data or the tokenizer are not there, or not what they should be.
+        InputError: the data or the tokenizer are missing or invalid.
     """
     return _loaded(task, form, model, root())
 
@@ -86,7 +86,7 @@ def _loaded(task: str, form: Form, model: str, _root: str) -> Data:
 
 
 def _held_out(task: str, rows: Rows, truth: Array, classes: int) -> tuple[Array, Array]:
-    """(train, control): each label by its share; a text that is there twice stays in train."""
+    """Row indices (train, control), stratified by label; texts that occur twice stay in train."""
     times = Counter(rows)
     alone = np.array([i for i, row in enumerate(rows) if times[row] == 1], np.int64)
     size = min(MOST, len(rows) // SHARE)
@@ -103,7 +103,7 @@ def _held_out(task: str, rows: Rows, truth: Array, classes: int) -> tuple[Array,
 
 
 def _part(task: str, form: Form, part: str) -> tuple[Rows, Array]:
-    """Texts and labels of an official part, as they should be."""
+    """Texts and labels of an official part, checked."""
     pack = PACKS["glue"]
     table, name = pack.table(part, task), f"{task}'s {part} part"
     if missing := {*form.columns, "label"} - set(table.features):
@@ -161,7 +161,7 @@ def words(text: str) -> list[str]:
 
 
 def _word_cut(train: Rows) -> Cut:
-    """A tokenizer of the words that are in the train split most often, ties by alphabet."""
+    """A tokenizer of the most frequent words of the train split, ties in alphabetical order."""
     times = Counter(word for row in train for text in row for word in words(text))
     usual = sorted(times, key=lambda word: (-times[word], word))[: PIECES - len(MARKS)]
     number = {piece: i for i, piece in enumerate((*MARKS, *usual))}
@@ -203,7 +203,7 @@ def _checkpoint_cut(model: str) -> Cut:
         columns = [list(column) for column in zip(*rows, strict=True)]
         output = tokenizer(*columns, truncation=True, max_length=LONGEST["checkpoint"])
         ids = output["input_ids"]
-        segments = output.get("token_type_ids") or [[0] * len(row) for row in ids]  # of models that tell no texts apart
+        segments = output.get("token_type_ids") or [[0] * len(row) for row in ids]  # of models without segments
         return [(row, [1 + text for text in texts]) for row, texts in zip(ids, segments, strict=True)]
 
     usual = set(tokenizer.get_vocab().values()) - set(tokenizer.all_special_ids)
@@ -211,10 +211,10 @@ def _checkpoint_cut(model: str) -> Cut:
 
 
 def _within(model: str, encode: Cut, highest: int, pieces: int, places: float) -> Cut:
-    """The same, where all that comes of a tokenizer has a place in the model.
+    """The same tokenizer with a check that the model has room for all its pieces and rows.
 
     Raises:
-        InputError: it is of a model with more pieces.
+        InputError: the tokenizer has more pieces than the model.
     """
     if highest >= pieces:
         reason = f"its tokenizer has {highest + 1:,} pieces, and its {checkpoint.CONFIG} {pieces:,}"

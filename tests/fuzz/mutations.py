@@ -45,7 +45,7 @@ def _with_file(tree, path, content, **more):
 
 
 def _example(path):
-    """Whether a file is one example, which a user may add or take away."""
+    """True if a file is one example, which a user may add or remove."""
     return _is(path.lower(), ".jpeg", ".jpg", ".png")
 
 
@@ -709,7 +709,7 @@ SPOILT = {
     ),
     "from bench": ("from bench.", "import sys; sys.exit(3) #", "# A\nfrom bench", "1/0\nfrom bench"),
 }  # fmt: skip
-"""What in the suite file may become what."""
+"""Texts in the suite file, and their replacements."""
 
 
 def spoil_suite(content, rng):

@@ -1,4 +1,4 @@
-"""What every task of the catalogue promises; a new one is found here by itself."""
+"""Promises of every task in the catalogue; a new task is tested without being listed here."""
 
 import math
 import subprocess
@@ -109,7 +109,7 @@ def test_untrained_weights_are_scored_and_trained_ones_fit(task):
 
 
 def test_the_loss_is_the_mean_over_examples_so_slices_of_a_batch_average_to_it(task):
-    """What data parallelism rests on: equal slices, averaged, give the loss of the whole batch."""
+    """Data parallelism relies on this: the mean over equal slices is the loss of the whole batch."""
     feed = Loader(task, seed=0, dtype=torch.float64)
     model = initial(feed).eval()
     inputs, target = feed.batch(0)

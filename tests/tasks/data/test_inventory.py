@@ -1,4 +1,4 @@
-"""Which files are a set, what its parts are called and what its images show: right, or refused in one line."""
+"""Files of a set, names of its parts and its images: read right, or refused in one line."""
 
 import gzip
 import hashlib
