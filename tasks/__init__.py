@@ -52,7 +52,7 @@ def parse(text: str) -> Task:
     Raises:
         InputError: unreadable text, unknown task or argument.
     """
-    return _built(spec.parse(text))
+    return _build(spec.parse(text))
 
 
 def parse_list(text: str) -> list[Task]:
@@ -61,12 +61,12 @@ def parse_list(text: str) -> list[Task]:
     Raises:
         InputError: unreadable text, unknown task or argument.
     """
-    return [_built(c) for c in spec.parse_list(text)]
+    return [_build(call) for call in spec.parse_list(text)]
 
 
-def _built(named: spec.Call) -> Task:
-    task: Task = spec.build(named, CATALOGUE, "task")
+def _build(call: spec.Call) -> Task:
+    task: Task = spec.build(call, CATALOGUE, "task")
     if not isinstance(task, Task):
-        raise InputError(f"task {named.name}: its function should return a bench.contract.Task, not {task!r}")
+        raise InputError(f"task {call.name}: its function should return a bench.contract.Task, not {task!r}")
     checks.check(task)
-    return replace(task, code=digest.of(CATALOGUE[named.name]))
+    return replace(task, code=digest.of(CATALOGUE[call.name]))

@@ -1,4 +1,4 @@
-"""Settings of a task, checked when the task is named, before anything is loaded or trained."""
+"""Checks of a task's settings, made when the task is parsed, before anything is loaded or trained."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CALLABLES = ("load", "model", "loss", "score", "baseline")
 
 
 def check(task: Task) -> None:
-    """Refuse settings that mean nothing.
+    """Refuse invalid settings.
 
     Raises:
         InputError: naming the task, the setting and what is allowed.

@@ -1,4 +1,4 @@
-"""How classifiers are trained and judged: cross-entropy, accuracy, and the majority class to beat."""
+"""Training and evaluation of classifiers: cross-entropy, accuracy, and the majority class as the baseline."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def task(**settings: Any) -> Task:
-    """A task judged by its accuracy and trained by SGD with momentum 0.9, with these settings of `Task` beside."""
+    """A task scored by accuracy and trained by SGD with momentum 0.9; `settings` are fields of `Task` and win."""
     usual: dict[str, Any] = {
         "metric": "accuracy",
         "direction": "max",
@@ -41,6 +41,6 @@ def score(logits_NK: Tensor, target: Sequence[Tensor]) -> dict[str, float]:
 
 
 def majority(data: Data) -> Baseline:
-    """Accuracy on the test split of always answering the most frequent label of the train split."""
+    """Accuracy on the test split of a constant answer: the most frequent label of the train split."""
     label = np.bincount(data.train.target[0]).argmax()
     return Baseline("majority class", float(np.mean(data.test.target[0] == label)))

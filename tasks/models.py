@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 
 def mlp(*widths: int) -> nn.Module:
-    """Flatten, then linear layers of these widths with ReLU between, such as 784, 128, 10."""
+    """Flatten, then linear layers of these widths with ReLU between them, such as 784, 128, 10."""
     layers: list[nn.Module] = [nn.Flatten()]
     for inside, outside in pairwise(widths):
         layers += [nn.Linear(inside, outside), nn.ReLU()]
@@ -33,7 +33,7 @@ def cnn8(classes: int) -> nn.Module:
 
 
 class Pooled(nn.Module):
-    """Mean over the frames that are there: those where the last input channel is 1."""
+    """Mean over the valid frames: those where the last input channel is 1."""
 
     def __init__(self, body: nn.Module, head: nn.Module):
         super().__init__()

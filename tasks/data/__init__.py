@@ -1,1 +1,1 @@
-"""Data sets, checkpoints and the checks that every folder passes."""
+"""Data sets, checkpoints, and the checks of their folders."""

@@ -1,4 +1,4 @@
-"""A checkpoint of transformers: a folder, one in `models/` beside the data, or the hub's; and its classifier."""
+"""Checkpoints of transformers, in a folder, in `models/` next to the data or on the hub; and their classifiers."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from tasks.data.dataset import HUB, root
 CONFIG = "config.json"
 WEIGHTS = "*.safetensors", "*.bin"
 NEW = re.compile(r"pooler|masked_spec_embed")
-"""Weights of a body that many published checkpoints lack, because what they were pretrained on has no use for them."""
+"""Weights of a body that many published checkpoints lack, because their pretraining does not use them."""
 NUMBERED = re.compile(r"(?P<list>\D+)\.\d+(?=\.)")
 """A layer in the name of a weight: `encoder.layer.3` in `encoder.layer.3.output.dense.weight`."""
 
 
 def folder(name: str) -> Path | None:
-    """The folder that a name means: itself, or DIR/models/NAME; None if neither holds a checkpoint."""
+    """The folder of a checkpoint: `name` itself, or DIR/models/NAME; None if neither holds one."""
     places = [Path(name)] + [Path(root()) / "models" / name] * (root() not in ("", HUB))
     return next((place for place in places if (place / CONFIG).is_file()), None)
 
 
 def find(name: str) -> tuple[Path | str, bool]:
-    """(its folder, or its name on the hub; whether what is not in the hub's cache may be downloaded).
+    """(the checkpoint's folder or its name on the hub, True if a download is allowed).
 
     Raises:
-        InputError: it is no folder, nor in the cache, and nothing may be downloaded.
+        InputError: there is no such folder, the cache lacks it, and downloads are not allowed.
     """
     if (place := folder(name)) is not None:
         return place, False
@@ -44,7 +44,7 @@ def find(name: str) -> tuple[Path | str, bool]:
 
 
 def directory(name: str) -> Path:
-    """The folder where its files lie: of the hub's, the one in the cache that is named by the revision."""
+    """The folder of its files; for a checkpoint of the hub, the folder in the cache named by the revision."""
     place, fetch = find(name)
     if isinstance(place, Path):
         return place
@@ -54,7 +54,7 @@ def directory(name: str) -> Path:
 
 
 def quiet() -> None:
-    """Keep transformers from telling that a head is new, for that is what is wanted."""
+    """Silence transformers: it would warn that the head is new, which is intended."""
     import transformers
 
     logs: Any = transformers.utils.logging
@@ -63,29 +63,29 @@ def quiet() -> None:
 
 
 def classifier(auto: Any, place: Path | str, config: Any, *, fetch: bool) -> tuple[Any, set[str]]:
-    """What `auto` makes of a checkpoint, and the names of the weights that are not the checkpoint's.
+    """The classifier that `auto` builds from a checkpoint, and the names of the weights that are new.
 
-    These are the head, and what the files lack: drawn from torch's global generator, for the seed to decide them. A
-    head that is in the files, of whatever size, gives way to one that is new as a whole.
+    New are the head and all weights that the files lack. They come from torch's global generator, so they depend on
+    the seed. A head in the files, whatever its size, is replaced as a whole.
 
     Raises:
-        InputError: the files are of another configuration.
+        InputError: the files do not fit the configuration.
     """
-    how = {"local_files_only": not fetch, "ignore_mismatched_sizes": True, "output_loading_info": True}
-    model, told = auto.from_pretrained(place, config=config, **how)
+    options = {"local_files_only": not fetch, "ignore_mismatched_sizes": True, "output_loading_info": True}
+    model, info = auto.from_pretrained(place, config=config, **options)
     within = f"{model.base_model_prefix}."
-    misfits = {name for name, *_ in told["mismatched_keys"]}
+    misfits = {name for name, *_ in info["mismatched_keys"]}
     if wrong := sorted(name for name in misfits if name.startswith(within)):
         raise InputError(f"{place}: its {wrong[0]} is not of the size that its {CONFIG} says")
-    if absent := sorted(name for name in told["missing_keys"] if name.startswith(within) and not NEW.search(name)):
+    if absent := sorted(name for name in info["missing_keys"] if name.startswith(within) and not NEW.search(name)):
         raise InputError(f"{place}: its files lack {absent[0]} ({len(absent)} in all), which its {CONFIG} says it has")
     modules = {name for name, _ in model.named_modules()}
-    for name in sorted(told["unexpected_keys"]):
+    for name in sorted(info["unexpected_keys"]):
         layer = NUMBERED.match(name.removeprefix(within))
         if layer and layer["list"] and within + layer["list"] in modules and within + layer[0] not in modules:
             raise InputError(f"{place}: its files hold {name}, a layer more than its {CONFIG} says")
     weights = {name for name, _ in model.named_parameters()}
-    new = weights & (misfits | set(told["missing_keys"]))
+    new = weights & (misfits | set(info["missing_keys"]))
     head = {name for name in weights if not name.startswith(within)}
     if head - new:
         other = auto.from_config(config)
@@ -97,9 +97,9 @@ def classifier(auto: Any, place: Path | str, config: Any, *, fetch: bool) -> tup
 
 
 def stamped(data: Data, name: str, *, weights: bool = True) -> Data:
-    """The data, whose digest covers the checkpoint, too: cells that begin at other weights are other cells.
+    """The data with a digest that also covers the checkpoint: cells with other initial weights are other cells.
 
-    Of a folder its configuration and weights count, or the configuration alone; of the hub's the revision.
+    For a folder the configuration and (if `weights`) the weights count, for a checkpoint of the hub its revision.
     """
     assert isinstance(data.train, Split)
     return data._replace(train=replace(data.train, stamp=_stamp(name, weights)))
@@ -110,24 +110,26 @@ def _stamp(name: str, weights: bool) -> str:
     if folder(name) is None:
         return place.name
     if weights:
-        _sound(place)
+        _require_whole(place)
     files = [file for pattern in (CONFIG, *(WEIGHTS if weights else ())) for file in sorted(place.glob(pattern))]
-    return _digest(tuple((file, it.st_size, it.st_mtime_ns) for file in files for it in (file.stat(),)))
+    return _digest(tuple((file, stat.st_size, stat.st_mtime_ns) for file in files for stat in (file.stat(),)))
 
 
-def _sound(place: Path) -> None:
-    """Refuse weights that are absent, cut short or of fewer files than their index names, without reading them."""
+def _require_whole(place: Path) -> None:
+    """Refuse weights that are missing or truncated, or that lack files of their index; they are not read in full."""
     from safetensors import SafetensorError, safe_open
 
     try:
         index = [
             json.loads(file.read_bytes())["weight_map"].values() for file in place.glob("*.safetensors.index.json")
         ]
-        lost = sorted({name for names in index for name in names if not (place / name).is_file()})
+        absent = sorted({name for names in index for name in names if not (place / name).is_file()})
     except (ValueError, KeyError, TypeError, AttributeError):
         raise InputError(f"{place}: its index of weights cannot be read") from None
-    if lost or not any(file for pattern in WEIGHTS for file in place.glob(pattern)):
-        raise InputError(f"{place} has a {CONFIG}, but lacks {lost[0] if lost else 'weights'}: copy the whole folder")
+    if absent or not any(file for pattern in WEIGHTS for file in place.glob(pattern)):
+        raise InputError(
+            f"{place} has a {CONFIG}, but lacks {absent[0] if absent else 'weights'}: copy the whole folder"
+        )
     for file in sorted(place.glob("*.safetensors")):
         try:
             with safe_open(file, framework="numpy"):
@@ -138,7 +140,7 @@ def _sound(place: Path) -> None:
 
 @cache
 def _digest(files: tuple[tuple[Path, int, int], ...]) -> str:
-    """Of what files hold; read once for as long as size and time of change stay, for data are loaded many times."""
+    """Digest of the files' contents. Cached by size and modification time, because data are loaded many times."""
     h = hashlib.sha256()
     for file, *_ in files:
         with file.open("rb") as content:
@@ -147,7 +149,7 @@ def _digest(files: tuple[tuple[Path, int, int], ...]) -> str:
 
 
 def _cached(name: str) -> bool:
-    """Whether a model of the hub was fetched here before."""
+    """True if the hub's cache has the model."""
     from huggingface_hub import try_to_load_from_cache
 
     try:

@@ -1,4 +1,4 @@
-"""The digests that a folder's SHA256SUMS lists, in the forms that sha256sum and its kin write."""
+"""Digests in a folder's SHA256SUMS, in the formats of sha256sum and similar programs."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ BSD = re.compile(r"SHA256 \((.+)\) = ([0-9a-fA-F]{64})")
 
 
 def listed(folder: Path) -> dict[Path, str]:
-    """The digest of each file that SHA256SUMS in the folder lists, by its absolute path; none without such a file.
+    """The digest of each file listed in the folder's SHA256SUMS, by absolute path; empty without such a file.
 
-    A byte-order mark, blank lines, comments (`# ...`), ends of lines of any system, digests in capitals, `*NAME` and
-    names with spaces are read. A line may be of BSD's form, `SHA256 (NAME) = DIGEST`.
+    Accepted are a byte-order mark, blank lines, comments (`# ...`), any line endings, upper-case digests, `*NAME` and
+    names with spaces. A line may have BSD's format, `SHA256 (NAME) = DIGEST`.
 
     Raises:
-        InputError: a line is none of these, or lists a file again with another digest.
+        InputError: a line has another format, or lists a file again with another digest.
     """
     file = folder / "SHA256SUMS"
     if not file.is_file():

@@ -1,7 +1,7 @@
-"""Where real data lie: what is known of a data set, and finders that say in one line what is missing or wrong.
+"""Records of data sets: their location, layout and checks, with one-line errors for missing or damaged files.
 
-`--data DIR`, or the environment's GLIDESLOPE_DATA, names the folder that holds a folder of each set; `--data hub` lets
-the `datasets` library fetch them from the hub instead, into its own cache. Nothing is fetched without that word.
+`--data DIR`, or the environment variable GLIDESLOPE_DATA, names the folder that holds one folder for each set. With
+`--data hub` the `datasets` library downloads them from the hub into its own cache. Otherwise nothing is downloaded.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ HUB = "hub"
 
 @dataclass(frozen=True, kw_only=True)
 class Pack:
-    """A data set as its publishers lay it out."""
+    """A data set in its publishers' layouts."""
 
     name: str  # of its folder
     title: str  # what people call it
@@ -46,21 +46,21 @@ class Pack:
 
     @property
     def source(self) -> str:
-        """What a task says of where its data come from."""
+        """Text for a task's `source`: title and licence."""
         return f"{self.title} ({self.licence})"
 
     @property
     def on_hub(self) -> bool:
-        """Whether it is to come from the hub, by `--data hub`."""
+        """True if it comes from the hub, by `--data hub`."""
         return bool(self.hub) and root() == HUB
 
     @property
     def folder(self) -> Path:
-        """The set's own, which need not be there: nothing outside of it and of `titled` is read for the set."""
+        """The set's own folder, which need not exist. Only this folder and those of `titled` are read for the set."""
         return Path(self._root()) / self.name
 
     def places(self, *places: str) -> list[Path]:
-        """Where these may lie: in the set's own folder, or straight in DIR if their first folder is one of `titled`."""
+        """Candidate paths: in the set's own folder, or directly in DIR if the first folder is one of `titled`."""
         above = [
             Path(self._root()) / place
             for place in places
@@ -69,27 +69,27 @@ class Pack:
         return [*(self.folder / place for place in places), *above]
 
     def find(self, *places: str) -> Path | None:
-        """The first of `places` that is there."""
+        """The first of `places` that exists, or None."""
         return next((path for path in self.places(*places) if path.exists()), None)
 
     def absent(self) -> InputError:
-        """That it is not there, and how to get it."""
-        here = self.folder
-        ways = f"put {' or '.join(self.layouts)} into {here} ({self.get})" + (
+        """The error for missing data, with instructions to get them."""
+        folder = self.folder
+        ways = f"put {' or '.join(self.layouts)} into {folder} ({self.get})" + (
             f", or give --data {HUB}" if self.hub else ""
         )
-        alike = "" if here.is_dir() else inventory.near(self.name, here.parent)
+        alike = "" if folder.is_dir() else inventory.near(self.name, folder.parent)
         return InputError(
             f"{self.name}: no data: {ways}" + (f"; there is no folder {self.name}{alike}" if alike else "")
         )
 
     def wrong(self, path: object, what: str) -> InputError:
-        """That a file of it is not what it should be."""
+        """The error for a damaged or unexpected file; `what` describes the fault."""
         return InputError(f"{self.name}: {path}: {what}; {self.remedy}")
 
     @property
     def remedy(self) -> str:
-        """What to do where a file is at fault."""
+        """Advice for a damaged file."""
         return f"get it anew ({self.get})" if self.published else "mend it, or get it anew"
 
     def table(self, part: str, config: str = "") -> Dataset:
@@ -98,12 +98,12 @@ class Pack:
         Images and audio are left as bytes. Files are checked against `sums` and DIR's SHA256SUMS.
 
         Raises:
-            InputError: it is not there, is not what its digest says, or cannot be read.
+            InputError: it is missing, does not match its digest, or cannot be read.
         """
         import datasets
 
         datasets.disable_progress_bars()
-        datasets.config.HF_UPDATE_DOWNLOAD_COUNTS = False  # or it calls a server for each table, and waits for it
+        datasets.config.HF_UPDATE_DOWNLOAD_COUNTS = False  # else each table costs a call to a server
         if self.on_hub:
             try:
                 return _raw(datasets.load_dataset(self.hub, split=part, **self._which(part, config)))
@@ -117,10 +117,11 @@ class Pack:
         for file in files:
             self.verify(file)
         columns = {file: self._columns(file) for file in files}
-        for file, its in columns.items():
-            if its != columns[files[0]]:
+        for file, schema in columns.items():
+            if schema != columns[files[0]]:
                 raise self.wrong(
-                    file, f"has the columns {_spelt(its)}, and {files[0].name} {_spelt(columns[files[0]])}"
+                    file,
+                    f"has the columns {_schema_text(schema)}, and {files[0].name} {_schema_text(columns[files[0]])}",
                 )
         try:
             return _raw(datasets.load_dataset("parquet", data_files={part: [str(f) for f in files]}, split=part))
@@ -128,7 +129,7 @@ class Pack:
             raise self._unread(files, error) from None
 
     def _columns(self, file: Path) -> Mapping[str, Any]:
-        """The columns of a table, with their types and the names of classes."""
+        """Columns of a table, with their types and the names of classes."""
         import datasets
         import pyarrow
         from pyarrow import parquet
@@ -139,7 +140,7 @@ class Pack:
             raise self.wrong(file, "is no whole parquet file of such columns") from None
 
     def _unread(self, files: list[Path], error: Exception) -> InputError:
-        """What is at fault where `datasets` fails: one of the files, or the folder that it writes to."""
+        """The error to raise when `datasets` fails: it blames one of the files, or the cache folder."""
         import datasets
         import pyarrow
         from pyarrow import parquet
@@ -162,13 +163,13 @@ class Pack:
         )
 
     def _which(self, part: str, config: str) -> dict[str, Any]:
-        """Of a repository, what `load_dataset` is to take: a revision made of tables has no configurations."""
+        """Arguments of `load_dataset` for a repository. A revision that consists of tables has no configurations."""
         if not self.revision:
             return {"name": config or None}
         return {"revision": self.revision, "data_files": {part: f"{config}/{part}/*.parquet"}}
 
     def parquet(self, part: str, config: str = "") -> list[Path]:
-        """See `inventory.shards`; where digests of tables are known, of those alone."""
+        """See `inventory.shards`. If digests of tables are known, other tables are refused."""
         files = inventory.shards(self.folder / config, part, self.wrong)
         tables = {name for name in self.sums if name.endswith(".parquet")}
         for file in files:
@@ -177,10 +178,10 @@ class Pack:
         return files
 
     def verify(self, path: Path) -> None:
-        """Hold a file against the digest that is known of it, by this record or by a SHA256SUMS in DIR.
+        """Compare a file with its known digest, from this record or from SHA256SUMS in DIR.
 
         Raises:
-            InputError: it is another file, or cut short.
+            InputError: its content differs.
         """
         if path.is_dir():
             raise self.wrong(path, "is a folder, where a file should be")
@@ -189,10 +190,10 @@ class Pack:
                 self.compare(path, path.read_bytes(), digest)
 
     def compare(self, path: object, content: bytes, digest: str) -> None:
-        """Refuse content that has not this MD5 or SHA-256, whichever is as long.
+        """Refuse content with another MD5 or SHA-256; the length of `digest` tells which of the two it is.
 
         Raises:
-            InputError: naming the file that it is of.
+            InputError: naming the file.
         """
         kind = "md5" if len(digest) == 32 else "sha256"
         actual = hashlib.new(kind, content, usedforsecurity=False).hexdigest()
@@ -200,25 +201,25 @@ class Pack:
             raise self.wrong(path, f"its {kind.upper()} is {actual[:8]}..., not {digest[:8].lower()}...")
 
     def _root(self) -> str:
-        here = root()
-        if not here or (here == HUB and not self.hub):
+        folder = root()
+        if not folder or (folder == HUB and not self.hub):
             raise InputError(
                 f"{self.name}: no data: give --data DIR or set {ROOT}, with {' or '.join(self.layouts)} in "
                 f"DIR/{self.name} ({self.get})" + (f", or give --data {HUB}" if self.hub else "")
             )
-        return here
+        return folder
 
 
 def root() -> str:
-    """The folder of all data sets, or HUB; empty if none is named."""
+    """The folder of all data sets, or HUB; empty if none is set."""
     return os.environ.get(ROOT, "")
 
 
 def use(folder: str) -> None:
-    """Name the folder of all data sets, for this process and those that it starts.
+    """Set the folder of all data sets, for this process and its children.
 
     Raises:
-        InputError: it is not there.
+        InputError: it does not exist.
     """
     if folder != HUB and not Path(folder).is_dir():
         raise InputError(f"--data {folder}: no such folder; give the one that holds a folder of each data set, or hub")
@@ -226,7 +227,7 @@ def use(folder: str) -> None:
 
 
 def _raw(table: Dataset) -> Dataset:
-    """Images and audio as bytes, not decoded."""
+    """The table with images and audio as bytes, not decoded."""
     import datasets
 
     for name, feature in table.features.items():
@@ -235,7 +236,7 @@ def _raw(table: Dataset) -> Dataset:
     return table
 
 
-def _spelt(columns: Mapping[str, Any]) -> str:
+def _schema_text(columns: Mapping[str, Any]) -> str:
     return ", ".join(
         f"{name} ({getattr(kind, 'names', None) or getattr(kind, 'dtype', kind)})" for name, kind in columns.items()
     )

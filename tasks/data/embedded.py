@@ -1,4 +1,4 @@
-"""Finding raw data in installed packages, and drawing from it the same way on every machine."""
+"""Data files in installed packages, and random draws and splits that are the same on every machine."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 def packaged(distribution: str, file: str) -> Path:
-    """A data file of an installed distribution, found through its metadata: the package is never imported.
+    """A data file of an installed distribution, located by its metadata: the package is never imported.
 
     Raises:
-        InputError: the distribution is not installed, or it does not hold the file.
+        InputError: the distribution is not installed, or lacks the file.
     """
     try:
         path = Path(str(metadata.distribution(distribution).locate_file(file)))
@@ -40,10 +40,10 @@ def table(distribution: str, file: str) -> Array:
 
 
 class Draw:
-    """Random numbers whose stream is the same in every numpy version and on every CPU, so that digests are too.
+    """Random numbers that are the same in every numpy version and on every CPU, so that digests are too.
 
     Only the bit generator's raw words are guaranteed to be stable (numpy's NEP 19), and logarithms differ in their
-    last bit between CPUs. So all is made of raw words by exact operations.
+    last bit between CPUs. So all numbers are computed from raw words by exact operations.
     """
 
     def __init__(self, seed: int):
@@ -75,7 +75,7 @@ class Draw:
 def stratified(labels: Array, sizes: tuple[int, ...], seed: int) -> list[Array]:
     """Disjoint index sets of these sizes, each with every label's share to within one example.
 
-    Examples are dealt like cards: shuffled, sorted by label, and dealt by how far each pile lags behind its share.
+    Examples are dealt like cards: shuffled, sorted by label, and dealt to the splits in proportion to their sizes.
 
     Raises:
         InputError: the sizes exceed the number of examples.
@@ -84,7 +84,7 @@ def stratified(labels: Array, sizes: tuple[int, ...], seed: int) -> list[Array]:
         raise InputError(f"splits of {sizes} need {sum(sizes)} examples, and there are {len(labels)}")
     order = Draw(seed).permutation(len(labels))
     order = order[np.argsort(labels[order], kind="stable")]
-    # Cut points at equal spacing: example k of the deck goes to the split in whose comb tooth it falls.
+    # Each split has equally spaced positions in the deck; the sorted positions say which split gets which example.
     rest = len(labels) - sum(sizes)
     share = np.array([*sizes, rest])
     keys = np.concatenate([(np.arange(s) + 0.5) / s if s else np.empty(0) for s in share])

@@ -1,15 +1,15 @@
-"""Which files a data set consists of, and whether its parts and columns fit together: decided before anything trains.
+"""Inventory of a data set: its files, and checks that its parts and columns fit together, before anything trains.
 
-The rules, the same for every set:
+The rules are the same for every set:
 
 - Hidden files (`._x`, `.DS_Store`) and what file managers leave (`Thumbs.db`, `desktop.ini`) are not data.
-- Suffixes are compared in lower case. Links are followed, for they are the user's own statement of where data lie; a
-  name that a *file* of the set gives (of an image, say) has to stay within the set's folder.
-- Of a part in shards each is there once: PART-00000-of-N says N itself, and PART/0000.parquet counts without a gap.
-- Where two copies of the same thing are there, neither is taken.
-- Parts agree by the names of their classes, in the same order, never by position.
+- Suffixes are compared in lower case. Links are followed, because the user put them there; but a name given in a *file*
+  of the set (an image's name, say) has to stay within the set's folder.
+- Each shard of a part exists once: PART-00000-of-N states N itself, and the numbers of PART/0000.parquet have no gap.
+- Of two copies of the same part, neither is used.
+- Parts have the same names of classes in the same order; numbers alone are not trusted.
 
-`Blame` turns what is wrong into the error to raise: `partial(pack.wrong, path)`.
+`Blame` turns a description of a fault into the error to raise: `partial(pack.wrong, path)`.
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ Blame = Callable[[str], InputError]
 LEFTOVERS = {"thumbs.db", "desktop.ini"}
 IMAGES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"}
 NOTES = {".txt", ".md", ".csv", ".tsv", ".json", ".xml", ".yaml", ".yml", ".html", ".pdf"}
-"""Suffixes of what may lie beside examples and is none."""
+"""Suffixes of files that may lie next to examples without being examples."""
 
 
 def visible(folder: Path) -> list[Path]:
-    """What lies in a folder, by name, without hidden files and leftovers."""
+    """Entries of a folder, sorted by name, without hidden files and leftovers."""
     return sorted(p for p in folder.iterdir() if not p.name.startswith(".") and p.name.lower() not in LEFTOVERS)
 
 
 def files(folder: Path, suffixes: Iterable[str], blame: Callable[[object, str], InputError]) -> list[Path]:
-    """All files with these suffixes, at any depth; of notes none.
+    """All files with these suffixes, at any depth; notes are skipped.
 
     Raises:
-        InputError: a file of another kind, a link to nothing or round in a circle.
+        InputError: there is a file of another kind, a broken link or a circle of links.
     """
-    wanted, listed, folders = set(suffixes), [], {folder.resolve()}
+    allowed, listed, folders = set(suffixes), [], {folder.resolve()}
 
     def walk(here: Path) -> None:
         for path in visible(here):
@@ -54,51 +54,51 @@ def files(folder: Path, suffixes: Iterable[str], blame: Callable[[object, str], 
                 walk(path)
             elif not path.is_file():
                 raise blame(path, "is neither a file nor a folder, or a link to nothing")
-            elif path.suffix.lower() in wanted:
+            elif path.suffix.lower() in allowed:
                 listed.append(path)
             elif path.suffix.lower() not in NOTES:
-                raise blame(path, f"is of no kind that is read here: {', '.join(sorted(wanted))}")
+                raise blame(path, f"is of no kind that is read here: {', '.join(sorted(allowed))}")
 
     walk(folder)
     return sorted(listed)
 
 
 def only(paths: Sequence[Path], blame: Callable[[object, str], InputError]) -> Path | None:
-    """The one of these places that is there; None if none is.
+    """The one of these paths that exists; None if none does.
 
     Raises:
-        InputError: two of them are there, and are not the same.
+        InputError: two of them exist and are not the same file.
     """
-    there = [path for path in paths if path.exists()]
-    for other in there[1:]:
-        if not other.samefile(there[0]):
-            raise blame(other, f"is there twice: {there[0]} is the other; keep the right one")
-    return there[0] if there else None
+    existing = [path for path in paths if path.exists()]
+    for other in existing[1:]:
+        if not other.samefile(existing[0]):
+            raise blame(other, f"is there twice: {existing[0]} is the other; keep the right one")
+    return existing[0] if existing else None
 
 
 def shards(folder: Path, part: str, blame: Callable[[object, str], InputError]) -> list[Path]:
-    """The parquet files of a part: PART.parquet, PART-00000-of-N.parquet or PART/*.parquet, in order; maybe none.
+    """The parquet files of a part: PART.parquet, PART-00000-of-N.parquet or PART/*.parquet, in order; may be empty.
 
     Raises:
-        InputError: there are two sets of them, or one is missing.
+        InputError: there are two sets of shards, or a shard is missing.
     """
     if not folder.is_dir():
         return []
     layouts = []
     for place in (folder, *(path for path in visible(folder) if path.is_dir() and path.name != part)):
-        named = [path for path in visible(place) if path.suffix.lower() == ".parquet"]
-        layouts += [[path] for path in named if path.stem == part]
-        layouts.append([p for p in named if re.fullmatch(rf"{re.escape(part)}-\d+-of-\d+", p.stem)])
+        tables = [path for path in visible(place) if path.suffix.lower() == ".parquet"]
+        layouts += [[path] for path in tables if path.stem == part]
+        layouts.append([p for p in tables if re.fullmatch(rf"{re.escape(part)}-\d+-of-\d+", p.stem)])
         inner = place / part
         layouts.append([p for p in visible(inner) if p.suffix.lower() == ".parquet"] if inner.is_dir() else [])
-    there = [layout for layout in layouts if layout]
-    for other in there[1:]:
-        raise blame(other[0], f"is there twice: {there[0][0]} is the other; keep the right one")
-    return _counted(there[0], blame) if there else []
+    existing = [layout for layout in layouts if layout]
+    for other in existing[1:]:
+        raise blame(other[0], f"is there twice: {existing[0][0]} is the other; keep the right one")
+    return _ordered_shards(existing[0], blame) if existing else []
 
 
-def _counted(paths: list[Path], blame: Callable[[object, str], InputError]) -> list[Path]:
-    """Shards, in order of their numbers, each of them there once."""
+def _ordered_shards(paths: list[Path], blame: Callable[[object, str], InputError]) -> list[Path]:
+    """Shards in the order of their numbers, each exactly once."""
     numbers: dict[int, Path] = {}
     totals = set()
     for path in paths:
@@ -113,15 +113,15 @@ def _counted(paths: list[Path], blame: Callable[[object, str], InputError]) -> l
         raise blame(paths[-1], f"is one of {max(totals)} shards, and {paths[0].name} one of {min(totals)}")
     total = totals.pop() if totals else max(numbers) + 1
     if missing := sorted(set(range(total)) - set(numbers)):
-        what = f"is one of {total} shards, and number {missing[0]:05} is missing"
-        raise blame(paths[0], what + (f", as are {len(missing) - 1} others" if missing[1:] else ""))
+        gap = f"is one of {total} shards, and number {missing[0]:05} is missing"
+        raise blame(paths[0], gap + (f", as are {len(missing) - 1} others" if missing[1:] else ""))
     if more := sorted(set(numbers) - set(range(total))):
         raise blame(numbers[more[0]], f"is numbered past the {total} shards that its name says")
     return [numbers[number] for number in range(total)]
 
 
 def inside(folder: Path, name: str, blame: Blame) -> PurePosixPath:
-    """A name that a file of the set gives, which has to stay within the set's folder.
+    """A path given in a file of the set; it has to stay within the set's folder.
 
     Raises:
         InputError: it is absolute, or has a part `..`.
@@ -133,7 +133,7 @@ def inside(folder: Path, name: str, blame: Blame) -> PurePosixPath:
 
 
 def agree(what: str, parts: Mapping[str, Sequence[object] | None], blame: Callable[[object, str], InputError]) -> None:
-    """Refuse parts whose names (of classes, categories, labels) differ from the first part's; None: it has no names.
+    """Refuse parts whose names (of classes, categories, labels) differ from the first part's; None stands for no names.
 
     Raises:
         InputError: naming both parts and where they differ.
@@ -177,7 +177,7 @@ def whole(values: Any, blame: Blame, *, below: int | None = None) -> Array:
 
 
 def near(name: str, folder: Path) -> str:
-    """` (did you mean X?)`, of the folders that lie in one; empty if none is alike."""
+    """A hint ` (did you mean X?)` at a folder with a similar name; empty if there is none."""
     names = [path.name for path in visible(folder) if path.is_dir()] if folder.is_dir() else []
     alike = difflib.get_close_matches(name, names, n=1)
     lower = [other for other in names if other.lower() == name.lower() and other != name]

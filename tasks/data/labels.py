@@ -1,4 +1,4 @@
-"""Labels of a table's rows, by name wherever names are there: parts and copies of a set may number them otherwise."""
+"""Labels of a table's rows, matched by name where there are names: parts of a set may number them differently."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 
-def named(pack: Pack, where: object, table: Dataset, column: str, known: Sequence[str]) -> Array:
-    """The place of each row's label in `known`, int64 [N]; a column of plain numbers has that order already.
+def positions(pack: Pack, where: object, table: Dataset, column: str, known: Sequence[str]) -> Array:
+    """The index of each row's label in `known`, int64 [N]; plain numbers are taken as such indices.
 
     Raises:
-        InputError: labels of other names, or none, or numbers that are no place in `known`.
+        InputError: labels have other names or are missing, or a number is no index of `known`.
     """
-    names, values = spelt(pack, where, table, column)
+    names, values = names_and_numbers(pack, where, table, column)
     if names is None:
         return numbers(pack, where, column, values, len(known))
     if set(names) != set(known) or len(names) != len(known):
@@ -28,11 +28,13 @@ def named(pack: Pack, where: object, table: Dataset, column: str, known: Sequenc
     return np.array([known.index(name) for name in names])[numbers(pack, where, column, values, len(names))]
 
 
-def spelt(pack: Pack, where: object, table: Dataset, column: str) -> tuple[Sequence[str] | None, Sequence[Any]]:
-    """(names of the labels, or None; number of each row's), of a column with names, of texts, or of plain numbers.
+def names_and_numbers(
+    pack: Pack, where: object, table: Dataset, column: str
+) -> tuple[Sequence[str] | None, Sequence[Any]]:
+    """(names of the labels or None, number of each row's label) of a column of classes, texts or plain numbers.
 
     Raises:
-        InputError: a row has no text where others have.
+        InputError: a row has no text where others have one.
     """
     values = table.with_format(None)[column][:]
     names = getattr(table.features[column], "names", None)
@@ -49,10 +51,10 @@ def spelt(pack: Pack, where: object, table: Dataset, column: str) -> tuple[Seque
 
 
 def numbers(pack: Pack, where: object, column: str, values: Sequence[Any], classes: int) -> Array:
-    """Whole numbers from 0 to `classes` - 1, int64 [N], whatever kind of number or text they are stored as.
+    """Whole numbers from 0 to `classes` - 1, int64 [N]; they may be stored as floats or text.
 
     Raises:
-        InputError: naming the first row whose label is none.
+        InputError: naming the first row without such a number.
     """
     for row, value in enumerate(values):
         if not _is_label(value, classes):

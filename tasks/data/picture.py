@@ -1,6 +1,6 @@
-"""Images opened as what they show: upright, of eight bits, one picture a file; what is not exactly that is refused.
+"""Images as upright RGB pictures of eight bits, one per file; everything that cannot become one exactly is refused.
 
-- An orientation tag (EXIF) is applied; one that cannot be read says nothing.
+- An orientation tag (EXIF) is applied; an unreadable one is ignored.
 - Modes 1, L and P, and LA, PA and RGBA without a transparent pixel are the same in RGB exactly.
 - PNG of 16 bits, grey or colour, is scaled by its upper eight bits. Other deep images (I;16, I, F) don't say which
   value is white, and are refused.
@@ -26,17 +26,17 @@ if TYPE_CHECKING:
 DEEP = {"I", "F", "I;16", "I;16B", "I;16L", "I;16N"}
 ALPHA = {"LA", "PA", "La", "RGBA", "RGBa"}
 FAULTS = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, struct.error, zlib.error)
-"""What Pillow raises where a file is broken."""
+"""Errors that Pillow raises for a broken file."""
 
 ORIENTATION = 0x0112
 TRANSPARENT = "has transparent pixels: put it on a background of one colour"
 
 
 def opened(source: Any, blame: Blame) -> Image:
-    """The picture in a file, upright, in RGB; its `format` is the file's.
+    """The picture in a file, upright and in RGB, with the `format` of the file.
 
     Raises:
-        InputError: it is broken, or not exactly a picture of eight bits.
+        InputError: the file is broken, or its picture cannot be had in eight bits exactly.
     """
     from PIL import Image
 
@@ -48,19 +48,19 @@ def opened(source: Any, blame: Blame) -> Image:
                 if not fault:
                     image.load()
                     upright = _upright(image)
-                    fault, shown = _rgb(upright)
-                    shown.format = image.format
+                    fault, rgb = _rgb(upright)
+                    rgb.format = image.format
         except Image.DecompressionBombError:
             fault = f"has more than {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels: scale it down first"
         except FAULTS as error:
             fault = f"holds no whole image ({str(error).splitlines()[0] if str(error) else type(error).__name__})"
     if fault:
         raise blame(fault)
-    return shown
+    return rgb
 
 
 def _fault(image: Image) -> str:
-    """What is wrong with an image by its header; empty if nothing is."""
+    """The fault in an image's header; empty if there is none."""
     frames = getattr(image, "n_frames", 1) if getattr(image, "is_animated", False) else 1
     if frames > 1 and image.format != "MPO":
         return f"holds {frames} pictures: keep the one that is meant"
@@ -70,7 +70,7 @@ def _fault(image: Image) -> str:
 
 
 def _upright(image: Image) -> Image:
-    """As its orientation tag says."""
+    """The image turned by its orientation tag."""
     from PIL import ImageOps
 
     try:
@@ -84,7 +84,7 @@ def _upright(image: Image) -> Image:
 
 
 def _rgb(image: Image) -> tuple[str, Image]:
-    """What hinders it from being RGB, and else the image in RGB."""
+    """(fault, image): empty and the image in RGB, or the reason why it cannot be RGB."""
     from PIL import Image
 
     if image.mode.startswith("I;16"):

@@ -1,7 +1,7 @@
-"""How detectors are built, trained and judged: an anchor-free single-stage net, its loss, its boxes and their mAP.
+"""An anchor-free single-stage detector, its loss and its boxes; and mAP, for other detectors too.
 
-The output is one map [B, 1 + 4 + K, G, G] over cells of `STRIDE` pixels: is a centre here (a logit), its box (offset
-of the centre from the cell's, in cells, and log of width and height, in cells) and its class (K logits).
+The output is one map [B, 1 + 4 + K, G, G] over cells of `STRIDE` pixels: a logit for a box's centre, the box (offset
+of its centre from the cell's, and log of width and height, all in cells) and its class (K logits).
 A = channels of the box, B = batch, D = detections, G = cells along a side, K = classes, N = images of a split.
 """
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 STRIDE = 4  # pixels of a cell
-KEPT = 8  # detections kept in an image, at most
-FOUND = 100  # of a class, that COCO's evaluator looks at in an image
+MAX_DETECTIONS = 8  # detections in an image, at most
+FOUND = 100  # detections of a class in an image that COCO's evaluator considers, at most
 
 
 class Box(NamedTuple):
-    """Pixels left <= x < right and top <= y < bottom, and what is in them."""
+    """Pixels left <= x < right and top <= y < bottom, and the class of their content."""
 
     left: int
     top: int
@@ -32,22 +32,22 @@ class Box(NamedTuple):
     label: int
 
     def touches(self, other: Box) -> bool:
-        """Do the two share a pixel or an edge?"""
-        apart = self.right < other.left or other.right < self.left or self.bottom < other.top or other.bottom < self.top
-        return not apart
+        """True if the two share a pixel or an edge."""
+        gap = self.right < other.left or other.right < self.left or self.bottom < other.top or other.bottom < self.top
+        return not gap
 
 
 # ------------------------------------------------------------------------------------------------ target
 
 
 def encode(scenes: Sequence[Sequence[Box]], side: int, most: int) -> tuple[Array, ...]:
-    """What `loss` and `score` compare with, dense and padded.
+    """Targets of `loss` and `score`, dense and padded.
 
     Returns:
         heat [N, G, G]: 1 in the cell of a box's centre, falling to 0 around it,
-        box [N, 4, G, G]: offset of the centre (x, y) and size (width, height), in cells, of the hottest box here,
+        box [N, 4, G, G]: offset of the centre (x, y) and size (width, height), in cells, of the cell's hottest box,
         label [N, G, G]: its class,
-        boxes [N, most, 5]: left, top, right, bottom in pixels and class; rows of no box are all -1.
+        boxes [N, most, 5]: left, top, right, bottom in pixels and class; padding rows are all -1.
     """
     cells = side // STRIDE
     heat = np.zeros((len(scenes), cells, cells))
@@ -60,11 +60,11 @@ def encode(scenes: Sequence[Sequence[Box]], side: int, most: int) -> tuple[Array
             boxes[n, i] = b
             width, height = (b.right - b.left) / STRIDE, (b.bottom - b.top) / STRIDE
             cx, cy = (b.left + b.right) / (2 * STRIDE), (b.top + b.bottom) / (2 * STRIDE)
-            here = _bump(x - np.floor(cx), width) * _bump(y - np.floor(cy), height)
-            hotter = here > heat[n]
-            heat[n][hotter] = here[hotter]
+            bump = _bump(x - np.floor(cx), width) * _bump(y - np.floor(cy), height)
+            hotter = bump > heat[n]
+            heat[n][hotter] = bump[hotter]
             label[n][hotter] = b.label
-            size = np.full_like(here, width), np.full_like(here, height)
+            size = np.full_like(bump, width), np.full_like(bump, height)
             box[n][:, hotter] = np.stack([cx - x - 0.5, cy - y - 0.5, *size])[:, hotter]
     return heat.astype(np.float32), box.astype(np.float32), label, boxes.astype(np.float32)
 
@@ -105,7 +105,7 @@ def loss(map_BCGG: Tensor, target: Sequence[Tensor]) -> Tensor:
 
     Heat: quality focal loss |h - p|^2 BCE(p, h) (arXiv:2006.04388, equation 2), summed over cells and divided by the
     number of boxes. Box and class: means over cells weighted by the heat, so that cells near a centre learn too, as
-    in TTFNet (arXiv:1909.00700). An image without a box is not provided for.
+    in TTFNet (arXiv:1909.00700). Each image must have a box.
     """
     from torch.nn import functional
 
@@ -125,27 +125,27 @@ def loss(map_BCGG: Tensor, target: Sequence[Tensor]) -> Tensor:
 
 
 def decode(map_NCGG: Tensor) -> tuple[Array, Array]:
-    """The detections: image [D], and left, top, right, bottom in pixels (within the image), class and score [D, 6].
+    """Detections: image [D], and left, top, right, bottom in pixels (within the image), class and score [D, 6].
 
-    A detection is a cell hotter than its eight neighbours; the hottest `KEPT` of an image are kept. Its score is the
-    heat times the probability of the likeliest class.
+    A detection is a cell at least as hot as its eight neighbours; the hottest `MAX_DETECTIONS` of an image are kept.
+    Its score is the heat times the probability of the likeliest class.
     """
     import torch
     from torch.nn import functional
 
     heat = map_NCGG[:, 0].sigmoid()
     peak = heat == functional.max_pool2d(heat, 3, stride=1, padding=1)
-    hottest, cell = (heat * peak).flatten(1).topk(KEPT)
+    hottest, cell = (heat * peak).flatten(1).topk(MAX_DETECTIONS)
     chance, label = map_NCGG[:, 5:].softmax(1).max(1)
     index = torch.arange(heat.shape[-1])
     centre = map_NCGG[:, 1:3] + torch.stack(torch.meshgrid(index, index, indexing="xy")) + 0.5
     half = map_NCGG[:, 3:5].exp() / 2
     corners = (STRIDE * torch.cat([centre - half, centre + half], 1)).clamp(0, STRIDE * len(index))
-    found = torch.cat([corners, label[:, None], chance[:, None]], 1).flatten(2)
-    found = found.gather(2, cell[:, None].expand(-1, 6, -1)).transpose(1, 2)
-    found[..., 5] *= hottest
+    detections = torch.cat([corners, label[:, None], chance[:, None]], 1).flatten(2)
+    detections = detections.gather(2, cell[:, None].expand(-1, 6, -1)).transpose(1, 2)
+    detections[..., 5] *= hottest
     image, rank = (hottest > 0).nonzero(as_tuple=True)
-    return image.numpy(), found[image, rank].double().numpy()
+    return image.numpy(), detections[image, rank].double().numpy()
 
 
 def score(map_NCGG: Tensor, target: Sequence[Tensor]) -> dict[str, float]:
@@ -156,13 +156,13 @@ def score(map_NCGG: Tensor, target: Sequence[Tensor]) -> dict[str, float]:
 
 
 def precision(image: Array, found: Array, boxes: Array) -> dict[str, float]:
-    """mAP@[.5:.95] (`map`) and mAP@.5 (`map50`) by the COCO evaluator, over the classes that occur; 0 if none does.
+    """mAP@[.5:.95] (`map`) and mAP@.5 (`map50`) by the COCO evaluator, over the classes that occur; 0 if none do.
 
     Args:
-        image: [D] index of the image that each detection is in.
+        image: [D] index of each detection's image.
         found: [D, 6] left, top, right, bottom in pixels, class and score.
-        boxes: [N, most, 5] the truth, as `encode` gives it; or [N, most, 6], where 1 at the end stands for a crowd,
-            in which detections count neither way.
+        boxes: [N, most, 5] the truth in the format of `encode`; or [N, most, 6], where a last 1 marks a crowd, in
+            which detections count neither as hits nor as errors.
     """
     from faster_coco_eval import COCO, COCOeval_faster
 
@@ -188,13 +188,13 @@ def precision(image: Array, found: Array, boxes: Array) -> dict[str, float]:
 
 
 def _mean(precisions: Array) -> float:
-    """Over classes that have something to be found: the evaluator marks others, such as one of crowds alone, by -1."""
-    known = precisions[precisions > -1]
-    return float(known.mean()) if known.size else 0.0
+    """Mean over classes with boxes to detect. The evaluator marks others, such as a class of crowds only, by -1."""
+    valid = precisions[precisions > -1]
+    return float(valid.mean()) if valid.size else 0.0
 
 
 def _annotations(image: Array, found: Array) -> list[dict[str, Any]]:
-    """COCO's form of boxes: left, top, width, height."""
+    """Boxes in COCO's format: left, top, width, height."""
     corner, size, label = found[:, :2], found[:, 2:4] - found[:, :2], found[:, 4].astype(int)
     columns = image.tolist(), label.tolist(), np.hstack([corner, size]).tolist()
     return [{"image_id": n, "category_id": k, "bbox": box} for n, k, box in zip(*columns, strict=True)]
@@ -206,15 +206,15 @@ def _silent(*_: object) -> None:
 
 def empty(data: Data) -> Baseline:
     """The mAP on the test split without any detection: 0."""
-    nothing = precision(np.empty(0, int), np.empty((0, 6)), data.test.target[3])
-    return Baseline("empty detections", nothing["map"])
+    scores = precision(np.empty(0, int), np.empty((0, 6)), data.test.target[3])
+    return Baseline("empty detections", scores["map"])
 
 
-# -------------------------------------------------------------------------------- detectors that judge themselves
+# -------------------------------------------------------------------------------- detectors that return their losses
 
 
 def total(output: dict[str, Tensor], target: Sequence[Tensor]) -> Tensor:
-    """The sum of the losses that a model of `tasks.detection.models` answers with in training."""
+    """Sum of the losses that a model of `tasks.detection.models` returns in training."""
     import torch
 
     return torch.stack([*output.values()]).sum()
@@ -222,13 +222,13 @@ def total(output: dict[str, Tensor], target: Sequence[Tensor]) -> Tensor:
 
 def judged(output: dict[str, Tensor], target: Sequence[Tensor]) -> dict[str, float]:
     """COCO's mAP@[.5:.95] and mAP@.5 of `found` [N, D, 6] against boxes [N, R, 6], and the mean `loss` [N]."""
-    found, boxes = output["found"].double().numpy(), target[0].double().numpy()
-    image, rank = np.nonzero(found[..., 5])
-    return precision(image, found[image, rank], boxes) | {"loss": output["loss"].double().mean().item()}
+    detections, boxes = output["found"].double().numpy(), target[0].double().numpy()
+    image, rank = np.nonzero(detections[..., 5])
+    return precision(image, detections[image, rank], boxes) | {"loss": output["loss"].double().mean().item()}
 
 
 def blind(data: Data) -> Baseline:
-    """The mAP on the test split of boxes of the commonest class, of its mean size, at the same 36 places anywhere."""
+    """The mAP on the test split of fixed boxes: the commonest class, its mean size, at the same 36 places."""
     train, boxes = data.train.target[0], data.test.target[0]
     true = train[train[..., 4] >= 0]
     label = np.bincount(true[:, 4].astype(int)).argmax()
@@ -237,5 +237,5 @@ def blind(data: Data) -> Baseline:
     x, y = (centres.ravel() for centres in np.meshgrid(*[side * (np.arange(6) + 0.5) / 6] * 2))
     rows = np.stack([x - width / 2, y - height / 2, x + width / 2, y + height / 2, *np.ones((2, 36))], 1)
     rows[:, 4] = label
-    seen = precision(np.repeat(np.arange(len(boxes)), len(rows)), np.tile(rows, (len(boxes), 1)), boxes.astype(float))
-    return Baseline("mean boxes on a grid", seen["map"])
+    scores = precision(np.repeat(np.arange(len(boxes)), len(rows)), np.tile(rows, (len(boxes), 1)), boxes.astype(float))
+    return Baseline("mean boxes on a grid", scores["map"])

@@ -1,7 +1,7 @@
 """Images with boxes in a folder of COCO's format: read, checked, scaled to one size, and split.
 
-Two layouts are known: COCO's own, `annotations/instances_PART.json` beside a folder of images for each part, and
-`instances_PART.json` beside one folder `images`. N = images of a split, R = rows, of boxes and of none, S = `SIDE`.
+Two layouts are read: COCO's own, `annotations/instances_PART.json` next to a folder of images for each part, and
+`instances_PART.json` next to one folder `images`. N = images of a split, R = rows (boxes and padding), S = `SIDE`.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from tasks.detection import boxes
 from tasks.detection.augment import jittered
 
 SIDE = 320
-"""Pixels of every image, stretched to a square: overlaps of boxes, and so the mAP, are the same as before."""
+"""Side in pixels of every image. Images are stretched to squares, which changes no overlap of boxes, so no mAP."""
 
-HELD = 5_000
-"""Images of a split that are held in memory, 1.5 GB; more are streamed."""
+MAX_IN_MEMORY = 5_000
+"""Images of a split that fit in memory (1.5 GB); larger splits are streamed."""
 
 CONTROL = 5_000
-"""Images held out of the train part at most, or a tenth of it, where there is no third part."""
+"""Images held out of the train part if there is no third part: a tenth of it, but at most this number."""
 
 PARTS = {"train": ("train2017", "train"), "val": ("val2017", "val"), "test": ("test",)}
 
 
 @dataclass(frozen=True)
 class AnnotatedPart:
-    """An official part: its images, and their boxes in pixels of the square, [N, R, 6], as `jitter` has them."""
+    """An official part: its images, and their boxes [N, R, 6] in pixels of the square, as in `augment`."""
 
     paths: Sequence[Path]
     sizes: Sequence[tuple[int, int]]  # width and height that each image should have
@@ -44,25 +44,25 @@ class AnnotatedPart:
     ids: tuple[int, ...]
 
     def picked(self, index: Array) -> AnnotatedPart:
-        """Some of the images."""
+        """A part with these of the images."""
         paths, sizes = ([values[i] for i in index] for values in (self.paths, self.sizes))
         return AnnotatedPart(paths, sizes, self.truth[index], self.names, self.ids)
 
 
 class Folder(NamedTuple):
-    """A folder understood."""
+    """Data of a folder and the names of its classes."""
 
     data: Data
     names: tuple[str, ...]
 
 
 def load(pack: Pack, upright: bool) -> Folder:
-    """Images [N, 3, S, S] uint8 and boxes [N, R, 6] float32; with `test` there, `val` is control, else test.
+    """Images [N, 3, S, S] uint8 and boxes [N, R, 6] float32; `val` is control if there is a `test` part, else test.
 
-    Boxes without an area, of which COCO has some, are left out; crowds are in what is evaluated only.
+    Boxes without an area (COCO has some) are dropped. Crowds are kept for evaluation and dropped from the train part.
 
     Raises:
-        InputError: the data are not there, or not what they should be.
+        InputError: the data are missing or invalid.
     """
     return _loaded(pack, upright, root())
 
@@ -70,31 +70,31 @@ def load(pack: Pack, upright: bool) -> Folder:
 @cache
 def _loaded(pack: Pack, upright: bool, _root: str) -> Folder:
     parts = {name: _part(pack, name) for name in PARTS if name != "test" or _annotations(pack, name)}
-    train, held = parts["train"], parts["val"]
+    train, val = parts["train"], parts["val"]
     for name, part in parts.items():
         of_part = [f"{number} {label}" for number, label in zip(part.ids, part.names, strict=True)]
         of_train = [f"{number} {label}" for number, label in zip(train.ids, train.names, strict=True)]
         inventory.agree("classes", {"train": of_train, name: of_part}, pack.wrong)
-    _apart(pack, parts)
+    _require_disjoint(pack, parts)
     if "test" in parts:
-        splits = {"train": train, "val": held, "test": parts["test"]}
+        splits = {"train": train, "val": val, "test": parts["test"]}
     else:
         order = Draw(len(train.paths)).permutation(len(train.paths))
         control = min(CONTROL, len(order) // 10)
         part_of = train.picked(np.sort(order[control:])), train.picked(np.sort(order[:control]))
-        splits = {"train": part_of[0], "tenth of train that is held out": part_of[1], "val": held}
+        splits = {"train": part_of[0], "tenth of train that is held out": part_of[1], "val": val}
     for name, part in splits.items():
         if not len(part.paths):
             few = f" of {len(train.paths)} images" if name not in parts else ""
             raise pack.wrong(f"the {name} part", f"has no images{few}; each part needs some")
         if not (part.truth[..., 4] >= 0).any():
             raise pack.wrong(f"the {name} part", "has no boxes; each part needs some")
-    held_or_read = [_split(pack, AnnotatedImageReader(pack, part, upright)) for part in splits.values()]
-    return Folder(Data(*held_or_read), train.names)
+    readable = [_split(pack, AnnotatedImageReader(pack, part, upright)) for part in splits.values()]
+    return Folder(Data(*readable), train.names)
 
 
-def _apart(pack: Pack, parts: dict[str, AnnotatedPart]) -> None:
-    """No image is in two parts."""
+def _require_disjoint(pack: Pack, parts: dict[str, AnnotatedPart]) -> None:
+    """Refuse an image that is in two parts."""
     part_of: dict[Path, str] = {}
     for name, part in parts.items():
         for path in part.paths:
@@ -104,7 +104,7 @@ def _apart(pack: Pack, parts: dict[str, AnnotatedPart]) -> None:
 
 def _split(pack: Pack, reading: AnnotatedImageReader) -> Split | Stream:
     count, truth = len(reading.part.paths), reading.part.truth
-    if count > HELD:
+    if count > MAX_IN_MEMORY:
         lines = (f"{path.name} {path.stat().st_size}" for path in reading.part.paths)
         return Stream(reading, (truth,), digest("\n".join(lines), 64))
     images = [reading(i, None)[0][0] for i in range(count)]
@@ -113,11 +113,11 @@ def _split(pack: Pack, reading: AnnotatedImageReader) -> Split | Stream:
 
 @dataclass(frozen=True)
 class AnnotatedImageReader:
-    """An image [3, S, S] uint8 and its boxes [R, 6]; with a key, jittered."""
+    """Reader of an image [3, S, S] uint8 and its boxes [R, 6], jittered if there is a key."""
 
     pack: Pack
     part: AnnotatedPart
-    upright: bool  # whether up is up in these images
+    upright: bool  # images are not mirrored upside down
 
     def __call__(self, i: int, key: int | None) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
         image, truth = self._image(i), self.part.truth[i]
@@ -137,9 +137,9 @@ class AnnotatedImageReader:
         self.pack.verify(path)
         image = picture.opened(path, partial(self.pack.wrong, path))
         if image.size != size:
-            what = "is an image of {}x{}, annotated as one of {}x{}".format(*image.size, *size)
+            reason = "is an image of {}x{}, annotated as one of {}x{}".format(*image.size, *size)
             turned = ", which it is before its orientation tag is applied" if image.size == size[::-1] else ""
-            raise self.pack.wrong(path, what + turned)
+            raise self.pack.wrong(path, reason + turned)
         square = image.resize((SIDE, SIDE), Image.Resampling.BILINEAR)
         return np.ascontiguousarray(np.asarray(square).transpose(2, 0, 1))
 
@@ -148,26 +148,26 @@ class AnnotatedImageReader:
 
 
 def _annotations(pack: Pack, part: str) -> Path | None:
-    """The file of a part; there is one at most."""
+    """The file of a part, or None; there is one at most."""
     names = PARTS[part]
     files = [f"{folder}instances_{name}.json" for name in names for folder in ("annotations/", "")]
     return inventory.only(pack.places(*files), pack.wrong)
 
 
 def _strangers(pack: Pack) -> None:
-    """No file of annotations is left aside because of its name: that would be a part of the data missing."""
-    known = {f"instances_{name}.json" for names in PARTS.values() for name in names}
+    """Refuse files of annotations with unknown names: to ignore one would be to lose a part of the data."""
+    names_read = {f"instances_{name}.json" for names in PARTS.values() for name in names}
     for folder in (pack.folder, pack.folder / "annotations"):
         for path in inventory.visible(folder) if folder.is_dir() else ():
-            if path.name.lower().startswith("instances_") and path.name not in known and not pack.published:
-                raise pack.wrong(path, f"is no part that is read here: {', '.join(sorted(known))}")
+            if path.name.lower().startswith("instances_") and path.name not in names_read and not pack.published:
+                raise pack.wrong(path, f"is no part that is read here: {', '.join(sorted(names_read))}")
 
 
 def _part(pack: Pack, part: str) -> AnnotatedPart:
-    """A part by its file of annotations.
+    """A part, read from its file of annotations.
 
     Raises:
-        InputError: it is not there, or contradicts itself or the images.
+        InputError: the file is missing, or contradicts itself or the images.
     """
     _strangers(pack)
     file = _annotations(pack, part)
@@ -188,12 +188,12 @@ def _part(pack: Pack, part: str) -> AnnotatedPart:
 
 
 def _scaled(box: boxes.Box, size: tuple[int, int], label: int) -> tuple[float, ...]:
-    """A box in pixels of the square, with the position of its class."""
+    """A box in pixels of the square, with the index of its class."""
     return *(SIDE * at / side for at, side in zip(box[:4], size * 2, strict=True)), float(label), float(box[5])
 
 
 def _image_file(pack: Pack, annotations: Path, name: str) -> Path:
-    """Where an image lies: in the folder of its part, or in `images`."""
+    """Path of an image: in the folder of its part, or in `images`."""
     base = annotations.parent.parent if annotations.parent.name == "annotations" else annotations.parent
     part = annotations.stem.removeprefix("instances_")
     inner = inventory.inside(pack.folder, name, partial(pack.wrong, annotations))
@@ -207,7 +207,7 @@ def _image_file(pack: Pack, annotations: Path, name: str) -> Path:
 
 
 def _padded(rows: Sequence[Sequence[tuple[float, ...]]]) -> Array:
-    """Boxes [N, R, 6] float32; rows of no box are all -1."""
+    """Boxes [N, R, 6] float32; padding rows are all -1."""
     truth = np.full((len(rows), max(1, *map(len, rows), 1), 6), -1, np.float32)
     for n, listed in enumerate(rows):
         if listed:

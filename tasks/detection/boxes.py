@@ -1,4 +1,4 @@
-"""COCO's annotations, read and checked field by field: each is what it should be, or one line says what is not.
+"""COCO's annotations, read and checked field by field; one line names the first fault.
 
 A file of annotations is `images` (id, file_name, width, height), `categories` (id, name) and `annotations` (id,
 image_id, category_id, bbox = left, top, width, height in pixels, iscrowd 0 or 1).
@@ -14,25 +14,25 @@ from typing import Any, NamedTuple
 
 from tasks.data.inventory import Blame
 
-BEYOND = 0.01  # of a side by which a box may leave its image, or a pixel if that is more: annotators round
+BEYOND = 0.01  # share of a side by which a box may leave its image (or a pixel, if more): annotators round
 
 Box = tuple[float, float, float, float, int, int]
 """Left, top, right and bottom in pixels of the image, the category's id, and 1 for a crowd."""
 
 
 class Listed(NamedTuple):
-    """What a file of annotations says."""
+    """Content of a file of annotations."""
 
     images: dict[int, dict[str, Any]]  # by id, in the order of the file
     categories: dict[int, str]  # names, in the order of ids
-    boxes: dict[int, list[Box]]  # of each image; without those that have no area
+    boxes: dict[int, list[Box]]  # of each image, without boxes of no area
 
 
 def read(file: Path, blame: Blame) -> Listed:
-    """A file of annotations.
+    """Read a file of annotations.
 
     Raises:
-        InputError: a field is missing, of another type, out of its range, or contradicts another.
+        InputError: a field is missing, has another type, is out of range, or contradicts another.
     """
     try:
         content = json.loads(file.read_bytes())
@@ -68,8 +68,8 @@ def _is_whole(value: object) -> bool:
 def _by_id(entries: list[Any], kind: str, blame: Blame) -> dict[int, dict[str, Any]]:
     for i, entry in enumerate(entries):
         if not isinstance(entry, dict) or not _is_whole(entry.get("id")):
-            given = entry.get("id") if isinstance(entry, dict) else entry
-            raise blame(f"its {kind} number {i} has the id {str(given)[:40]!r}, not a whole number")
+            value = entry.get("id") if isinstance(entry, dict) else entry
+            raise blame(f"its {kind} number {i} has the id {str(value)[:40]!r}, not a whole number")
     by_id = {entry["id"]: entry for entry in entries}
     if len(by_id) != len(entries):
         plural = {"category": "categories"}.get(kind, f"{kind}s")
@@ -78,7 +78,7 @@ def _by_id(entries: list[Any], kind: str, blame: Blame) -> dict[int, dict[str, A
 
 
 def _text(entries: dict[int, dict[str, Any]], kind: str, field: str, blame: Blame) -> None:
-    """A field of text, another one in each entry."""
+    """Refuse entries without a text in this field, and two entries with the same text."""
     owner: dict[str, int] = {}
     for key, entry in entries.items():
         text = entry.get(field)
@@ -96,18 +96,18 @@ def _boxes(
 ) -> dict[int, list[Box]]:
     boxes: dict[int, list[Box]] = {key: [] for key in images}
     for key, entry in annotations.items():
-        which = f"its annotation {key}"
-        for field, known in (("image", images), ("category", categories)):
-            given = entry.get(f"{field}_id")
-            if not _is_whole(given) or given not in known:
+        subject = f"its annotation {key}"
+        for field, listed in (("image", images), ("category", categories)):
+            value = entry.get(f"{field}_id")
+            if not _is_whole(value) or value not in listed:
                 raise blame(
-                    f"{which} is of {field} {given if _is_whole(given) else repr(given)}, which it does not list"
+                    f"{subject} is of {field} {value if _is_whole(value) else repr(value)}, which it does not list"
                 )
         crowd = entry.get("iscrowd", 0)
         if crowd not in (0, 1) or not isinstance(crowd, int):
-            raise blame(f"{which} has iscrowd {crowd!r}, not 0 or 1")
+            raise blame(f"{subject} has iscrowd {crowd!r}, not 0 or 1")
         image = images[entry["image_id"]]
-        left, top, right, bottom = _corners(entry.get("bbox"), image["width"], image["height"], which, blame)
+        left, top, right, bottom = _corners(entry.get("bbox"), image["width"], image["height"], subject, blame)
         if right > left and bottom > top:
             boxes[entry["image_id"]].append((left, top, right, bottom, entry["category_id"], int(crowd)))
     return boxes

@@ -1,7 +1,7 @@
-"""Detection in COCO's format: COCO itself, blood cells, and any folder like them, by detectors of torchvision.
+"""Detection in COCO's format with detectors of torchvision: COCO itself, blood cells, and any folder in this format.
 
-Images are stretched to 320x320 when they are read (`annotated.py`), and training images are zoomed, shifted, mirrored
-and recoloured (`jitter.py`).
+Images are stretched to 320x320 when they are read (`annotations.py`), and training images are zoomed, shifted, mirrored
+and recoloured (`augment.py`).
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from schedules.spec import choose, render
 from tasks.data.dataset import Pack
 from tasks.data.registry import PACKS
 from tasks.detection import anchor_free, augment
-from tasks.detection import annotations as annotated
+from tasks.detection.annotations import load
 
 if TYPE_CHECKING:
     from torch import nn
 
 HALF, IMAGENET = ((0.5,) * 3, (0.5,) * 3), ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 MODELS = {"ssdlite": HALF, "fasterrcnn": IMAGENET}
-"""Builders of `tasks.detection.models`, and the mean and deviation that each standardises its images by."""
+"""Builders in `tasks.detection.models`, with the mean and deviation by which each standardises its images."""
 
 BACKBONES = {"scratch": False, "imagenet": True}
 ANY = "any folder in COCO's format"
@@ -75,7 +75,7 @@ def _task(name: str, pack: Pack, settings: dict[str, Any], model: str, backbone:
     settings |= {} if model == "ssdlite" else {"model": model}
     settings |= {} if backbone == "scratch" else {"backbone": backbone}
     upright = name != "bccd"
-    ours: dict[str, Any] = {
+    defaults: dict[str, Any] = {
         "name": render(name, (), settings),
         "family": "detection",
         "source": pack.source,
@@ -94,16 +94,16 @@ def _task(name: str, pack: Pack, settings: dict[str, Any], model: str, backbone:
         "clip": 10.0,
         "chance": f"{BLIND}: the baseline",
     }
-    return Task(**ours | usual)
+    return Task(**defaults | usual)
 
 
 def _load(pack: Pack, upright: bool) -> Data:
-    return annotated.load(pack, upright).data
+    return load(pack, upright).data
 
 
 def _model(name: str, pack: Pack, upright: bool, batch: int, pretrained: bool) -> nn.Module:
     from tasks.detection import models
 
-    classes = len(annotated.load(pack, upright).names)
-    built: nn.Module = getattr(models, name)(classes, batch, pretrained)
-    return built
+    classes = len(load(pack, upright).names)
+    detector: nn.Module = getattr(models, name)(classes, batch, pretrained)
+    return detector

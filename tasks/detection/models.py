@@ -1,6 +1,6 @@
-"""Torchvision's detectors for images of 320x320 pixels, behind the arguments of a task's model.
+"""Torchvision's detectors for images of 320x320 pixels, with the interface of a task's model.
 
-A truth [B, R, 6] has rows of left, top, right, bottom in pixels, class, and 1 for a crowd; rows of no box are all -1.
+A truth [B, R, 6] has rows of left, top, right, bottom in pixels, class, and 1 for a crowd; padding rows are all -1.
 B = batch, D = detections, R = rows, S = pixels of a side.
 """
 
@@ -23,15 +23,15 @@ Truth = Sequence[dict[str, Tensor]]
 
 
 class Detector(nn.Module):
-    """A detector of torchvision, without its own resizing and standardising: the images come as it takes them.
+    """A detector of torchvision without its own resizing and standardising, which the task does.
 
-    In training it answers with its losses, by name, of the whole batch. Read, it answers with the `found` [B, D, 6]
-    (left, top, right, bottom in pixels, class, score; rows of nothing are 0) and the `loss` [B], the sum of the losses
-    of the `batch` images that are read at once.
+    In training it returns its losses by name, for the whole batch. In evaluation it returns the detections `found`
+    [B, D, 6] (left, top, right, bottom in pixels, class, score; padding rows are 0) and the `loss` [B], the sum of the
+    losses of the `batch` images evaluated together.
 
     Args:
         net: The detector.
-        batch: Images read at once: as many as in training, for the losses are means over the boxes of a batch.
+        batch: Images evaluated together, as many as in training: the losses are means over the boxes of a batch.
     """
 
     def __init__(self, net: Any, batch: int):
@@ -52,14 +52,14 @@ class Detector(nn.Module):
         return {name: torch.cat([answer[name] for answer in answers]) for name in ("found", "loss")}
 
     def _seen(self, images: Tensor) -> tuple[ImageList, dict[str, Tensor]]:
-        """The images as torchvision lists them, and their features by level."""
+        """The images in torchvision's container, and their features by level."""
         return ImageList(images, [tuple(images.shape[2:])] * len(images)), self.net.backbone(images)
 
     def _read(self, images: Tensor, truth_BR6: Tensor) -> dict[str, Tensor]:
         listed, features = self._seen(images)
-        found = torch.stack([_padded(one) for one in self.detections(listed, features)])
+        detections = torch.stack([_padded(one) for one in self.detections(listed, features)])
         loss = torch.stack([*self.losses(listed, features, truth_BR6).values()]).sum()
-        return {"found": found, "loss": loss.expand(len(images))}
+        return {"found": detections, "loss": loss.expand(len(images))}
 
     def losses(self, images: ImageList, features: dict[str, Tensor], truth_BR6: Tensor) -> dict[str, Tensor]:
         """Torchvision's losses, scalars by name."""
@@ -74,25 +74,25 @@ class SSDLite(Detector):
     """One stage: classes and boxes of default boxes over six levels (arXiv:1512.02325, arXiv:1801.04381)."""
 
     def losses(self, images: ImageList, features: dict[str, Tensor], truth_BR6: Tensor) -> dict[str, Tensor]:
-        """Of the boxes (smooth L1) and classes (cross-entropy, the three hardest negatives for each positive)."""
+        """Losses of the boxes (smooth L1) and classes (cross-entropy, three hardest negatives for each positive)."""
         targets, (outputs, anchors) = unpacked(truth_BR6), self._answer(images, features)
-        matched = [self._matched(one["boxes"], those) for one, those in zip(targets, anchors, strict=True)]
+        matched = [self._matched(one["boxes"], boxes) for one, boxes in zip(targets, anchors, strict=True)]
         losses: dict[str, Tensor] = self.net.compute_loss(targets, outputs, anchors, matched)
         return losses
 
     def detections(self, images: ImageList, features: dict[str, Tensor]) -> Sequence[dict[str, Tensor]]:
         """See `Detector`."""
-        found: Sequence[dict[str, Tensor]] = self.net.postprocess_detections(
+        detections: Sequence[dict[str, Tensor]] = self.net.postprocess_detections(
             *self._answer(images, features), images.image_sizes
         )
-        return found
+        return detections
 
     def _answer(self, images: ImageList, features: dict[str, Tensor]) -> tuple[dict[str, Tensor], list[Tensor]]:
         levels = [*features.values()]
         return self.net.head(levels), self.net.anchor_generator(images, levels)
 
     def _matched(self, boxes: Tensor, anchors: Tensor) -> Tensor:
-        """The box that each default box stands for; -1 for none."""
+        """Index of the box that each default box is matched to; -1 for none."""
         if not len(boxes):
             return torch.full((len(anchors),), -1, dtype=torch.int64, device=anchors.device)
         matched: Tensor = self.net.proposal_matcher(box_iou(boxes, anchors))
@@ -102,14 +102,14 @@ class SSDLite(Detector):
 class FasterRCNN(Detector):
     """Two stages: proposals, and the class and box of each (arXiv:1506.01497).
 
-    Which proposals are learnt from is drawn at random: in training from the generator that keys dropout, and where the
-    loss is read from a seed of its own. On a GPU, RoIAlign's own backward has no fixed order of additions; under
-    deterministic algorithms torchvision computes another one (`torchvision/ops/roi_align.py`), which it compiles. That
-    this keeps the promises there has not been seen: no GPU was at hand.
+    Training samples the proposals at random, with the generator that keys dropout; evaluation of the loss samples them
+    with a seed of its own. On a GPU, RoIAlign's backward has no fixed order of additions; under deterministic
+    algorithms torchvision computes it by other code (`torchvision/ops/roi_align.py`), which it compiles. This has not
+    been tested on a GPU.
     """
 
     def losses(self, images: ImageList, features: dict[str, Tensor], truth_BR6: Tensor) -> dict[str, Tensor]:
-        """Of both stages: is something here, where, what is it, and where is it exactly."""
+        """Losses of both stages: objectness and boxes of proposals, then classes and boxes."""
         targets, stages = unpacked(truth_BR6), (self.net.rpn, self.net.roi_heads)
         if self.training:
             return self._losses(images, features, targets)
@@ -117,7 +117,7 @@ class FasterRCNN(Detector):
         with torch.random.fork_rng(cuda):
             torch.manual_seed(0)
             for stage in stages:
-                stage.training = True  # of these two alone, which have no BatchNorm: losses are answered for no more
+                stage.training = True  # these two have no BatchNorm; the flag makes them return losses
             try:
                 return self._losses(images, features, targets)
             finally:
@@ -132,19 +132,19 @@ class FasterRCNN(Detector):
     def detections(self, images: ImageList, features: dict[str, Tensor]) -> Sequence[dict[str, Tensor]]:
         """See `Detector`."""
         proposals, _ = self.net.rpn(images, features)
-        found: Sequence[dict[str, Tensor]]
-        found, _ = self.net.roi_heads(features, proposals, images.image_sizes)
-        return found
+        detections: Sequence[dict[str, Tensor]]
+        detections, _ = self.net.roi_heads(features, proposals, images.image_sizes)
+        return detections
 
 
 def unpacked(truth_BR6: Tensor) -> Truth:
-    """Boxes and labels of each image, as torchvision takes them: no crowds, and the classes count from 1."""
+    """Boxes and labels of each image in torchvision's format: without crowds, and with classes counted from 1."""
     rows = [truth_R6[(truth_R6[:, 4] >= 0) & (truth_R6[:, 5] == 0)] for truth_R6 in truth_BR6]
     return [{"boxes": row[:, :4], "labels": row[:, 4].long() + 1} for row in rows]
 
 
 def _padded(found: dict[str, Tensor]) -> Tensor:
-    """Detections of an image as rows [D, 6]."""
+    """Detections of an image as rows [D, 6], padded with 0."""
     labels = (found["labels"] - 1).to(found["boxes"].dtype)
     rows = torch.cat([found["boxes"], labels[:, None], found["scores"][:, None]], 1)[:FOUND]
     return nn.functional.pad(rows, (0, 0, 0, FOUND - len(rows)))
@@ -174,7 +174,7 @@ def _backbone() -> MobileNet_V3_Large_Weights:
     """Torchvision's weights of ImageNet, in its cache.
 
     Raises:
-        InputError: they are not there; nothing is fetched.
+        InputError: they are missing; nothing is downloaded.
     """
     weights = MobileNet_V3_Large_Weights.IMAGENET1K_V1
     folder = Path(torch.hub.get_dir()) / "checkpoints"

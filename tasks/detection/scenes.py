@@ -56,10 +56,10 @@ def _detector() -> nn.Module:
 
 @cache
 def load_scenes() -> Data:
-    """Images [n, 1, 48, 48] in [0, 1], and the targets of `detection.encode`; 600 / 128 / 256 scenes.
+    """Images [n, 1, 48, 48] in [0, 1], and the targets of `anchor_free.encode`; 600 / 128 / 256 scenes.
 
     The digits of the three splits are those of `mnist5k`'s splits, and the backgrounds come from three disjoint
-    bands of columns of each photograph. So neither is ever seen in two splits.
+    bands of columns of each photograph. So neither occurs in two splits.
     """
     return Data(*map(_split, SPLITS))
 
@@ -75,13 +75,14 @@ def _split(name: str) -> Split:
 def compose(draw: Draw, digits: Split, columns: slice) -> tuple[Array, list[Box]]:
     """A scene [48, 48] of grey levels 0 .. 255, and the boxes of its digits.
 
-    Up to 12 digits come in turn, each to a random place, until there are as many as wanted; one that would touch
-    another is left out. Ink is 112 to 127 grey levels off the mean of what it covers, on the side with room.
+    Up to 12 digits are tried one after the other, each at a random place, until 1 to 4 are placed; a digit that would
+    touch another is skipped. Ink is 112 to 127 grey levels lighter than the mean of the covered area, or darker where
+    that is bright.
     """
     photograph = photographs()[draw.integers(0, 2)][:, columns]
     top, left = (draw.integers(0, room - SIDE + 1) for room in photograph.shape)
     image = photograph[top : top + SIDE, left : left + SIDE].copy()
-    wanted, boxes = draw.integers(1, MOST + 1), list[Box]()
+    count, boxes = draw.integers(1, MOST + 1), list[Box]()
     candidates = (draw.integers(low, high, 3 * MOST) for low, high in ((0, len(digits)), (21, 29), (112, 128)))
     for index, side, away in zip(*candidates, strict=True):
         alpha = glyph(digits.inputs[0][index, 0], side)
@@ -95,7 +96,7 @@ def compose(draw: Draw, digits: Split, columns: slice) -> tuple[Array, list[Box]
         ink = mean + away if mean < 128 else mean - away
         under += (ink - under) * alpha // 255
         boxes.append(box)
-        if len(boxes) == wanted:
+        if len(boxes) == count:
             break
     return image, boxes
 
@@ -103,7 +104,7 @@ def compose(draw: Draw, digits: Split, columns: slice) -> tuple[Array, list[Box]
 def glyph(digit: Array, side: int) -> Array:
     """Opacity 0 .. 255 of a digit [28, 28] in [0, 1], shrunk to `side` pixels and cut to its ink.
 
-    Exact: area averages in integers. What is less than a quarter opaque is not pasted and not in the box.
+    Area averages in integers are exact. Pixels less than a quarter opaque are not pasted and not in the box.
     """
     size = len(digit)
     new, old = np.arange(side)[:, None] * size, np.arange(size) * side
@@ -118,9 +119,9 @@ def glyph(digit: Array, side: int) -> Array:
 def photographs() -> tuple[Array, Array]:
     """Grey levels [213, 320] of scikit-learn's two photographs at half their size.
 
-    JPEG decoders differ in how they blow up colours and convert them. So only the luminance is decoded, whose integer
-    transform is standard, and averages of 2x2 pixels are cut down to 32 levels: a grey level here or there seldom
-    shows, and the digest is the same wherever it does not.
+    JPEG decoders differ in how they upsample and convert colours. So only the luminance is decoded, whose integer
+    transform is standard, and averages of 2x2 pixels are reduced to 32 levels: a difference of one grey level seldom
+    changes the result, and then the digest is the same.
     """
     from PIL import Image
 

@@ -1,4 +1,4 @@
-"""Images from bytes to what a model takes, on the device; and the augmentation of small images, a batch at once.
+"""Standardisation of images from bytes, on the device; and augmentation of small images, batchwise.
 
 B = batch, C = channels, H, W = pixels.
 """
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def from_bytes(mean: Sequence[float], std: Sequence[float], augment: Callable[..., Tensor] | None = None) -> Prepare:
     """A task's `prepare`: bytes [B, C, H, W] to (x / 255 - mean) / std for each channel.
 
-    Training batches go through `augment(images, generator)` first, while they are bytes still.
+    Training batches go through `augment(images, generator)` first, while they are still bytes.
     """
 
     def prepare(inputs: tuple[Tensor, ...], target: tuple[Tensor, ...], generator: torch.Generator | None) -> Batch:
@@ -41,8 +41,8 @@ def standardised(images_BCHW: Tensor, mean: Sequence[float], std: Sequence[float
 def crop_and_flip(images_BCHW: Tensor, generator: torch.Generator, padding: int = 4) -> Tensor:
     """Each image padded with zeros, cropped to its size at random, and mirrored with probability 1/2.
 
-    The augmentation of CIFAR since He et al. (arXiv:1512.03385, section 4.2). Numbers are drawn on the CPU, so they are
-    the same on every device.
+    The augmentation of CIFAR since He et al. (arXiv:1512.03385, section 4.2). Random numbers are drawn on the CPU, so
+    they are the same on every device.
     """
     import torch
     from torch.nn.functional import pad

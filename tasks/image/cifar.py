@@ -1,4 +1,4 @@
-"""CIFAR-10 and CIFAR-100: the residual networks made for them, and any model of timm."""
+"""CIFAR-10 and CIFAR-100, with the residual networks of their family or any model of timm."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LAYERS = {f"resnet{layers}": layers for layers in (20, 32, 56)}
 SIDE = 32
 MEANS = {"cifar10": (0.4914, 0.4822, 0.4465), "cifar100": (0.5071, 0.4865, 0.4409)}
 DEVIATIONS = {"cifar10": (0.2470, 0.2435, 0.2616), "cifar100": (0.2673, 0.2564, 0.2762)}
-"""Of each channel over the training images, as commonly used."""
+"""Means and standard deviations of each channel over the training images, in the usual rounding."""
 
 
 def cifar10(model: str = "resnet20") -> Task:
@@ -78,7 +78,7 @@ def _task(name: str, model: str, classes: int) -> Task:
 
 def _model(name: str, classes: int, task: str) -> Callable[[], nn.Module]:
     if name.startswith(timm_models.PREFIX):
-        return timm_models.named(name, classes, SIDE)
+        return timm_models.builder(name, classes, SIDE)
     return partial(_resnet, choose(name, LAYERS, f"model of {task}, besides any timm:NAME,"), classes)
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Model(NamedTuple):
-    """A model of a task and what goes with it."""
+    """A model of a task, with its kind of layers and its peak LRs."""
 
     build: Callable[[], nn.Module]
     layers: Layers
@@ -49,17 +49,17 @@ def digits(model: Literal["mlp", "cnn"] = "mlp") -> Task:
     Raises:
         InputError: no such model.
     """
-    chosen = choose(model, MODELS, "model of digits")
+    variant = choose(model, MODELS, "model of digits")
     return classification.task(
         name=render("digits", (), {} if model == "mlp" else {"model": model}),
         family="image",
         source="scikit-learn's digits (UCI Optical Recognition of Handwritten Digits, its test part; CC BY 4.0)",
         batch_size=64,
         epochs=30,
-        peak_lrs=chosen.peak_lrs,
-        layers=chosen.layers,
+        peak_lrs=variant.peak_lrs,
+        layers=variant.layers,
         load=load_digits,
-        model=chosen.build,
+        model=variant.build,
         eval_epochs=2,
         chance="chance and the majority class: 0.10",
     )

@@ -1,4 +1,4 @@
-"""ImageNet: too large to hold, so its images are read, cropped and mirrored by worker processes."""
+"""ImageNet. It is too large for memory, so worker processes read, crop and mirror its images."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ def imagenet(model: str = USUAL, *, classes: int = 1000) -> Task:
         raise InputError(f"imagenet: classes is a whole number, 2 or more, not {classes!r}")
     if not model.startswith(timm_models.PREFIX):
         raise InputError(f"unknown model of imagenet {model!r}; give timm:NAME, such as {USUAL}")
-    if model != USUAL:  # to look it up imports torch, which a listing should not
-        timm_models.named(model, classes, SIDE)
+    if model != USUAL:  # the look-up imports torch, which a listing should not do
+        timm_models.builder(model, classes, SIDE)
     settings: dict[str, Any] = {} if model == USUAL else {"model": model}
     settings |= {} if classes == 1000 else {"classes": classes}
     return classification.task(
@@ -71,14 +71,14 @@ def imagenet(model: str = USUAL, *, classes: int = 1000) -> Task:
 
 
 def _model(name: str, classes: int) -> Any:
-    return timm_models.named(name, classes, SIDE)()
+    return timm_models.builder(name, classes, SIDE)()
 
 
 def load(classes: int) -> Data:
     """Streams of images [3, 224, 224] uint8 and labels int64.
 
     Raises:
-        InputError: the data are not there, or not what they should be.
+        InputError: the data are missing or invalid.
     """
     return _loaded(classes, root())
 
@@ -94,19 +94,19 @@ def _loaded(classes: int, _root: str) -> Data:
     for name, part in parts.items():
         if set(np.unique(part.labels)) != set(range(classes)):
             raise PACK.wrong(f"the {name} part", f"has {len(np.unique(part.labels)):,} classes, not {classes:,}")
-    (images, labels, stamp, _), (held, held_labels, held_stamp, _) = parts.values()
+    (images, labels, stamp, _), (val, val_labels, val_stamp, _) = parts.values()
     control = len(labels) // 26
     train_of, control_of = stratified(labels, (len(labels) - control, control), seed=1000)
     return Data(
         Stream(ImageReader(images, train_of, labels), (labels[train_of],), stamp),
         Stream(ImageReader(images, control_of, labels), (labels[control_of],), stamp),
-        Stream(ImageReader(held, np.arange(len(held_labels)), held_labels), (held_labels,), held_stamp),
+        Stream(ImageReader(val, np.arange(len(val_labels)), val_labels), (val_labels,), val_stamp),
     )
 
 
 @dataclass(frozen=True)
 class Files:
-    """Images in files."""
+    """Images in files, by index."""
 
     paths: Sequence[str]
 
@@ -116,7 +116,7 @@ class Files:
 
 @dataclass(frozen=True)
 class Rows:
-    """Images in a column of a table."""
+    """Images in a column of a table, by index."""
 
     table: Dataset
     column: str
@@ -126,17 +126,17 @@ class Rows:
 
 
 class ImageFolderPart(NamedTuple):
-    """An official part."""
+    """An official part of ImageNet."""
 
     images: Files | Rows
     labels: Array
     stamp: str
-    names: Sequence[str] | None  # of the classes, where they are known
+    names: Sequence[str] | None  # of the classes, if known
 
 
 @dataclass(frozen=True)
 class ImageReader:
-    """What a stream reads: some of the images, as bytes [3, 224, 224], and their labels."""
+    """Reader of a stream: some of the images, as bytes [3, 224, 224], and their labels."""
 
     images: Files | Rows
     index: Array
@@ -152,7 +152,7 @@ class ImageReader:
 
 
 def _cut(image: Image, key: int | None) -> Any:
-    """The middle of an image; with a key, a random part of it, mirrored or not."""
+    """The centre crop of an image; with a key, a random crop, mirrored or not."""
     import torch
     from torchvision.transforms import v2
 
@@ -164,9 +164,9 @@ def _cut(image: Image, key: int | None) -> Any:
 
 
 def _folder(tree: Path) -> ImageFolderPart:
-    """A folder for each class, in the order of their names, with images at any depth.
+    """A part with a folder for each class, in the order of their names, and images at any depth.
 
-    The names and sizes of all files are its stamp.
+    Its stamp covers the names and sizes of all files.
     """
     if not tree.is_dir():
         raise PACK.absent()
@@ -187,7 +187,7 @@ def _folder(tree: Path) -> ImageFolderPart:
 
 
 def _table(part: str) -> ImageFolderPart:
-    """A part in the hub's layout; the names and sizes of its files, or its size on the hub, are its stamp."""
+    """A part in the hub's layout. Its stamp covers the names and sizes of its files, or its size on the hub."""
     table = PACK.table(part)
     if not {"image", "label"} <= set(table.features):
         raise PACK.wrong(f"the {part} part", f"has the columns {', '.join(table.features)}, not image and label")

@@ -1,4 +1,4 @@
-"""Small sets of images, whole in memory as bytes: read in torchvision's layout or the hub's, checked, and split.
+"""Small sets of images, whole in memory as bytes: read in torchvision's or the hub's layout, checked, and split.
 
 N = images, C = channels, H, W = pixels.
 """
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 CONTROL = 5_000
-"""Examples of the train part that are held out as the control split, each label by its share; a fixed choice."""
+"""Examples of the train part held out as the control split, stratified by label; the choice is fixed."""
 
 Read = tuple[Array, Array, Sequence[str] | None]
-"""Images, labels, and the names of the classes where the files say them."""
+"""Images, labels, and the names of the classes if the files give them."""
 
 IDX = {"MNIST": "mnist", "FashionMNIST": "fashion_mnist"}
 PARTS = {"train": "train", "test": "t10k"}
@@ -41,7 +41,7 @@ def load(name: str, classes: int = 10) -> Data:
     """Images [N, C, H, W] uint8 and labels [N] int64 of a set; `test` is the official one.
 
     Raises:
-        InputError: the data are not there, or not what they should be.
+        InputError: the data are missing or invalid.
     """
     return _loaded(name, classes, root())
 
@@ -53,16 +53,16 @@ def _loaded(name: str, classes: int, _root: str) -> Data:
     inventory.agree("classes", {part: names for part, (_, _, names) in parts.items()}, pack.wrong)
     (images, labels, _), test = parts.values()
     sizes = len(labels) - CONTROL, CONTROL
-    held = [pick(index, (images,), (labels,)) for index in stratified(labels, sizes, seed=len(labels))]
-    return Data(held[0], held[1], pick(np.arange(len(test[1])), (test[0],), (test[1],)))
+    splits = [pick(index, (images,), (labels,)) for index in stratified(labels, sizes, seed=len(labels))]
+    return Data(splits[0], splits[1], pick(np.arange(len(test[1])), (test[0],), (test[1],)))
 
 
 def _checked(pack: Pack, part: str, classes: int) -> Read:
-    """One official part, its size and its labels as they should be."""
+    """One official part, with its size, shape and labels checked."""
     images, labels, names = _read(pack, part)
-    wanted, shape = pack.rows[part], GREY if pack.name in IDX.values() else COLOUR
-    if len(images) != wanted or len(labels) != wanted:
-        raise pack.wrong(f"the {part} part", f"{len(images):,} images and {len(labels):,} labels, not {wanted:,}")
+    expected, shape = pack.rows[part], GREY if pack.name in IDX.values() else COLOUR
+    if len(images) != expected or len(labels) != expected:
+        raise pack.wrong(f"the {part} part", f"{len(images):,} images and {len(labels):,} labels, not {expected:,}")
     if images.shape[1:] != shape:
         raise pack.wrong(f"the {part} part", f"its images are of {images.shape[1:]}, not {shape}")
     if set(np.unique(labels)) != set(range(classes)):
@@ -83,22 +83,22 @@ def _read(pack: Pack, part: str) -> Read:
 
 
 def _raw(pack: Pack) -> Path | None:
-    """The folder of the idx files: torchvision's, or the set's own, flat; none if no such file is there."""
+    """The folder of the idx files, torchvision's or the set's own; None if there are no such files."""
     title = next(folder for folder, name in IDX.items() if name == pack.name)
     places = [place for place in pack.places(f"{title}/raw", title, "raw", "") if place.is_dir()]
-    there = [place for place in places if any(_named(path) for path in inventory.visible(place))]
-    for other in there[1:]:
-        if not other.samefile(there[0]):
-            raise pack.wrong(other, f"has idx files, and {there[0]} too; keep the right ones")
-    return there[0] if there else None
+    existing = [place for place in places if any(_is_idx(path) for path in inventory.visible(place))]
+    for other in existing[1:]:
+        if not other.samefile(existing[0]):
+            raise pack.wrong(other, f"has idx files, and {existing[0]} too; keep the right ones")
+    return existing[0] if existing else None
 
 
-def _named(path: Path) -> bool:
+def _is_idx(path: Path) -> bool:
     return path.name.removesuffix(".gz").endswith("-ubyte") and path.name.startswith(tuple(PARTS.values()))
 
 
 def _idx(pack: Pack, raw: Path, part: str) -> tuple[Array, Array]:
-    """Images and labels of two idx files, packed or not."""
+    """Images and labels of two idx files, compressed or not."""
     images = _array(pack, raw, f"{part}-images-idx3-ubyte", axes=3)
     return images[:, None], _array(pack, raw, f"{part}-labels-idx1-ubyte", axes=1).astype(np.int64)
 
@@ -106,7 +106,7 @@ def _idx(pack: Pack, raw: Path, part: str) -> tuple[Array, Array]:
 def _array(pack: Pack, raw: Path, name: str, axes: int) -> Array:
     """An idx file of bytes: 0, 0, 8, the number of axes, the length of each (4 bytes, big-endian), and the bytes.
 
-    What is compared with a known digest is the content: packing it anew makes another gzip file of the same.
+    The digest is of the content, because compressing it again gives another gzip file.
     """
     path = next((p for p in (raw / f"{name}.gz", raw / name) if p.is_file()), None)
     if path is None:
@@ -127,7 +127,7 @@ def _array(pack: Pack, raw: Path, name: str, axes: int) -> Array:
 
 
 def _batches(pack: Pack, folder: Path, part: str) -> tuple[Array, Array]:
-    """CIFAR's pickled batches by torchvision, which holds each against its MD5 before it is unpickled."""
+    """CIFAR's pickled batches, read by torchvision, which checks the MD5 of each before it unpickles it."""
     from torchvision import datasets
 
     kind = {"cifar10": datasets.CIFAR10, "cifar100": datasets.CIFAR100}[pack.name]
@@ -159,21 +159,21 @@ def _table(pack: Pack, part: str) -> Read:
 
 
 def _column(pack: Pack, table: Dataset, *names: str) -> str:
-    found = [name for name in names if name in table.features]
-    if not found:
+    matches = [name for name in names if name in table.features]
+    if not matches:
         raise pack.wrong("its table", f"has no column {' or '.join(names)}, but {', '.join(table.features)}")
-    return found[0]
+    return matches[0]
 
 
 def _decoded(pack: Pack, part: str, images: list[dict[str, bytes]]) -> Iterator[Array]:
-    """Each image, all of one size, of the channels of the set; JPEG, which loses something, only where it belongs."""
+    """Pixels of each image, all of one size and with the set's channels; JPEG, which is lossy, only where expected."""
     first: Array | None = None
     for i, image in enumerate(images):
         blame = partial(pack.wrong, f"row {i} of {part}")
-        shown = picture.opened(io.BytesIO((isinstance(image, dict) and image.get("bytes")) or b""), blame)
-        if shown.format == "JPEG" and "jpeg" not in pack.name:
+        rgb = picture.opened(io.BytesIO((isinstance(image, dict) and image.get("bytes")) or b""), blame)
+        if rgb.format == "JPEG" and "jpeg" not in pack.name:
             raise blame(f"is a JPEG, which is not {pack.title} any more (see cifar10_jpeg_q75)")
-        pixels = picture.grey(shown) if pack.name in IDX.values() else np.asarray(shown)
+        pixels = picture.grey(rgb) if pack.name in IDX.values() else np.asarray(rgb)
         if pixels is None:
             raise blame(f"is in colour, which {pack.title} is not")
         first = pixels if first is None else first

@@ -1,4 +1,4 @@
-"""MNIST and Fashion-MNIST, whole: the classic MLP and a small CNN."""
+"""MNIST and Fashion-MNIST in full, with the classic MLP or a small CNN."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def fashion_mnist(model: Literal["mlp", "cnn"] = "mlp") -> Task:
 
 
 def _task(name: str, model: str) -> Task:
-    chosen, pack = choose(model, MODELS, f"model of {name}"), PACKS[name]
+    variant, pack = choose(model, MODELS, f"model of {name}"), PACKS[name]
     settings: dict[str, Any] = {} if model == "mlp" else {"model": model}
     return classification.task(
         name=render(name, (), settings),
@@ -64,10 +64,10 @@ def _task(name: str, model: str) -> Task:
         source=f"{pack.source}; 5,000 of the training images are held out as control",
         batch_size=64,
         epochs=10,
-        peak_lrs=chosen.peak_lrs,
-        layers=chosen.layers,
+        peak_lrs=variant.peak_lrs,
+        layers=variant.layers,
         load=partial(images.load, name),
-        model=chosen.build,
+        model=variant.build,
         prepare=from_bytes([0.0], [1.0]),
         chance="chance: 0.10; the majority class: 0.11" if name == "mnist" else "chance and the majority class: 0.10",
     )

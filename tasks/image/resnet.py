@@ -10,7 +10,7 @@ from torch.nn import functional
 
 
 class Block(nn.Module):
-    """Two 3x3 convolutions beside a shortcut without weights (option A): every second pixel, new channels zero."""
+    """Two 3x3 convolutions and a shortcut without weights (option A): every second pixel, new channels are zero."""
 
     def __init__(self, inside: int, outside: int, stride: int):
         super().__init__()
@@ -32,7 +32,7 @@ class Block(nn.Module):
 def resnet(layers: int, classes: int, channels: int = 3, stride: int = 1) -> nn.Module:
     """ResNet-20, -32, -44, -56 or -110, for images [B, 3, 32, 32]: 16, 32 and 64 channels, He's initial weights.
 
-    ResNet-8 with a first convolution of stride 2 is for features of sound, [B, 1, T, F].
+    ResNet-8 with a first convolution of stride 2 is used for features of sound, [B, 1, T, F].
     """
     blocks = (layers - 2) // 6
     first = nn.Conv2d(channels, 16, 3, stride, padding=1, bias=False)

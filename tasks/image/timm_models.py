@@ -1,4 +1,4 @@
-"""Models of timm, named `timm:resnet18` where a task asks for a model; their weights are drawn anew."""
+"""Models of timm, given as `timm:resnet18` in a task's settings, with random initial weights."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 PREFIX = "timm:"
 
 
-def named(name: str, classes: int, side: int) -> Callable[[], nn.Module]:
-    """How to build the timm model that `timm:NAME` names, for colour images of `side` pixels and that many classes.
+def builder(name: str, classes: int, side: int) -> Callable[[], nn.Module]:
+    """Builder of the timm model `timm:NAME`, for colour images of `side` pixels and that many classes.
 
     Raises:
         InputError: timm has no such model.
@@ -28,10 +28,10 @@ def named(name: str, classes: int, side: int) -> Callable[[], nn.Module]:
         near = difflib.get_close_matches(bare, timm.list_models(), 3)
         hint = f" (did you mean {' or '.join(PREFIX + n for n in near)}?)" if near else ""
         raise InputError(f"unknown model {name!r}{hint}; timm.list_models() lists all")
-    return partial(_built, bare, classes, side)
+    return partial(_build, bare, classes, side)
 
 
-def _built(name: str, classes: int, side: int) -> nn.Module:
+def _build(name: str, classes: int, side: int) -> nn.Module:
     import timm
 
     config = timm.get_pretrained_cfg(name)

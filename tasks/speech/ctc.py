@@ -1,7 +1,7 @@
-"""How recognizers are trained and judged: connectionist temporal classification, and the word error rate.
+"""Training and evaluation of recognizers: connectionist temporal classification, and the word error rate.
 
-A target is a row of word numbers from 1 on, filled up with 0, which is CTC's blank too.
-B = batch, K = words and the blank, L = words of a target at most, N = strings of a split, T = frames.
+A target is a row of word numbers from 1 on, padded with 0, which is also CTC's blank.
+B = batch, K = words and the blank, L = most words of a target, N = strings of a split, T = frames.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ BLANK = 0
 
 
 def loss(logits_BTK: Tensor, target: Sequence[Tensor]) -> Tensor:
-    """The mean over strings of the negative log-likelihood in nats a word (Graves et al. 2006, equation 8).
+    """Mean over strings of the negative log-likelihood in nats per word (Graves et al. 2006, equation 8).
 
-    Computed on the CPU, also for a model on a GPU, where torch's gradient of it is not deterministic.
+    Always computed on the CPU: on a GPU, torch's gradient of it is not deterministic.
     """
     import torch
     from torch.nn import functional
@@ -37,29 +37,29 @@ def loss(logits_BTK: Tensor, target: Sequence[Tensor]) -> Tensor:
 
 def score(logits_NTK: Tensor, target: Sequence[Tensor]) -> dict[str, float]:
     """Word error rate of greedy decoding, the share of strings without an error, and the loss."""
-    said, truth = greedy(logits_NTK), transcripts(target[0].numpy())
-    right = sum(a == b for a, b in zip(said, truth, strict=True)) / len(truth)
-    return {"wer": wer(said, truth), "strings": right, "loss": loss(logits_NTK.double(), target).item()}
+    guesses, truth = greedy(logits_NTK), transcripts(target[0].numpy())
+    right = sum(a == b for a, b in zip(guesses, truth, strict=True)) / len(truth)
+    return {"wer": wer(guesses, truth), "strings": right, "loss": loss(logits_NTK.double(), target).item()}
 
 
 def greedy(logits_NTK: Tensor) -> list[list[int]]:
-    """The likeliest word of each frame, repetitions as one, without blanks."""
+    """Greedy decoding: the likeliest word of each frame, with repetitions merged and blanks removed."""
     rows = logits_NTK.argmax(2).tolist()
     return [[b for a, b in zip([BLANK, *row], row, strict=False) if b not in (a, BLANK)] for row in rows]
 
 
 def transcripts(words_NL: Array) -> list[list[int]]:
-    """Targets without what fills them up."""
+    """Targets without padding, as lists of word numbers."""
     return [[word for word in row if word != BLANK] for row in words_NL.tolist()]
 
 
 def wer(said: Sequence[Sequence[int]], truth: Sequence[Sequence[int]]) -> float:
-    """Fewest words to insert, delete or replace in what was said, over all words of the truth."""
+    """Word error rate: fewest words to insert, delete or replace in `said`, divided by the words of the truth."""
     return sum(map(_edits, said, truth)) / sum(map(len, truth))
 
 
 def _edits(said: Sequence[int], truth: Sequence[int]) -> int:
-    """Levenshtein distance, a row of the table at a time."""
+    """Levenshtein distance, computed row by row."""
     row = list(range(len(truth) + 1))
     for i, word in enumerate(said, 1):
         last, row[0] = row[0], i
@@ -69,7 +69,7 @@ def _edits(said: Sequence[int], truth: Sequence[int]) -> int:
 
 
 def constant(data: Data) -> Baseline:
-    """Word error rate on the test split of always saying the most frequent word, as often as strings are long."""
+    """Word error rate on the test split of a constant answer: the most frequent word, repeated to the mean length."""
     words = data.train.target[0]
     usual = np.bincount(words[words != BLANK]).argmax()
     length = round(float((words != BLANK).sum(1).mean()))

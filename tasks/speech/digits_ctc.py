@@ -1,4 +1,4 @@
-"""Which digits were said, in what order: strings put together from recordings of FSDD, recognized with CTC."""
+"""Recognition of digit strings, put together from recordings of FSDD, with CTC."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def load() -> Data:
     """Samples [N, 24000] int16 and words [N, 5] int64: digits + 1, and 0 after the last.
 
     Raises:
-        InputError: the data are not there, or not what they should be.
+        InputError: the data are missing or invalid.
     """
     return _loaded(root())
 
@@ -71,26 +71,26 @@ def _loaded(_root: str) -> Data:
 
 
 def strings(part: Array, size: int, seed: int) -> Split:
-    """As many strings, of clips of a part of FSDD; what would not end within 3 s is left out, after the third."""
+    """`size` strings of clips of a part of FSDD. A clip that would exceed 3 s ends its string; three always fit."""
     clips, draw = recordings.digits(), Draw(seed)
     speakers = sorted(set(clips.speakers.tolist()))
     own = [np.flatnonzero(part & (clips.speakers == speaker)) for speaker in speakers]
-    held = np.zeros((size, RATE * SECONDS), np.int16)
+    waves = np.zeros((size, RATE * SECONDS), np.int16)
     words = np.zeros((size, LONGEST), np.int64)
-    whose = draw.integers(0, len(speakers), size).tolist()
+    voices = draw.integers(0, len(speakers), size).tolist()
     lengths = draw.integers(SHORTEST, LONGEST + 1, size).tolist()
-    chosen, pauses = draw.uniform(size, LONGEST), draw.integers(0, RATE // 10 + 1, size, LONGEST)
-    for n, (speaker, length) in enumerate(zip(whose, lengths, strict=True)):
+    picks, pauses = draw.uniform(size, LONGEST), draw.integers(0, RATE // 10 + 1, size, LONGEST)
+    for n, (speaker, length) in enumerate(zip(voices, lengths, strict=True)):
         end = 0
         for i in range(length):
-            clip = own[speaker][int(chosen[n, i] * len(own[speaker]))]
+            clip = own[speaker][int(picks[n, i] * len(own[speaker]))]
             start = end + int(pauses[n, i])
             end = start + len(wave := clips.waves[clip][: RATE * 9 // 10])
-            if end > held.shape[1]:
+            if end > waves.shape[1]:
                 break
-            held[n, start:end] = wave
+            waves[n, start:end] = wave
             words[n, i] = clips.digits[clip] + 1
-    return Split((held,), (words,))
+    return Split((waves,), (words,))
 
 
 def _net() -> nn.Module:

@@ -1,4 +1,4 @@
-"""Which word was said: spoken digits and commands, with a small residual net or a pretrained model."""
+"""Classification of spoken digits and commands, with a small residual net or a pretrained model."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from tasks import classification
 from tasks.data import checkpoint
 from tasks.data.dataset import root
 from tasks.data.registry import PACKS
-from tasks.speech import logmel, recordings
-from tasks.speech import pretrained as hearing
+from tasks.speech import logmel, pretrained, recordings
 
 if TYPE_CHECKING:
     from torch import nn
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 USUAL = "resnet8"
 LAYERS = {f"resnet{layers}": layers for layers in (8, 14, 20)}
 TAKES = 5
-"""Takes 0 to 4 of FSDD are the official test split; as many after them are held out as control."""
+"""Takes 0 to 4 of FSDD are the official test split; the next 5 are held out as control."""
 
 
 def fsdd(holdout: str = "", *, model: str = USUAL) -> Task:
@@ -65,10 +64,10 @@ def _digits(holdout: str) -> Data:
 @cache
 def _digits_of(holdout: str, _root: str) -> Data:
     clips = recordings.digits()
-    held, theirs = recordings.windows(clips.waves, recordings.RATE), clips.speakers == holdout
-    test = theirs if holdout else clips.takes < TAKES
+    waves, is_holdout = recordings.windows(clips.waves, recordings.RATE), clips.speakers == holdout
+    test = is_holdout if holdout else clips.takes < TAKES
     control = ~test & (clips.takes < (TAKES if holdout else 2 * TAKES))
-    return Data(*(Split((held[part],), (clips.digits[part],)) for part in (~test & ~control, control, test)))
+    return Data(*(Split((waves[part],), (clips.digits[part],)) for part in (~test & ~control, control, test)))
 
 
 def speech_commands(model: str = USUAL) -> Task:
@@ -135,16 +134,17 @@ def _commands_of(pack: str, _root: str) -> Data:
 
 
 def _task(*, name: str, model: str, rate: int, classes: int, **more: Any) -> Task:
-    said = more.pop("settings", {}) | ({} if model == USUAL else {"model": model})
-    pretrained = model not in LAYERS and hearing.is_checkpoint(model)  # whatever lies in a folder of such a name
-    if pretrained:
+    settings = more.pop("settings", {}) | ({} if model == USUAL else {"model": model})
+    # The name of a residual net means that net, even where a folder of that name exists.
+    is_pretrained = model not in LAYERS and pretrained.is_checkpoint(model)
+    if is_pretrained:
         more |= _pretrained(model, rate, classes, more["load"])
     else:
         more |= _residual(model, rate, classes)
     return classification.task(
-        name=render(name, (), said),
+        name=render(name, (), settings),
         family="speech",
-        layers="large" if pretrained else "residual",
+        layers="large" if is_pretrained else "residual",
         baseline=partial(nearest, rate),
         **more,
     )
@@ -167,8 +167,8 @@ def _pretrained(model: str, rate: int, classes: int, load: Callable[[], Data]) -
         "weight_decay": 0.01,
         "peak_lrs": (1e-5, 3e-5, 1e-4),
         "clip": 1.0,
-        "model": partial(hearing.model, model, classes),
-        "prepare": hearing.prepare(model, rate),
+        "model": partial(pretrained.model, model, classes),
+        "prepare": pretrained.prepare(model, rate),
     }
 
 
@@ -179,17 +179,17 @@ def _net(layers: int, classes: int) -> nn.Module:
 
 
 def nearest(rate: int, data: Data) -> Baseline:
-    """Accuracy on the test split of the class whose mean log-mel spectrum, over time and clips, is the nearest."""
+    """Accuracy on the test split of nearest class means: of log-mel spectra, averaged over time and clips."""
     spectra, truth = _spectra(data.test, rate), data.test.target[0]
-    known, labels = _spectra(data.train, rate), data.train.target[0]
+    train, labels = _spectra(data.train, rate), data.train.target[0]
     classes = np.unique(labels)
-    means = np.stack([known[labels == label].mean(0) for label in classes])
+    means = np.stack([train[labels == label].mean(0) for label in classes])
     guess = classes[((spectra[:, None] - means) ** 2).sum(2).argmin(1)]
     return Baseline("nearest class mean", float(np.mean(guess == truth)))
 
 
 def _spectra(split: Split | Stream, rate: int) -> Array:
-    """The mean over time of the log-mel features of each clip, [N, F]."""
+    """Mean over time of the log-mel features of each clip, [N, F]."""
     import torch
 
     assert isinstance(split, Split)

@@ -1,4 +1,4 @@
-"""Sound from 16-bit samples to log-mel features, on the device; and its augmentation, a batch at once.
+"""Log-mel features of 16-bit samples, on the device; and their augmentation, batchwise.
 
 B = batch, F = mel bands, S = samples, T = frames.
 """
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 BANDS = 40
 FLOOR = 0.1
-"""Power of a band, of a clip at unit loudness, below which it counts as silence."""
+"""Power of a band below which it counts as silence, for a clip at unit loudness."""
 
 
 def features(rate: int, bands: int = BANDS) -> Prepare:
     """A task's `prepare`: samples [B, S] int16 to log-mel [B, 1, T, F], of mean 0 and deviation 1 in each clip.
 
-    Training batches are shifted by up to 0.1 s, and lose a stretch of time and of bands.
+    Training batches are shifted by up to 0.1 s, and a stretch of time and one of bands are masked.
     """
 
     def prepare(inputs: tuple[Tensor, ...], target: tuple[Tensor, ...], generator: torch.Generator | None) -> Batch:
@@ -40,17 +40,17 @@ def features(rate: int, bands: int = BANDS) -> Prepare:
 
 
 def unit(samples_BS: Tensor) -> Tensor:
-    """16-bit samples as numbers in [-1, 1), float32."""
+    """16-bit samples scaled to [-1, 1), float32."""
     return samples_BS.float() / 32768
 
 
 def log_mel(wave_BS: Tensor, rate: int, bands: int, floor: float) -> Tensor:
-    """Logarithms of filter bank energies [B, T, F], as Kaldi computes them (compute-fbank-feats, without dither).
+    """Logarithms of filter bank energies [B, T, F], as in Kaldi (compute-fbank-feats, without dither).
 
-    Frames of 25 ms every 10 ms, the first one beginning at sample 0 and the last one whole; of each its mean is taken
-    off, then 0.97 of the sample before, and a Hann window is put on. Its power spectrum, of the next power of two
-    points, is summed by triangles that are equally spaced and straight in mel(f) = 1127 ln(1 + f / 700), from 20 Hz
-    to half the rate; energies below `floor` are raised to it.
+    Frames of 25 ms start every 10 ms from sample 0; only whole frames count. From each frame its mean is subtracted,
+    then 0.97 of the previous sample, and it is multiplied by a Hann window. Its power spectrum, with the next power of
+    two points, is summed by filters that are triangular and equally spaced in mel(f) = 1127 ln(1 + f / 700), from
+    20 Hz to half the rate. Energies below `floor` are raised to it.
     """
     import torch
 
@@ -68,7 +68,7 @@ def log_mel(wave_BS: Tensor, rate: int, bands: int, floor: float) -> Tensor:
 
 @cache
 def _filters(rate: int, bands: int, points: int) -> Tensor:
-    """Weights of each band [points / 2 + 1, F]; one that is narrower than the lines of the spectrum is empty."""
+    """Weights of each band [points / 2 + 1, F]; a band narrower than the spacing of the spectrum is all zero."""
     import warnings
 
     import torch
@@ -83,11 +83,11 @@ def _filters(rate: int, bands: int, points: int) -> Tensor:
 
 
 # ------------------------------------------------------------------------------------------- augmentation
-# Numbers are drawn on the CPU, so they are the same on every device.
+# Random numbers are drawn on the CPU, so they are the same on every device.
 
 
 def shifted(wave_BS: Tensor, generator: torch.Generator, most: int) -> Tensor:
-    """Each clip moved by -most .. most samples, zeros where nothing is left."""
+    """Each clip shifted by -most .. most samples, padded with zeros."""
     import torch
     from torch.nn.functional import pad
 
@@ -97,7 +97,7 @@ def shifted(wave_BS: Tensor, generator: torch.Generator, most: int) -> Tensor:
 
 
 def masked(mel_BTF: Tensor, generator: torch.Generator, most: tuple[int, int]) -> Tensor:
-    """One stretch of time and one of bands set to 0 in each clip, of 0 .. most frames and bands.
+    """One stretch of 0 .. most frames and one of 0 .. most bands set to 0 in each clip.
 
     SpecAugment (arXiv:1904.08779, section 2) without its warping.
     """

@@ -1,4 +1,4 @@
-"""A small network that listens to log-mel features. Initial weights come from torch's global generator.
+"""A small recognizer on log-mel features. Initial weights come from torch's global generator.
 
 B = batch, F = mel bands, K = classes, T = frames, W = width.
 """

@@ -1,6 +1,6 @@
-"""Audio classifiers of transformers with a new head: the name of a checkpoint on the hub, or a local folder.
+"""Audio classifiers of transformers with a new head, from a checkpoint on the hub or in a local folder.
 
-A checkpoint's own feature extractor says what it takes: filter banks (AST) or samples (Wav2Vec2, HuBERT, WavLM).
+A checkpoint's own feature extractor tells its input: filter banks (AST) or samples (Wav2Vec2, HuBERT, WavLM).
 B = batch, S = samples.
 """
 
@@ -23,21 +23,21 @@ if TYPE_CHECKING:
 
 EXAMPLES = "'MIT/ast-finetuned-audioset-10-10-0.4593' or 'facebook/wav2vec2-base'"
 TINY = 1.192092955078125e-07
-"""Energies below this are raised to it by AST's extractor: float32's epsilon."""
+"""Floor of energies in AST's extractor: float32's epsilon."""
 
 
 def is_checkpoint(name: str) -> bool:
-    """Whether it looks like a checkpoint: a folder, one of `models/`, or OWNER/NAME."""
+    """True if the name looks like a checkpoint: a folder, one in `models/`, or OWNER/NAME."""
     return "/" in name or Path(name).is_dir() or checkpoint.folder(name) is not None
 
 
 def prepare(name: str, rate: int) -> Prepare:
-    """A task's `prepare`: samples [B, S] int16 at `rate` to what the checkpoint takes.
+    """A task's `prepare`: samples [B, S] int16 at `rate` to the checkpoint's input.
 
     Training batches are shifted by up to 0.1 s.
 
     Raises:
-        InputError: there is no such checkpoint, it is no classifier of audio, or takes something else.
+        InputError: there is no such checkpoint, it is no classifier of audio, or needs another kind of input.
     """
     extractor = _extractor(name)
     if extractor.sampling_rate % rate:
@@ -48,18 +48,18 @@ def prepare(name: str, rate: int) -> Prepare:
         wave_BS = logmel.unit(inputs[0])
         if generator is not None:
             wave_BS = logmel.shifted(wave_BS, generator, rate // 10)
-        return (_taken(extractor, _upsampled(wave_BS, times)),), target
+        return (_extracted(extractor, _upsampled(wave_BS, times)),), target
 
     return prepared
 
 
 def model(name: str, classes: int) -> nn.Module:
-    """The checkpoint with a new head for that many classes; input as `prepare` gives it, logits [B, classes].
+    """The checkpoint with a new head for that many classes; input as from `prepare`, output logits [B, classes].
 
-    Masking of features, which draws from numpy's global generator, and the leaving out of layers are off.
+    Masking of features, which draws from numpy's global generator, and dropping of layers are off.
 
     Raises:
-        InputError: transformers cannot make it.
+        InputError: transformers cannot build it.
     """
     from transformers import AutoConfig, AutoModelForAudioClassification
 
@@ -78,7 +78,7 @@ def _classifier(net: Any) -> nn.Module:
     from torch import nn
 
     class Classifier(nn.Module):
-        """Logits alone."""
+        """The network, returning its logits only."""
 
         def __init__(self) -> None:
             super().__init__()
@@ -94,8 +94,8 @@ def _classifier(net: Any) -> nn.Module:
 # ------------------------------------------------------------------------------------------------- input
 
 
-def _taken(extractor: Any, wave_BS: Tensor) -> Tensor:
-    """What the extractor makes of the clips, on the device."""
+def _extracted(extractor: Any, wave_BS: Tensor) -> Tensor:
+    """The extractor's features of the clips, computed on the device."""
     from torch.nn.functional import pad
 
     if not hasattr(extractor, "num_mel_bins"):
@@ -109,7 +109,7 @@ def _taken(extractor: Any, wave_BS: Tensor) -> Tensor:
 
 
 def _upsampled(wave_BS: Tensor, times: int) -> Tensor:
-    """As many times the rate, by a spectrum that is 0 above the old one: exact for what the old rate can hold."""
+    """Samples at `times` the rate, by padding the spectrum with zeros: exact for all that the old rate can hold."""
     import torch
 
     if times == 1:

@@ -1,4 +1,4 @@
-"""Recordings, whole in memory as 16-bit samples: read in their publishers' layouts, and checked.
+"""Recordings, in memory as 16-bit samples: read in their publishers' layouts, and checked.
 
 N = clips, S = samples.
 """
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 RATE = 8000
-"""Samples a second of FSDD."""
+"""Samples per second of FSDD."""
 
 DIGITS = tuple("0123456789")
 NAMES = "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"
-"""What a table's labels may be called."""
+"""Names that a table's labels may have instead of DIGITS."""
 
 SPEAKERS = ("george", "jackson", "lucas", "nicolas", "theo", "yweweler")
 
@@ -44,10 +44,10 @@ class Digits(NamedTuple):
 
 
 def digits() -> Digits:
-    """FSDD, 8,000 samples a second.
+    """FSDD at 8,000 samples per second.
 
     Raises:
-        InputError: the data are not there, or not what they should be.
+        InputError: the data are missing or invalid.
     """
     return _digits(root())
 
@@ -68,17 +68,17 @@ def _digits(_root: str) -> Digits:
 
 
 def _complete(pack: Pack, where: object, clips: Sequence[tuple[str, int, int]]) -> None:
-    """Refuse clips that are not as many as there should be, or not the same takes of each speaker and digit."""
-    wanted = sum(pack.rows.values())
-    each = wanted // (10 * len({who for who, *_ in clips} or SPEAKERS))
-    spoken = {(who, digit, take) for who, *_ in clips for digit in range(10) for take in range(each)}
+    """Refuse a wrong number of clips, or takes that differ between speakers and digits."""
+    expected = sum(pack.rows.values())
+    each = expected // (10 * len({speaker for speaker, *_ in clips} or SPEAKERS))
+    spoken = {(speaker, digit, take) for speaker, *_ in clips for digit in range(10) for take in range(each)}
     absent, twice = sorted(spoken - {*clips}), sorted(clip for clip, n in Counter(clips).items() if n > 1)
-    if len(clips) == wanted and not absent:
+    if len(clips) == expected and not absent:
         return
-    what = f"holds {len(clips):,} recordings, not {wanted:,}: {each:,} takes of each digit 0 .. 9 by each speaker"
+    reason = f"holds {len(clips):,} recordings, not {expected:,}: {each:,} takes of each digit 0 .. 9 by each speaker"
     for clip, wrong in [*((clip, "missing") for clip in absent), *((clip, "there twice") for clip in twice)][:1]:
-        what += "; take {2} of {1} by {0} is ".format(*clip) + wrong
-    raise pack.wrong(where, what)
+        reason += "; take {2} of {1} by {0} is ".format(*clip) + wrong
+    raise pack.wrong(where, reason)
 
 
 def _files(pack: Pack, folder: Path) -> list[tuple[str, int, int, Array]]:
@@ -101,11 +101,11 @@ def _rows(pack: Pack) -> list[tuple[str, int, int, Array]]:
         waves = decoded(pack, part, table, RATE, np.arange(len(table)))
         plain = table.with_format(None)
         names = getattr(table.features["label"], "names", NAMES)
-        digits = labels.named(pack, where, table, "label", NAMES if set(names) == set(NAMES) else DIGITS).tolist()
+        digits = labels.positions(pack, where, table, "label", NAMES if set(names) == set(NAMES) else DIGITS).tolist()
         takes = labels.numbers(pack, where, "index", plain["index"][:], sum(pack.rows.values())).tolist()
         speakers = plain["speaker"][:]
-        if unknown := [name for name in speakers if name not in SPEAKERS]:
-            raise pack.wrong(where, f"has the speaker {unknown[0]!r}; there are: {', '.join(SPEAKERS)}")
+        if strangers := [name for name in speakers if name not in SPEAKERS]:
+            raise pack.wrong(where, f"has the speaker {strangers[0]!r}; there are: {', '.join(SPEAKERS)}")
         clips += list(zip(speakers, digits, takes, waves, strict=True))
     return clips
 
@@ -121,45 +121,45 @@ SECOND = 16_000
 def commands(pack: Pack, part: str) -> tuple[Array, Array]:
     """A part of Speech Commands: samples [N, 16000] int16 and labels [N] int64, as in CLASSES.
 
-    Other words than the ten are `_unknown_`; in train and validation of the whole set (which calls them by name) as
-    many are drawn as there are of a command in the mean. Recordings of some seconds are cut into seconds.
+    Words other than the ten are `_unknown_`. In train and validation of the whole set (which gives their names) as many
+    of them are drawn as a command has examples on average. Recordings of several seconds are cut into seconds.
 
     Raises:
-        InputError: the data are not there, or not what they should be.
+        InputError: the data are missing or invalid.
     """
     table = checked(pack, part, ("audio", "label"), "v0.02" if pack.hub else "")
     where = f"the {part} part"
-    names, values = labels.spelt(pack, where, table, "label")
+    names, values = labels.names_and_numbers(pack, where, table, "label")
     if names is None or not {*COMMANDS, "_silence_"} <= set(names):
         raise pack.wrong(where, f"its labels are {', '.join(names or ()) or 'unnamed'}, not {', '.join(CLASSES)}")
     of_name = np.array([CLASSES.index(name if name in CLASSES else "_unknown_") for name in names])
     classes = of_name[labels.numbers(pack, where, "label", values, len(names))]
-    if lost := [name for label, name in enumerate(CLASSES) if label not in classes]:
-        raise pack.wrong(where, f"has no recording of {', '.join(lost)}")
-    chosen = np.arange(len(classes)) if part == "test" or "_unknown_" in names else _balanced(classes)
-    waves, kept = [], []
-    for row, wave in zip(chosen.tolist(), decoded(pack, part, table, SECOND, chosen), strict=True):
+    if absent := [name for label, name in enumerate(CLASSES) if label not in classes]:
+        raise pack.wrong(where, f"has no recording of {', '.join(absent)}")
+    selection = np.arange(len(classes)) if part == "test" or "_unknown_" in names else _balanced(classes)
+    waves, targets = [], []
+    for row, wave in zip(selection.tolist(), decoded(pack, part, table, SECOND, selection), strict=True):
         if len(wave) > SECOND and CLASSES[classes[row]] != "_silence_":
             raise pack.wrong(f"row {row} of {part}", f"is a word of {len(wave):,} samples, more than a second")
         seconds = [wave[i : i + SECOND] for i in range(0, max(1, len(wave) - SECOND + 1), SECOND)]
         waves += seconds
-        kept += [classes[row]] * len(seconds)
-    return windows(waves, SECOND), np.array(kept, np.int64)
+        targets += [classes[row]] * len(seconds)
+    return windows(waves, SECOND), np.array(targets, np.int64)
 
 
 def _balanced(classes: Array) -> Array:
-    """All examples but those of unknown words, of which as many are left as there are of a command in the mean."""
+    """Rows with fewer unknown words: as many as a command has examples on average."""
     unknown = np.flatnonzero(classes == CLASSES.index("_unknown_"))
     usual = round(float((classes < len(COMMANDS)).sum()) / len(COMMANDS))
-    drawn = unknown[Draw(len(classes)).permutation(len(unknown))[usual:]]
-    return np.setdiff1d(np.arange(len(classes)), drawn)
+    surplus = unknown[Draw(len(classes)).permutation(len(unknown))[usual:]]
+    return np.setdiff1d(np.arange(len(classes)), surplus)
 
 
 # ---------------------------------------------------------------------------------------------- tables, sound
 
 
 def checked(pack: Pack, part: str, columns: tuple[str, ...], config: str = "") -> Dataset:
-    """The table of a part, whose columns and number of rows are what they should be."""
+    """The table of a part, with its columns and number of rows checked."""
     table = pack.table(part, config)
     if absent := set(columns) - set(table.features):
         raise pack.wrong(f"the {part} part", f"has no column {', '.join(sorted(absent))}: {', '.join(table.features)}")
@@ -169,7 +169,7 @@ def checked(pack: Pack, part: str, columns: tuple[str, ...], config: str = "") -
 
 
 def decoded(pack: Pack, part: str, table: Dataset, rate: int, chosen: Array) -> Iterator[Array]:
-    """The samples of each chosen row."""
+    """Samples of each chosen row."""
     sounds = table.select(chosen).with_format(None)["audio"]
     for i, sound in zip(chosen.tolist(), sounds, strict=True):
         content = sound.get("bytes") if isinstance(sound, dict) else sound
@@ -179,10 +179,10 @@ def decoded(pack: Pack, part: str, table: Dataset, rate: int, chosen: Array) -> 
 
 
 def samples(pack: Pack, name: object, content: bytes, rate: int) -> Array:
-    """The samples [S] int16 of a FLAC or WAV file of one channel and 16 bits.
+    """Samples [S] int16 of a FLAC or WAV file with one channel and 16 bits.
 
     Raises:
-        InputError: it is cut short, or of another kind.
+        InputError: the file is truncated or has another format.
     """
     import soundfile
 
@@ -194,9 +194,11 @@ def samples(pack: Pack, name: object, content: bytes, rate: int) -> Array:
     except soundfile.LibsndfileError:
         raise pack.wrong(name, "holds no whole recording") from None
     if kind[:3] != (rate, 1, "PCM_16") or kind[3] not in ("WAV", "FLAC"):
-        what = "{} Hz, {} channels, {} in {}".format(*kind)
-        raise pack.wrong(name, f"is a recording of {what}, not of {rate} Hz, 1 channel, PCM_16 in WAV or FLAC")
-    if kind[3] == "WAV" and (cut := _announced(content) - len(content)) > 0:  # libsndfile reads what is left of it
+        actual = "{} Hz, {} channels, {} in {}".format(*kind)
+        raise pack.wrong(name, f"is a recording of {actual}, not of {rate} Hz, 1 channel, PCM_16 in WAV or FLAC")
+    if (
+        kind[3] == "WAV" and (cut := _announced(content) - len(content)) > 0
+    ):  # libsndfile reads a truncated file without an error
         raise pack.wrong(name, f"is cut short by {cut:,} bytes of sound")
     if not 0 < len(wave) == expected:
         raise pack.wrong(name, f"holds {len(wave)} of {expected} samples")
@@ -204,7 +206,7 @@ def samples(pack: Pack, name: object, content: bytes, rate: int) -> Array:
 
 
 def _announced(content: bytes) -> int:
-    """Bytes that a WAV file has by its own header, or 0 where it was written without knowing."""
+    """Length of a WAV file in bytes by its own header, or 0 if the writer did not know it."""
     at = 12
     while at + 8 <= len(content):
         size = int.from_bytes(content[at + 4 : at + 8], "little")
@@ -215,20 +217,20 @@ def _announced(content: bytes) -> int:
 
 
 def windows(waves: Sequence[Array], length: int) -> Array:
-    """Clips of one length [N, S] int16: the middle of what is longer, and zeros around what is shorter."""
-    held = np.zeros((len(waves), length), np.int16)
-    for row, wave in zip(held, waves, strict=True):
+    """Clips of one length [N, S] int16: longer clips are cropped to the middle, shorter ones padded with zeros."""
+    clips = np.zeros((len(waves), length), np.int16)
+    for row, wave in zip(clips, waves, strict=True):
         cut = wave[max(0, len(wave) - length) // 2 :][:length]
         start = (length - len(cut)) // 2
         row[start : start + len(cut)] = cut
-    return held
+    return clips
 
 
 def speaker(name: str) -> str:
-    """One of FSDD's.
+    """The name of a speaker of FSDD, checked.
 
     Raises:
-        InputError: nobody of that name spoke.
+        InputError: there is no such speaker.
     """
     if name not in SPEAKERS:
         raise InputError(f"fsdd: no speaker {name!r}; there are: {', '.join(SPEAKERS)}")

@@ -53,7 +53,7 @@ def load_vowels() -> Data:
 
 
 def _utterances(part: str) -> tuple[Array, Array]:
-    """One official part: the file holds a line an utterance, its channels between colons, its speaker at the end."""
+    """One official part. Each line of its file is an utterance: channels separated by colons, then the speaker."""
     text = packaged("sktime", f"sktime/datasets/data/JapaneseVowels/JapaneseVowels_{part}.ts").read_text()
     lines = text.partition("@data\n")[2].split()
     frames = np.zeros((len(lines), CEPSTRA + 1, FRAMES), np.float32)

@@ -1,1 +1,1 @@
-"""Problems whose optimum is known."""
+"""Synthetic problems with a known optimum."""

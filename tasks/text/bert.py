@@ -1,4 +1,4 @@
-"""A small BERT from transformers' own classes, whose forward runs under `torch.func.vmap` on every device."""
+"""A small BERT from transformers' own classes; its forward runs under `torch.func.vmap` on every device."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from transformers import BertConfig, BertForSequenceClassification
 
 PAD = 0
-"""The id of the piece that fills a row up; it is masked out."""
+"""Id of the padding piece, which is masked out."""
 
 SETTINGS: dict[str, Any] = {
     "hidden_size": 32,
@@ -24,14 +24,14 @@ SETTINGS: dict[str, Any] = {
 
 
 def bert(pieces: int, length: int, **settings: Any) -> BertForSequenceClassification:
-    """A classifier of 2 labels unless these settings of BertConfig say otherwise, at initial weights."""
+    """A classifier at initial weights, with 2 labels unless these settings of BertConfig change that."""
     usual = SETTINGS | {"type_vocab_size": 1, "num_labels": 2}
     config = BertConfig(vocab_size=pieces, max_position_embeddings=length, pad_token_id=PAD, **(usual | settings))
     return BertForSequenceClassification(config)
 
 
 class Bert(nn.Module):
-    """Logits [B, 2] of rows of piece ids [B, L], int64; the first piece of a row stands for the whole."""
+    """Logits [B, 2] of rows of piece ids [B, L], int64; the head reads the first piece of a row."""
 
     def __init__(self, pieces: int, length: int):
         super().__init__()

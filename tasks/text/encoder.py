@@ -1,4 +1,4 @@
-"""Classifiers of text: a small BERT at initial weights, or any encoder of transformers, whole or by LoRA.
+"""Classifiers of text: a small BERT at initial weights, or any encoder of transformers, trained in full or by LoRA.
 
 B = batch, L = pieces of a row, K = outputs.
 """
@@ -22,24 +22,24 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 SMALL = {"hidden_size": 64, "intermediate_size": 128, "initializer_range": 0.1}
-"""Of the small BERT, besides what `tasks.text.bert` says."""
+"""Settings of the small BERT, in addition to those of `tasks.text.bert`."""
 
 LAST = {"xlnet"}
-"""Types of models whose head reads the last place of a row, which is padding in all rows but the longest."""
+"""Types of models whose head reads the last position of a row, which is padding in all rows but the longest."""
 
 
 class Encoder(nn.Module):
-    """Outputs [B, K] of piece ids [B, L] and of what each piece is, uint8 [B, L]: 0 padding, 1 first text, 2 second."""
+    """Outputs [B, K] from piece ids [B, L] and kinds of pieces, uint8 [B, L]: 0 padding, 1 first text, 2 second."""
 
     def __init__(self, body: nn.Module, *, segments: bool, pad: int = 0):
         super().__init__()
         self.body, self.segments, self.pad = body, segments, pad
 
     def forward(self, ids_BL: Tensor, kinds_BL: Tensor) -> Tensor:
-        said = {"token_type_ids": (kinds_BL == 2).long()} if self.segments else {}
-        if self.pad:  # rows are filled up with 0, which is a piece of its own here
+        arguments = {"token_type_ids": (kinds_BL == 2).long()} if self.segments else {}
+        if self.pad:  # rows are padded with 0, which is a normal piece of this model
             ids_BL = ids_BL.masked_fill(kinds_BL == 0, self.pad)
-        outputs_BK: Tensor = self.body(input_ids=ids_BL, attention_mask=(kinds_BL > 0).long(), **said).logits
+        outputs_BK: Tensor = self.body(input_ids=ids_BL, attention_mask=(kinds_BL > 0).long(), **arguments).logits
         return outputs_BK
 
 
@@ -48,18 +48,18 @@ def small(pieces: int, length: int, outputs: int) -> Encoder:
     return Encoder(bert(pieces, length, num_labels=outputs, type_vocab_size=2, **SMALL), segments=True)
 
 
-def named(folder: Path | str, outputs: int, *, scratch: bool, lora: int, fetch: bool) -> Encoder:
+def pretrained(folder: Path | str, outputs: int, *, scratch: bool, lora: int, fetch: bool) -> Encoder:
     """An encoder of transformers with a new head.
 
     Args:
-        folder: Where the checkpoint lies, or its name on the hub.
-        outputs: Of the head.
-        scratch: Take its configuration alone, and initial weights.
-        lora: Rank of the adapters that are trained, and the head, instead of all weights; 0 trains all.
-        fetch: Whether what is not in the hub's cache may be downloaded.
+        folder: The checkpoint's folder, or its name on the hub.
+        outputs: Width of the head.
+        scratch: Use only its configuration, with initial weights.
+        lora: Rank of the adapters, which are trained together with the head instead of all weights; 0 trains all.
+        fetch: Allow downloads of files that the hub's cache lacks.
 
     Raises:
-        InputError: it is not there, is no text classifier, or peft is not installed or cannot adapt it.
+        InputError: the checkpoint is missing or is no text classifier, or peft is not installed or cannot adapt it.
     """
     from transformers import AutoModelForSequenceClassification
 
@@ -76,10 +76,10 @@ def named(folder: Path | str, outputs: int, *, scratch: bool, lora: int, fetch: 
 
 
 def room(folder: Path | str, *, fetch: bool) -> tuple[int, float]:
-    """How many pieces a checkpoint's configuration has embeddings for, and how many places of a row.
+    """(pieces with an embedding, positions of a row) by a checkpoint's configuration; the latter may be infinite.
 
     Raises:
-        InputError: it is not there, or no text classifier can be made of it.
+        InputError: the checkpoint is missing, or no text classifier can be built from it.
     """
     import torch
     from transformers import AutoModelForSequenceClassification
@@ -88,12 +88,12 @@ def room(folder: Path | str, *, fetch: bool) -> tuple[int, float]:
     auto: Any = AutoModelForSequenceClassification
     with blamed(f"{folder}: no text classifier can be made of it"):
         config = _config(folder, 2, fetch=fetch)
-        with torch.device("meta"):  # no weight takes memory or time
+        with torch.device("meta"):  # no memory or time for weights
             body = auto.from_config(config)
     places = [math.inf]
     for name, part in body.named_modules():
         if isinstance(part, nn.Embedding) and ("position" in name or name.endswith("wpe")):
-            first = 0 if part.padding_idx is None else part.padding_idx + 1  # RoBERTa's kind counts from there
+            first = 0 if part.padding_idx is None else part.padding_idx + 1  # models like RoBERTa count from there
             places += [part.num_embeddings - first, getattr(config, "max_position_embeddings", math.inf)]
     pieces: int = body.get_input_embeddings().num_embeddings
     return pieces, min(places)
@@ -109,23 +109,23 @@ def _config(folder: Path | str, outputs: int, *, fetch: bool) -> Any:
 
 
 def _padding(config: Any) -> int:
-    """The piece that padding is. A decoder, whose head reads the piece before it, gets one here if it has none."""
-    said = config.get_text_config()
-    pad: int | None = getattr(said, "pad_token_id", None)
+    """Id of the padding piece. It is set for a decoder without one, whose head reads the piece before the padding."""
+    text_config = config.get_text_config()
+    pad: int | None = getattr(text_config, "pad_token_id", None)
     if pad is None or pad < 0:
-        ends = getattr(said, "eos_token_id", None) or 0  # the end of all text is in none
-        said.pad_token_id = pad = ends[0] if isinstance(ends, list) else ends
+        ends = getattr(text_config, "eos_token_id", None) or 0  # the end-of-text piece occurs in no row
+        text_config.pad_token_id = pad = ends[0] if isinstance(ends, list) else ends
     return pad
 
 
 def _adapted(body: PreTrainedModel, rank: int, new: Iterable[str]) -> Any:
-    """Low-rank adapters (Hu et al., arXiv:2106.09685); only they and what holds the weights `new` are trained.
+    """The model with low-rank adapters (Hu et al., arXiv:2106.09685); only they and the modules of `new` are trained.
 
-    They are on the weights of attention that peft names for a type of model, or else on every linear layer.
+    Adapters are on the attention weights that peft lists for the type of model, or else on every linear layer.
     """
     try:
         from peft import LoraConfig, TaskType, get_peft_model
-        from peft.utils import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING as KNOWN
+        from peft.utils import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING as LORA_TARGETS
     except ImportError:
         raise InputError("lora needs peft, which is not installed: pip install peft") from None
     kind = body.config.model_type
@@ -133,7 +133,7 @@ def _adapted(body: PreTrainedModel, rank: int, new: Iterable[str]) -> Any:
         task_type=TaskType.SEQ_CLS,
         r=rank,
         lora_alpha=2 * rank,
-        target_modules=None if kind in KNOWN else "all-linear",
+        target_modules=None if kind in LORA_TARGETS else "all-linear",
         modules_to_save=sorted(_parts(body, new)),
     )
     with warnings.catch_warnings(), blamed(f"lora: peft has no adapters for a {kind}"):
@@ -143,7 +143,7 @@ def _adapted(body: PreTrainedModel, rank: int, new: Iterable[str]) -> Any:
 
 
 def _parts(body: PreTrainedModel, new: Iterable[str]) -> set[str]:
-    """The modules that hold these weights: of the head its parts, of the body the innermost ones, such as a pooler."""
+    """Modules that hold these weights: top-level parts of the head, innermost modules of the body (e.g. a pooler)."""
     within = f"{body.base_model_prefix}."
     parts = {name.rpartition(".")[0] if name.startswith(within) else name.partition(".")[0] for name in new}
     return parts - {body.base_model_prefix}

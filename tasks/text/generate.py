@@ -1,9 +1,9 @@
 """Generated English: minimal pairs of an acceptable and an unacceptable sentence made of exactly the same pieces.
 
-In the manner of CoLA (Warstadt et al., arXiv:1805.12471) and BLiMP (Warstadt et al., arXiv:1912.00582), with a grammar
+In the style of CoLA (Warstadt et al., arXiv:1805.12471) and BLiMP (Warstadt et al., arXiv:1912.00582), with a grammar
 and words of our own. A sentence is a row of pieces: closed-class words, stems of nouns, verbs and adjectives, and the
-endings ##s and ##ed. In three phenomena the two nouns of a sentence trade their number, that is, the one plural ending
-moves to the other noun; in the fourth, two neighbouring words change places. So no bag of pieces tells them apart.
+endings ##s and ##ed. In three phenomena the two nouns of a sentence exchange their number: the one plural ending moves
+to the other noun. In the fourth, two neighbouring words change places. So a bag of pieces cannot tell a pair apart.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from tasks.data.embedded import Draw
 
-# A frame is a row of slots: a word that stands for itself, or a class to draw from: N noun, V verb, A adjective,
+# A frame is a row of slots. A slot is a literal word or a class to draw from: N noun, V verb, A adjective,
 # P preposition, B linking verb, S reflexive, D determiner; ? is an adjective half of the time. A digit says which of
 # the two nouns the slot agrees with.
 FRAMES = {
@@ -42,7 +42,7 @@ FIXED = {
     for two in ("the N", "the A", "D N", "D A", "P the", "P D", "which the", "which D", "and the", "B A")
 }
 
-# Closed classes, known in every split: singular and plural forms.
+# Closed classes, used in every split: singular and plural forms.
 CLOSED = {
     "P": [(w, w) for w in ("near", "behind", "beside", "above", "below", "by")],
     "B": [("is", "are"), ("was", "were"), ("seems", "seem"), ("looks", "look")],
@@ -50,7 +50,7 @@ CLOSED = {
     "D": [("this", "these"), ("that", "those"), ("one", "two"), ("every", "many")],
 }
 
-# Open classes. A stem is known in one split only.
+# Open classes. A stem is used in one split only.
 STEMS = {
     "N": """
         dog cat horse cow goat pig duck hen swan crow eagle falcon hawk owl parrot pigeon robin raven gull stork crane
@@ -93,25 +93,25 @@ class Word(NamedTuple):
     forms: tuple[tuple[str, ...], ...]  # pieces in the singular and in the plural
 
     def pieces(self, plural: int) -> tuple[str, ...]:
-        """Its pieces when noun `plural` is the plural one."""
+        """Pieces of the word if noun `plural` is the plural one."""
         return self.forms[self.noun == plural]
 
 
 def stems(split: str) -> dict[str, list[str]]:
-    """The open classes of a split: of five stems in a row, train has three, control one and test one."""
+    """Open classes of a split: of every five stems in a row, train has three, control one and test one."""
     share = {"train": (0, 1, 2), "control": (3,), "test": (4,)}[split]
     return {kind: [s for i, s in enumerate(all_) if i % 5 in share] for kind, all_ in OPEN.items()}
 
 
 def pairs(split: str, each: int, seed: int) -> Iterator[Pair]:
     """`each` distinct pairs of every phenomenon, from the stems of the split."""
-    draw, known = Draw(seed), stems(split)
+    draw, open_stems = Draw(seed), stems(split)
     for phenomenon in PHENOMENA:
-        seen: set[Pair] = set()
-        while len(seen) < each:
-            pair = _pair(phenomenon, draw, known)
-            if pair not in seen:
-                seen.add(pair)
+        earlier: set[Pair] = set()
+        while len(earlier) < each:
+            pair = _pair(phenomenon, draw, open_stems)
+            if pair not in earlier:
+                earlier.add(pair)
                 yield pair
 
 
@@ -130,8 +130,8 @@ def _pair(phenomenon: str, draw: Draw, known: dict[str, list[str]]) -> Pair:
 
 
 def _words(frame: str, draw: Draw, known: dict[str, list[str]]) -> list[Word]:
-    """A word for each slot; no stem comes twice."""
-    left = {kind: list(some) for kind, some in known.items()}
+    """A word for each slot; no stem occurs twice."""
+    remaining = {kind: list(some) for kind, some in known.items()}
     words = []
     for slot in frame.split():
         kind, noun = (slot[0], int(slot[1:])) if slot[1:].isdigit() else (slot, 0)
@@ -140,7 +140,7 @@ def _words(frame: str, draw: Draw, known: dict[str, list[str]]) -> list[Word]:
                 continue
             kind = "A"
         if kind in OPEN:
-            stem = left[kind].pop(_index(draw, len(left[kind])))
+            stem = remaining[kind].pop(_index(draw, len(remaining[kind])))
             forms = tuple(tuple(filter(None, (stem, ending))) for ending in ENDINGS[kind])
         elif kind in CLOSED:
             forms = tuple((form,) for form in CLOSED[kind][_index(draw, len(CLOSED[kind]))])

@@ -30,10 +30,10 @@ SMALL = "small"
 
 
 class Kind(NamedTuple):
-    """One of the nine."""
+    """One of the nine tasks."""
 
     title: str
-    metric: str  # the headline; beside `f1` and `matthews` stands accuracy, beside `pearson` Spearman's
+    metric: str  # the headline; accuracy is added to `f1` and `matthews`, Spearman's correlation to `pearson`
     form: sentences.Form
     chance: str
 
@@ -119,9 +119,9 @@ def glue(task: str = "sst2", model: str = SMALL, *, scratch: bool = False, lora:
 
 
 def _splits(kind: Kind) -> str:
-    held = kind.form.control and f"control is `{kind.form.control}`"
+    control = kind.form.control and f"control is `{kind.form.control}`"
     test = " and ".join(f"`{part}`" for part in kind.form.test)
-    return f"test is {test}, {held or '1 in 10 training examples, 2,000 at most, is control'}"
+    return f"test is {test}, {control or '1 in 10 training examples, 2,000 at most, is control'}"
 
 
 # ------------------------------------------------------------------------------------------- data and models
@@ -141,19 +141,19 @@ def _model(task: str, model: str, scratch: bool, lora: int) -> nn.Module:
         train = _load(task, model, tuned=False).train
         assert isinstance(train, Split)
         length = train.inputs[0].shape[1]
-        made: Encoder = encoder.small(sentences.PIECES, length, outputs)
-        return made
+        network: Encoder = encoder.small(sentences.PIECES, length, outputs)
+        return network
     place, fetch = checkpoint.find(model)
-    return encoder.named(place, outputs, scratch=scratch, lora=lora, fetch=fetch)
+    return encoder.pretrained(place, outputs, scratch=scratch, lora=lora, fetch=fetch)
 
 
 def trimmed(inputs: tuple[Tensor, ...], target: tuple[Tensor, ...], generator: torch.Generator | None) -> Batch:
-    """A batch cut to its longest row: a function of its examples, so of seed and step. Waits for the device."""
+    """A batch cut to its longest row; the length depends only on the batch. Synchronizes with the device."""
     longest = int((inputs[1] > 0).any(0).sum())
     return tuple(a[:, :longest] for a in inputs), target
 
 
-# --------------------------------------------------------------------------------------------- how it is judged
+# ---------------------------------------------------------------------------------------------------- scores
 
 
 def squared(output_B1: Tensor, target: Sequence[Tensor]) -> Tensor:
@@ -164,7 +164,7 @@ def squared(output_B1: Tensor, target: Sequence[Tensor]) -> Tensor:
 
 
 def score_classes(logits_NK: Tensor, target: Sequence[Tensor]) -> dict[str, float]:
-    """Accuracy in [0, 1] and mean cross-entropy in nats; of MNLI for its matched part, beside the other's accuracy."""
+    """Accuracy in [0, 1] and mean cross-entropy in nats; of MNLI for the matched part, plus the other's accuracy."""
     if len(target) == 1 or not target[1].any():
         return classification.score(logits_NK, target[:1])
     other = target[1] == 1
@@ -201,7 +201,7 @@ SCORES: dict[str, Callable[[Any, Sequence[Tensor]], dict[str, float]]] = {
 
 
 def f1(answers: Array, labels: Array) -> float:
-    """2 TP / (2 TP + FP + FN) of the second class; 0 where it is neither answered nor there."""
+    """2 TP / (2 TP + FP + FN) of the second class; 0 if there are no true positives."""
     hits, wrong = np.sum((answers == 1) & (labels == 1)), np.sum(answers != labels)
     return float(2 * hits / (2 * hits + wrong)) if hits else 0.0
 

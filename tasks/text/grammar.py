@@ -1,4 +1,4 @@
-"""Acceptability of generated English: is this a sentence that a speaker would say?"""
+"""Acceptability of generated English sentences, as a classification task."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 LENGTH = 14
-"""Pieces in a row: [CLS], a sentence of at most 12, [SEP], and [PAD] up to here."""
+"""Pieces in a row: [CLS], a sentence of at most 12, [SEP], and padding."""
 
 PAIRS = {"train": 360, "control": 50, "test": 125}
 """Minimal pairs of each of the four phenomena."""
@@ -96,5 +96,5 @@ def bag_of_words(data: Data) -> Baseline:
 
 
 def _counts(rows: Array) -> Array:
-    """How often each piece comes in each row, [n, pieces]."""
+    """Counts of each piece in each row, [n, pieces]."""
     return np.stack([np.bincount(row, minlength=len(generate.VOCABULARY)) for row in rows])

@@ -25,39 +25,39 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 PIECES = 8192
-"""Words that the small model knows, the four marks among them."""
+"""Size of the small model's vocabulary, including the four marks."""
 
 LONGEST = {"small": 64, "checkpoint": 128}
-"""Pieces of a row at most; what is longer is cut at its end, of a pair the longer text first."""
+"""Most pieces of a row; longer rows are cut at the end, of a pair the longer text first."""
 
 MARKS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
 SHARE, MOST = 10, 2000
-"""1 in so many training examples is control, but no more than that."""
+"""One in SHARE training examples is control, but no more than MOST."""
 
 Rows: TypeAlias = "list[tuple[str, ...]]"  # the one or two texts of each example
 
 
 class Form(NamedTuple):
-    """How the tables of a task are read."""
+    """Columns, labels and parts of a task's tables."""
 
-    names: tuple[str, ...]  # of the labels, in the published order; none: a number is predicted
+    names: tuple[str, ...]  # of the labels, in the published order; empty: regression
     columns: tuple[str, ...]
     test: tuple[str, ...] = ("validation",)  # official parts that make the test split
     control: str = ""  # official part that is the control split; else it is held out of train
 
     @property
     def classes(self) -> int:
-        """How many outputs a model has."""
+        """Number of a model's outputs."""
         return max(1, len(self.names))
 
 
 def load(task: str, form: Form, model: str) -> Data:
-    """Piece ids [N, L] int64, what each piece is [N, L] uint8 (0 padding, 1 first text, 2 second), and labels [N].
+    """Piece ids [N, L] int64, kinds of pieces [N, L] uint8 (0 padding, 1 first text, 2 second), and labels [N].
 
-    With several test parts, a second target says which one an example is of.
+    With several test parts, a second target is the index of an example's part.
 
     Raises:
-        InputError: the data or the tokenizer are not there, or not what they should be.
+        InputError: the data or the tokenizer are missing or invalid.
     """
     return _loaded(task, form, model, root())
 
@@ -66,57 +66,57 @@ def load(task: str, form: Form, model: str) -> Data:
 def _loaded(task: str, form: Form, model: str, _root: str) -> Data:
     train, truth = _part(task, form, "train")
     if form.control:
-        control, held = _part(task, form, form.control)
+        control, control_truth = _part(task, form, form.control)
     else:
-        kept, out = _held_out(task, train, truth, form.classes)
-        control, held = [train[i] for i in out], truth[out]
-        train, truth = [train[i] for i in kept], truth[kept]
+        train_rows, control_rows = _held_out(task, train, truth, form.classes)
+        control, control_truth = [train[i] for i in control_rows], truth[control_rows]
+        train, truth = [train[i] for i in train_rows], truth[train_rows]
     tests = [_part(task, form, part) for part in form.test]
     test = [row for rows, _ in tests for row in rows]
     cut = _checkpoint_cut(model) if model else _word_cut(train)
     encoded = [cut(rows) for rows in (train, control, test)]
     width = max(len(ids) for rows in encoded for ids, _ in rows)
-    targets = truth, held, np.concatenate([these for _, these in tests])
-    splits = [Split(_padded(rows, width), (these,)) for rows, these in zip(encoded, targets, strict=True)]
+    targets = truth, control_truth, np.concatenate([values for _, values in tests])
+    splits = [Split(_padded(rows, width), (values,)) for rows, values in zip(encoded, targets, strict=True)]
     if len(tests) > 1:
-        which = np.repeat(np.arange(len(tests)), [len(these) for _, these in tests])
-        parts = np.zeros(len(truth), np.int64), np.zeros(len(held), np.int64), which
+        part_index = np.repeat(np.arange(len(tests)), [len(values) for _, values in tests])
+        parts = np.zeros(len(truth), np.int64), np.zeros(len(control_truth), np.int64), part_index
         splits = [Split(s.inputs, (*s.target, part)) for s, part in zip(splits, parts, strict=True)]
     return Data(*splits)
 
 
 def _held_out(task: str, rows: Rows, truth: Array, classes: int) -> tuple[Array, Array]:
-    """(train, control): each label by its share; a text that is there twice stays in train."""
+    """Row indices (train, control), stratified by label; texts that occur twice stay in train."""
     times = Counter(rows)
     alone = np.array([i for i, row in enumerate(rows) if times[row] == 1], np.int64)
     size = min(MOST, len(rows) // SHARE)
     if not 0 < size <= len(alone):
-        what = f"has {len(alone):,} texts that are there once, of which {max(1, size):,} are to be control"
-        raise PACKS["glue"].wrong(f"{task}'s train part", what)
+        reason = f"has {len(alone):,} texts that are there once, of which {max(1, size):,} are to be control"
+        raise PACKS["glue"].wrong(f"{task}'s train part", reason)
     kinds = truth[alone] if classes > 1 else np.zeros(len(alone), np.int64)
-    (chosen,) = stratified(kinds, (size,), seed=len(rows))
-    out = alone[chosen]
-    return np.setdiff1d(np.arange(len(rows)), out), out
+    (picks,) = stratified(kinds, (size,), seed=len(rows))
+    control = alone[picks]
+    return np.setdiff1d(np.arange(len(rows)), control), control
 
 
 # ------------------------------------------------------------------------------------------------------- tables
 
 
 def _part(task: str, form: Form, part: str) -> tuple[Rows, Array]:
-    """Texts and labels of an official part, as they should be."""
+    """Texts and labels of an official part, checked."""
     pack = PACKS["glue"]
     table, name = pack.table(part, task), f"{task}'s {part} part"
     if missing := {*form.columns, "label"} - set(table.features):
         raise pack.wrong(name, f"has no column {', '.join(sorted(missing))}, but {', '.join(table.features)}")
-    wanted = pack.rows.get(f"{task}/{part}")
-    if not len(table) or (wanted is not None and len(table) != wanted):
-        raise pack.wrong(name, f"has {len(table):,} rows, not {wanted:,}" if wanted else "has no rows")
+    expected = pack.rows.get(f"{task}/{part}")
+    if not len(table) or (expected is not None and len(table) != expected):
+        raise pack.wrong(name, f"has {len(table):,} rows, not {expected:,}" if expected else "has no rows")
     texts = _texts(pack, table, form.columns, name)
     if not form.names:
         return texts, _scores(pack, table, name)
-    truth = labels.named(pack, name, table, "label", form.names)
-    if lost := [label for i, label in enumerate(form.names) if i not in truth]:
-        raise pack.wrong(name, f"has no row of the label {', '.join(lost)}")
+    truth = labels.positions(pack, name, table, "label", form.names)
+    if absent := [label for i, label in enumerate(form.names) if i not in truth]:
+        raise pack.wrong(name, f"has no row of the label {', '.join(absent)}")
     return texts, truth
 
 
@@ -150,8 +150,8 @@ Cut: TypeAlias = Callable[[Rows], Encoded]
 
 def _padded(rows: Encoded, width: int) -> tuple[Array, Array]:
     ids, kinds = np.zeros((len(rows), width), np.int64), np.zeros((len(rows), width), np.uint8)
-    for i, (pieces, which) in enumerate(rows):
-        ids[i, : len(pieces)], kinds[i, : len(which)] = pieces, which
+    for i, (pieces, segments) in enumerate(rows):
+        ids[i, : len(pieces)], kinds[i, : len(segments)] = pieces, segments
     return ids, kinds
 
 
@@ -161,7 +161,7 @@ def words(text: str) -> list[str]:
 
 
 def _word_cut(train: Rows) -> Cut:
-    """A tokenizer of the words that are in the train split most often, ties by alphabet."""
+    """A tokenizer of the most frequent words of the train split, ties in alphabetical order."""
     times = Counter(word for row in train for text in row for word in words(text))
     usual = sorted(times, key=lambda word: (-times[word], word))[: PIECES - len(MARKS)]
     number = {piece: i for i, piece in enumerate((*MARKS, *usual))}
@@ -194,31 +194,31 @@ def _checkpoint_cut(model: str) -> Cut:
     except InputError:
         if find_spec("sentencepiece") or not any(checkpoint.directory(model).glob("*.model")):
             raise
-        how = "which is not installed: pip install sentencepiece protobuf"
-        raise InputError(f"{model}: its tokenizer needs sentencepiece, {how}") from None
+        hint = "which is not installed: pip install sentencepiece protobuf"
+        raise InputError(f"{model}: its tokenizer needs sentencepiece, {hint}") from None
     if len(tokenizer) <= len(tokenizer.all_special_ids):
         raise InputError(f"{model}: its tokenizer knows no pieces of words: give the file that lists them")
 
     def cut(rows: Rows) -> Encoded:
         columns = [list(column) for column in zip(*rows, strict=True)]
-        held = tokenizer(*columns, truncation=True, max_length=LONGEST["checkpoint"])
-        ids = held["input_ids"]
-        which = held.get("token_type_ids") or [[0] * len(row) for row in ids]  # of models that tell no texts apart
-        return [(row, [1 + text for text in texts]) for row, texts in zip(ids, which, strict=True)]
+        output = tokenizer(*columns, truncation=True, max_length=LONGEST["checkpoint"])
+        ids = output["input_ids"]
+        segments = output.get("token_type_ids") or [[0] * len(row) for row in ids]  # of models without segments
+        return [(row, [1 + text for text in texts]) for row, texts in zip(ids, segments, strict=True)]
 
     usual = set(tokenizer.get_vocab().values()) - set(tokenizer.all_special_ids)
     return _within(model, cut, max(usual), *encoder.room(place, fetch=fetch))
 
 
 def _within(model: str, encode: Cut, highest: int, pieces: int, places: float) -> Cut:
-    """The same, where all that comes of a tokenizer has a place in the model.
+    """The same tokenizer with a check that the model has room for all its pieces and rows.
 
     Raises:
-        InputError: it is of a model with more pieces.
+        InputError: the tokenizer has more pieces than the model.
     """
     if highest >= pieces:
-        what = f"its tokenizer has {highest + 1:,} pieces, and its {checkpoint.CONFIG} {pieces:,}"
-        raise InputError(f"{model}: {what}: the tokenizer is another model's")
+        reason = f"its tokenizer has {highest + 1:,} pieces, and its {checkpoint.CONFIG} {pieces:,}"
+        raise InputError(f"{model}: {reason}: the tokenizer is another model's")
 
     def cut(rows: Rows) -> Encoded:
         encoded = encode(rows)

@@ -1,4 +1,4 @@
-"""One case: a good tree, mutated, is read; what comes of it is right, or an `AssertionError` says how it is wrong."""
+"""One case: a good tree is mutated and read; an `AssertionError` says how the outcome is wrong."""
 
 import hashlib
 import os
@@ -14,7 +14,7 @@ import numpy as np
 from bench.contract import InputError
 from tasks.data.dataset import ROOT
 from tests.fuzz.layouts import LAYOUTS
-from tests.fuzz.mutations import KNOWN, MUTATIONS, SUMS
+from tests.fuzz.mutations import DIGEST_ONLY, MUTATIONS, SUMS
 
 SAME, REFUSED, ANOTHER = "the same values", "refused", "another set of the user's"
 
@@ -31,7 +31,7 @@ def case(number, seed=0, layout=None, mutation=None):
     if sums:
         lines = (f"{hashlib.sha256(content).hexdigest()}  {path}\n" for path, content in tree.items())
         tree = tree | {SUMS: "".join(lines).encode()}
-    names = [name for name in MUTATIONS if name not in KNOWN or sums or layout.digest]
+    names = [name for name in MUTATIONS if name not in DIGEST_ONLY or sums or layout.digest]
     while True:
         name = mutation or names[rng.integers(len(names))]
         change = MUTATIONS[name](tree, layout, rng)
@@ -53,7 +53,7 @@ def outcome(layout, change):
     good, root = values(layout), Path(mkdtemp())
     try:
         plant(change.tree, root)
-        found = read(layout, root)
+        actual = read(layout, root)
     except InputError as error:
         line = str(error)
         assert "\n" not in line, f"more than a line: {line!r}"
@@ -61,16 +61,16 @@ def outcome(layout, change):
         return REFUSED
     finally:
         shutil.rmtree(root)
-    if found == good:
+    if actual == good:
         return SAME
-    lost, won = (good - found).total(), (found - good).total()
-    allowed = layout.user and lost <= change.fewer and won <= change.more
-    assert allowed, f"other values without a word: {lost} lost, {won} won of {good.total()}"
+    fewer, more = (good - actual).total(), (actual - good).total()
+    allowed = layout.user and fewer <= change.fewer and more <= change.more
+    assert allowed, f"other values without a word: {fewer} lost, {more} won of {good.total()}"
     return ANOTHER
 
 
 def values(layout):
-    """Of the good tree; read once."""
+    """Values of the good tree; read once."""
     if layout.name not in _good:
         root = Path(mkdtemp())
         plant(layout.tree, root)
@@ -89,7 +89,7 @@ def plant(tree, root):
 
 
 def read(layout, root):
-    """The values in a folder; nothing is kept of it."""
+    """Values in a folder; caches are cleared afterwards."""
     before, cache = os.environ.get(ROOT), datasets.config.HF_DATASETS_CACHE
     os.environ[ROOT] = str(root)
     datasets.config.HF_DATASETS_CACHE = root / ".cache"
@@ -105,9 +105,9 @@ def read(layout, root):
 
 
 def names(line, change, root):
-    """Whether a line names a file that was changed, a folder or part that it lies in, or the value put in."""
-    told = {SUMS, *change.words, *(["sha256"] if SUMS in change.touched else [])}
+    """True if a line names a file that was changed, a folder or part that it lies in, or the value put in."""
+    words = {SUMS, *change.words, *(["sha256"] if SUMS in change.touched else [])}
     for path in map(PurePosixPath, change.touched):
-        told |= {path.name, path.stem, *path.parts, path.stem.partition("-")[0]}
-    told = {word.strip("[]. ").lower() for word in told if word.strip("[]. ")}
-    return any(word in line.replace(str(root), "").lower() for word in told)
+        words |= {path.name, path.stem, *path.parts, path.stem.partition("-")[0]}
+    words = {word.strip("[]. ").lower() for word in words if word.strip("[]. ")}
+    return any(word in line.replace(str(root), "").lower() for word in words)

@@ -1,4 +1,4 @@
-"""Good trees of every layout that Glideslope reads, as small as they can be, and how the values in one are read.
+"""Good trees of every layout that Glideslope reads, as small as possible, and the readers of their values.
 
 A tree is what lies in a folder: the content of each file by its path. Values are a bag of examples, each with the part
 and the names that it goes by, so that two trees with equal bags are the same data.
@@ -90,7 +90,7 @@ def _digests(layout):
 
 
 def _bag(**parts):
-    """Examples of splits; what is held out of the train part counts as train, for it hangs on the order of rows."""
+    """Examples of splits. Those held out of the train part count as train: the choice depends on the order of rows."""
     return Counter(
         (part, *(array[i].tobytes() for array in (*split.inputs, *split.target)))
         for part, splits in parts.items()
@@ -128,8 +128,8 @@ def read_boxes(name, root):
 
 def read_digits(root):
     return Counter(
-        (who, int(digit), int(take), wave.tobytes())
-        for wave, digit, who, take in zip(*recordings.digits(), strict=True)
+        (speaker, int(digit), int(take), wave.tobytes())
+        for wave, digit, speaker, take in zip(*recordings.digits(), strict=True)
     )
 
 
@@ -152,8 +152,8 @@ def read_sentences(task, root):
 
 def read_log(root):
     rows = published_formats.bring(root / "log.csv", "llama-csv", root / "out")
-    told = ("task", "schedule", "peak_lr", "total", "seed", "status", "final")
-    return Counter(str([row.payload.get(name) for name in told]) for row in rows if row.kind != "plan")
+    fields = ("task", "schedule", "peak_lr", "total", "seed", "status", "final")
+    return Counter(str([row.payload.get(name) for name in fields]) for row in rows if row.kind != "plan")
 
 
 def read_suite(root):

@@ -1,4 +1,4 @@
-"""Many cases: `python -m tests.fuzz.many CASES [SEED]` counts what came of them by layout, and prints each fault."""
+"""Many cases: `python -m tests.fuzz.many CASES [SEED]` counts the outcomes by layout and prints each fault."""
 
 import sys
 import warnings

@@ -1,8 +1,8 @@
-"""What can happen to a tree, as a catalogue: each mutation makes another tree of one, or says that it does not apply.
+"""A catalogue of mutations: each turns a tree into another one, or returns None where it does not apply.
 
 A mutation is a function of a tree, the layout it is of, and a random generator. Where it leaves another good data set
-in a user's own folder, the change says by how many examples it may differ. Mutations under `KNOWN` change what only a
-digest can tell from other data, so they are tried where there is one.
+in a user's own folder, the change says by how many examples it may differ. Mutations in `DIGEST_ONLY` make changes that
+only a digest reveals, so they are tried only where there is one.
 """
 
 import csv
@@ -40,12 +40,12 @@ def _pick(rng, paths):
     return paths[rng.integers(len(paths))] if paths else None
 
 
-def _put(tree, path, content, **more):
+def _with_file(tree, path, content, **more):
     return Change(tree | {path: content}, (path,), **more)
 
 
 def _example(path):
-    """Whether a file is one example, which a user may add or take away."""
+    """True if a file is one example, which a user may add or remove."""
     return _is(path.lower(), ".jpeg", ".jpg", ".png")
 
 
@@ -61,8 +61,8 @@ def remove_folder(tree, layout, rng):
     folder = _pick(rng, {str(PurePosixPath(p).parent) for p in tree} - {"."})
     if folder is None:
         return None
-    gone = tuple(p for p in tree if p.startswith(f"{folder}/"))
-    return Change({p: c for p, c in tree.items() if p not in gone}, (*gone, folder))
+    paths = tuple(p for p in tree if p.startswith(f"{folder}/"))
+    return Change({p: c for p, c in tree.items() if p not in paths}, (*paths, folder))
 
 
 def _moved(tree, path, new, **more):
@@ -113,29 +113,29 @@ def flatten(tree, layout, rng):
 def duplicate(tree, layout, rng):
     path = PurePosixPath(_pick(rng, tree))
     new = path.with_name(f"{path.stem} (1){path.suffix}")
-    return _put(tree, str(new), tree[str(path)], more=int(_example(str(path))))
+    return _with_file(tree, str(new), tree[str(path)], more=int(_example(str(path))))
 
 
 def stray(tree, layout, rng):
     parent = PurePosixPath(_pick(rng, tree)).parent
     kinds = [(".DS_Store", b"\0\0\0\1Bud1"), ("Thumbs.db", b"\xd0\xcf"), ("README.md", b"# data"), ("._x", b"")]
     name, content = kinds[rng.integers(4)]
-    return _put(tree, str(parent / name), content)
+    return _with_file(tree, str(parent / name), content)
 
 
 def stray_folder(tree, layout, rng):
     parent = PurePosixPath(_pick(rng, tree)).parent
-    return _put(tree, str(parent / [".ipynb_checkpoints", "__MACOSX", "empty"][rng.integers(3)] / "x.txt"), b"")
+    return _with_file(tree, str(parent / [".ipynb_checkpoints", "__MACOSX", "empty"][rng.integers(3)] / "x.txt"), b"")
 
 
 def empty(tree, layout, rng):
-    return _put(tree, _pick(rng, tree), b"")
+    return _with_file(tree, _pick(rng, tree), b"")
 
 
 def a_folder_for_a_file(tree, layout, rng):
     path = _pick(rng, tree)
-    kept = {p: c for p, c in tree.items() if p != path}
-    return Change(kept | {f"{path}/x": b""}, (path,), fewer=int(_example(path)))
+    rest = {p: c for p, c in tree.items() if p != path}
+    return Change(rest | {f"{path}/x": b""}, (path,), fewer=int(_example(path)))
 
 
 def truncate(tree, layout, rng):
@@ -143,12 +143,12 @@ def truncate(tree, layout, rng):
     content = tree[path]
     cut = [1, 2, 10, len(content) // 2, len(content) - 10, int(rng.integers(len(content)))][rng.integers(6)]
     lines = len(content.splitlines()) if _is(path, ".csv") else 0  # of a log cut between two lines the rest is a log
-    return _put(tree, path, content[: max(0, len(content) - cut)], fewer=lines)
+    return _with_file(tree, path, content[: max(0, len(content) - cut)], fewer=lines)
 
 
 def garbage(tree, layout, rng):
     path = _pick(rng, tree)
-    return _put(tree, path, rng.bytes(len(tree[path])))
+    return _with_file(tree, path, rng.bytes(len(tree[path])))
 
 
 def of_another_kind(tree, layout, rng):
@@ -157,7 +157,7 @@ def of_another_kind(tree, layout, rng):
         b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n",
     ]
     kinds += [b"PK\3\4", b"\0" * 100, b"\n", b"null", b"[]", b"{}"]
-    return _put(tree, _pick(rng, tree), kinds[rng.integers(len(kinds))])
+    return _with_file(tree, _pick(rng, tree), kinds[rng.integers(len(kinds))])
 
 
 def flip(tree, layout, rng):
@@ -165,7 +165,7 @@ def flip(tree, layout, rng):
     content = bytearray(tree[path])
     for at in rng.integers(len(content), size=rng.integers(1, 4)):
         content[at] ^= int(rng.integers(1, 256))
-    return _put(tree, path, bytes(content))
+    return _with_file(tree, path, bytes(content))
 
 
 def swap(tree, layout, rng):
@@ -180,25 +180,25 @@ def pack(tree, layout, rng):
     path = _pick(rng, tree)
     packed = gzip.compress(tree[path], int(rng.integers(1, 10)), mtime=int(rng.integers(1 << 30)))
     if rng.integers(2):
-        return _put(tree, path, packed)
+        return _with_file(tree, path, packed)
     return Change(
         {p: c for p, c in tree.items() if p != path} | {f"{path}.gz": packed}, (path,), fewer=int(_example(path))
     )
 
 
-def pack_anew(tree, layout, rng):
+def repack(tree, layout, rng):
     path = _pick(rng, [p for p in tree if _is(p, ".gz")])
     if path is None:
         return None
     content = gzip.decompress(tree[path])
-    anew = gzip.compress(content, int(rng.integers(1, 10)), mtime=int(rng.integers(1 << 30)))
-    ways = [anew, anew[:-1], anew + b"\0", anew + anew, gzip.compress(content[: len(content) // 2])]
+    packed = gzip.compress(content, int(rng.integers(1, 10)), mtime=int(rng.integers(1 << 30)))
+    ways = [packed, packed[:-1], packed + b"\0", packed + packed, gzip.compress(content[: len(content) // 2])]
     if (way := rng.integers(len(ways) + 1)) < len(ways):
-        return _put(tree, path, ways[way])
+        return _with_file(tree, path, ways[way])
     return _moved(tree | {path: content}, path, path.removesuffix(".gz"))
 
 
-def save_image_anew(tree, layout, rng):
+def resave_image(tree, layout, rng):
     path = _pick(rng, [p for p in tree if _example(p)])
     if path is None:
         return None
@@ -213,17 +213,17 @@ def save_image_anew(tree, layout, rng):
         image.save(file, "WEBP", lossless=True, exact=True)
     else:
         image.convert("F").save(file, "TIFF")
-    return _put(tree, path, file.getvalue(), fewer=int(way % 2), more=int(way % 2))
+    return _with_file(tree, path, file.getvalue(), fewer=int(way % 2), more=int(way % 2))
 
 
-def save_sound_anew(tree, layout, rng):
+def resave_sound(tree, layout, rng):
     path = _pick(rng, [p for p in tree if _is(p, ".wav")])
     if path is None:
         return None
-    return _put(tree, path, _sound_anew(tree[path], rng))
+    return _with_file(tree, path, _resaved_sound(tree[path], rng))
 
 
-def _sound_anew(content, rng):
+def _resaved_sound(content, rng):
     wave, rate = soundfile.read(io.BytesIO(content), dtype="int16")
     file = io.BytesIO()
     ways = ["FLAC", "PCM_U8", "PCM_24", "PCM_32", "FLOAT", "stereo", "rate", "AIFF", "OGG", "none", "cut"]
@@ -263,7 +263,7 @@ def _of_table(change):
         path, table = _table(tree, rng)
         if path is None or (changed := change(table, rng)) is None:
             return None
-        return _put(tree, path, _parquet(changed))
+        return _with_file(tree, path, _parquet(changed))
 
     return mutation
 
@@ -361,8 +361,8 @@ def labels_of_another_type(table, rng):
 
 def labels_in_another_order(table, rng):
     """Numbers and names of labels permuted together, in this part alone: the same labels by name."""
-    named = json.loads((table.schema.metadata or {}).get(b"huggingface", b"{}"))
-    label = named.get("info", {}).get("features", {}).get("label", {})
+    metadata = json.loads((table.schema.metadata or {}).get(b"huggingface", b"{}"))
+    label = metadata.get("info", {}).get("features", {}).get("label", {})
     if "names" not in label:
         return None
     order = rng.permutation(len(label["names"]))
@@ -370,13 +370,13 @@ def labels_in_another_order(table, rng):
     label["names"] = [label["names"][i] for i in order]
     numbers = pa.array([int(place[v]) for v in table.column("label").to_pylist()], table.schema.field("label").type)
     at = table.column_names.index("label")
-    return table.set_column(at, "label", numbers).replace_schema_metadata({"huggingface": json.dumps(named)})
+    return table.set_column(at, "label", numbers).replace_schema_metadata({"huggingface": json.dumps(metadata)})
 
 
 def labels_as_names(table, rng):
     """The text of each label instead of its number."""
-    named = json.loads((table.schema.metadata or {}).get(b"huggingface", b"{}"))
-    names = named.get("info", {}).get("features", {}).get("label", {}).get("names")
+    metadata = json.loads((table.schema.metadata or {}).get(b"huggingface", b"{}"))
+    names = metadata.get("info", {}).get("features", {}).get("label", {}).get("names")
     if names is None:
         return None
     texts = pa.array([names[v] for v in table.column("label").to_pylist()])
@@ -386,7 +386,7 @@ def labels_as_names(table, rng):
 def compress_table(tree, layout, rng):
     path, table = _table(tree, rng)
     how = [{"compression": "gzip"}, {"compression": "zstd"}, {"row_group_size": 7}, {"use_dictionary": False}]
-    return path and _put(tree, path, _parquet(table, **how[rng.integers(4)]))
+    return path and _with_file(tree, path, _parquet(table, **how[rng.integers(4)]))
 
 
 def shard_table(tree, layout, rng):
@@ -399,46 +399,48 @@ def shard_table(tree, layout, rng):
         f"{stem}-00000-of-00002.parquet": table.slice(0, half),
         f"{stem}-00001-of-00002.parquet": table.slice(half),
     }
-    kept = {p: c for p, c in tree.items() if p != path or rng.integers(4) == 0}
-    made = {p: _parquet(t) for p, t in parts.items()}
+    rest = {p: c for p, c in tree.items() if p != path or rng.integers(4) == 0}
+    files = {p: _parquet(t) for p, t in parts.items()}
     way = rng.integers(4)
     if way == 1:
-        made.pop(sorted(made)[rng.integers(2)])
+        files.pop(sorted(files)[rng.integers(2)])
     elif way == 2:
-        made[f"{stem}-00002-of-00003.parquet"] = made[f"{stem}-00001-of-00002.parquet"]
+        files[f"{stem}-00002-of-00003.parquet"] = files[f"{stem}-00001-of-00002.parquet"]
     elif way == 3:
-        made = {p.replace("-of-00002", "-of-00003"): c for p, c in made.items()}
-    return Change(kept | made, (path, *made))
+        files = {p.replace("-of-00002", "-of-00003"): c for p, c in files.items()}
+    return Change(rest | files, (path, *files))
 
 
-def sound_in_a_table_anew(tree, layout, rng):
-    path, table = _table(tree, rng)
-    if path is None or "audio" not in table.column_names:
-        return None
-    sounds = table.column("audio").to_pylist()
-    at = int(rng.integers(len(sounds)))
+def _of_value(name, change):
+    """A mutation of one value in a column of a table; `change` gives another value for it."""
+
+    def mutation(tree, layout, rng):
+        path, table = _table(tree, rng)
+        if path is None or name not in table.column_names:
+            return None
+        values = table.column(name).to_pylist()
+        at = int(rng.integers(len(values)))
+        values[at] = change(values[at], rng)
+        column = pa.array(values, table.schema.field(name).type)
+        return _with_file(tree, path, _parquet(table.set_column(table.column_names.index(name), name, column)))
+
+    return mutation
+
+
+def resave_table_sound(sound, rng):
     ways = [None, {"bytes": None, "path": "x.wav"}, {"bytes": b"", "path": None}]
-    ways += [{"bytes": _sound_anew(sounds[at]["bytes"], rng), "path": None}] * 5
-    sounds[at] = ways[rng.integers(len(ways))]
-    column = pa.array(sounds, table.schema.field("audio").type)
-    return _put(tree, path, _parquet(table.set_column(table.column_names.index("audio"), "audio", column)))
+    ways += [{"bytes": _resaved_sound(sound["bytes"], rng), "path": None}] * 5
+    return ways[rng.integers(len(ways))]
 
 
-def image_in_a_table_anew(tree, layout, rng):
-    path, table = _table(tree, rng)
-    if path is None or "img" not in table.column_names:
-        return None
-    images = table.column("img").to_pylist()
-    at = int(rng.integers(len(images)))
-    image = Image.open(io.BytesIO(images[at]["bytes"]))
+def resave_table_image(value, rng):
+    image = Image.open(io.BytesIO(value["bytes"]))
     ways = [("JPEG", image), ("WEBP", image), ("BMP", image), ("TIFF", image), ("PNG", image.resize((9, 8)))]
     ways += [("PNG", image.convert("RGBA")), ("TIFF", image.convert("F"))]
     kind, picture = ways[rng.integers(len(ways))]
     file = io.BytesIO()
     picture.save(file, kind, **({"lossless": True, "exact": True} if kind == "WEBP" else {}))
-    images[at] = {"bytes": [file.getvalue(), file.getvalue()[:-30], b"", None][rng.integers(4)], "path": None}
-    column = pa.array(images, table.schema.field("img").type)
-    return _put(tree, path, _parquet(table.set_column(table.column_names.index("img"), "img", column)))
+    return {"bytes": [file.getvalue(), file.getvalue()[:-30], b"", None][rng.integers(4)], "path": None}
 
 
 # --------------------------------------------------------------------------------------------------------- JSON
@@ -449,23 +451,23 @@ def _of_json(change):
         path = _pick(rng, [p for p in tree if _is(p, ".json")])
         if path is None:
             return None
-        said = json.loads(tree[path])
-        more = change(said, rng) or {}
-        return _put(tree, path, json.dumps(said).encode(), **more)
+        content = json.loads(tree[path])
+        more = change(content, rng) or {}
+        return _with_file(tree, path, json.dumps(content).encode(), **more)
 
     return mutation
 
 
-def _a_row(said, rng):
-    rows = said[("images", "annotations", "categories")[rng.integers(3)]]
+def _a_row(content, rng):
+    rows = content[("images", "annotations", "categories")[rng.integers(3)]]
     return rows, int(rng.integers(len(rows)))
 
 
-def drop_field(said, rng):
+def drop_field(content, rng):
     if rng.integers(4) == 0:
-        said.pop(("images", "annotations", "categories")[rng.integers(3)])
+        content.pop(("images", "annotations", "categories")[rng.integers(3)])
         return None
-    rows, at = _a_row(said, rng)
+    rows, at = _a_row(content, rng)
     name = _pick(rng, rows[at])
     del rows[at][name]
     return {"words": (name,)}
@@ -474,79 +476,79 @@ def drop_field(said, rng):
 WRONG = (None, "", "x", -1, 1.5, [], {}, True, 10**30, float("nan"), [1, 2], "NaN", -0.0)
 
 
-def retype_field(said, rng):
-    rows, at = _a_row(said, rng)
+def retype_field(content, rng):
+    rows, at = _a_row(content, rng)
     name = _pick(rng, rows[at].keys() - {"name"})
     rows[at][name] = WRONG[rng.integers(len(WRONG))]
 
 
-def retype_box(said, rng):
-    row = said["annotations"][rng.integers(len(said["annotations"]))]
+def retype_box(content, rng):
+    row = content["annotations"][rng.integers(len(content["annotations"]))]
     wrong = (None, "", "x", [], {}, True, 1e30, float("nan"), [1, 2], "NaN", 1e9, -50)
     row["bbox"][rng.integers(4)] = wrong[rng.integers(len(wrong))]
     if rng.integers(3) == 0:
         row["bbox"] = [row["bbox"], row["bbox"][:3], [*row["bbox"], 1], "10,10,5,5", None][rng.integers(5)]
 
 
-def boxes_as_shares(said, rng):
-    sizes = {image["id"]: (image["width"], image["height"]) for image in said["images"]}
-    for row in said["annotations"]:
+def boxes_as_shares(content, rng):
+    sizes = {image["id"]: (image["width"], image["height"]) for image in content["images"]}
+    for row in content["annotations"]:
         wide, high = sizes[row["image_id"]]
         left, top, width, height = row["bbox"]
         row["bbox"] = [left / wide, top / high, width / wide, height / high]
 
 
-def ids_as_text(said, rng):
+def ids_as_text(content, rng):
     way = rng.integers(3)
-    for image in said["images"]:
+    for image in content["images"]:
         image["id"] = str(image["id"])
-    for row in said["annotations"]:
+    for row in content["annotations"]:
         row["image_id"] = str(row["image_id"]) if way else row["image_id"]
         row["category_id"] = str(row["category_id"]) if way == 2 else row["category_id"]
 
 
-def sizes_as_text(said, rng):
-    for image in said["images"]:
+def sizes_as_text(content, rng):
+    for image in content["images"]:
         image["width"] = str(image["width"])
 
 
-def reorder_json(said, rng):
-    for rows in said.values():
+def reorder_json(content, rng):
+    for rows in content.values():
         rng.shuffle(rows)
 
 
-def number_categories_anew(said, rng):
+def renumber_categories(content, rng):
     """The same categories by name, under other ids in this part."""
-    other = {category["id"]: 20 - category["id"] for category in said["categories"]}
-    for category in said["categories"]:
+    other = {category["id"]: 20 - category["id"] for category in content["categories"]}
+    for category in content["categories"]:
         category["id"] = other[category["id"]]
-    for row in said["annotations"]:
+    for row in content["annotations"]:
         row["category_id"] = other[row["category_id"]]
 
 
-def rename_category(said, rng):
-    row = said["categories"][rng.integers(len(said["categories"]))]
-    row["name"] = [row["name"].title(), f"{row['name']} ", "", None, said["categories"][0]["name"]][rng.integers(5)]
+def rename_category(content, rng):
+    row = content["categories"][rng.integers(len(content["categories"]))]
+    row["name"] = [row["name"].title(), f"{row['name']} ", "", None, content["categories"][0]["name"]][rng.integers(5)]
 
 
-def repeat_json_row(said, rng):
-    rows = said[("images", "categories")[rng.integers(2)]]
+def repeat_json_row(content, rng):
+    rows = content[("images", "categories")[rng.integers(2)]]
     rows.append(dict(rows[rng.integers(len(rows))]))
 
 
-def lose_images(said, rng):
-    said["images"].pop(rng.integers(len(said["images"])))
+def lose_images(content, rng):
+    content["images"].pop(rng.integers(len(content["images"])))
     return {"fewer": 5}  # the image and its boxes
 
 
-def far_file_name(said, rng):
-    image = said["images"][rng.integers(len(said["images"]))]
+def far_file_name(content, rng):
+    image = content["images"][rng.integers(len(content["images"]))]
     names = ("/etc/hostname", "../../x.png", "../images/" + image["file_name"], "", ".", image["file_name"].upper())
     image["file_name"] = names[rng.integers(len(names))]
 
 
-def no_boxes(said, rng):
-    said["annotations"] = []
+def no_boxes(content, rng):
+    content["annotations"] = []
     return {"fewer": 20}
 
 
@@ -560,7 +562,7 @@ def _of_text(change, *suffixes):
         if content is None:
             return None
         content, more = content if isinstance(content, tuple) else (content, {})
-        return _put(tree, path, content, **more)
+        return _with_file(tree, path, content, **more)
 
     return mutation
 
@@ -626,9 +628,9 @@ def rename_log_column(rows, rng):
 
 
 def drop_log_rows(rows, rng):
-    gone = int(rng.integers(1, len(rows)))
-    del rows[1 : 1 + gone]
-    return {"fewer": gone}
+    count = int(rng.integers(1, len(rows)))
+    del rows[1 : 1 + count]
+    return {"fewer": count}
 
 
 def reorder_log_rows(rows, rng):
@@ -707,7 +709,7 @@ SPOILT = {
     ),
     "from bench": ("from bench.", "import sys; sys.exit(3) #", "# A\nfrom bench", "1/0\nfrom bench"),
 }  # fmt: skip
-"""What in the suite file may become what."""
+"""Texts in the suite file, and their replacements."""
 
 
 def spoil_suite(content, rng):
@@ -756,14 +758,16 @@ TABLES = (drop_rows, no_rows, repeat_rows, reorder_rows, drop_column, rename_col
 TABLES += (retype_column, forget_types, null_a_value, a_label_out_of_range, labels_of_another_type)
 TABLES += (labels_in_another_order, labels_as_names)
 JSON = (drop_field, retype_field, retype_box, boxes_as_shares, ids_as_text, sizes_as_text)
-JSON += (reorder_json, number_categories_anew, rename_category, repeat_json_row, lose_images, far_file_name, no_boxes)
+JSON += (reorder_json, renumber_categories, rename_category, repeat_json_row, lose_images, far_file_name, no_boxes)
 TEXT = (mark, crlf, utf16, latin1, blank_lines, nul)
 LOG = (drop_log_column, reorder_log_columns, repeat_log_column, rename_log_column, drop_log_rows, reorder_log_rows)
 LOG += (repeat_log_row, cut_log_row, numbers_as_floats, a_decimal_comma, a_wrong_log_value)
 MUTATIONS = {
-    **{f.__name__: f for f in (*FILES, pack, pack_anew, save_image_anew, save_sound_anew)},
+    **{f.__name__: f for f in (*FILES, pack, repack, resave_image, resave_sound)},
     **{f.__name__: _of_table(f) for f in TABLES},
-    **{f.__name__: f for f in (compress_table, shard_table, sound_in_a_table_anew, image_in_a_table_anew)},
+    **{f.__name__: f for f in (compress_table, shard_table)},
+    "resave_table_sound": _of_value("audio", resave_table_sound),
+    "resave_table_image": _of_value("img", resave_table_image),
     **{f.__name__: _of_json(f) for f in JSON},
     **{f.__name__: _of_text(f, ".csv", ".json", ".py") for f in TEXT},
     **{f.__name__: _of_log(f) for f in LOG},
@@ -773,5 +777,5 @@ MUTATIONS = {
     "flip": flip,
     "swap": swap,
 }
-KNOWN = ("flip", "swap")
+DIGEST_ONLY = ("flip", "swap")
 """Only a digest tells these from other data."""

@@ -1,4 +1,4 @@
-"""What every task of the catalogue promises; a new one is found here by itself."""
+"""Promises of every task in the catalogue; a new task is tested without being listed here."""
 
 import math
 import subprocess
@@ -75,11 +75,13 @@ def test_its_arrays_are_finite_and_of_one_length_and_kind_in_every_split(task):
 
 def test_no_example_is_in_two_splits(task):
     data = task.load()
-    seen = {n: {b"".join(a[i].tobytes() for a in s.inputs) for i in range(len(s))} for n, s in data._asdict().items()}
+    examples = {
+        n: {b"".join(a[i].tobytes() for a in s.inputs) for i in range(len(s))} for n, s in data._asdict().items()
+    }
     # Recordings may repeat within a split; across splits they may not, but for linreg's and quadratic's fresh draws.
-    assert not seen["train"] & seen["test"]
-    assert not seen["control"] & seen["test"]
-    assert not seen["train"] & seen["control"]
+    assert not examples["train"] & examples["test"]
+    assert not examples["control"] & examples["test"]
+    assert not examples["train"] & examples["control"]
 
 
 def test_untrained_weights_are_scored_and_trained_ones_fit(task):
@@ -107,7 +109,7 @@ def test_untrained_weights_are_scored_and_trained_ones_fit(task):
 
 
 def test_the_loss_is_the_mean_over_examples_so_slices_of_a_batch_average_to_it(task):
-    """What data parallelism rests on: equal slices, averaged, give the loss of the whole batch."""
+    """Data parallelism relies on this: the mean over equal slices is the loss of the whole batch."""
     feed = Loader(task, seed=0, dtype=torch.float64)
     model = initial(feed).eval()
     inputs, target = feed.batch(0)
@@ -153,10 +155,10 @@ def test_vowels_are_read_as_the_file_says():
     assert np.bincount(train.target[0]).tolist() == [21] * 9
     assert np.bincount(control.target[0]).tolist() == [9] * 9
     assert np.bincount(test.target[0]).tolist() == [31, 35, 88, 44, 29, 24, 40, 50, 29]
-    there = test.inputs[0][:, 12]
-    assert set(np.unique(there)) == {0, 1}
-    assert (there.sum(1).min(), there.sum(1).max()) == (7, 29)
-    assert (test.inputs[0][:, :12] * (1 - there[:, None]) == 0).all()
+    mask = test.inputs[0][:, 12]
+    assert set(np.unique(mask)) == {0, 1}
+    assert (mask.sum(1).min(), mask.sum(1).max()) == (7, 29)
+    assert (test.inputs[0][:, :12] * (1 - mask[:, None]) == 0).all()
 
 
 def test_quadratic_scores_the_formula():

@@ -44,11 +44,11 @@ def plant(folder, kind, form="Model", **settings):
 
 def plant_pieces(folder, texts):
     """A tokenizer of DeBERTa-v3's kind: a model of SentencePiece, of 48 pieces, and no more."""
-    held = io.BytesIO()
+    file = io.BytesIO()
     marks = {"pad_id": 0, "pad_piece": "[PAD]", "bos_id": 1, "bos_piece": "[CLS]"}
     marks |= {"eos_id": 2, "eos_piece": "[SEP]", "unk_id": 3, "unk_piece": "[UNK]"}
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(texts), model_writer=held, vocab_size=48, minloglevel=2, **marks
+        sentence_iterator=iter(texts), model_writer=file, vocab_size=48, minloglevel=2, **marks
     )
-    (folder / "spm.model").write_bytes(held.getvalue())
+    (folder / "spm.model").write_bytes(file.getvalue())
     (folder / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "DebertaV2Tokenizer"}))

@@ -82,24 +82,24 @@ def plant_batches(root, monkeypatch, classes=10):
 
     Returns the last file of the train part.
     """
-    known = getattr(torchvision.datasets, f"CIFAR{classes}")
+    dataset = getattr(torchvision.datasets, f"CIFAR{classes}")
     fine = classes == 100
     lists = {"train": [], "test": []}
-    folder = root / f"cifar{classes}" / known.base_folder
+    folder = root / f"cifar{classes}" / dataset.base_folder
     folder.mkdir(parents=True)
-    for part, found in lists.items():
+    for part, digests in lists.items():
         images, labels = examples(part, (3, 32, 32), classes)
-        named = [part] if fine else [f"data_batch_{i + 1}" for i in range(3)] if part == "train" else ["test_batch"]
-        for name, own_pixels, own in zip(named, *(np.split(a, len(named)) for a in (images, labels)), strict=True):
-            said = {"fine_labels": own.tolist(), "coarse_labels": [0] * len(own)} if fine else {"labels": own.tolist()}
-            content = pickle.dumps({"data": own_pixels.reshape(-1, 3072)} | said)
+        names = [part] if fine else [f"data_batch_{i + 1}" for i in range(3)] if part == "train" else ["test_batch"]
+        for name, own_pixels, own in zip(names, *(np.split(a, len(names)) for a in (images, labels)), strict=True):
+            extra = {"fine_labels": own.tolist(), "coarse_labels": [0] * len(own)} if fine else {"labels": own.tolist()}
+            content = pickle.dumps({"data": own_pixels.reshape(-1, 3072)} | extra)
             (folder / name).write_bytes(content)
-            found.append([name, hashlib.md5(content).hexdigest()])
-    meta = pickle.dumps({known.meta.key: [str(k) for k in range(classes)]})
-    (folder / known.meta["filename"]).write_bytes(meta)
-    monkeypatch.setattr(known, "train_list", lists["train"])
-    monkeypatch.setattr(known, "test_list", lists["test"])
-    monkeypatch.setattr(known, "meta", known.meta | {"md5": hashlib.md5(meta).hexdigest()})
+            digests.append([name, hashlib.md5(content).hexdigest()])
+    meta = pickle.dumps({dataset.meta["key"]: [str(k) for k in range(classes)]})
+    (folder / dataset.meta["filename"]).write_bytes(meta)
+    monkeypatch.setattr(dataset, "train_list", lists["train"])
+    monkeypatch.setattr(dataset, "test_list", lists["test"])
+    monkeypatch.setattr(dataset, "meta", dataset.meta | {"md5": hashlib.md5(meta).hexdigest()})
     return folder / lists["train"][-1][0]
 
 
@@ -167,9 +167,9 @@ def plant_boxes(root, each=(("train", 20), ("val", 4), ("test", 4))):
                 pixels[top : top + 20, int(left) : int(left) + 15] = 230
             Image.fromarray(pixels).save(root / "images" / name)
         annotations[-1]["iscrowd"] = 1
-        said = {"images": images, "annotations": annotations}
-        said["categories"] = [{"id": 7, "name": "long"}, {"id": 3, "name": "round"}]
-        (root / f"instances_{part}.json").write_text(json.dumps(said))
+        content = {"images": images, "annotations": annotations}
+        content["categories"] = [{"id": 7, "name": "long"}, {"id": 3, "name": "round"}]
+        (root / f"instances_{part}.json").write_text(json.dumps(content))
 
 
 def as_coco(flat, root):

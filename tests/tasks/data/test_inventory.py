@@ -1,4 +1,4 @@
-"""Which files are a set, what its parts are called and what its images show: right, or refused in one line."""
+"""Files of a set, names of its parts and its images: read right, or refused in one line."""
 
 import gzip
 import hashlib
@@ -24,10 +24,10 @@ BLAME = partial(PACKS["imagenet"].wrong, "x")
 
 
 def refused(load, reason):
-    with pytest.raises(InputError, match=reason) as caught:
+    with pytest.raises(InputError, match=reason) as refusal:
         load()
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
+    assert "\n" not in str(refusal.value)
+    return str(refusal.value)
 
 
 def stored(image, kind="PNG", **settings):
@@ -36,7 +36,7 @@ def stored(image, kind="PNG", **settings):
     return io.BytesIO(file.getvalue())
 
 
-def shown(image, kind="PNG", **settings):
+def pixels(image, kind="PNG", **settings):
     return np.asarray(picture.opened(stored(image, kind, **settings), BLAME))
 
 
@@ -44,19 +44,19 @@ def shown(image, kind="PNG", **settings):
 
 
 def test_what_is_the_same_in_eight_bits_is_read_as_that():
-    wanted = np.repeat(GREY[..., None], 3, axis=2)
+    expected = np.repeat(GREY[..., None], 3, axis=2)
     grey = Image.fromarray(GREY)
     deep = Image.fromarray(GREY.astype(np.uint16) * 257)
     for image in (grey, grey.convert("RGB"), grey.convert("RGBA"), grey.convert("LA"), grey.convert("P"), deep):
-        assert np.array_equal(shown(image), wanted), image.mode
-    assert np.array_equal(shown(grey.point(lambda v: 255 * (v > 99)).convert("1"))[..., 0], 255 * (GREY > 99))
+        assert np.array_equal(pixels(image), expected), image.mode
+    assert np.array_equal(pixels(grey.point(lambda v: 255 * (v > 99)).convert("1"))[..., 0], 255 * (GREY > 99))
 
 
 def test_orientation_is_applied():
     image = Image.fromarray(np.arange(24, dtype=np.uint8).reshape(4, 6))
     exif = Image.Exif()
     exif[picture.ORIENTATION] = 6
-    turned = shown(image, exif=exif)
+    turned = pixels(image, exif=exif)
     assert np.array_equal(turned[..., 0], np.rot90(np.asarray(image), -1))
 
 
@@ -79,13 +79,13 @@ def test_orientation_is_applied():
     ids=["F", "I", "I;16", "RGBA", "P", "transparent I;16", "GIF"],
 )
 def test_what_is_not_exactly_a_picture_is_refused(image, kind, settings, reason):
-    refused(lambda: shown(image, kind, **settings), reason)
+    refused(lambda: pixels(image, kind, **settings), reason)
 
 
 def test_a_decompression_bomb_is_refused(monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 20)
-    assert shown(Image.new("L", (5, 6))).shape == (6, 5, 3)
-    refused(lambda: shown(Image.fromarray(GREY)), "more than 40 pixels")
+    assert pixels(Image.new("L", (5, 6))).shape == (6, 5, 3)
+    refused(lambda: pixels(Image.fromarray(GREY)), "more than 40 pixels")
 
 
 # ------------------------------------------------------------------------------------------------ tables

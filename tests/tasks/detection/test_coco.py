@@ -45,19 +45,19 @@ def rows(truth):
 
 
 def test_boxes_are_those_of_the_file_in_pixels_of_the_square(folder):
-    said = json.loads((folder / "instances_train.json").read_text())
+    content = json.loads((folder / "instances_train.json").read_text())
     split = task().load().train
-    scale = [(320 / it["width"], 320 / it["height"]) for it in said["images"]]
-    ids, label = [it["id"] for it in said["images"]], {7: 0, 3: 1}
-    wanted = [[] for _ in ids]
-    for it in said["annotations"]:
-        n, (left, top, width, height) = ids.index(it["image_id"]), it["bbox"]
-        if not it["iscrowd"]:
+    scale = [(320 / entry["width"], 320 / entry["height"]) for entry in content["images"]]
+    ids, label = [entry["id"] for entry in content["images"]], {7: 0, 3: 1}
+    expected = [[] for _ in ids]
+    for entry in content["annotations"]:
+        n, (left, top, width, height) = ids.index(entry["image_id"]), entry["bbox"]
+        if not entry["iscrowd"]:
             corners = np.array([left, top, left + width, top + height]) * (*scale[n], *scale[n])
-            wanted[n].append((*corners, 1 - label[it["category_id"]], 0))
-    for seen, want in zip(rows(split.target[0]), wanted, strict=True):
-        assert len(seen) == len(want)
-        np.testing.assert_allclose(np.array(seen).reshape(-1, 6), np.array(want).reshape(-1, 6), rtol=1e-6)
+            expected[n].append((*corners, 1 - label[entry["category_id"]], 0))
+    for boxes, want in zip(rows(split.target[0]), expected, strict=True):
+        assert len(boxes) == len(want)
+        np.testing.assert_allclose(np.array(boxes).reshape(-1, 6), np.array(want).reshape(-1, 6), rtol=1e-6)
     assert split.inputs[0].shape == (len(ids), 3, 320, 320)
 
 
@@ -82,27 +82,27 @@ def test_cocos_own_layout_holds_the_same_images_and_a_part_of_train_is_held_out(
     data = task().load()
     assert [len(split) for split in data] == [18, 2, len(flat.control)]
     assert np.array_equal(data.test.inputs[0], flat.control.inputs[0])
-    held = {image.tobytes() for split in data[:2] for image in split.inputs[0]}
-    assert held == {image.tobytes() for image in flat.train.inputs[0]}
+    learnt = {image.tobytes() for split in data[:2] for image in split.inputs[0]}
+    assert learnt == {image.tobytes() for image in flat.train.inputs[0]}
 
 
 def test_what_is_streamed_is_what_would_be_held(folder, monkeypatch):
-    held = task().load()
-    before = held.digest()
+    whole = task().load()
+    before = whole.digest()
     annotations._loaded.cache_clear()
-    monkeypatch.setattr(annotations, "HELD", 0)
+    monkeypatch.setattr(annotations, "MAX_IN_MEMORY", 0)
     streamed = task().load()
     state = torch.random.get_rng_state()
-    for split, twin in zip(held, streamed, strict=True):
+    for split, twin in zip(whole, streamed, strict=True):
         assert np.array_equal(split.target[0], twin.target[0])
         (image,), (truth,) = twin.read(1, None)
         assert np.array_equal(image, split.inputs[0][1])
         assert np.array_equal(truth, split.target[0][1])
     (one,), (boxes,) = streamed.train.read(1, 5)
-    (same,), (again,) = streamed.train.read(1, 5)
+    (same,), (repeated,) = streamed.train.read(1, 5)
     (other,), _ = streamed.train.read(1, 6)
     assert np.array_equal(one, same)
-    assert np.array_equal(boxes, again)
+    assert np.array_equal(boxes, repeated)
     assert not np.array_equal(one, other)
     assert torch.equal(state, torch.random.get_rng_state())
     assert streamed.digest() != before
@@ -116,9 +116,9 @@ def edit(part, change):
 
     def apply(folder):
         file = folder / f"instances_{part}.json"
-        said = json.loads(file.read_text())
-        change(said)
-        file.write_text(json.dumps(said))
+        content = json.loads(file.read_text())
+        change(content)
+        file.write_text(json.dumps(content))
 
     return apply
 
@@ -135,36 +135,39 @@ REFUSED = {
     "no JSON": (lambda f: (f / "instances_val.json").write_text("{"), r"instances_val\.json: is no whole file of COCO"),
     "no part": (lambda f: (f / "instances_val.json").unlink(), r"cells: no data: put .*instances_"),
     "category": (
-        edit("train", lambda said: said["annotations"][2].update(category_id=9)),
+        edit("train", lambda c: c["annotations"][2].update(category_id=9)),
         r"its annotation 102 is of category 9, which it does not list",
     ),
     "image": (
-        edit("train", lambda said: said["annotations"][0].update(image_id=99)),
+        edit("train", lambda c: c["annotations"][0].update(image_id=99)),
         r"its annotation 100 is of image 99, which it does not list",
     ),
     "size": (
-        edit("test", lambda said: said["images"][1].update(width=77)),
+        edit("test", lambda c: c["images"][1].update(width=77)),
         r"test_01\.png: is an image of 50x60, annotated as one of 77x60",
     ),
     "outside": (
-        edit("val", lambda said: said["annotations"][0].update(bbox=[30, 5, 40, 10])),
+        edit("val", lambda c: c["annotations"][0].update(bbox=[30, 5, 40, 10])),
         r"its annotation 100 has the box \[30, 5, 40, 10\] in an image of 50x60",
     ),
     "not a number": (
-        edit("val", lambda said: said["annotations"][0].update(bbox=[5, float("nan"), 4, 10])),
+        edit("val", lambda c: c["annotations"][0].update(bbox=[5, float("nan"), 4, 10])),
         r"its annotation 100 has the box \[5, nan, 4, 10\]",
     ),
     "negative": (
-        edit("val", lambda said: said["annotations"][0].update(bbox=[5, 5, -3, 10])),
+        edit("val", lambda c: c["annotations"][0].update(bbox=[5, 5, -3, 10])),
         r"has the box \[5, 5, -3, 10\]",
     ),
-    "no number": (edit("val", lambda said: said["annotations"][0].update(bbox=["a", 0, 1, 1])), "not four numbers"),
-    "no boxes": (edit("val", lambda said: said.pop("annotations")), r"is no whole file .* no list 'annotations'"),
+    "no number": (
+        edit("val", lambda c: c["annotations"][0].update(bbox=["a", 0, 1, 1])),
+        "not four numbers",
+    ),
+    "no boxes": (edit("val", lambda c: c.pop("annotations")), r"is no whole file .* no list 'annotations'"),
     "classes": (
-        edit("val", lambda said: said["categories"][0].update(name="flat")),
+        edit("val", lambda c: c["categories"][0].update(name="flat")),
         "the val part: has the classes 3 round, 7 flat, not those of train: 7 flat in val alone",
     ),
-    "twice": (edit("val", lambda said: said["images"].append(said["images"][0])), "lists 5 images with 4 ids"),
+    "twice": (edit("val", lambda c: c["images"].append(c["images"][0])), "lists 5 images with 4 ids"),
 }
 
 
@@ -172,9 +175,9 @@ REFUSED = {
 def test_what_is_wrong_in_a_folder_is_one_line(folder, name):
     spoil, reason = REFUSED[name]
     spoil(folder)
-    with pytest.raises(InputError, match=reason) as caught:
+    with pytest.raises(InputError, match=reason) as refusal:
         task().load()
-    assert "\n" not in str(caught.value)
+    assert "\n" not in str(refusal.value)
 
 
 def test_a_digest_that_does_not_hold_is_one_line(folder):
@@ -228,16 +231,16 @@ def patch(boxes):
 @pytest.mark.parametrize("upright", [True, False])
 def test_boxes_follow_what_is_in_them(upright):
     image, truth = patch([(120, 90, 200, 150)])
-    shown = 0
+    count = 0
     for seed in range(60):
         images, moved = augment.jittered(image, truth, torch.Generator().manual_seed(seed), upright)
         red = images[0, 0].float() - images[0, 1]
         y, x = (red > red.max() / 2).nonzero(as_tuple=True)
-        seen = np.array([x.min(), y.min(), x.max() + 1, y.max() + 1])
+        patch_box = np.array([x.min(), y.min(), x.max() + 1, y.max() + 1])
         for box in rows(moved)[0]:
-            assert np.abs(seen - np.array(box[:4])).max() <= 2, seed
-            shown += 1
-    assert shown > 50
+            assert np.abs(patch_box - np.array(box[:4])).max() <= 2, seed
+            count += 1
+    assert count > 50
 
 
 def test_a_box_whose_centre_is_out_of_sight_is_dropped_and_the_rest_is_cut():
@@ -279,11 +282,11 @@ def test_a_batch_is_jittered_as_a_function_of_seed_and_step(folder):
 
 def test_faultless_detections_score_one_and_a_crowd_counts_neither_way():
     truth = torch.tensor([[(10, 10, 60, 60, 1, 0), (100, 100, 300, 300, 1, 1), (-1,) * 6]]).float()
-    found = torch.zeros(1, 4, 6)
-    found[0, 0] = torch.tensor([10, 10, 60, 60, 1, 0.9])
-    output = {"found": found, "loss": torch.tensor([2.0])}
+    detections = torch.zeros(1, 4, 6)
+    detections[0, 0] = torch.tensor([10, 10, 60, 60, 1, 0.9])
+    output = {"found": detections, "loss": torch.tensor([2.0])}
     assert anchor_free.judged(output, [truth]) == {"map": 1.0, "map50": 1.0, "loss": 2.0}
-    found[0, 1] = torch.tensor([120, 120, 180, 180, 1, 0.95])  # in the crowd
+    detections[0, 1] = torch.tensor([120, 120, 180, 180, 1, 0.95])  # in the crowd
     assert anchor_free.judged(output, [truth])["map50"] == 1.0
     truth[0, 1, 5] = 0
     assert anchor_free.judged(output, [truth])["map50"] < 0.6
@@ -315,28 +318,28 @@ def test_losses_and_detections_are_those_of_torchvisions_own_forward(small, name
     resize.fixed_size = (160, 160) if name == "ssdlite" else None
     resize.torch_choice = min  # of one size, by a number that would be missed where proposals are drawn
     torch.manual_seed(0)
-    ours = model(images, truth)
+    losses = model(images, truth)
     torch.manual_seed(0)
-    theirs = model.net([*images], models.unpacked(truth))
-    assert ours.keys() == theirs.keys()
-    for key, loss in theirs.items():
-        torch.testing.assert_close(ours[key], loss, rtol=1e-9, atol=1e-12)
-    assert task().loss(ours, [truth]).item() == pytest.approx(sum(theirs.values()).item(), rel=1e-9)
+    reference = model.net([*images], models.unpacked(truth))
+    assert losses.keys() == reference.keys()
+    for key, loss in reference.items():
+        torch.testing.assert_close(losses[key], loss, rtol=1e-9, atol=1e-12)
+    assert task().loss(losses, [truth]).item() == pytest.approx(sum(reference.values()).item(), rel=1e-9)
     model.eval()
     with torch.no_grad():
-        found = model(images, truth)["found"]
-        for seen, want in zip(found, model.net([*images]), strict=True):
+        detections = model(images, truth)["found"]
+        for rows, want in zip(detections, model.net([*images]), strict=True):
             n = min(100, len(want["scores"]))
-            assert (seen[:, 5] > 0).sum() == n
-            torch.testing.assert_close(seen[:n, :4], want["boxes"][:n], rtol=1e-6, atol=1e-6)
-            torch.testing.assert_close(seen[:n, 5], want["scores"][:n], rtol=1e-6, atol=1e-9)
-            assert torch.equal(seen[:n, 4].long() + 1, want["labels"][:n])
+            assert (rows[:, 5] > 0).sum() == n
+            torch.testing.assert_close(rows[:n, :4], want["boxes"][:n], rtol=1e-6, atol=1e-6)
+            torch.testing.assert_close(rows[:n, 5], want["scores"][:n], rtol=1e-6, atol=1e-9)
+            assert torch.equal(rows[:n, 4].long() + 1, want["labels"][:n])
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_reading_changes_nothing_and_is_the_same_again(small, name):
-    it = task(name)
-    feed = Loader(it, 0)
+    detection = task(name)
+    feed = Loader(detection, 0)
     model = initial(feed).eval()
     before = {k: v.clone() for k, v in model.state_dict().items()}
     chunks, target = feed.split("test")
@@ -354,16 +357,16 @@ def test_reading_changes_nothing_and_is_the_same_again(small, name):
     assert one["loss"].shape == (4,)
     assert all(torch.equal(before[k], v) for k, v in model.state_dict().items())
     assert [m.training for m in model.modules()] == modes
-    scores = score(it, [one], target)
+    scores = score(detection, [one], target)
     assert scores["finite"] == 1
     assert 0 <= scores["map"] <= scores["map50"] <= 1
 
 
 def test_members_draw_the_same_proposals_also_from_a_saved_state(small):
-    """Faster R-CNN samples at random; the draw hangs on seed and step, so a fork or a resumed twin is bitwise one."""
-    it = task("fasterrcnn", batch=1)
-    feed = Loader(it, 0)
-    whole, resumed = (Modules(feed, optimizers.parse(it.optimizer), it.weight_decay) for _ in range(2))
+    """Faster R-CNN samples at random; the draw depends on seed and step, so a fork or a resumed twin is bitwise one."""
+    detection = task("fasterrcnn", batch=1)
+    feed = Loader(detection, 0)
+    whole, resumed = (Modules(feed, optimizers.parse(detection.optimizer), detection.weight_decay) for _ in range(2))
     whole.look(feed.batch(0), 0)
     whole.take([0, 0])
     whole.move([Move(0.01)] * 2)
@@ -396,15 +399,15 @@ def test_half_precision_trains_and_is_read(small, name):
 def test_a_gpu_trains_to_the_same_bits_twice(small, name):
     torch.use_deterministic_algorithms(True)
     try:
-        seen = []
+        histories = []
         for _ in range(2):
             feed = Loader(task(name, batch=4), 0, "cuda")
             engine = Modules(feed, optimizers.parse("sgd(momentum=0.9)"), 0.0)
             for step in range(4):
                 engine.look(feed.batch(step), step)
                 engine.move([Move(0.01)])
-            seen.append(engine.history() + engine.evaluate("test", [0]))
-        assert str(seen[0]) == str(seen[1])
+            histories.append(engine.history() + engine.evaluate("test", [0]))
+        assert str(histories[0]) == str(histories[1])
     finally:
         torch.use_deterministic_algorithms(False)
 
@@ -427,13 +430,13 @@ def test_an_image_without_a_box_is_learnt_from_too(small):
 
 
 def test_some_updates_lower_the_loss(small):
-    it = replace(task(batch=2), prepare=None)
+    detection = replace(task(batch=2), prepare=None)
     feed = Loader(task(batch=2), 0)
     inputs, target = feed.batch(0)
     model, losses = initial(feed), []
     stepper = torch.optim.AdamW(model.parameters(), 1e-3)
     for _ in range(6):
-        loss = it.loss(model(*inputs), target)
+        loss = detection.loss(model(*inputs), target)
         stepper.zero_grad()
         loss.backward()
         stepper.step()

@@ -27,9 +27,9 @@ def truth(*scenes, side=48, most=4):
 
 def test_a_perfect_map_decodes_to_the_boxes():
     scene = [Box(1, 2, 14, 20, 7), Box(20, 4, 23, 19, 1), Box(30, 30, 48, 48, 0)]
-    image, found = anchor_free.decode(perfect(anchor_free.encode([[], scene], 48, 4), 10))
-    best = found[np.argsort(-found[:, 5])[:3]]
-    assert set(image[np.argsort(-found[:, 5])[:3]]) == {1}
+    image, detections = anchor_free.decode(perfect(anchor_free.encode([[], scene], 48, 4), 10))
+    best = detections[np.argsort(-detections[:, 5])[:3]]
+    assert set(image[np.argsort(-detections[:, 5])[:3]]) == {1}
     assert {Box(*map(round, row[:5])) for row in best} == set(scene)
     assert np.abs(best[:, :4] - np.round(best[:, :4])).max() < 1e-4
 
@@ -45,11 +45,11 @@ def test_perfect_maps_of_the_test_split_score_one():
 def test_boxes_are_cut_at_the_image_and_huge_outputs_do_no_harm():
     answer = torch.full((2, 15, 12, 12), 1e6)
     answer[1] = torch.randn(15, 12, 12) * 1e4
-    image, found = anchor_free.decode(answer)
-    assert np.isfinite(found).all()
-    assert found[:, :4].min() >= 0
-    assert found[:, :4].max() <= 48
-    scores = anchor_free.precision(image, found, truth([Box(3, 3, 13, 13, 1)], [Box(3, 3, 13, 13, 1)]))
+    image, detections = anchor_free.decode(answer)
+    assert np.isfinite(detections).all()
+    assert detections[:, :4].min() >= 0
+    assert detections[:, :4].max() <= 48
+    scores = anchor_free.precision(image, detections, truth([Box(3, 3, 13, 13, 1)], [Box(3, 3, 13, 13, 1)]))
     assert 0 <= scores["map"] <= 1
 
 
@@ -70,7 +70,7 @@ def test_a_class_of_crowds_alone_does_not_count():
 def test_average_precision_of_an_example_worked_by_hand():
     boxes = truth([Box(0, 0, 10, 10, 3)], [Box(20, 20, 30, 30, 3)])
     image = np.array([0, 0, 1])
-    found = np.array(
+    detections = np.array(
         [
             [0, 0, 10, 10, 3, 0.9],  # exact
             [30, 30, 40, 40, 3, 0.8],  # on nothing
@@ -79,7 +79,7 @@ def test_average_precision_of_an_example_worked_by_hand():
     )
     found_both = (51 * 1 + 50 * 2 / 3) / 101  # 101 recalls: precision 1 up to 0.5, then 2/3
     found_one = 51 / 101
-    scores = anchor_free.precision(image, found, boxes)
+    scores = anchor_free.precision(image, detections, boxes)
     assert scores["map50"] == pytest.approx(found_both, abs=1e-12)
     assert scores["map"] == pytest.approx((3 * found_both + 7 * found_one) / 10, abs=1e-12)
 
@@ -91,11 +91,11 @@ def overlap(a, b):
     return both / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - both)
 
 
-def plain_ap(image, found, boxes, label, threshold):
+def plain_ap(image, detections, boxes, label, threshold):
     """Average precision of one class as COCO defines it: greedy matches by score, 101 recalls."""
     open_boxes = {n: [b for b in scene if b[4] == label] for n, scene in enumerate(boxes)}
     total = sum(map(len, open_boxes.values()))
-    rows = [(n, row) for n, row in zip(image, found, strict=True) if row[4] == label]
+    rows = [(n, row) for n, row in zip(image, detections, strict=True) if row[4] == label]
     hits, curve = 0, []
     for i, (n, row) in enumerate(sorted(rows, key=lambda r: -r[1][5]), 1):
         match = max(open_boxes[n], key=lambda b: overlap(row, b), default=None)
@@ -112,12 +112,12 @@ def test_the_evaluator_agrees_with_plain_python():
     where, row = np.nonzero(boxes[..., 4] >= 0)
     near = boxes[where, row] + np.hstack([random.normal(0, 1.2, (len(where), 4)), np.zeros((len(where), 1))])
     near[::5, 4] = 2
-    image, found = np.tile(where, 2), np.tile(near, (2, 1))
-    found[len(where) :, :4] += random.normal(0, 1, (len(where), 4))
-    found = np.hstack([found, random.random((len(found), 1))])
+    image, detections = np.tile(where, 2), np.tile(near, (2, 1))
+    detections[len(where) :, :4] += random.normal(0, 1, (len(where), 4))
+    detections = np.hstack([detections, random.random((len(detections), 1))])
     labels = sorted(set(boxes[..., 4].ravel()) - {-1.0})
-    aps = np.array([[plain_ap(image, found, boxes, k, t / 100) for k in labels] for t in range(50, 100, 5)])
-    scores = anchor_free.precision(image, found, boxes)
+    aps = np.array([[plain_ap(image, detections, boxes, k, t / 100) for k in labels] for t in range(50, 100, 5)])
+    scores = anchor_free.precision(image, detections, boxes)
     assert 0.2 < scores["map"] < 0.8
     assert scores["map"] == pytest.approx(aps.mean(), abs=1e-9)
     assert scores["map50"] == pytest.approx(aps[0].mean(), abs=1e-9)

@@ -58,7 +58,7 @@ def test_no_digit_and_no_background_is_in_two_splits(monkeypatch):
     for n, band in scenes.SPLITS.values():
         marked = np.full((213, 320), 10**6)
         marked[:, band] = 100
-        monkeypatch.setattr(scenes, "photographs", lambda there=marked: (there, there))
+        monkeypatch.setattr(scenes, "photographs", lambda grey=marked: (grey, grey))
         draw = Draw(n)
         assert max(scenes.compose(draw, load_mnist5k().control, band)[0].max() for _ in range(20)) < 256
 

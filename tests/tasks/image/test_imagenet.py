@@ -52,8 +52,8 @@ def test_it_trains_and_is_scored(small):
     assert sum(losses[-4:]) < sum(losses[:4])
     chunks, target = feed.split("test")
     with torch.no_grad():
-        seen = score(small, [model.eval()(*inputs) for inputs in chunks], target)
-    assert {"accuracy", "loss"} <= seen.keys()
+        scores = score(small, [model.eval()(*inputs) for inputs in chunks], target)
+    assert {"accuracy", "loss"} <= scores.keys()
     assert small.baseline(small.load()).value == 0.5
 
 
@@ -64,7 +64,7 @@ def test_splits_are_disjoint_and_test_is_the_official_validation_part(small):
     assert small.load() is data
 
 
-def test_augmentation_hangs_on_the_key_alone_and_evaluation_has_none(small):
+def test_augmentation_depends_on_the_key_alone_and_evaluation_has_none(small):
     read = small.load().train.read
     state = torch.random.get_rng_state()
     one, same, other, plain = (read(3, k)[0][0] for k in (1, 1, 2, None))
@@ -77,7 +77,7 @@ def test_augmentation_hangs_on_the_key_alone_and_evaluation_has_none(small):
 
 
 def test_the_hub_layout_holds_the_same_images(small, folders):
-    held = small.load()
+    whole = small.load()
     paths = {part: imagenet._folder(folders / part)[0].paths for part in ("train", "val")}
     hub = folders.parent / "hub" / "imagenet" / "data"
     hub.mkdir(parents=True)
@@ -90,7 +90,7 @@ def test_the_hub_layout_holds_the_same_images(small, folders):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(trees.ROOT, str(folders.parent / "hub"))
         other = small.load()
-    for split, twin in zip(held, other, strict=True):
+    for split, twin in zip(whole, other, strict=True):
         assert np.array_equal(split.target[0], twin.target[0])
         for i, key in ((0, None), (1, 5)):
             assert np.array_equal(split.read(i, key)[0][0], twin.read(i, key)[0][0])
@@ -99,9 +99,9 @@ def test_the_hub_layout_holds_the_same_images(small, folders):
 def test_an_image_cut_short_is_one_line(small, folders):
     file = folders / "val" / "n00000001" / "3.JPEG"
     file.write_bytes(file.read_bytes()[:200])
-    with pytest.raises(InputError, match=r"3\.JPEG: holds no whole image.*get it anew") as caught:
+    with pytest.raises(InputError, match=r"3\.JPEG: holds no whole image.*get it anew") as refusal:
         list(Loader(small, 0).split("test")[0])
-    assert "\n" not in str(caught.value)
+    assert "\n" not in str(refusal.value)
 
 
 def test_an_empty_file_and_a_missing_class_are_refused_when_planning(small, folders):

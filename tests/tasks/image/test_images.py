@@ -32,10 +32,10 @@ def expected(shape, classes=10):
 
 
 def refused(name, classes=10):
-    with pytest.raises(InputError) as caught:
+    with pytest.raises(InputError) as refusal:
         pixels.load(name, classes)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
+    assert "\n" not in str(refusal.value)
+    return str(refusal.value)
 
 
 @pytest.mark.parametrize(
@@ -165,16 +165,16 @@ def test_a_truncated_table_is_refused(tmp_path, monkeypatch):
 
 
 def test_the_hub_is_asked_only_when_told_to(monkeypatch):
-    asked = []
+    requests = []
 
     def fetch(path, name=None, split=None):
-        asked.append((path, split))
+        requests.append((path, split))
         return trees.table(*trees.examples(split, (32, 32, 3)))
 
     monkeypatch.setattr(datasets, "load_dataset", fetch)
     trees.expect(monkeypatch, "hub")
     assert len(pixels.load("cifar10").train) == 200
-    assert asked == [("uoft-cs/cifar10", "train"), ("uoft-cs/cifar10", "test")]
+    assert requests == [("uoft-cs/cifar10", "train"), ("uoft-cs/cifar10", "test")]
     assert "give --data DIR" in refused("cifar10_jpeg_q75"), "which no hub has"
     pixels._loaded.cache_clear()
 

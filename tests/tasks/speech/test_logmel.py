@@ -1,4 +1,4 @@
-"""Features of sound: what Kaldi and transformers compute; augmentation that hangs on its generator alone."""
+"""Features of sound: what Kaldi and transformers compute; augmentation that depends on its generator alone."""
 
 import numpy as np
 import pytest
@@ -18,18 +18,18 @@ def waves(rate=16_000, clips=3):
 @pytest.mark.filterwarnings("ignore:At least one mel filter has all zero values")
 def test_filter_banks_are_those_of_the_extractor_of_ast(tmp_path):
     extractor = ASTFeatureExtractor(max_length=120)
-    given = [wave.float().numpy() / 32768 for wave in waves()]
-    want = extractor(given, sampling_rate=16_000, return_tensors="pt")["input_values"]
-    got = pretrained._taken(extractor, logmel.unit(waves()))
+    clips = [wave.float().numpy() / 32768 for wave in waves()]
+    want = extractor(clips, sampling_rate=16_000, return_tensors="pt")["input_values"]
+    got = pretrained._extracted(extractor, logmel.unit(waves()))
     assert got.shape == want.shape == (3, 120, 128)
     assert (got - want).abs().max() < 2e-3
 
 
 def test_samples_are_those_of_the_extractor_of_wav2vec2():
     extractor = Wav2Vec2FeatureExtractor(do_normalize=True)
-    given = [wave.float().numpy() / 32768 for wave in waves()]
-    want = extractor(given, sampling_rate=16_000, return_tensors="pt")["input_values"]
-    assert torch.allclose(pretrained._taken(extractor, logmel.unit(waves())), want, atol=1e-4)
+    clips = [wave.float().numpy() / 32768 for wave in waves()]
+    want = extractor(clips, sampling_rate=16_000, return_tensors="pt")["input_values"]
+    assert torch.allclose(pretrained._extracted(extractor, logmel.unit(waves())), want, atol=1e-4)
 
 
 def test_a_clip_comes_out_the_same_however_loud_it_is_and_whatever_its_batch():
@@ -55,12 +55,12 @@ def test_a_higher_tone_has_its_peak_in_a_higher_band():
     assert peaks == sorted(set(peaks))
 
 
-def test_augmentation_hangs_on_the_generator_alone():
-    def drawn(seed):
+def test_augmentation_depends_on_the_generator_alone():
+    def augmented(seed):
         return logmel.features(8000)((waves(8000),), (), torch.Generator().manual_seed(seed))[0][0]
 
-    assert torch.equal(drawn(1), drawn(1))
-    assert not torch.equal(drawn(1), drawn(2))
+    assert torch.equal(augmented(1), augmented(1))
+    assert not torch.equal(augmented(1), augmented(2))
 
 
 def test_a_shift_moves_a_clip_whole_and_leaves_zeros():
@@ -69,9 +69,9 @@ def test_a_shift_moves_a_clip_whole_and_leaves_zeros():
     offsets = {int(row[20] - 21) for row in moved}
     assert offsets == set(range(-5, 6))
     for row in moved:
-        kept = row[row > 0]
-        assert torch.equal(kept, torch.arange(kept[0], kept[0] + len(kept)))
-        assert len(kept) == 40 - abs(int(row[20] - 21))
+        rest = row[row > 0]
+        assert torch.equal(rest, torch.arange(rest[0], rest[0] + len(rest)))
+        assert len(rest) == 40 - abs(int(row[20] - 21))
 
 
 def test_masks_hide_one_stretch_of_time_and_one_of_bands():

@@ -32,10 +32,10 @@ def _afresh():
 
 
 def refused(name):
-    with pytest.raises(InputError) as caught:
+    with pytest.raises(InputError) as refusal:
         tasks.parse(name).load()
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
+    assert "\n" not in str(refusal.value)
+    return str(refusal.value)
 
 
 @pytest.mark.parametrize("plant", [voices.plant_wavs, voices.plant_digits], ids=["files", "tables"])
@@ -61,8 +61,8 @@ def test_takes_and_speakers_are_kept_apart(tmp_path, monkeypatch):
 
 
 def test_a_window_is_the_middle_of_a_long_clip_and_centres_a_short_one():
-    held = recordings.windows([np.arange(10, dtype=np.int16), np.array([7, 8], np.int16)], 4)
-    assert held.tolist() == [[3, 4, 5, 6], [0, 7, 8, 0]]
+    windows = recordings.windows([np.arange(10, dtype=np.int16), np.array([7, 8], np.int16)], 4)
+    assert windows.tolist() == [[3, 4, 5, 6], [0, 7, 8, 0]]
 
 
 def coded(kind, subtype):
@@ -132,8 +132,8 @@ def relabel(file, change, names=None):
     """Change the rows of a table, and the names of its labels."""
     table = pyarrow.parquet.read_table(file)
     rows = change(table.to_pylist())
-    kept = table.schema.metadata if names is None else {b"huggingface": json.dumps(names).encode()}
-    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows).replace_schema_metadata(kept), file)
+    metadata = table.schema.metadata if names is None else {b"huggingface": json.dumps(names).encode()}
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows).replace_schema_metadata(metadata), file)
 
 
 def renamed(names):
@@ -157,7 +157,7 @@ def test_digits_go_by_the_names_of_their_labels(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "reason"),
     [
         ({"label": -1}, "the test part: row 0 has the label -1"),
         ({"label": None}, "the test part: row 0 has the label None"),
@@ -170,11 +170,11 @@ def test_digits_go_by_the_names_of_their_labels(tmp_path, monkeypatch):
         ({"audio": {"bytes": None, "path": "0_george_0.wav"}}, "row 0 of test: holds no bytes"),
     ],
 )
-def test_rows_that_mean_nothing_are_refused(tmp_path, monkeypatch, change, said):
+def test_rows_that_mean_nothing_are_refused(tmp_path, monkeypatch, change, reason):
     voices.plant_digits(tmp_path)
     voices.expect(monkeypatch, tmp_path)
     relabel(tmp_path / "fsdd" / "test.parquet", lambda rows: [rows[0] | change, *rows[1:]])
-    assert said in refused("fsdd")
+    assert reason in refused("fsdd")
 
 
 # -------------------------------------------------------------------------------------------------- commands
@@ -192,17 +192,17 @@ def test_the_hubs_layout_of_speech_commands_reads_back(tmp_path, monkeypatch):
 
 
 def test_the_hub_is_asked_for_the_revision_that_has_tables(monkeypatch):
-    asked = []
+    requests = []
 
     def fetch(name, split, revision, data_files):
-        asked.append((name, split, revision, data_files))
+        requests.append((name, split, revision, data_files))
         raise ConnectionError("no network")
 
     monkeypatch.setattr(datasets, "load_dataset", fetch)
     monkeypatch.setenv(DATA, "hub")
     assert "the hub does not give train of google/speech_commands: no network" in refused("speech_commands")
     tables = {"train": "v0.02/train/*.parquet"}
-    assert asked == [("google/speech_commands", "train", "refs/convert/parquet", tables)]
+    assert requests == [("google/speech_commands", "train", "refs/convert/parquet", tables)]
 
 
 def test_the_hubs_revision_of_tables_is_read_without_its_other_configurations(tmp_path, monkeypatch):
@@ -224,7 +224,7 @@ def test_commands_with_other_labels_are_refused(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "reason"),
     [
         (lambda row: {"label": -1}, "row 0 has the label -1"),
         (lambda row: {"label": None}, "row 0 has the label None"),
@@ -236,12 +236,12 @@ def test_commands_with_other_labels_are_refused(tmp_path, monkeypatch):
         ),
     ],
 )
-def test_commands_that_mean_nothing_are_refused(tmp_path, monkeypatch, change, said):
+def test_commands_that_mean_nothing_are_refused(tmp_path, monkeypatch, change, reason):
     voices.plant_commands(tmp_path)
     voices.expect(monkeypatch, tmp_path)
     file = tmp_path / "speech_commands_v002_testset12" / "train.parquet"
     relabel(file, lambda rows: [row | change(row) if i % 12 == 0 else row for i, row in enumerate(rows)])
-    assert said in refused("speech_commands_v002_testset12")
+    assert reason in refused("speech_commands_v002_testset12")
 
 
 def test_commands_go_by_the_names_of_their_labels(tmp_path, monkeypatch):
@@ -266,19 +266,19 @@ def test_strings_are_made_of_whole_clips_of_one_speaker_in_their_order(tmp_path,
     voices.expect(monkeypatch, tmp_path)
     clips = recordings.digits()
     split = digits_ctc.strings(clips.takes < 5, 40, seed=1)
-    own = {wave.tobytes(): (digit, who) for wave, digit, who, take in zip(*clips, strict=True) if take < 5}
-    for held, words in zip(split.inputs[0], split.target[0], strict=True):
-        said = [word - 1 for word in words if word]
-        assert 3 <= len(said) <= 5
-        assert (words[len(said) :] == 0).all()
-        found, start = [], 0
-        while (sound := np.flatnonzero(held[start:])).size:
+    own = {wave.tobytes(): (digit, speaker) for wave, digit, speaker, take in zip(*clips, strict=True) if take < 5}
+    for wave_row, words in zip(split.inputs[0], split.target[0], strict=True):
+        digits = [word - 1 for word in words if word]
+        assert 3 <= len(digits) <= 5
+        assert (words[len(digits) :] == 0).all()
+        clips_in_order, start = [], 0
+        while (sound := np.flatnonzero(wave_row[start:])).size:
             start += sound[0]
-            size = next(n for n in range(1000, 1201, 50) if held[start : start + n].tobytes() in own)
-            found.append(own[held[start : start + size].tobytes()])
+            size = next(n for n in range(1000, 1201, 50) if wave_row[start : start + n].tobytes() in own)
+            clips_in_order.append(own[wave_row[start : start + size].tobytes()])
             start += size
-        assert [digit for digit, _ in found] == said
-        assert len({who for _, who in found}) == 1
+        assert [digit for digit, _ in clips_in_order] == digits
+        assert len({speaker for _, speaker in clips_in_order}) == 1
 
 
 # ----------------------------------------------------------------------------------------- pretrained models
@@ -328,10 +328,10 @@ def test_a_head_that_is_in_the_files_gives_way_to_one_of_the_seed(tmp_path, sett
         torch.manual_seed(seed)
         return pretrained.model(str(tmp_path), 10).net.state_dict()
 
-    first, again, other = net(0), net(0), net(1)
+    first, repeated, other = net(0), net(0), net(1)
     assert first.keys() == saved.keys()
     for name, weight in first.items():
-        assert torch.equal(weight, again[name])
+        assert torch.equal(weight, repeated[name])
         if name.startswith("wav2vec2."):
             assert torch.equal(weight, saved[name])
         elif name.endswith("weight"):  # of projector and classifier
@@ -344,9 +344,9 @@ def test_the_head_that_a_checkpoint_lacks_is_the_one_that_transformers_draws(tmp
     torch.manual_seed(5)
     plain = ASTForAudioClassification.from_pretrained(tmp_path, num_labels=10).state_dict()
     torch.manual_seed(5)
-    mine = pretrained.model(str(tmp_path), 10).net.state_dict()
-    assert plain.keys() == mine.keys()
-    assert all(torch.equal(plain[name], mine[name]) for name in plain)
+    own = pretrained.model(str(tmp_path), 10).net.state_dict()
+    assert plain.keys() == own.keys()
+    assert all(torch.equal(plain[name], own[name]) for name in plain)
 
 
 def test_what_is_no_checkpoint_of_an_audio_classifier_is_refused_in_a_line(tmp_path, monkeypatch):
@@ -371,9 +371,9 @@ def test_weights_that_cannot_be_read_are_refused_in_a_line(tmp_path):
     wav2vec2(tmp_path)
     file = tmp_path / "model.safetensors"
     file.write_bytes(file.read_bytes()[:-100])
-    with pytest.raises(InputError, match="no classifier of audio can be made of it: SafetensorError") as caught:
+    with pytest.raises(InputError, match="no classifier of audio can be made of it: SafetensorError") as refusal:
         pretrained.model(str(tmp_path), 10)
-    assert "\n" not in str(caught.value)
+    assert "\n" not in str(refusal.value)
 
 
 @real

@@ -19,16 +19,16 @@ def _quiet():
     checkpoint.quiet()
 
 
-def made(folder, outputs=2, *, seed=0, scratch=False, lora=0):
+def model_of(folder, outputs=2, *, seed=0, scratch=False, lora=0):
     torch.manual_seed(seed)
-    return encoder.named(folder, outputs, scratch=scratch, lora=lora, fetch=False)
+    return encoder.pretrained(folder, outputs, scratch=scratch, lora=lora, fetch=False)
 
 
 def refused(folder, **settings):
-    with pytest.raises(InputError) as caught:
-        made(folder, **settings)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
+    with pytest.raises(InputError) as refusal:
+        model_of(folder, **settings)
+    assert "\n" not in str(refusal.value)
+    return str(refusal.value)
 
 
 # -------------------------------------------------------------------------------------------------------- heads
@@ -41,10 +41,10 @@ def refused(folder, **settings):
 )
 def test_a_head_that_is_in_the_files_gives_way_to_one_of_the_seed(tmp_path, kind, stem, labels):
     saved = tiny.plant(tmp_path, kind, CLASSIFIER, num_labels=labels)
-    first, again, other = (made(tmp_path, seed=seed).body.state_dict() for seed in (0, 0, 1))
+    first, repeated, other = (model_of(tmp_path, seed=seed).body.state_dict() for seed in (0, 0, 1))
     assert first.keys() == saved.keys()
     for name, weight in first.items():
-        assert torch.equal(weight, again[name])
+        assert torch.equal(weight, repeated[name])
         if name.startswith(stem):
             assert torch.equal(weight, saved[name])
         elif not name.endswith(("bias", "LayerNorm.weight")):
@@ -60,7 +60,7 @@ def test_biases_of_a_trained_head_are_not_kept(tmp_path):
     for weight in trained.classifier.parameters():
         torch.nn.init.ones_(weight)
     trained.save_pretrained(tmp_path)
-    head = made(tmp_path).body.classifier
+    head = model_of(tmp_path).body.classifier
     assert head.out_proj.weight.shape == (2, 32)
     assert not any((weight == 1).any() for weight in head.parameters())
 
@@ -71,9 +71,9 @@ def test_the_head_that_a_checkpoint_lacks_is_the_one_that_transformers_draws(tmp
     tiny.plant(tmp_path, "Bert")
     torch.manual_seed(5)
     plain = AutoModelForSequenceClassification.from_pretrained(tmp_path, num_labels=3).state_dict()
-    mine = made(tmp_path, 3, seed=5).body.state_dict()
-    assert plain.keys() == mine.keys()
-    assert all(torch.equal(plain[name], mine[name]) for name in plain)
+    own = model_of(tmp_path, 3, seed=5).body.state_dict()
+    assert plain.keys() == own.keys()
+    assert all(torch.equal(plain[name], own[name]) for name in plain)
 
 
 # ----------------------------------------------------------------------------------------- what cannot be built
@@ -90,7 +90,7 @@ def tear(folder):
 
 
 @pytest.mark.parametrize(
-    ("spoil", "said"),
+    ("spoil", "reason"),
     [
         (lambda folder: settings(folder, vocab_size=65), "word_embeddings.weight is not of the size that its config"),
         (lambda folder: settings(folder, num_attention_heads=5), "no text classifier can be made of it: ValueError"),
@@ -100,10 +100,10 @@ def tear(folder):
         (lambda folder: (folder / "model.safetensors").unlink(), "no text classifier can be made of it: OSError"),
     ],
 )
-def test_what_transformers_cannot_build_is_refused_in_one_line(tmp_path, spoil, said):
+def test_what_transformers_cannot_build_is_refused_in_one_line(tmp_path, spoil, reason):
     tiny.plant(tmp_path, "Bert")
     spoil(tmp_path)
-    assert said in refused(tmp_path)
+    assert reason in refused(tmp_path)
 
 
 def test_weights_of_a_body_that_the_files_lack_or_have_in_excess_are_refused(tmp_path):
@@ -114,14 +114,14 @@ def test_weights_of_a_body_that_the_files_lack_or_have_in_excess_are_refused(tmp
     settings(tmp_path, num_hidden_layers=1)
     assert "its files hold encoder.layer.1." in refused(tmp_path)
     settings(tmp_path, num_hidden_layers=2, model_type="roberta")
-    made(tmp_path)
+    model_of(tmp_path)
     settings(tmp_path, model_type="distilbert", dim=32, hidden_dim=32, n_heads=2, n_layers=2)
     assert "its files lack distilbert." in refused(tmp_path)
 
 
 def test_a_pooler_is_drawn_anew_where_the_files_lack_it(tmp_path):
     tiny.plant(tmp_path, "Bert", "ForMaskedLM")
-    assert "bert.pooler.dense.weight" in made(tmp_path).body.state_dict()
+    assert "bert.pooler.dense.weight" in model_of(tmp_path).body.state_dict()
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_the_room_of_a_model_is_what_its_embeddings_have(tmp_path, kind, changed
     assert encoder.room(tmp_path, fetch=False) == (tiny.PIECES, places)
     if places == float("inf"):
         return
-    model, kinds = made(tmp_path), torch.ones(1, places, dtype=torch.uint8)
+    model, kinds = model_of(tmp_path), torch.ones(1, places, dtype=torch.uint8)
     model(torch.full((1, places), 5), kinds)
     with pytest.raises((IndexError, RuntimeError)):
         model(torch.full((1, places + 1), 5), torch.ones(1, places + 1, dtype=torch.uint8))
@@ -163,7 +163,7 @@ def test_the_room_of_a_model_is_what_its_embeddings_have(tmp_path, kind, changed
 )
 def test_padding_changes_no_answer(tmp_path, kind, settings):
     tiny.plant(tmp_path, kind, **settings)
-    model = made(tmp_path).double().eval()
+    model = model_of(tmp_path).double().eval()
     ids = torch.randint(6, tiny.PIECES, (2, 12))
     ids[1, 6], ids[1, 7:] = 0, 0  # of a decoder the piece 0 is one like others
     kinds = torch.ones_like(ids, dtype=torch.uint8)

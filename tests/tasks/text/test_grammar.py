@@ -78,11 +78,11 @@ def _clash(sentence, number):
 def test_an_order_pair_has_two_neighbouring_words_exchanged(pairs):
     for pair in [p for p in pairs["train"] if p.phenomenon == "order"]:
         good, bad = (" ".join(s).replace(" ##", "##").split() for s in (pair.good, pair.bad))
-        apart = [i for i, two in enumerate(zip(good, bad, strict=True)) if two[0] != two[1]]
-        assert len(apart) == 2
-        assert apart[1] == apart[0] + 1
-        assert good[apart[0]] == bad[apart[1]]
-        assert good[apart[1]] == bad[apart[0]]
+        places = [i for i, two in enumerate(zip(good, bad, strict=True)) if two[0] != two[1]]
+        assert len(places) == 2
+        assert places[1] == places[0] + 1
+        assert good[places[0]] == bad[places[1]]
+        assert good[places[1]] == bad[places[0]]
 
 
 def test_every_phenomenon_has_equally_many_distinct_pairs_and_either_noun_is_the_plural_one(pairs):
@@ -94,14 +94,14 @@ def test_every_phenomenon_has_equally_many_distinct_pairs_and_either_noun_is_the
 
 
 def test_no_open_class_stem_is_in_two_splits():
-    seen = [OPEN & set(" ".join(sentences(split)).split()) for split in load_grammar()]
-    assert sum(map(len, seen)) == len(set.union(*seen))
-    assert [len(words) for words in seen] == [91, 30, 30]
+    stems = [OPEN & set(" ".join(sentences(split)).split()) for split in load_grammar()]
+    assert sum(map(len, stems)) == len(set.union(*stems))
+    assert [len(words) for words in stems] == [91, 30, 30]
 
 
 def test_closed_words_and_endings_of_test_are_all_known_from_training():
-    known, control, test = (set(" ".join(sentences(split)).split()) - OPEN for split in load_grammar())
-    assert known == control == test
+    train, control, test = (set(" ".join(sentences(split)).split()) - OPEN for split in load_grammar())
+    assert train == control == test
 
 
 def test_the_data_are_what_they_were():
@@ -158,10 +158,10 @@ def test_rows_under_vmap_answer_and_learn_like_modules_alone_in_float64():
     inputs, target = feeds[0].batch(0)
     weights, buffers = stack_module_state(models)
 
-    def lost(weights, buffers):
+    def loss_of(weights, buffers):
         return task.loss(functional_call(models[0], (weights, buffers), inputs), target)
 
-    loss_M = vmap(lost, randomness="same")(weights, buffers)
+    loss_M = vmap(loss_of, randomness="same")(weights, buffers)
     loss_M.sum().backward()
     for i, model in enumerate(models):
         loss = task.loss(model(*inputs), target)

@@ -41,9 +41,9 @@ def _alone(one_thread):
     checkpoint.quiet()
 
 
-def made(folder, seed=0):
+def model_of(folder, seed=0):
     torch.manual_seed(seed)
-    return encoder.named(folder, 2, scratch=False, lora=4, fetch=False)
+    return encoder.pretrained(folder, 2, scratch=False, lora=4, fetch=False)
 
 
 def trained(model):
@@ -53,7 +53,7 @@ def trained(model):
 @pytest.mark.parametrize("kind", HEADS)
 def test_adapters_and_the_whole_head_are_trained_and_nothing_else(tmp_path, kind):
     saved = tiny.plant(tmp_path, kind)
-    model = made(tmp_path)
+    model = model_of(tmp_path)
     names = trained(model)
     layers = {name.partition(".lora_")[0].rpartition(".")[2] for name in names if ".lora_" in name}
     parts = {name.partition(".modules_to_save.")[0] for name in names if ".lora_" not in name}
@@ -66,26 +66,26 @@ def test_adapters_and_the_whole_head_are_trained_and_nothing_else(tmp_path, kind
 
 def test_a_pooler_that_the_files_lack_is_trained_with_the_head(tmp_path):
     tiny.plant(tmp_path, "Bert", "ForMaskedLM")
-    parts = {name.partition(".modules_to_save.")[0] for name in trained(made(tmp_path)) if ".lora_" not in name}
+    parts = {name.partition(".modules_to_save.")[0] for name in trained(model_of(tmp_path)) if ".lora_" not in name}
     assert parts == {"bert.pooler.dense", "classifier"}
 
 
 def test_the_seed_decides_adapters_and_head_and_they_begin_at_the_checkpoint(tmp_path):
     tiny.plant(tmp_path, "DistilBert", "ForSequenceClassification")
-    first, again, other = (dict(made(tmp_path, seed).named_parameters()) for seed in (0, 0, 1))
-    assert all(torch.equal(weight, again[name]) for name, weight in first.items())
-    drawn = [name for name in first if "lora_A" in name or ("modules_to_save" in name and name.endswith("weight"))]
-    assert {name.rpartition(".")[2] for name in drawn} == {"weight"}
-    assert not any(torch.equal(first[name], other[name]) for name in drawn)
+    first, repeated, other = (dict(model_of(tmp_path, seed).named_parameters()) for seed in (0, 0, 1))
+    assert all(torch.equal(weight, repeated[name]) for name, weight in first.items())
+    random = [name for name in first if "lora_A" in name or ("modules_to_save" in name and name.endswith("weight"))]
+    assert {name.rpartition(".")[2] for name in random} == {"weight"}
+    assert not any(torch.equal(first[name], other[name]) for name in random)
     assert not any(weight.any() for name, weight in first.items() if "lora_B" in name)
 
 
 def test_what_peft_does_not_adapt_is_refused_in_one_line(tmp_path, monkeypatch):
     tiny.plant(tmp_path, "Bert")
     monkeypatch.setitem(peft.utils.TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING, "bert", ["of_nobody"])
-    with pytest.raises(InputError, match="lora: peft has no adapters for a bert: NoMatchingPeftModuleError") as caught:
-        made(tmp_path)
-    assert "\n" not in str(caught.value)
+    with pytest.raises(InputError, match="lora: peft has no adapters for a bert: NoMatchingPeftModuleError") as refusal:
+        model_of(tmp_path)
+    assert "\n" not in str(refusal.value)
 
 
 # ------------------------------------------------------------------------------------------------- in the engine
@@ -101,7 +101,7 @@ def rows(n):
 @pytest.fixture(params=["Bert", "DistilBert"])
 def task(tmp_path, request):
     tiny.plant(tmp_path, request.param)
-    build = partial(encoder.named, tmp_path, 3, scratch=False, lora=2, fetch=False)
+    build = partial(encoder.pretrained, tmp_path, 3, scratch=False, lora=2, fetch=False)
     return replace(toy(build), load=lambda: Data(*map(rows, (32, 16, 16))))
 
 
@@ -119,9 +119,9 @@ def test_a_fork_goes_its_own_way_and_leaves_what_is_frozen(task):
     first, second = tensors(engine)
     assert same(first, tensors(alone)[0])
     moved = {name for name in first if not torch.equal(first[name], before[name])}
-    apart = {name for name in first if not torch.equal(first[name], second[name])}
+    different = {name for name in first if not torch.equal(first[name], second[name])}
     learning = {name for name, p in engine.members[0].model.named_parameters() if p.requires_grad}
-    assert moved == apart == learning
+    assert moved == different == learning
 
 
 def test_a_saved_state_goes_on_bit_for_bit(task, tmp_path):
