@@ -76,18 +76,19 @@ def parse(text: str) -> Schedule[Any]:
     >>> parse("wsd( cooldown = 0.20, shape = 'sqrt')").text
     "wsd(shape='sqrt')"
     """
-    return _built(spec.parse(text))
+    return _build(spec.parse(text))
 
 
 def parse_list(text: str) -> list[Schedule[Any]]:
     """The schedules of a comma-separated list: `cosine, rex, wsd(cooldown=0.3), my_file.py:mine`."""
-    return [_built(each) for each in spec.parse_list(text)]
+    return [_build(call) for call in spec.parse_list(text)]
 
 
-def _built(spelled: spec.Call) -> Schedule[Any]:
-    known = CATALOGUE
-    if unknown := spec.names(spelled) - CATALOGUE.keys():
-        offered = external.installed() | {name: name for name in unknown if ":" in name}
-        known = offered | CATALOGUE | {n: external.factory(offered[n]) for n in unknown & offered.keys()}
-    it: Schedule[Any] = spec.build(spelled, known, "schedule")
-    return it
+def _build(call: spec.Call) -> Schedule[Any]:
+    catalogue = CATALOGUE
+    if external_names := spec.names(call) - CATALOGUE.keys():
+        references = external.installed() | {name: name for name in external_names if ":" in name}
+        factories = {name: external.factory(references[name]) for name in external_names & references.keys()}
+        catalogue = references | CATALOGUE | factories  # an unknown name is answered with all of these
+    schedule: Schedule[Any] = spec.build(call, catalogue, "schedule")
+    return schedule

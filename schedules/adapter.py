@@ -1,4 +1,4 @@
-"""The way out: any schedule as a `torch.optim.lr_scheduler.LRScheduler`, in anybody's loop. Imports torch."""
+"""Any schedule as a `torch.optim.lr_scheduler.LRScheduler`, for any training loop. Imports torch."""
 
 from __future__ import annotations
 
@@ -12,40 +12,40 @@ from torch.optim.lr_scheduler import LRScheduler
 
 import schedules
 from schedules.contract import Clock, InputError, Schedule, Signals
-from schedules.groups import copied, fill, set_momentum
+from schedules.groups import copy_lr, fill, set_momentum
 from schedules.schedule import pack, unpack
 
 
 class Scheduler(LRScheduler):
     """A schedule that sets the LR (and the momentum, if it cycles it) of each group of an optimizer.
 
-    The LR that a group has when this is made is its peak LR. An open-loop schedule is stepped after each
+    The peak LR of a group is its LR when the scheduler is created. An open-loop schedule is stepped after each
     `optimizer.step()`, like any scheduler of torch:
 
         scheduler = Scheduler(optimizer, "warmup(cosine, fraction=0.05)", total=updates, epoch_steps=len(loader))
         ...
         loss.backward(); optimizer.step(); scheduler.step()
 
-    A closed-loop one decides by what the update is about to do, so it is stepped before `optimizer.step()`, and told
-    what it `needs`: `loss.backward(); scheduler.step(loss=loss.item()); optimizer.step()`.
+    A closed-loop schedule decides on the update that comes next, so it is stepped before `optimizer.step()`, with the
+    signals that it `needs`: `loss.backward(); scheduler.step(loss=loss.item()); optimizer.step()`.
 
-    After `total` updates the LR stays as it is. `state_dict` holds all that there is, and loading it sets the LR, so
-    resuming is exact in whatever order things are made and loaded.
+    After `total` updates the LR stays as it is. `state_dict` is complete, and loading it sets the LR, so resuming is
+    exact in whatever order optimizer and scheduler are created and loaded.
 
-    As with torch's own schedulers, whatever else multiplies a group's LR meanwhile (a `ChainedScheduler`, a
-    `ReduceLROnPlateau`, one's own hand) goes on counting; a group added later joins where the first one stands, with
-    the LR it has as its peak; and a stage of a `SequentialLR` begins at the group's `initial_lr`.
+    As with torch's own schedulers, factors from elsewhere (a `ChainedScheduler`, a `ReduceLROnPlateau`, a change by
+    hand) stay in the LR; a group added later continues from the first group's state, with its own LR as its peak; and a
+    stage of a `SequentialLR` begins at the group's `initial_lr`.
 
     Args:
-        optimizer: Any of torch.
+        optimizer: Any optimizer of torch.
         schedule: A schedule, or its text.
         total: The budget in updates.
         epoch_steps: Updates per epoch.
-        last_epoch: The last update that was taken before, from which an open-loop schedule continues towards the
-            groups' `initial_lr`; -1 begins anew.
+        last_epoch: The last update before, after which an open-loop schedule continues, with the groups' `initial_lr`
+            as peaks; -1 begins at update 0.
 
     Raises:
-        InputError: a text that spells no schedule, or a budget below one update.
+        InputError: a text that is not a schedule, or a budget below one update.
     """
 
     def __init__(
@@ -65,19 +65,19 @@ class Scheduler(LRScheduler):
         self.total, self.epoch_steps = total, epoch_steps
         self.states: list[Any] = []
         self.momenta: list[float | None] = []
-        self.factors: list[float] = []  # as they stand
-        self.scales: list[float] = []  # what others have multiplied the LR by meanwhile
+        self.factors: list[float] = []  # of the current update
+        self.scales: list[float] = []  # by which others have multiplied the LR since
         super().__init__(optimizer, last_epoch)
 
     def _initial_step(self) -> None:
-        """Called by torch, and again by `SequentialLR`: an open-loop schedule sets out, a closed-loop one waits."""
+        """Start an open-loop schedule. Called by torch, and a second time by `SequentialLR`."""
         self._step_count = 0
-        if self.last_epoch >= 0:  # continues
+        if self.last_epoch >= 0:  # continue after that update
             self._step_count = 1
             self._update_lr(self.last_epoch + 1)
             return
         self._begin([float(group["lr"]) or float(group["initial_lr"]) for group in self.optimizer.param_groups])
-        self._last_lr = [copied(group["lr"]) for group in self.optimizer.param_groups]
+        self._last_lr = [copy_lr(group["lr"]) for group in self.optimizer.param_groups]
         if not self.schedule.needs:
             self._step_count = 1
             self._update_lr()
@@ -89,38 +89,38 @@ class Scheduler(LRScheduler):
         self.momenta = [None for _ in peak_lrs]
         self.factors, self.scales = [1.0 for _ in peak_lrs], [1.0 for _ in peak_lrs]
 
-    def step(self, epoch: int | None = None, **seen: Any) -> None:
+    def step(self, epoch: int | None = None, **signals: Any) -> None:
         """Go on to the next update, or to the one at `epoch`, which torch deprecates.
 
-        A closed-loop schedule is told the signals (`bench.contract.Signals`) that it needs.
+        A closed-loop schedule gets the signals (`schedules.contract.Signals`) that it needs as keywords.
 
         Raises:
-            InputError: a signal is missing, or Accelerate would step this more than once an update.
+            InputError: a missing or unknown signal, or Accelerate would step this more than once an update.
         """
         _refuse_many_steps_an_update(self.schedule.text)
-        if missing := self.schedule.needs - seen.keys():
+        if missing := self.schedule.needs - signals.keys():
             call = f"step({', '.join(f'{name}=...' for name in sorted(missing))})"
             raise InputError(f"schedule {self.schedule.text} is closed loop: call {call} before optimizer.step()")
-        if unknown := seen.keys() - set(Signals._fields):
+        if unknown := signals.keys() - set(Signals._fields):
             raise InputError(f"step() was told {', '.join(sorted(unknown))}: signals are {', '.join(Signals._fields)}")
         if not self.schedule.needs:
             super().step(epoch)
             return
         self._step_count += 1
-        numbers = {name: value.item() if isinstance(value, Tensor) else value for name, value in seen.items()}
+        numbers = {name: value.item() if isinstance(value, Tensor) else value for name, value in signals.items()}
         self._advance(Signals(**({"loss": 0.0, "grad_norm": 0.0} | numbers)))
 
     def _update_lr(self, epoch: int | None = None) -> None:
-        """Torch's own hook: `SequentialLR` calls it with 0 where the stage of this one begins."""
+        """Hook of torch: `SequentialLR` calls it with 0 at the beginning of this scheduler's stage."""
         if epoch is None:
             self._advance(None)
             return
         if self.schedule.needs:
             raise InputError(f"schedule {self.schedule.text} is closed loop, and can't be told of update {epoch} only")
         self._begin([float(group["initial_lr"]) for group in self.optimizer.param_groups])
-        for at in range(min(epoch, self.total)):
+        for step in range(min(epoch, self.total)):
             for i, peak_lr in enumerate(self.base_lrs):
-                self.states[i] = self.schedule(self.states[i], self._clock(at, peak_lr), None)[1]
+                self.states[i] = self.schedule(self.states[i], self._clock(step, peak_lr), None)[1]
         self.last_epoch = epoch - 1
         self._advance(None, absolute=True)
 
@@ -137,25 +137,25 @@ class Scheduler(LRScheduler):
                 clock = self._clock(self.last_epoch, peak_lr)
                 (self.factors[i], self.momenta[i]), self.states[i] = self.schedule(self.states[i], clock, signals)
             self._steer()
-        self._last_lr = [copied(group["lr"]) for group in self.optimizer.param_groups]
+        self._last_lr = [copy_lr(group["lr"]) for group in self.optimizer.param_groups]
 
     def _join(self) -> None:
-        """Groups that were added since join where the first one stands."""
+        """Add the groups that are new in the optimizer, with the state of the first one."""
         for group in self.optimizer.param_groups[len(self.base_lrs) :]:
-            group.setdefault("initial_lr", copied(group["lr"]))
+            group.setdefault("initial_lr", copy_lr(group["lr"]))
             self.base_lrs.append(float(group["lr"]))
-            self._last_lr.append(copied(group["lr"]))
+            self._last_lr.append(copy_lr(group["lr"]))
             self.states.append(self.states[0])
             self.momenta.append(self.momenta[0])
             self.factors.append(1.0)
             self.scales.append(1.0)
 
     def _rescale(self) -> None:
-        """What something else has set a group's LR to since becomes a scale."""
+        """Turn an LR that something else has set since into a scale."""
         for i, group in enumerate(self.optimizer.param_groups):
-            now, own = float(group["lr"]), float(self.base_lrs[i]) * self.factors[i]
-            if now != float(self._last_lr[i]) and own:
-                self.scales[i] = now / own
+            lr, usual_lr = float(group["lr"]), float(self.base_lrs[i]) * self.factors[i]
+            if lr != float(self._last_lr[i]) and usual_lr:
+                self.scales[i] = lr / usual_lr
 
     def _steer(self) -> None:
         for i, group in enumerate(self.optimizer.param_groups):
@@ -164,15 +164,15 @@ class Scheduler(LRScheduler):
             set_momentum(self.optimizer, group, self.momenta[i])
 
     def get_lr(self) -> list[float | Tensor]:
-        """The LRs as they stand; `get_last_lr` is the way to ask."""
+        """The current LRs. Torch's interface has it; `get_last_lr` is the one to call."""
         return self.get_last_lr()
 
     def get_last_lr(self) -> list[float | Tensor]:
-        """The LR of each group as this left it, copied."""
-        return [copied(lr) for lr in self._last_lr]
+        """Copies of the LR of each group as of the last step."""
+        return [copy_lr(lr) for lr in self._last_lr]
 
     def state_dict(self) -> dict[str, Any]:
-        """All that resuming needs, as numbers, texts and lists."""
+        """Complete state for resuming, as numbers, texts and lists."""
         self._join()
         return {
             "schedule": [self.schedule.text, self.total, self.epoch_steps],
@@ -187,43 +187,44 @@ class Scheduler(LRScheduler):
         }
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Continue from a `state_dict`, and set the optimizer's LR as it stood.
+        """Continue from a `state_dict`, and set the optimizer's LR to the saved one.
 
         Raises:
-            InputError: it is that of another schedule or budget, or of more groups than there are.
+            InputError: the state of another schedule or budget, or of more groups than the optimizer has.
         """
-        mine = [self.schedule.text, self.total, self.epoch_steps]
-        if list(state_dict["schedule"]) != mine:
-            raise InputError(f"this scheduler is {mine} and cannot go on from the state of {state_dict['schedule']}")
+        own, other = [self.schedule.text, self.total, self.epoch_steps], list(state_dict["schedule"])
+        if other != own:
+            raise InputError(f"this scheduler is {own} and cannot go on from the state of {state_dict['schedule']}")
         groups, count = self.optimizer.param_groups, len(state_dict["base_lrs"])
         if count > len(groups):
             raise InputError(f"the optimizer has {len(groups)} groups, and the state is that of {count}")
         self.last_epoch, self.base_lrs = state_dict["last_epoch"], list(state_dict["base_lrs"])
         self._step_count = state_dict.get("step_count", self.last_epoch + 1)
         self.momenta, self.scales = list(state_dict["momenta"]), list(state_dict.get("scales", [1.0] * count))
-        usual = [lr / peak_lr if peak_lr else 1.0 for lr, peak_lr in zip(state_dict["lrs"], self.base_lrs, strict=True)]
-        self.factors = list(state_dict.get("factors", usual))  # which older states lack
+        pairs = zip(state_dict["lrs"], self.base_lrs, strict=True)
+        ratios = [lr / peak_lr if peak_lr else 1.0 for lr, peak_lr in pairs]
+        self.factors = list(state_dict.get("factors", ratios))  # older states have no factors
         self.states = [unpack(self.schedule.init(), packed) for packed in state_dict["states"]]
         for group, lr, momentum in zip(groups, state_dict["lrs"], self.momenta, strict=False):
             fill(group, "lr", lr)
             set_momentum(self.optimizer, group, momentum)
-        self._last_lr = [copied(group["lr"]) for group in groups[:count]]
+        self._last_lr = [copy_lr(group["lr"]) for group in groups[:count]]
         self._join()
 
 
 def _refuse_many_steps_an_update(text: str) -> None:
-    """Accelerate steps what it has prepared once for each process, for schedules counted in batches of one process.
+    """Refuse to be stepped by Accelerate once for each process; it assumes schedules counted in one process's batches.
 
     Raises:
-        InputError: that is so here, with more than one process.
+        InputError: called by a prepared scheduler that does so, with more than one process.
     """
     frame = sys._getframe(2)
     while frame.f_back and frame.f_globals.get("__name__") in (__name__, LRScheduler.__module__):
         frame = frame.f_back
     if frame.f_globals.get("__name__") != "accelerate.scheduler":
         return
-    around, world = frame.f_locals["self"], frame.f_globals["AcceleratorState"]().num_processes
-    if around.step_with_optimizer and not around.split_batches and world > 1:
+    wrapper, world = frame.f_locals["self"], frame.f_globals["AcceleratorState"]().num_processes
+    if wrapper.step_with_optimizer and not wrapper.split_batches and world > 1:
         raise InputError(
             f"schedule {text}: Accelerate steps a prepared scheduler {world} times an update, once for each process; "
             "keep it out of accelerator.prepare() and step it yourself where accelerator.sync_gradients is true, "

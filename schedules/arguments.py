@@ -1,4 +1,4 @@
-"""What the arguments of a schedule may be: said once, in their annotations, and checked before anything trains."""
+"""Domains of the arguments of schedules, as annotations. They are checked before anything trains."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_ori
 
 from schedules.contract import InputError
 
-LARGEST = sys.float_info.max  # what is above is infinite, and NaN is not below
+LARGEST = sys.float_info.max  # larger numbers are infinite, and NaN is not below
 
 
 class Range(NamedTuple):
-    """The numbers between two ends, written as in a textbook: (0, 1] is 0 < x <= 1. NaN lies in none."""
+    """An interval in the usual notation: (0, 1] is 0 < x <= 1. NaN is in none."""
 
     low: float
     high: float
@@ -28,22 +28,22 @@ class Range(NamedTuple):
 
 
 Positive = Annotated[float, Range(0, 1e9, "(]")]
-Share = Annotated[float, Range(0, 1, "(]")]  # of a whole: some of it, or all
-Part = Annotated[float, Range(0, 1, "()")]  # of a whole: some of it, and something is left
-Low = Annotated[float, Range(0, 1, "[)")]  # a smallest factor, a momentum: below 1, and 0 will do
-Reach = Annotated[float, Range(1, 1e9, "[]")]  # a highest factor, at the peak or above
+Share = Annotated[float, Range(0, 1, "(]")]  # of a whole: more than nothing, up to all
+Part = Annotated[float, Range(0, 1, "()")]  # of a whole: more than nothing, less than all
+Low = Annotated[float, Range(0, 1, "[)")]  # a lowest factor, a momentum: 0 or more, below 1
+Reach = Annotated[float, Range(1, 1e9, "[]")]  # a highest factor: at the peak or above
 Count = Annotated[int, Range(0, inf, "[)")]
 
 
 def fit(schedule: str, argument: str, value: Any, hint: Any) -> Any:
-    """`value` as `hint` wants it: a whole number becomes a float where a float is wanted, a list a tuple.
+    """`value` as the type of `hint`: an int becomes a float where the hint is one, a list becomes a tuple.
 
     >>> fit("wsd", "cooldown", 1, Share)
     1.0
     >>> fit("wsd", "cooldown", 2, Share)
     Traceback (most recent call last):
         ...
-    bench.contract.InputError: schedule wsd: cooldown should be a number in (0, 1], not 2
+    schedules.contract.InputError: schedule wsd: cooldown should be a number in (0, 1], not 2
     """
     try:
         return _fit(value, hint)
@@ -62,12 +62,12 @@ def _fit(value: Any, hint: Any) -> Any:
         return tuple(_fit(v, inner[0]) for v in value) if isinstance(value, list | tuple) else _refuse()
     if origin is Literal:
         return value if isinstance(value, str) and value in inner else _refuse()
-    if hint is Any:  # nothing is said, as in a function from elsewhere
+    if hint is Any:  # without an annotation, as in a user's function
         return value
     if hint is float:
         return float(value) if type(value) in (int, float) and abs(value) <= LARGEST else _refuse()
     fits = type(value) is hint if hint in (int, bool, str) else isinstance(value, origin or hint)
-    return value if fits else _refuse()  # a bool is no number here
+    return value if fits else _refuse()  # a bool is not a number
 
 
 def _first(value: Any, hints: tuple[Any, ...]) -> Any:
@@ -84,7 +84,7 @@ def _refuse() -> Any:
 
 
 def words(hint: Any) -> str:
-    """What `hint` allows, in words.
+    """Values that `hint` allows, in words.
 
     >>> words(Literal["linear", "sqrt"]), words(tuple[Share, ...]), words(Count | None)
     ("'linear' or 'sqrt'", 'a list, each a number in (0, 1]', 'a whole number in [0, inf) or None')

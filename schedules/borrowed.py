@@ -1,4 +1,4 @@
-"""The schedulers of torch, timm and transformers, as schedules: stepped on an optimizer of one weight, and read off."""
+"""Schedulers of torch, timm and transformers as schedules: stepped on an optimizer of one weight, whose LR is read."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from schedules.arguments import fit
 from schedules.contract import Clock, InputError, Setting
 from schedules.refusals import AMOUNT, amounts, check_texts, try_out
 from schedules.replay import REPLAYS
-from schedules.schedule import Built, formula
+from schedules.schedule import BuiltSchedule, formula
 from schedules.spec import choose, render
 from schedules.user_code import blamed
 
@@ -20,17 +20,17 @@ Per = Literal["update", "epoch"]
 
 MODULES = {"torch": "torch.optim.lr_scheduler", "timm": "timm.scheduler", "transformers": "transformers.optimization"}
 
-TOLD = {
+CLOSED_LOOP = {
     "ReduceLROnPlateau": "plateau",
     "PlateauLRScheduler": "plateau",
     "get_reduce_on_plateau_schedule": "plateau",
     "GreedyLR": "greedy",
     "get_greedy_schedule": "greedy",
 }
-"""Those that are told a loss, and the schedule that does the same here."""
+"""Schedulers that need a loss, and the schedule of the catalogue that does the same."""
 
 
-def _lends(paper: str) -> Callable[[Any], Any]:
+def _library(paper: str) -> Callable[[Any], Any]:
     def decorate(factory: Any) -> Any:
         signature = inspect.signature(factory, eval_str=True)
         vars(factory).update(paper=paper, formula=formula(factory), horizon="as given", __signature__=signature)
@@ -39,110 +39,110 @@ def _lends(paper: str) -> Callable[[Any], Any]:
     return decorate
 
 
-@_lends("torch.optim.lr_scheduler, as installed")
-def torch(name: str, *, per: Per = "update", **settings: Any) -> Built:
+@_library("torch.optim.lr_scheduler, as installed")
+def torch(name: str, *, per: Per = "update", **settings: Any) -> BuiltSchedule:
     r"""A scheduler of torch by its `name`, stepped after each update, or each epoch, by `per`.
 
     With t the update,
 
         factor(t) = (the LR that it leaves at update t) / peak_lr
 
-    Its optimizer begins at the peak LR, so LRs among its settings are meant as they stand. A setting may be 'total',
-    'epochs', 'epoch_steps' or 'peak_lr', of the cell that trains, or a multiple, '0.1 * total', which is rounded.
+    Its optimizer begins at the peak LR, so LRs among its settings are absolute. A setting may be 'total', 'epochs',
+    'epoch_steps' or 'peak_lr', of the cell that trains, or a multiple, '0.1 * total', which is rounded.
 
     >>> from schedules.schedule import factors
-    >>> it = torch("CosineAnnealingLR", T_max="total")
-    >>> it, [round(s.factor, 3) for s in factors(it, total=4, epoch_steps=2, peak_lr=0.1)]
+    >>> annealing = torch("CosineAnnealingLR", T_max="total")
+    >>> annealing, [round(s.factor, 3) for s in factors(annealing, total=4, epoch_steps=2, peak_lr=0.1)]
     (torch('CosineAnnealingLR', T_max='total'), [1.0, 0.854, 0.5, 0.146])
     """
-    return _borrowed("torch", name, per, settings)
+    return _borrow("torch", name, per, settings)
 
 
-@_lends("timm.scheduler, as installed")
-def timm(name: str, **settings: Any) -> Built:
-    r"""A scheduler of timm by its `name`, told of each update and of each epoch that ends, as timm's own training does.
+@_library("timm.scheduler, as installed")
+def timm(name: str, **settings: Any) -> BuiltSchedule:
+    r"""A scheduler of timm by its `name`, stepped after each update and each epoch, as in timm's own training.
 
         factor(t) = (the LR that it leaves at update t) / peak_lr
 
-    Settings are as those of `torch`. Update 0 runs at what the constructor leaves, which may be the peak off the curve.
+    Settings are as in `torch`. Update 0 has the LR that the constructor sets, which may be the peak, off the curve.
 
     >>> from schedules.schedule import factors
-    >>> it = timm("CosineLRScheduler", t_initial="epochs")
-    >>> [round(s.factor, 3) for s in factors(it, total=8, epoch_steps=2, peak_lr=0.1)]
+    >>> annealing = timm("CosineLRScheduler", t_initial="epochs")
+    >>> [round(s.factor, 3) for s in factors(annealing, total=8, epoch_steps=2, peak_lr=0.1)]
     [1.0, 1.0, 0.854, 0.854, 0.5, 0.5, 0.146, 0.146]
     """
-    return _borrowed("timm", name, "update", settings)
+    return _borrow("timm", name, "update", settings)
 
 
-@_lends("transformers.optimization, as installed")
-def transformers(name: str, *, per: Per = "update", **settings: Any) -> Built:
+@_library("transformers.optimization, as installed")
+def transformers(name: str, *, per: Per = "update", **settings: Any) -> BuiltSchedule:
     r"""A schedule of transformers by the `name` of the function that makes it.
 
         factor(t) = (the LR that it leaves at update t) / peak_lr
 
-    Settings are as those of `torch`.
+    Settings are as in `torch`.
 
     >>> lengths = {"num_decay_steps": "0.2 * total", "num_training_steps": "total"}
-    >>> it = transformers("get_wsd_schedule", num_warmup_steps=0, decay_type="linear", **lengths)
-    >>> it(None, Clock(step=90, total=100, epoch_steps=10, peak_lr=0.1))[0].factor
+    >>> wsd = transformers("get_wsd_schedule", num_warmup_steps=0, decay_type="linear", **lengths)
+    >>> wsd(None, Clock(step=90, total=100, epoch_steps=10, peak_lr=0.1))[0].factor
     0.5
     """
-    return _borrowed("transformers", name, per, settings)
+    return _borrow("transformers", name, per, settings)
 
 
-def _borrowed(library: str, name: str, per: Per, settings: dict[str, Any]) -> Built:
+def _borrow(library: str, name: str, per: Per, settings: dict[str, Any]) -> BuiltSchedule:
     fit(library, "name", name, str)
     fit(library, "per", per, Per)
-    if name in TOLD:
-        raise InputError(f"schedule {library}: {name} is told the loss; what does so here is {TOLD[name]}")
+    if name in CLOSED_LOOP:
+        raise InputError(f"schedule {library}: {name} is told the loss; what does so here is {CLOSED_LOOP[name]}")
     make = _maker(library, name)
     try:
         inspect.signature(make).bind(None, **settings)
     except TypeError as error:
         raise InputError(f"schedule {library}: {name}: {error}") from None
-    signature = inspect.signature(make).parameters
+    parameters = inspect.signature(make).parameters
     for key, value in settings.items():
-        check_texts(f"schedule {library}: {name}: {key}", value, signature.get(key), depth=0)
+        check_texts(f"schedule {library}: {name}: {key}", value, parameters.get(key), depth=0)
     text = render(library, [name], ({} if per == "update" else {"per": per}) | settings)
-    units = {spelled[2] for value in settings.values() for spelled in amounts(value)}
+    units = {amount[2] for value in settings.values() for amount in amounts(value)}
     horizon = "relative" if units & {"total", "epochs"} else "absolute"
     machine = Borrowed(text, library, name, per, tuple(settings.items()))
     try_out(machine, relative=horizon == "relative")
-    return Built(text, machine, frozenset(), horizon)
+    return BuiltSchedule(text, machine, frozenset(), horizon)
 
 
 def _maker(library: str, name: str) -> Callable[..., Any]:
-    """What makes that scheduler of an optimizer.
+    """Class or function of a library that makes the scheduler of that name for an optimizer.
 
     Raises:
-        InputError: naming those that there are.
+        InputError: unknown name, with those that the library has.
     """
-    makers = {
-        key: thing
-        for key, thing in vars(import_module(MODULES[library])).items()
-        if key[0] != "_" and callable(thing) and next(iter(_parameters(thing)), "") == "optimizer"
-        if not isinstance(thing, type) or key in TOLD or issubclass(thing, _kind(library))
-    }
+    makers = {}
+    for key, value in vars(import_module(MODULES[library])).items():
+        if key[0] == "_" or not callable(value) or next(iter(_parameters(value)), "") != "optimizer":
+            continue
+        if not isinstance(value, type) or key in CLOSED_LOOP or issubclass(value, _kind(library)):
+            makers[key] = value
     maker: Callable[..., Any] = choose(name, makers, f"scheduler of {library}")
     return maker
 
 
 def _kind(library: str) -> Any:
-    """What the schedulers of a library are."""
+    """Base class of the schedulers of a library."""
     module, kind = ("timm.scheduler.scheduler", "Scheduler") if library == "timm" else (MODULES["torch"], "LRScheduler")
     return getattr(import_module(module), kind)
 
 
-def _parameters(thing: Any) -> dict[str, Any]:
+def _parameters(function: Any) -> dict[str, Any]:
     try:
-        return dict(inspect.signature(thing).parameters)
-    except (TypeError, ValueError):  # what is written in C, or is a type of annotation
+        return dict(inspect.signature(function).parameters)
+    except (TypeError, ValueError):  # C code, or a type of annotations
         return {}
 
 
 @dataclass(frozen=True, slots=True)
 class Borrowed:
-    """A machine that replays another library's scheduler. Pure: what is cached is a function of the clock."""
+    """Machine that replays another library's scheduler. Pure: its cache is a function of the clock."""
 
     text: str
     library: str
@@ -153,27 +153,27 @@ class Borrowed:
     def init(self) -> None:
         return None
 
-    def __call__(self, state: None, clock: Clock, seen: object) -> tuple[Setting, None]:
+    def __call__(self, state: None, clock: Clock, signals: object) -> tuple[Setting, None]:
         with blamed(f"schedule {self.text}: {self.name}"):
             return REPLAYS.setting(self, clock), None
 
     def amount(self, value: Any, clock: Clock) -> Any:
-        """A setting as the scheduler gets it."""
+        """A setting with its amounts as numbers, for the cell of this clock."""
         if isinstance(value, tuple | list):
             return [self.amount(part, clock) for part in value]
         if isinstance(value, dict):
             return {key: self.amount(part, clock) for key, part in value.items()}
-        spelled = AMOUNT.fullmatch(value) if isinstance(value, str) else None
-        if spelled is None:
+        match = AMOUNT.fullmatch(value) if isinstance(value, str) else None
+        if match is None:
             return value
-        times = float(spelled[1] or 1)
-        if spelled[2] == "peak_lr":
-            return times * clock.peak_lr
-        whole = clock.total / clock.epoch_steps if spelled[2] == "epochs" else getattr(clock, spelled[2])
-        return round(times * whole)
+        multiple, unit = float(match[1] or 1), match[2]
+        if unit == "peak_lr":
+            return multiple * clock.peak_lr
+        whole = clock.total / clock.epoch_steps if unit == "epochs" else getattr(clock, unit)
+        return round(multiple * whole)
 
-    def settled(self, clock: Clock) -> Iterator[Setting]:
-        """What stands in the optimizer at update 0, 1 and so on."""
+    def trace(self, clock: Clock) -> Iterator[Setting]:
+        """Factor and momentum in the optimizer at update 0, 1 and so on."""
         from torch import nn, optim, zeros
 
         weight = nn.Parameter(zeros(1))
@@ -181,11 +181,13 @@ class Borrowed:
         group = optimizer.param_groups[0]
         settings = {key: self.amount(value, clock) for key, value in self.settings}
         scheduler: Any = _maker(self.library, self.name)(optimizer, **settings)
-        if not isinstance(scheduler, _kind(self.library)) or "initial_lr" not in group:  # which all of them keep there
+        if (
+            not isinstance(scheduler, _kind(self.library)) or "initial_lr" not in group
+        ):  # every scheduler leaves it there
             raise InputError(f"schedule {self.text}: {self.name} is no scheduler: it sets no LR of an optimizer")
         step = 0
         while True:
-            momentum = group["momentum"] if "max_momentum" in group else None  # left there by those that cycle it
+            momentum = group["momentum"] if "max_momentum" in group else None  # from schedulers that cycle it
             yield Setting(float(group["lr"]) / clock.peak_lr, momentum)
             optimizer.step()
             step += 1

@@ -20,7 +20,7 @@ def chebyshev(
     condition: Condition = 20.0,
     order: Literal["fractal", "falling"] = "fractal",
 ) -> float:
-    r"""Chebyshev steps: the rates that are best together for a quadratic of that `condition` number, never one alone.
+    r"""Chebyshev steps: the set of rates that is optimal, as a set, for a quadratic of that `condition` number.
 
     The budget is cut into n = 2^`levels` equal pieces of constant LR. With x = progress in [0, 1), j = floor(n x) and
     k = `condition`,
@@ -28,9 +28,9 @@ def chebyshev(
         factor(x) = 2 / (k + 1 - (k - 1) cos(pi (s(j) + 1/2) / n))
         s(j)      = s_n(j), the fractal order: s_1 = [0], s_2n = [a, 2n - 1 - a for each a of s_n], or j, falling
 
-    Formula and order are those of the libraries' code, which names the papers; the papers were not at hand. Our peak
-    is the bound of these rates, the step 1/m of the libraries, which call a rate of 1/M the base LR; k = M/m.
-    pytorch_scheduler's Chebyshev is another formula: cosine annealing, half an update ahead.
+    Formula and order follow the libraries' code, which names the papers; the papers were not available. The peak is the
+    upper bound of these rates, 1/m in the libraries, whose base LR is the rate 1/M; k = M/m. pytorch_scheduler's
+    Chebyshev is another formula: cosine annealing, half an update ahead.
 
     >>> [round(f, 4) for f in chebyshev(levels=2).at(0, 0.25, 0.5, 0.75)]
     [0.5803, 0.0519, 0.1457, 0.0707]
@@ -42,8 +42,8 @@ def chebyshev(
 
 
 def _fractal(j: int, n: int) -> int:
-    """Place j of the order of n steps, n a power of two."""
+    """Entry j of the fractal order of n steps, n a power of two."""
     if n == 1:
         return 0
-    place = _fractal(j // 2, n // 2)
-    return n - 1 - place if j % 2 else place
+    entry = _fractal(j // 2, n // 2)
+    return n - 1 - entry if j % 2 else entry

@@ -1,4 +1,4 @@
-"""The LR left alone: what every decay is measured against."""
+"""A constant LR: the baseline of every decay."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from schedules.schedule import schedule
 def cosine(progress: float, *, floor: Low = 0.0, exponent: Positive = 1.0, k: Positive = 1.0) -> float:
     r"""Cosine annealing: slow, fast, slow, down to `floor`, a share of the peak, at the end of the budget.
 
-    An `exponent` above 1 falls early; `k` above 1 (k-decay) falls late. With x = progress in [0, 1),
+    With an `exponent` above 1 it falls earlier; with `k` above 1 (k-decay) it falls later. With x = progress in [0, 1),
 
         factor(x) = w + (1 - w) * floor
         w         = ((1 + cos(pi x^k)) / 2)^exponent

@@ -1,4 +1,4 @@
-"""The LR rises and falls: once, again and again, or falls and starts anew."""
+"""Cycles: one rise and fall, many of them, or a fall that restarts."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def onecycle(
 ) -> Setting:
     r"""One cycle: from 1/`div` up to the peak over the first `rise` of the budget, then down to 1/(`div` `final_div`).
 
-    Momentum falls from `high` to `low` meanwhile and rises again; with `momentum=False` it is left alone. With x =
+    Momentum falls from `high` to `low` meanwhile and rises again; `momentum=False` leaves it unchanged. With x =
     progress in [0, 1),
 
         factor(x)   = w(y) / div + 1 - w(y)                      x <  rise
@@ -66,8 +66,9 @@ def cyclic(
     r"""Cyclical LR: waves between `low`, a share of the peak, and the peak, one in `every` so many epochs.
 
     The first `rise` of a cycle goes up, the rest down. Each cycle is `gamma` times as high as the one before
-    ('triangular2': 0.5), and `rate` is lost an epoch ('exp_range'). With e the epochs trained, i the cycles behind and
-    y in [0, 1) the share of this one that is over; if it begins at the 'top', the first one has its rise behind it,
+    ('triangular2': 0.5), and each epoch multiplies the height by `rate` ('exp_range'). With `begin='top'` the first
+    cycle starts after its rise. With e the epochs trained, i the number of complete cycles and y in [0, 1) the share of
+    the current one that is over,
 
         factor(e) = low + (1 - low) gamma^i rate^e w(z)
         z         = 1 - y / rise               y <  rise
@@ -98,11 +99,11 @@ def restarts(
     rate: Share = 1.0,
     rise: Low = 0.0,
 ) -> float:
-    r"""Warm restarts: fall to `low`, a share of the peak, and start anew, first after `every` so many epochs.
+    r"""Warm restarts: fall to `low`, a share of the peak, and start again, first after `every` so many epochs.
 
-    Each cycle is `mult` times as long as the one before and begins at `gamma` times its peak; `rate` is lost an epoch.
-    The first `rise` of a cycle warms up, linearly. With e the epochs trained, i the cycles behind and y in [0, 1) the
-    share of this one that is over,
+    Each cycle is `mult` times as long as the one before and begins at `gamma` times its peak; each epoch multiplies the
+    peak by `rate`. The first `rise` of a cycle is a linear warmup. With e the epochs trained, i the number of complete
+    cycles and y in [0, 1) the share of the current one that is over,
 
         factor(e) = low + (p - low) y / rise      y <  rise
                     low + (p - low) w(z)          y >= rise
@@ -113,8 +114,8 @@ def restarts(
                     cos(pi z / 2)                 sine
 
     Doubling cycles are the multiplicative schedule of arXiv:2206.00832, whose runs are named T0_10ep_Tmult_2. Restarts
-    at shares of the budget are ``stages([cosine, cosine], [0.5, 0.5])``. LRBench's COSRSW, RSW and SINRSW are at the
-    bottom, not at the top, on the update of a restart itself.
+    at shares of the budget are ``stages([cosine, cosine], [0.5, 0.5])``. On the update of a restart LRBench's COSRSW,
+    RSW and SINRSW are still at the bottom, this one is at the top.
 
     >>> restarts(every=1, mult=2, gamma=0.5).at(0, 0.5, 1, 2, 3)
     (1.0, 0.5, 0.5, 0.25, 0.25)
@@ -125,13 +126,13 @@ def restarts(
 
 
 def _cycle(epoch: float, every: float, mult: float) -> tuple[float, float]:
-    """Cycles behind, and the share of this one that is over, if each is `mult` times as long as the one before."""
-    e = epoch * (1 + 1e-15)  # as in `step`: a cycle ends where its decimals say
+    """Number of complete cycles and the share of the current one that is over; each is `mult` times the one before."""
+    e = epoch * (1 + 1e-15)  # as in `step`: 0.3 / 0.1 falls short of 3 by its last bit
     if mult == 1:
         i = e // every
         return i, min(1.0, max(0.0, epoch / every - i))
     i = float(floor(log1p(e / every * (mult - 1)) / log(mult)))
-    i += e >= _begin(i + 1, every, mult)  # the logarithm may be off by a bit
+    i += e >= _begin(i + 1, every, mult)  # the logarithm may be off by its last bit
     i -= e < _begin(i, every, mult)
     return i, min(1.0, max(0.0, (epoch - _begin(i, every, mult)) / (every * pow(mult, i))))
 
@@ -142,7 +143,7 @@ def _begin(i: float, every: float, mult: float) -> float:
 
 
 def _fall(z: float, anneal: str) -> float:
-    """From 1 at z = 0 down to 0 at z = 1."""
+    """Factor of the fall: 1 at z = 0, and 0 at z = 1."""
     if anneal == "sine":
         return cos(pi * z / 2)
     return (1 + cos(pi * z)) / 2 if anneal == "cosine" else 1 - z

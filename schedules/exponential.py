@@ -10,7 +10,7 @@ from schedules.schedule import schedule
 
 @schedule(paper="torch.optim.lr_scheduler.ExponentialLR")
 def exponential(epoch: float, *, gamma: Share = 0.99, staircase: bool = False) -> float:
-    r"""Exponential decay: multiply by `gamma` every epoch, a little at each update or all at the epoch's end.
+    r"""Exponential decay: multiply by `gamma` every epoch, gradually at each update or at once at the epoch's end.
 
     With e the epochs trained,
 

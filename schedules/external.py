@@ -1,8 +1,9 @@
-"""Schedules from elsewhere, beside the built-in ones: a function in a file of one's own, or in an installed package.
+"""External schedules: a function or class in a user's file, or in an installed package.
 
-A *reference* names one: `my_file.py:mine`, `mypkg.mymod:mine`, both with settings behind, `my_file.py:mine(k=3)`. What
-is built bears the digest of the source file in its name, `my_file.py:mine@1f0c9a77(k=3)`: two versions of a file are
-two schedules. The digest is that of the file it is defined in, and of the one it was found in, whatever they import.
+A *reference* is its name: `my_file.py:mine`, `mypkg.mymod:mine`, both possibly with settings, `my_file.py:mine(k=3)`.
+The text of the schedule has the digest of the source file in it, `my_file.py:mine@1f0c9a77(k=3)`: two versions of a
+file are two schedules. The digest is that of the file in the reference and of the file with the definition, if that is
+another; what they import is not in it.
 """
 
 from __future__ import annotations
@@ -23,56 +24,56 @@ from types import ModuleType
 from typing import Any
 
 from schedules.contract import Clock, InputError, Setting, Signals, digest
-from schedules.schedule import SEES, Built, pack, same, schedule, unpack
+from schedules.schedule import DOMAINS, BuiltSchedule, pack, same, schedule, unpack
 from schedules.spec import REFERENCE
 from schedules.user_code import blamed, execute
 
 GROUP = "glideslope.schedules"
-"""The entry points by which installed packages offer schedules: `halving = "mypkg.mymod:halving"`."""
+"""Group of entry points for the schedules of installed packages: `halving = "mypkg.mymod:halving"`."""
 
 
 @cache
 def installed() -> dict[str, str]:
-    """References of the schedules that installed packages offer, by their names."""
-    from importlib.metadata import entry_points  # slow to import, and rarely asked for
+    """References of the schedules of installed packages, by name."""
+    from importlib.metadata import entry_points  # slow to import, and rarely needed
 
     return {point.name: point.value for point in entry_points(group=GROUP)}
 
 
-def factory(reference: str) -> Callable[..., Built]:
-    """What builds the schedules that a reference names; each is tried out (`probe`) as it is built.
+def factory(reference: str) -> Callable[..., BuiltSchedule]:
+    """Factory of the schedules of a reference; each is tried out (`probe`) when it is built.
 
-    What it names is a function of progress, epoch or clock (or of nothing), or a class with `init()` and
-    `__call__(state, clock, seen)`; `schedules.schedule.schedule` may decorate either, and need not.
+    The reference is to a function of progress, epoch or clock (or of settings alone), or to a class with `init()` and
+    `__call__(state, clock, signals)`. Either may be decorated by `schedules.schedule.schedule`.
 
     Raises:
-        InputError: nothing of that name, another version of the file than named, or a broken rule.
+        InputError: an unknown name, another version of the file than the reference has, or a broken rule.
     """
     place, _, rest = reference.rpartition(":")
-    attribute, _, wanted = rest.partition("@")
+    attribute, _, version = rest.partition("@")
     path = _locate(place, reference)
     place = Path(place).as_posix() if place.endswith(".py") else place
-    rule: Any = _module(place, path, digest(_text(path)))
+    rule: Any = _module(place, path, digest(_source(path)))
     for part in attribute.split("."):
         if not hasattr(rule, part):
             raise InputError(f"schedule {reference}: {place} has no {part}")
         rule = getattr(rule, part)
     mark = _mark(path, rule)
-    if wanted not in ("", mark):
-        raise InputError(f"schedule {reference}: {place} has changed, its digest is {mark} now, not {wanted}")
+    if version not in ("", mark):
+        raise InputError(f"schedule {reference}: {place} has changed, its digest is {mark} now, not {version}")
     name = f"{place}:{attribute}@{mark}"
-    make = rule if hasattr(rule, "formula") else _decorated(rule, reference)
+    make = rule if hasattr(rule, "formula") else _decorate(rule, reference)
 
-    def build(*args: Any, **kwargs: Any) -> Built:
+    def build(*args: Any, **kwargs: Any) -> BuiltSchedule:
         with blamed(f"schedule {reference}"):
-            plain: Built = make(*args, **kwargs)
-        text = _spelled(name, plain.text.removeprefix(make.__name__))
-        it = replace(plain, text=text, machine=Guest(plain.machine, text))
-        probe(it)
-        return it
+            plain: BuiltSchedule = make(*args, **kwargs)
+        text = _reference_text(name, plain.text.removeprefix(make.__name__))
+        candidate = replace(plain, text=text, machine=CheckedMachine(plain.machine, text))
+        probe(candidate)
+        return candidate
 
     vars(build).update(paper=make.paper, formula=make.formula, horizon=make.horizon, __doc__=make.__doc__)
-    build.__signature__ = inspect.signature(make)  # type: ignore[attr-defined]  # what `inspect.signature` answers
+    build.__signature__ = inspect.signature(make)  # type: ignore[attr-defined]  # `inspect.signature` returns it
     return build
 
 
@@ -90,7 +91,7 @@ def _locate(place: str, reference: str) -> Path:
 
 @cache
 def _module(place: str, path: Path, mark: str) -> ModuleType:
-    """Executed once for each version (`mark`) of a file."""
+    """Module of a file or package; a file is executed once for each version (`mark`)."""
     if place.endswith(".py"):
         return execute(path, f"schedule file {place}")
     with blamed(f"schedule module {place}"):
@@ -98,21 +99,22 @@ def _module(place: str, path: Path, mark: str) -> ModuleType:
 
 
 def _mark(path: Path, rule: Any) -> str:
-    """Digest of the file where a rule was found and, if it was imported there, of the one that defines it."""
+    """Digest of the file with the rule and, if the rule is imported there, of the file that defines it."""
     home = Path(getattr(sys.modules.get(getattr(rule, "__module__", "")), "__file__", None) or path)
     sources = [path, home] if home.suffix == ".py" and not path.samefile(home) else [path]
-    return digest("".join(map(_text, sources)), 8)
+    return digest("".join(map(_source, sources)), 8)
 
 
-def _text(path: Path) -> str:
-    return path.read_text(encoding="utf-8", errors="replace")  # only its digest is wanted
+def _source(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace")  # only for its digest
 
 
-def _decorated(rule: Any, reference: str) -> Any:
-    """A plain function or class as `schedule` makes a factory of it."""
+def _decorate(rule: Any, reference: str) -> Any:
+    """Factory that `schedule` makes from a plain function or class."""
     if not callable(rule) or (isinstance(rule, type) and not (hasattr(rule, "init") and "__call__" in vars(rule))):
         raise InputError(
-            f"schedule {reference}: it should be a function of {', '.join(SEES)}, or a class with init() and __call__()"
+            f"schedule {reference}: it should be a function of {', '.join(DOMAINS)}, "
+            "or a class with init() and __call__()"
         )
     if any(p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in inspect.signature(rule).parameters.values()):
         raise InputError(f"schedule {reference}: its settings should be named, not taken as *args or **kwargs")
@@ -122,14 +124,14 @@ def _decorated(rule: Any, reference: str) -> Any:
         raise InputError(f"schedule {reference}: {error}") from None
 
 
-def _spelled(name: str, settings: str) -> str:
-    """The text that names it, which parses back: in quotes where a name holds a blank, say."""
+def _reference_text(name: str, settings: str) -> str:
+    """Text of an external schedule, which parses back: in quotes if the name is no plain reference."""
     return name + settings if re.fullmatch(REFERENCE, name) else f"{name!r}{settings or '()'}"
 
 
 @dataclass(frozen=True, slots=True)
-class Guest:
-    """A machine from elsewhere, none of whose answers is taken on trust."""
+class CheckedMachine:
+    """Machine of an external schedule, with a check of each of its answers."""
 
     machine: Any
     text: str
@@ -138,10 +140,10 @@ class Guest:
         with blamed(f"schedule {self.text}: its init() raised"):
             return self.machine.init()
 
-    def __call__(self, state: Any, clock: Clock, seen: Signals | None) -> tuple[Setting, Any]:
+    def __call__(self, state: Any, clock: Clock, signals: Signals | None) -> tuple[Setting, Any]:
         where = f"at update {clock.step} of {clock.total}"
         with blamed(f"schedule {self.text}: it raised {where}"):
-            answer, state = self.machine(state, clock, seen)
+            answer, state = self.machine(state, clock, signals)
         factor, momentum = answer if isinstance(answer, Setting) else Setting(answer)
         if not (isinstance(factor, Real) and 0 <= factor < inf):
             raise InputError(
@@ -151,17 +153,17 @@ class Guest:
             raise InputError(
                 f"schedule {self.text}: it gave the momentum {momentum} {where}: a number from 0 to below 1, or None"
             )
-        if state is not None:  # in training, too: what cannot be restored would make its cohort unresumable
+        if state is not None:  # in training, too: without its state the cohort could not be resumed
             self.check_state(state, where)
         return Setting(float(factor), None if momentum is None else float(momentum)), state
 
     def check_state(self, state: Any, where: str) -> None:
-        """Refuse a state that a snapshot would not give back as it is.
+        """Refuse a state that a checkpoint would not restore exactly.
 
         Raises:
-            InputError: what is wrong with it.
+            InputError: the state has a part that cannot be saved or restored.
         """
-        if reason := _unsound(state):
+        if reason := _unsaveable(state):
             raise InputError(
                 f"schedule {self.text}: its state is {_short(state)}, and should be None or numbers in (named) tuples "
                 f"({where}: {reason})"
@@ -175,59 +177,66 @@ class Guest:
             )
 
 
-def probe(it: Built) -> None:
-    """Try a schedule out, update by update and then backwards from saved states, before it is believed.
+TRIALS = ((1, 1), (60, 7), (500, 50))
+"""Budgets of a probe: updates, and updates per epoch."""
+
+
+def probe(candidate: BuiltSchedule) -> None:
+    """Try a schedule out, update by update and then backwards from saved states, before it is used.
 
     Raises:
-        InputError: one line that says which rule it breaks.
+        InputError: one line with the rule that it breaks.
     """
-    guest: Guest = it.machine
-    guest.check_state(it.init(), "from init()")
-    if not same(it.init(), it.init()):
-        raise InputError(f"schedule {it.text}: it is not pure: init() gave two states")
-    for total, epoch_steps in ((1, 1), (60, 7), (500, 50)):
-        state, asked, states = it.init(), [], []
-        for step in range(total):
-            states.append(state)
-            clock, seen = (
-                Clock(step, total, epoch_steps, 0.1),
-                Signals(2 - step / total, 1.0 + step % 3) if it.needs else None,
+    machine: CheckedMachine = candidate.machine
+    machine.check_state(candidate.init(), "from init()")
+    if not same(candidate.init(), candidate.init()):
+        raise InputError(f"schedule {candidate.text}: it is not pure: init() gave two states")
+    for total, epoch_steps in TRIALS:
+        _probe_budget(candidate, total, epoch_steps)
+
+
+def _probe_budget(candidate: BuiltSchedule, total: int, epoch_steps: int) -> None:
+    states, decisions = [candidate.init()], []
+    for step in range(total):
+        clock = Clock(step, total, epoch_steps, 0.1)
+        signals = Signals(2 - step / total, 1.0 + step % 3) if candidate.needs else None
+        setting, state = candidate(states[-1], clock, signals)
+        decisions.append((clock, signals, setting))
+        states.append(state)
+    restored = _through_checkpoint(candidate, states)
+    for step in reversed(range(total)):
+        clock, signals, setting = decisions[step]
+        repeated, following = candidate(restored[step], clock, signals)
+        if not (same(restored[step], states[step]) and repeated == setting and same(following, states[step + 1])):
+            raise InputError(
+                f"schedule {candidate.text}: it is not pure: asked twice at update {step} of {total} it gave "
+                f"{setting.factor:.6g} and {repeated.factor:.6g}; a factor may depend on nothing but its arguments"
             )
-            setting, state = it(state, clock, seen)
-            asked.append((clock, seen, setting, state))
-        restored = _through_snapshot(it, [*states, state])
-        for before, state, (clock, seen, setting, following) in reversed([*zip(restored, states, asked, strict=False)]):
-            again = it(before, clock, seen)
-            if not (same(before, state) and again[0] == setting and same(again[1], following)):
-                raise InputError(
-                    f"schedule {it.text}: it is not pure: asked twice at update {clock.step} of {total} it gave "
-                    f"{setting.factor:.6g} and {again[0].factor:.6g}; a factor may depend on nothing but its arguments"
-                )
 
 
-def _through_snapshot(it: Built, states: list[Any]) -> list[Any]:
-    """States as a cohort gets them back from a checkpoint, which torch writes and reads."""
+def _through_checkpoint(candidate: BuiltSchedule, states: list[Any]) -> list[Any]:
+    """States as they come back from a checkpoint, which torch writes and reads."""
     if all(state is None for state in states):
         return states
     import torch
 
-    with blamed(f"schedule {it.text}: its state cannot be saved"):
+    with blamed(f"schedule {candidate.text}: its state cannot be saved"):
         torch.save([pack(state) for state in states], file := io.BytesIO())
         file.seek(0)
         packed = torch.load(file, weights_only=True)
-    return [unpack(it.init(), state) for state in packed]
+    return [unpack(candidate.init(), state) for state in packed]
 
 
 DEEPEST, LARGEST = 20, 2**63
-"""Tuples within tuples, and whole numbers, that every way of saving takes."""
+"""Limits that every file format can store: the depth of nested tuples, and the size of whole numbers."""
 
 
-def _unsound(state: Any, depth: int = 0) -> str:
-    """Why a state cannot be saved; nothing if it can."""
+def _unsaveable(state: Any, depth: int = 0) -> str:
+    """Reason why a state cannot be saved; "" if it can."""
     if isinstance(state, tuple):
         if depth == DEEPEST:
             return f"its tuples lie more than {DEEPEST} deep"
-        return next((reason for part in state if (reason := _unsound(part, depth + 1))), "")
+        return next((reason for part in state if (reason := _unsaveable(part, depth + 1))), "")
     if type(state) is int and not -LARGEST <= state < LARGEST:
         return f"{_short(state)} has more than 64 bits"
     if state is None or type(state) in (bool, int, float):
@@ -236,9 +245,9 @@ def _unsound(state: Any, depth: int = 0) -> str:
     return f"{_short(state)} is of {name}" + (", make it a float(...)" if isinstance(state, Real) else "")
 
 
-def _short(thing: Any) -> str:
+def _short(value: Any) -> str:
     try:
-        text = repr(thing).replace("\n", " ")
+        text = repr(value).replace("\n", " ")
     except ValueError:  # a whole number of thousands of digits
         return "a very large number"
     return text if len(text) <= 60 else f"{text[:57]}..."

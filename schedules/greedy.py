@@ -1,4 +1,4 @@
-"""Closed loop: raise the LR while the loss falls, lower it while it does not."""
+"""Closed loop: raise the LR while the loss falls, lower it while it does not fall."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from schedules.schedule import schedule
 Some = Annotated[int, Range(1, inf, "[)")]
 
 
-class Pace(NamedTuple):
-    losses: tuple[float, ...]  # of the last updates, the latest one last
-    seen: int = 0  # of these, up to the length of the window
+class GreedyState(NamedTuple):
+    losses: tuple[float, ...]  # of the last `window` updates, the latest one last; zeros before the first update
+    n_losses: int = 0  # number of losses so far, at most `window`
     scale: float = 1.0  # the factor
     best: float = inf  # lowest smoothed loss
     good: int = 0  # updates in a row with a new best
@@ -34,14 +34,15 @@ class greedy:
         factor = min(f / gamma, high)    after a run in which each loss was the lowest yet
                  max(f gamma, low)       after a run in which none was
 
-    A loss is lower when it is so by `margin`. The update after a loss is the first to feel it. `rest` updates after a
-    cut, and `hold` after a rise, count for nothing. After `reset` cuts in a row that end at `low`, all begins anew at
-    the peak. Losses are means of the last `window` ones. The published bounds are LRs, 0.001 and 1, to which a peak of
-    0.1 gives these defaults; whatever the peak, the first factor is 1 here, and the bounds lie around it.
+    A loss is lower if it is lower by `margin`. The update after a loss is the first that it affects. `rest` updates
+    after a cut, and `hold` after a rise, do not count. After `reset` cuts in a row that end at `low`, all starts again
+    at the peak. Losses are means of the last `window` ones. The published bounds are the LRs 0.001 and 1; at a peak of
+    0.1 they are these defaults. Here the first factor is 1 at any peak, and the bounds are relative to it.
 
-    >>> it = greedy(patience=0, gamma=0.5)
-    >>> fallen = it.init()._replace(losses=(0.9,), seen=1, scale=0.5, best=0.9)
-    >>> it(fallen, Clock(step=3, total=9, epoch_steps=3, peak_lr=0.1), Signals(loss=0.8, grad_norm=0.0))[1].scale
+    >>> schedule = greedy(patience=0, gamma=0.5)
+    >>> state = schedule.init()._replace(losses=(0.9,), n_losses=1, scale=0.5, best=0.9)
+    >>> clock = Clock(step=3, total=9, epoch_steps=3, peak_lr=0.1)
+    >>> schedule(state, clock, Signals(loss=0.8, grad_norm=0.0))[1].scale
     1.0
     """
 
@@ -55,30 +56,31 @@ class greedy:
     window: Annotated[int, Range(1, 1000, "[]")] = 1
     reset: Some = 500
 
-    def init(self) -> Pace:
-        return Pace((0.0,) * self.window)
+    def init(self) -> GreedyState:
+        return GreedyState((0.0,) * self.window)
 
-    def __call__(self, pace: Pace, clock: Clock, seen: Signals) -> tuple[float, Pace]:
-        n = min(pace.seen + 1, self.window)
-        losses = (*pace.losses[1:], seen.loss)
-        return pace.scale, self.judge(pace._replace(losses=losses, seen=n), fsum(losses[-n:]) / n)
+    def __call__(self, state: GreedyState, clock: Clock, signals: Signals) -> tuple[float, GreedyState]:
+        n = min(state.n_losses + 1, self.window)
+        losses = (*state.losses[1:], signals.loss)
+        following = self.judge(state._replace(losses=losses, n_losses=n), fsum(losses[-n:]) / n)
+        return state.scale, following
 
-    def judge(self, pace: Pace, loss: float) -> Pace:
-        """The update just looked at had this smoothed loss."""
-        if pace.resting:
-            return pace._replace(resting=pace.resting - 1, good=0, bad=0)
-        if loss < pace.best - self.margin:
-            pace = pace._replace(best=loss, good=pace.good + 1, bad=0)
+    def judge(self, state: GreedyState, loss: float) -> GreedyState:
+        """State after an update with this smoothed loss."""
+        if state.resting:
+            return state._replace(resting=state.resting - 1, good=0, bad=0)
+        if loss < state.best - self.margin:
+            state = state._replace(best=loss, good=state.good + 1, bad=0)
         else:
-            pace = pace._replace(good=0, bad=pace.bad + 1)
-        if pace.good > self.patience:
-            higher = min(pace.scale / self.gamma, self.high)
-            return pace._replace(scale=higher, good=0, resting=self.hold, grounded=0)
-        return self.cut(pace) if pace.bad > self.patience else pace
+            state = state._replace(good=0, bad=state.bad + 1)
+        if state.good > self.patience:
+            higher = min(state.scale / self.gamma, self.high)
+            return state._replace(scale=higher, good=0, resting=self.hold, grounded=0)
+        return self.cut(state) if state.bad > self.patience else state
 
-    def cut(self, pace: Pace) -> Pace:
-        lower = max(pace.scale * self.gamma, self.low)
-        grounded = pace.grounded + (lower == self.low)
+    def cut(self, state: GreedyState) -> GreedyState:
+        lower = max(state.scale * self.gamma, self.low)
+        grounded = state.grounded + (lower == self.low)
         if grounded >= self.reset:
             return self.init()._replace(resting=self.rest)
-        return pace._replace(scale=lower, bad=0, resting=self.rest, grounded=grounded)
+        return state._replace(scale=lower, bad=0, resting=self.rest, grounded=grounded)

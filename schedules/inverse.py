@@ -1,4 +1,4 @@
-"""Decay with the inverse of the time trained."""
+"""Decay with the inverse of the time in training, or a power of it."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ def inverse_time(epoch: float, *, tau: Positive = 1.0, power: Positive = 1.0, st
     >>> inverse_time().at(0, 1, 3), inverse_time(tau=2, power=2, staircase=True).at(1.9, 2)
     ((1.0, 0.5, 0.25), (1.0, 0.25))
     """
-    spent = epoch / tau
+    time = epoch / tau
     if staircase:
-        spent = epoch * (1 + 1e-15) // tau
-    return pow(1 + spent, -power)
+        time = epoch * (1 + 1e-15) // tau  # as in `step`: 0.3 / 0.1 falls short of 3 by its last bit
+    return pow(1 + time, -power)
 
 
 @schedule(paper="arXiv:1706.03762, equation 3, as a share of its peak", horizon="absolute")
 def noam(clock: Clock, *, warmup: Positive = 1.0) -> float:
-    r"""The Transformer's own schedule: a linear rise over `warmup` epochs, then the inverse square root of the step.
+    r"""The Transformer's schedule: a linear rise over `warmup` epochs, then the inverse square root of the step.
 
     With s = 1, 2, ... the number of the update and W = `warmup` in updates, rounded, at least 1,
 
@@ -64,13 +64,13 @@ def noam(clock: Clock, *, warmup: Positive = 1.0) -> float:
 
 @schedule(paper="arXiv:2408.13359, equation 7")
 def power(epoch: float, *, start: Positive = 1.0, exponent: Positive = 0.51) -> float:
-    r"""Power decay: hold the peak until `start` epochs are trained, then follow a power of the time trained.
+    r"""Power decay: hold the peak until `start` epochs are trained, then follow a power of the time in training.
 
     With e the epochs trained; beyond `start` it is a e^-exponent, whatever the peak,
 
         factor(e) = min(1, (start / e)^exponent)
 
-    The paper counts tokens, n, and its bound eta_max is our peak. Its whole Power scheduler, equation 8, is
+    The paper counts tokens, n, and its bound eta_max is the peak here. Its whole Power scheduler, equation 8, is
     ``warmup(cooldown(power, fraction=0.1, shape='exp', freeze=True), epochs=0.5)``.
 
     >>> power(exponent=0.5).at(0, 1, 4, 16)

@@ -1,4 +1,4 @@
-"""A curve through points of one's own."""
+"""A curve through points that the user chooses."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Unit = Annotated[float, Range(0, 1, "[]")]
 )
 @dataclass(frozen=True, slots=True)
 class piecewise:
-    r"""Piecewise constant or interpolated: from the share `at` of the budget on, the factor is so much.
+    r"""Piecewise constant or interpolated: `factors` at the shares `at` of the budget.
 
     With x = progress in [0, 1), x_0 = 0, f_0 = 1 and x_i, f_i the i-th of `at` and `factors`, at x_i <= x < x_(i+1),
 
@@ -30,9 +30,9 @@ class piecewise:
                     w f_i + (1 - w) f_(i+1)    cosine
         u, w      = (x - x_i) / (x_(i+1) - x_i), (1 + cos(pi u)) / 2
 
-    'spline' is the monotone cubic (PCHIP) through the points. After the last point its factor stays; a point at 0
-    takes the place of the first. A two-point schedule of init2winit's optlrschedule has `at` = [x1, x2, 1] and
-    `factors` = [y1, y2, 0]; there the points are rounded down to whole steps, here they are not.
+    'spline' is the monotone cubic (PCHIP) through the points. After the last point the factor stays as it is; a point
+    at 0 replaces (x_0, f_0). A two-point schedule of init2winit's optlrschedule has `at` = [x1, x2, 1] and `factors` =
+    [y1, y2, 0]. That library rounds the points down to whole steps, this one does not.
 
     >>> piecewise([0.5, 0.75], [0.1, 0.01]).at(0.4, 0.5, 0.9)
     (1.0, 0.1, 0.01)
@@ -54,7 +54,7 @@ class piecewise:
     def init(self) -> None:
         return None
 
-    def __call__(self, state: Any, clock: Clock, seen: Signals | None) -> tuple[float, Any]:
+    def __call__(self, state: Any, clock: Clock, signals: Signals | None) -> tuple[float, Any]:
         x, y = self.points()
         i = bisect_right(x, clock.progress) - 1
         if self.between == "hold" or i == len(x) - 1:
@@ -74,16 +74,16 @@ def _spline(x: list[float], y: list[float], i: int, u: float) -> float:
     """The cubic of segment i, at the share u of it: Fritsch and Butland (1984), with the ends of scipy's PCHIP."""
     h = [b - a for a, b in pairwise(x)]
     slope = [(b - a) / width for (a, b), width in zip(pairwise(y), h, strict=True)]
-    left = _inner(h, slope, i) if i else _end(h, slope)
+    slope_0 = _inner(h, slope, i) if i else _end(h, slope)
     last = i == len(h) - 1
-    right = _end(h[::-1], slope[::-1]) if last else _inner(h, slope, i + 1)
+    slope_1 = _end(h[::-1], slope[::-1]) if last else _inner(h, slope, i + 1)
     v = 1 - u
-    value = y[i] * v * v * (1 + 2 * u) + y[i + 1] * u * u * (1 + 2 * v) + h[i] * u * v * (v * left - u * right)
-    return min(max(value, min(y[i : i + 2])), max(y[i : i + 2]))  # as it is, but for rounding
+    value = y[i] * v * v * (1 + 2 * u) + y[i + 1] * u * u * (1 + 2 * v) + h[i] * u * v * (v * slope_0 - u * slope_1)
+    return min(max(value, min(y[i : i + 2])), max(y[i : i + 2]))  # rounding may leave the interval
 
 
 def _inner(h: list[float], slope: list[float], i: int) -> float:
-    """Derivative at inner point i: a weighted harmonic mean of the slopes beside it, 0 at a turn."""
+    """Derivative at inner point i: a weighted harmonic mean of the slopes on both sides, 0 at an extremum."""
     before, after = slope[i - 1], slope[i]
     if before * after <= 0:
         return 0.0
@@ -92,7 +92,7 @@ def _inner(h: list[float], slope: list[float], i: int) -> float:
 
 
 def _end(h: list[float], slope: list[float]) -> float:
-    """Derivative at the first point: that of the parabola through three points, kept from overshooting."""
+    """Derivative at the first point: that of the parabola through three points, limited so as not to overshoot."""
     if len(h) == 1:
         return slope[0]
     d = ((2 * h[0] + h[1]) * slope[0] - h[0] * slope[1]) / (h[0] + h[1])

@@ -1,4 +1,4 @@
-"""Closed loop: the step that would reach the optimum if the loss were a straight line."""
+"""Closed loop: the step that would reach the minimum if the loss were linear along the gradient."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ class polyak:
 
         factor = min((f - f_star) / (c g^2 p), 1)
 
-    and 0 where f is below `f_star`, the lowest loss that a batch can have. The paper proves with `c` = 1/2 and trains
-    networks with 0.2. The peak is its bound gamma_b; its smoothing, which lets the bound grow with the step before, is
-    not here. The gradient is that of the loss before clipping, without weight decay.
+    and 0 where f is below `f_star`, the lowest loss that a batch can have. The paper's proofs use `c` = 1/2, its
+    networks 0.2. The peak is its bound gamma_b. Its smoothing, by which the bound grows with the previous step, is left
+    out. The gradient is that of the loss before clipping, without weight decay.
 
-    >>> it, clock = polyak(), Clock(step=0, total=9, epoch_steps=3, peak_lr=0.1)
-    >>> [it(None, clock, Signals(loss=1.0, grad_norm=g))[0].factor for g in (1.0, 10.0)]
+    >>> schedule, clock = polyak(), Clock(step=0, total=9, epoch_steps=3, peak_lr=0.1)
+    >>> [schedule(None, clock, Signals(loss=1.0, grad_norm=g))[0].factor for g in (1.0, 10.0)]
     [1.0, 0.2]
     """
 
@@ -36,7 +36,7 @@ class polyak:
     def init(self) -> None:
         return None
 
-    def __call__(self, state: None, clock: Clock, seen: Signals) -> tuple[float, None]:
-        rise = max(0.0, seen.loss - self.f_star)
-        bound = self.c * seen.grad_norm * seen.grad_norm * clock.peak_lr
+    def __call__(self, state: None, clock: Clock, signals: Signals) -> tuple[float, None]:
+        rise = max(0.0, signals.loss - self.f_star)
+        bound = self.c * signals.grad_norm * signals.grad_norm * clock.peak_lr
         return (1.0 if rise >= bound else rise / bound), None

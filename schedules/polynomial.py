@@ -1,4 +1,4 @@
-"""Decay along a power of what is left of the budget; linear decay is the power 1."""
+"""Decay along a power of the remaining share of the budget; linear decay is the power 1."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from schedules.schedule import schedule
 
 @schedule(paper="arXiv:1606.00915 (the 'poly' policy); k: arXiv:2004.05909 (k-decay), as in timm")
 def polynomial(progress: float, *, power: Positive = 1.0, k: Positive = 1.0) -> float:
-    r"""Polynomial decay: a power of the share of the budget still to come. With `k` above 1 it begins later.
+    r"""Polynomial decay: a power of the remaining share of the budget. With `k` above 1 it falls later.
 
     With x = progress in [0, 1),
 

@@ -1,4 +1,4 @@
-"""The schedulers behind the borrowed schedules of cells in training: each goes forward once, step by step."""
+"""Schedulers of other libraries, stepped forward once for each cell that trains, with their latest settings."""
 
 from __future__ import annotations
 
@@ -7,35 +7,32 @@ from typing import Any, TypeAlias
 
 from schedules.contract import Clock, Setting
 
-Key: TypeAlias = tuple[Any, Clock]  # a machine with `settled(clock)`, and the clock of a cell at update 0
+Key: TypeAlias = tuple[Any, Clock]  # a machine with `trace(clock)`, and the clock of a cell at update 0
 WINDOW, ENDED = 256, 256
 
 
 class Replay:
-    """A scheduler of one cell, which goes forward only, and the settings that it left last."""
+    """The scheduler of one cell, which only goes forward, and a window of its latest settings."""
 
     def __init__(self, machine: Any, begin: Clock):
         self.machine, self.begin = machine, begin
         self.rewind()
 
     def rewind(self) -> None:
-        self.rest, self.reached = self.machine.settled(self.begin), -1
+        self.trace, self.position = self.machine.trace(self.begin), -1
         self.window: deque[Setting] = deque(maxlen=WINDOW)
 
     def setting(self, step: int) -> Setting:
-        if step <= self.reached - len(self.window):
+        if step <= self.position - len(self.window):
             self.rewind()
-        while self.reached < step:
-            self.window.append(next(self.rest))
-            self.reached += 1
-        return self.window[step - self.reached - 1]
+        while self.position < step:
+            self.window.append(next(self.trace))
+            self.position += 1
+        return self.window[step - self.position - 1]
 
 
 class Replays:
-    """The replays of all cells that train: as many as there are, so that none waits for another's place.
-
-    One that has come to its end leaves its scheduler, and is one of the last few that are kept.
-    """
+    """Replays of all cells that train, without a limit, and of the last few cells (`ENDED`) that have ended."""
 
     def __init__(self) -> None:
         self.running: dict[Key, Replay] = {}
@@ -46,7 +43,7 @@ class Replays:
         replay = self.running.get(key) or self.ended.pop(key, None) or Replay(*key)
         self.running[key] = replay
         setting = replay.setting(clock.step)
-        if replay.reached == clock.total - 1:
+        if replay.position == clock.total - 1:
             self.ended[key] = self.running.pop(key)
             if len(self.ended) > ENDED:
                 self.ended.popitem(last=False)

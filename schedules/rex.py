@@ -10,7 +10,7 @@ from schedules.schedule import schedule
 
 @schedule(paper="arXiv:2107.04197 (beta = 1/2)")
 def rex(progress: float, *, beta: Share = 0.5) -> float:
-    r"""REX: hold on to high rates longer than linear decay, then fall faster.
+    r"""REX: keep high rates for longer than linear decay, then fall faster.
 
     With x = progress in [0, 1); beta = 1 is linear decay,
 
@@ -30,8 +30,8 @@ def uba(progress: float, *, phi: Positive = 1.0) -> float:
 
         factor(x) = 2 (1 + c) / (2 phi + (2 - phi) (1 + c))
 
-    `phi` = 2 is cosine annealing. The formula is that of the one public code found that has a cosine in it;
-    others call (1 - x)^phi or (1 - phi x)^2 by the name UBA.
+    `phi` = 2 is cosine annealing. The formula is that of the only public code with a cosine in it; others give the name
+    UBA to (1 - x)^phi or (1 - phi x)^2.
 
     >>> uba(phi=2).at(0.5), uba().at(0, 0.5)
     ((0.5,), (1.0, 0.6666666666666666))

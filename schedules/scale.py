@@ -1,4 +1,4 @@
-"""One schedule, at another height: scaled, lifted off the ground, or shaken."""
+"""Combinators that change the height of one schedule: a scale, a floor, noise."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import Any
 
 from schedules.arguments import Count, Low, Part, Positive
 from schedules.contract import Clock, Schedule, Setting, Signals
-from schedules.schedule import Around, schedule
+from schedules.schedule import Combinator, schedule
 
 
 @schedule(paper="as users write it; torch.optim.lr_scheduler.ConstantLR, to the end", horizon="as given")
 @dataclass(frozen=True, slots=True)
-class scale(Around):
+class scale(Combinator):
     r"""Scale: `inner` times a number.
 
         factor(t) = by * inner(t)
 
-    What `inner` sees of the peak LR stays as it was.
+    `inner` sees the same peak LR as without the scale.
 
     >>> from schedules.polynomial import linear
     >>> scale(linear(), 0.5).at(0, 0.5)
@@ -29,15 +29,15 @@ class scale(Around):
     inner: Schedule[Any]
     by: Positive
 
-    def __call__(self, state: Any, clock: Clock, seen: Signals | None) -> tuple[Setting, Any]:
-        setting, following = self.inner(state, clock, seen)
+    def __call__(self, state: Any, clock: Clock, signals: Signals | None) -> tuple[Setting, Any]:
+        setting, following = self.inner(state, clock, signals)
         return setting._replace(factor=self.by * setting.factor), following
 
 
 @schedule(paper="the minimum LR that every library has: aimed at, as in SGDR, or a clip", horizon="as given")
 @dataclass(frozen=True, slots=True)
-class floor(Around):
-    r"""Floor: `inner`, aimed at a lowest share `value` of the peak in place of 0, or cut off there with `clip`.
+class floor(Combinator):
+    r"""Floor: `inner`, rescaled to end at the share `value` of the peak in place of 0, or clipped there by `clip`.
 
         factor(t) = inner(t) + (1 - inner(t)) value
                     max(inner(t), value)               clip
@@ -52,22 +52,23 @@ class floor(Around):
     _: KW_ONLY
     clip: bool = False
 
-    def __call__(self, state: Any, clock: Clock, seen: Signals | None) -> tuple[Setting, Any]:
-        setting, following = self.inner(state, clock, seen)
-        own = setting.factor
-        return setting._replace(factor=max(own, self.value) if self.clip else own + (1 - own) * self.value), following
+    def __call__(self, state: Any, clock: Clock, signals: Signals | None) -> tuple[Setting, Any]:
+        setting, following = self.inner(state, clock, signals)
+        factor = setting.factor
+        factor = max(factor, self.value) if self.clip else factor + (1 - factor) * self.value
+        return setting._replace(factor=factor), following
 
 
 @schedule(paper="the noise of timm's schedulers (lr_noise), over the whole budget", horizon="as given")
 @dataclass(frozen=True, slots=True)
-class noise(Around):
-    r"""Noise: `inner`, off by a random share of itself at each update, which may take it above the peak.
+class noise(Combinator):
+    r"""Noise: `inner`, changed by a random share of itself at each update, which may take it above the peak.
 
         factor(t) = inner(t) (1 + z(t))
 
-    z(t) is normal with deviation `std`, truncated at +-`limit`. It depends on `seed` and the update's number alone:
-    budgets see the same noise at the same update. timm draws the same distribution, by another generator, and there
-    seeds are shifted copies of each other.
+    z(t) is normal with standard deviation `std`, truncated at +-`limit`. It depends only on `seed` and the update's
+    number, so all budgets see the same noise at the same update. timm draws from the same distribution with another
+    generator; its seeds are shifted copies of each other.
 
     >>> from schedules.constant import constant
     >>> from schedules.schedule import factors
@@ -81,8 +82,8 @@ class noise(Around):
     limit: Part = 0.67
     seed: Count = 0
 
-    def __call__(self, state: Any, clock: Clock, seen: Signals | None) -> tuple[Setting, Any]:
-        setting, following = self.inner(state, clock, seen)
+    def __call__(self, state: Any, clock: Clock, signals: Signals | None) -> tuple[Setting, Any]:
+        setting, following = self.inner(state, clock, signals)
         return setting._replace(factor=setting.factor * (1 + self.z(clock.step))), following
 
     def z(self, step: int) -> float:

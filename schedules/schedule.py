@@ -1,4 +1,4 @@
-"""From a formula to a schedule: the decorator, and what a built schedule can do."""
+"""From a formula to a schedule: the decorator, the schedules that it builds, and functions on schedules and states."""
 
 from __future__ import annotations
 
@@ -13,75 +13,75 @@ from schedules.arguments import fit
 from schedules.contract import Clock, InputError, Schedule, Setting, Signals
 from schedules.spec import render
 
-SEES: dict[str, tuple[Callable[[Clock], Any], str | None]] = {
+DOMAINS: dict[str, tuple[Callable[[Clock], Any], str | None]] = {
     "progress": (lambda clock: clock.progress, "relative"),
     "epoch": (lambda clock: clock.epoch, "absolute"),
     "clock": (lambda clock: clock, None),
 }
-"""What the first parameter's name says: what a curve is drawn over, and the horizon that follows from it."""
+"""Variable of a curve and the horizon that follows from it, by the name of the first parameter."""
 
 
 @dataclass(frozen=True)
-class Built:
-    """A schedule with its settings. Equal texts are equal schedules."""
+class BuiltSchedule:
+    """A schedule with its settings. Schedules with equal texts are equal."""
 
     text: str
-    machine: Any = field(compare=False)  # what was decorated, with its settings
+    machine: Any = field(compare=False)  # the decorated function or class, with its settings
     needs: frozenset[str] = field(compare=False)
     horizon: str = field(compare=False)
 
     def __repr__(self) -> str:
         return self.text
 
-    def __deepcopy__(self, memo: Any) -> Built:
+    def __deepcopy__(self, memo: Any) -> BuiltSchedule:
         return self
 
     def __reduce__(self) -> Any:
-        """Pickled by its text, from which it is built anew: its machine may hold what cannot be pickled."""
-        return _rebuilt, (self.text,)
+        """Pickle the text alone, and build the schedule from it again: not every machine can be pickled."""
+        return _from_text, (self.text,)
 
     def init(self) -> Any:
         """State before update 0: None or a (nested) tuple of numbers."""
         return self.machine.init()
 
-    def __call__(self, state: Any, clock: Clock, seen: Signals | None = None) -> tuple[Setting, Any]:
+    def __call__(self, state: Any, clock: Clock, signals: Signals | None = None) -> tuple[Setting, Any]:
         """Setting for the update at `clock.step`, and the next state. Pure."""
-        answer, state = self.machine(state, clock, seen)
+        answer, state = self.machine(state, clock, signals)
         return answer if isinstance(answer, Setting) else Setting(answer), state
 
     def at(self, *points: float) -> tuple[float, ...]:
-        """Factors of a curve at points of progress, or of epochs if it is drawn over epochs.
+        """Factors of a curve at points of progress, or at epochs if it is a function of epochs.
 
-        Combinators count updates, which a point lacks: see `factors`.
+        Not for combinators, which count updates: see `factors`.
         """
-        clocks = [Clock(point, 1, 1, 1.0) for point in points]  # type: ignore[arg-type]  # either quotient is the point
+        clocks = [Clock(point, 1, 1, 1.0) for point in points]  # type: ignore[arg-type]  # progress and epoch are both the point
         return tuple(self(None, clock)[0].factor for clock in clocks)
 
 
-def _rebuilt(text: str) -> Schedule[Any]:
-    import schedules  # which builds on this module
+def _from_text(text: str) -> Schedule[Any]:
+    import schedules  # late: the package imports this module
 
     return schedules.parse(text)
 
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """An open-loop schedule's machine: a function of what it sees, without state."""
+    """Machine of an open-loop schedule: a function of its variable, without state."""
 
     function: Callable[..., float | Setting]
-    sees: Callable[[Clock], Any] | None
+    variable: Callable[[Clock], Any] | None  # its value at a clock; None for a function of settings alone
     settings: dict[str, Any]
 
     def init(self) -> None:
         return None
 
-    def __call__(self, state: Any, clock: Clock, seen: Signals | None) -> tuple[float | Setting, Any]:
-        where = () if self.sees is None else (self.sees(clock),)
-        return self.function(*where, **self.settings), state
+    def __call__(self, state: Any, clock: Clock, signals: Signals | None) -> tuple[float | Setting, Any]:
+        point = () if self.variable is None else (self.variable(clock),)
+        return self.function(*point, **self.settings), state
 
 
-class Around:
-    """What a combinator around one schedule has from it; its own `horizon`, say, goes before."""
+class Combinator:
+    """Base of combinators around one schedule, with its needs, horizon and state; a subclass may override each."""
 
     __slots__ = ()
     inner: Schedule[Any]
@@ -100,68 +100,70 @@ class Around:
 
 def schedule(
     *, paper: str, needs: Iterable[str] = (), horizon: str | None = None
-) -> Callable[[Callable[..., Any]], Callable[..., Built]]:
+) -> Callable[[Callable[..., Any]], Callable[..., BuiltSchedule]]:
     """Make a factory of schedules from a formula. It registers nothing: `schedules.CATALOGUE` is written by hand.
 
-    A function `curve(progress, *, settings)` is open loop. Its first parameter is named for what it is drawn over:
-    `progress` (horizon relative), `epoch` (absolute) or `clock` (then say which); without one there is no horizon.
-    A frozen dataclass with `init()` and `__call__(state, clock, seen)` is closed loop, a combinator, or a curve whose
-    settings are checked together; its own `needs` and `horizon`, where it has them, go before those given here.
-    Either answers with a factor or a `Setting`.
+    A function `curve(progress, *, settings)` is open loop. The name of its first parameter is its variable: `progress`
+    (the horizon is relative), `epoch` (absolute) or `clock` (then `horizon` is required). Without one the horizon is
+    "none". A frozen dataclass with `init()` and `__call__(state, clock, signals)` is a closed-loop schedule, a
+    combinator, or a curve with settings that are checked together. If it has `needs` and `horizon` of its own, they
+    override the arguments. Both kinds return a factor or a `Setting`.
     Settings are checked against their annotations (`schedules.arguments`) when a schedule is built.
 
     Raises:
-        TypeError: the first parameter has another name, or nothing says the horizon.
+        TypeError: the first parameter has another name, or the horizon is missing.
     """
 
-    def decorate(rule: Callable[..., Any]) -> Callable[..., Built]:
-        machine, reach, settings = _machine(rule, horizon)
-        signature = inspect.Signature(settings)
+    def decorate(rule: Callable[..., Any]) -> Callable[..., BuiltSchedule]:
+        make, usual_horizon, parameters = _interpret(rule, horizon)
+        signature = inspect.Signature(parameters)
 
-        def factory(*args: Any, **kwargs: Any) -> Built:
-            given = signature.bind(*args, **kwargs)
-            for name, value in given.arguments.items():
-                given.arguments[name] = fit(rule.__name__, name, value, signature.parameters[name].annotation)
-            given.apply_defaults()
-            it = machine(**given.arguments)
-            if isinstance(rule, type):  # which may have filled some in
-                given.arguments.update({name: getattr(it, name, value) for name, value in given.arguments.items()})
-            needed = frozenset(getattr(it, "needs", needs))
-            return Built(_text(rule.__name__, settings, given.arguments), it, needed, getattr(it, "horizon", reach))
+        def factory(*args: Any, **kwargs: Any) -> BuiltSchedule:
+            call = signature.bind(*args, **kwargs)
+            for name, value in call.arguments.items():
+                call.arguments[name] = fit(rule.__name__, name, value, signature.parameters[name].annotation)
+            call.apply_defaults()
+            settings = call.arguments
+            machine = make(**settings)
+            if isinstance(rule, type):  # a class may change its settings, as `refined` fills in its digest
+                settings.update({name: getattr(machine, name, value) for name, value in settings.items()})
+            text = _text(rule.__name__, parameters, settings)
+            signals = frozenset(getattr(machine, "needs", needs))
+            return BuiltSchedule(text, machine, signals, getattr(machine, "horizon", usual_horizon))
 
         for name in ("__name__", "__qualname__", "__module__", "__doc__"):
             setattr(factory, name, getattr(rule, name))
-        vars(factory).update(paper=paper, horizon=reach, formula=formula(rule), __signature__=signature)
+        vars(factory).update(paper=paper, horizon=usual_horizon, formula=formula(rule), __signature__=signature)
         return factory
 
     return decorate
 
 
-def _machine(rule: Any, horizon: str | None) -> tuple[Callable[..., Any], str, list[inspect.Parameter]]:
-    """How to make the machine, its horizon, and its settings with what they may be."""
+def _interpret(rule: Any, horizon: str | None) -> tuple[Callable[..., Any], str, list[inspect.Parameter]]:
+    """Function that makes the machine from its settings, the horizon, and the settings with their annotations."""
     hints = get_type_hints(rule, include_extras=True)
     settings = [p.replace(annotation=hints.get(p.name, Any)) for p in inspect.signature(rule).parameters.values()]
     if isinstance(rule, type):
         return rule, horizon or "none", settings
-    sees = None
+    variable = None
     if settings and settings[0].kind is not inspect.Parameter.KEYWORD_ONLY:
         first = settings.pop(0).name
-        if first not in SEES:
-            raise TypeError(f"{rule.__name__}({first}, ...): the first parameter is one of {', '.join(SEES)}")
-        sees, follows = SEES[first]
-        horizon = follows or horizon
+        if first not in DOMAINS:
+            raise TypeError(f"{rule.__name__}({first}, ...): the first parameter is one of {', '.join(DOMAINS)}")
+        variable, usual_horizon = DOMAINS[first]
+        horizon = usual_horizon or horizon
         if horizon is None:
             raise TypeError(
                 f"{rule.__name__}({first}, ...): say the horizon, as in @schedule(paper=..., horizon='none')"
             )
-    return lambda **chosen: Curve(rule, sees, chosen), horizon or "none", settings
+    return lambda **values: Curve(rule, variable, values), horizon or "none", settings
 
 
-def _text(name: str, settings: list[inspect.Parameter], chosen: dict[str, Any]) -> str:
-    """The call a reader would type: defaults left out, 1.0 written as 1."""
-    other = {p.name: _plain(chosen[p.name]) for p in settings if chosen[p.name] != p.default}
-    leading = [p.name for p in settings if p.kind is not p.KEYWORD_ONLY and p.default is p.empty]
-    return render(name, [other.pop(k) for k in leading], other)
+def _text(name: str, parameters: list[inspect.Parameter], settings: dict[str, Any]) -> str:
+    """Canonical call: without settings at their defaults, and with 1 for 1.0."""
+    keywords = {p.name: _plain(settings[p.name]) for p in parameters if settings[p.name] != p.default}
+    leading = [p.name for p in parameters if p.kind is not p.KEYWORD_ONLY and p.default is p.empty]
+    return render(name, [keywords.pop(name) for name in leading], keywords)
 
 
 def _plain(value: Any) -> Any:
@@ -178,57 +180,60 @@ def formula(rule: Any) -> str:
     return textwrap.dedent("\n".join(block)).strip()
 
 
-def factors(it: Schedule[Any], total: int, epoch_steps: int, peak_lr: float) -> list[Setting]:
-    """Every setting of an open-loop schedule over `total` updates."""
-    state, settings = it.init(), []
+def factors(schedule: Schedule[Any], total: int, epoch_steps: int, peak_lr: float) -> list[Setting]:
+    """Settings of an open-loop schedule at each of `total` updates."""
+    state, settings = schedule.init(), []
     for step in range(total):
-        setting, state = it(state, Clock(step, total, epoch_steps, peak_lr), None)
+        setting, state = schedule(state, Clock(step, total, epoch_steps, peak_lr), None)
         settings.append(setting)
     return settings
 
 
 def curve(settings: Sequence[Setting], points: int = 200) -> dict[str, list[float]]:
-    """A curve as rows keep it: `progress` and `factor` at so many points, evenly spaced, ends included."""
+    """Curve as ledgers store it: `progress` and `factor` at `points` + 1 evenly spaced updates, ends included."""
     total = len(settings)
-    at = sorted({i * (total - 1) // points for i in range(points + 1)})
-    return {"progress": [i / total for i in at], "factor": [settings[i].factor for i in at]}
+    steps = sorted({i * (total - 1) // points for i in range(points + 1)})
+    return {"progress": [step / total for step in steps], "factor": [settings[step].factor for step in steps]}
 
 
 def steer(optimizer: Any, group: dict[str, Any], lr: float, momentum: float | None) -> None:
-    """Set a group's LR and its momentum, in Adam's family the first beta; None stands for the one it was built with.
+    """Set a group's LR and its momentum (Adam's first beta); None restores the momentum of the optimizer's defaults.
 
     Raises:
-        InputError: a momentum for an optimizer that has none.
+        InputError: a momentum for an optimizer without one.
     """
-    group["lr"], usual = lr, optimizer.defaults
-    if "momentum" in usual:
-        group["momentum"] = usual["momentum"] if momentum is None else momentum
-    elif "betas" in usual:
-        beta1, beta2 = usual["betas"]
+    group["lr"] = lr
+    defaults = optimizer.defaults
+    if "momentum" in defaults:
+        group["momentum"] = defaults["momentum"] if momentum is None else momentum
+    elif "betas" in defaults:
+        beta1, beta2 = defaults["betas"]
         group["betas"] = (beta1 if momentum is None else momentum, beta2)
     elif momentum is not None:
         raise InputError(f"{type(optimizer).__name__} has no momentum to cycle: use sgd, rmsprop or Adam's family")
 
 
 def pack(state: Any) -> Any:
-    """A schedule's state as numbers and lists of them, fit for a snapshot."""
+    """State of a schedule as numbers and (nested) lists of numbers, for a checkpoint."""
     return [pack(part) for part in state] if isinstance(state, tuple) else state
 
 
 def unpack(like: Any, packed: Any) -> Any:
-    """The state that was packed; `like` is the schedule's `init()`, which says where its tuples have names.
+    """State from its packed form. `like` is the schedule's `init()`, which shows the named tuples.
 
-    Tuples may have grown since, or stand where `init()` has none: without names, then.
+    Tuples that have grown since, or that `init()` does not have, become plain tuples.
     """
     if not isinstance(packed, list):
         return packed
-    beginnings = like if isinstance(like, tuple) else ()
-    parts = [unpack(*pair) for pair in zip_longest(beginnings[: len(packed)], packed)]
-    return type(like)(*parts) if hasattr(like, "_fields") and len(like) == len(packed) else tuple(parts)
+    examples = like if isinstance(like, tuple) else ()
+    parts = [unpack(*pair) for pair in zip_longest(examples[: len(packed)], packed)]
+    if hasattr(like, "_fields") and len(like) == len(packed):
+        return type(like)(*parts)
+    return tuple(parts)
 
 
 def same(one: Any, other: Any) -> bool:
-    """Whether two states are equal to the bit and of the same types; NaN is NaN."""
+    """Equality of two states in every bit and type; NaN equals NaN."""
     if type(one) is not type(other):
         return False
     if isinstance(one, tuple):

@@ -1,6 +1,6 @@
-"""Calls as text: `wsd(cooldown=0.2, shape='sqrt')` to an object, by an explicit catalogue, and back.
+"""Calls as text: from `wsd(cooldown=0.2, shape='sqrt')` to an object, by an explicit catalogue, and back.
 
-Schedules, tasks and optimizers are all named this way, on the command line, in ledgers and in tables.
+Schedules, tasks and optimizers are written this way on the command line, in ledgers and in tables.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from typing import Any, ClassVar
 from schedules.contract import InputError
 
 REFERENCE = r"[\w.~/\\-]+:[A-Za-z_][\w.]*(?:@[0-9a-f]+)?"
-"""Something in a file or a module, `my_file.py:mine`, `mypkg.mymod:mine`, or one version, `my_file.py:mine@1f0c`."""
+"""Object in a file or a module, `my_file.py:mine`, `mypkg.mymod:mine`, or one version, `my_file.py:mine@1f0c`."""
 
 OWN = {
     "schedule": "my_file.py:function",
     "suite": "a Python file with a function suite(), my_suite.py",
     "task": "a file and a line in tasks/__init__.py, as in CONTRIBUTING.md",
 }
-"""How to bring what is not in a catalogue, by its kind."""
+"""Form of a user's own entry, which no catalogue has, by kind."""
 
 _TOKENS = re.compile(rf"""('(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*")|({REFERENCE})(\s*\()?""")
 
@@ -38,12 +38,12 @@ class Call:
 
 
 def parse(text: str) -> Call:
-    """The call that `text` spells; a bare name is a call without arguments.
+    """Parse one call; a bare name is a call without arguments.
 
     >>> parse("warmup(cosine, epochs=1)")
     Call(name='warmup', args=(Call(name='cosine', args=(), kwargs=()),), kwargs=(('epochs', 1),))
 
-    A reference is a name, too; one with a blank in it is called in quotes, `'my file.py:mine'(k=3)`.
+    A reference is a name, too; one with a space is put in quotes, `'my file.py:mine'(k=3)`.
 
     >>> parse("my_file.py:mine(k=3)")
     Call(name='my_file.py:mine', args=(), kwargs=(('k', 3),))
@@ -55,7 +55,7 @@ def parse(text: str) -> Call:
 
 
 def parse_list(text: str) -> list[Call]:
-    """The calls of a comma-separated list: `cosine, rex, wsd(cooldown=0.2)`."""
+    """Parse the calls of a comma-separated list: `cosine, rex, wsd(cooldown=0.2)`."""
     try:
         tree = ast.parse(f"[{_TOKENS.sub(_quoted, text)}\n]", mode="eval").body
     except (SyntaxError, ValueError, MemoryError, RecursionError):
@@ -66,7 +66,7 @@ def parse_list(text: str) -> list[Call]:
 
 
 def _quoted(token: re.Match[str]) -> str:
-    """A reference, which is no Python, as a call of a text; what is in quotes stays as it is."""
+    """Turn a reference, which is not Python, into a call of a string; strings stay as they are."""
     text, reference, opening = token.groups()
     return text or repr(reference) + (opening or "()")
 
@@ -104,8 +104,9 @@ def _value(node: ast.expr, text: str) -> Any:
 
 
 def names(call: Call) -> set[str]:
-    """Every name that a call holds, its own and those of the calls inside."""
-    return {call.name}.union(*(_names(v) for v in (*call.args, *(v for _, v in call.kwargs))))
+    """Names in a call: its own and those of the calls inside."""
+    values = [*call.args, *(value for _, value in call.kwargs)]
+    return {call.name}.union(*map(_names, values))
 
 
 def _names(value: Any) -> set[str]:
@@ -115,14 +116,14 @@ def _names(value: Any) -> set[str]:
 
 
 def build(call: Call, catalogue: Mapping[str, Callable[..., Any]], kind: str) -> Any:
-    """The object that `call` names in `catalogue`; nested calls are built from the same catalogue.
+    """Object that `call` makes with `catalogue`; nested calls use the same catalogue.
 
     Raises:
-        InputError: unknown name or argument, with the allowed ones; or what the factory itself refuses.
+        InputError: unknown name or argument, with the allowed ones; or an error of the factory itself.
     """
     factory = choose(call.name, catalogue, kind)
-    args = [_built(a, catalogue, kind) for a in call.args]
-    kwargs = {k: _built(v, catalogue, kind) for k, v in call.kwargs}
+    args = [_build_value(a, catalogue, kind) for a in call.args]
+    kwargs = {k: _build_value(v, catalogue, kind) for k, v in call.kwargs}
     signature = inspect.signature(factory)
     try:
         signature.bind(*args, **kwargs)
@@ -131,21 +132,21 @@ def build(call: Call, catalogue: Mapping[str, Callable[..., Any]], kind: str) ->
     return factory(*args, **kwargs)
 
 
-def _built(value: Any, catalogue: Mapping[str, Callable[..., Any]], kind: str) -> Any:
+def _build_value(value: Any, catalogue: Mapping[str, Callable[..., Any]], kind: str) -> Any:
     if isinstance(value, Call):
         return build(value, catalogue, kind)
     if isinstance(value, tuple):
-        return tuple(_built(v, catalogue, kind) for v in value)
+        return tuple(_build_value(v, catalogue, kind) for v in value)
     return value
 
 
 def choose(name: str, catalogue: Mapping[str, Any], kind: str) -> Any:
-    """`catalogue[name]`, or an error that names the nearest, what there is, and how to bring one's own.
+    """`catalogue[name]`, or an error with the nearest name, all names, and the form of a user's own entry.
 
     >>> choose("adan", {"adam": 1, "sgd": 2}, "optimizer")
     Traceback (most recent call last):
         ...
-    bench.contract.InputError: unknown optimizer 'adan' (did you mean adam?); there are: adam, sgd
+    schedules.contract.InputError: unknown optimizer 'adan' (did you mean adam?); there are: adam, sgd
     """
     if name in catalogue:
         return catalogue[name]
@@ -153,16 +154,16 @@ def choose(name: str, catalogue: Mapping[str, Any], kind: str) -> Any:
     raise InputError(f"unknown {kind} {name!r}{hint(name, catalogue)}; there are: {', '.join(sorted(catalogue))}{own}")
 
 
-def hint(name: str, known: Iterable[str]) -> str:
-    """The known names that are nearest to an unknown one, as a question in brackets; nothing where none is near.
+def hint(name: str, catalogue: Iterable[str]) -> str:
+    """The names in `catalogue` nearest to an unknown one, as a question in brackets; "" if none is near.
 
     >>> hint("Cosin", ["cosine", "rex"]), hint("cifar", ["cifar10", "cifar100"]), hint("noise", ["rex"])
     (' (did you mean cosine?)', ' (did you mean cifar10 or cifar100?)', '')
     """
-    names = {each.casefold(): each for each in known}
-    near = difflib.get_close_matches(name.casefold(), names, n=3, cutoff=0.75)
-    near = near or difflib.get_close_matches(name.casefold(), names, n=1)
-    return f" (did you mean {' or '.join(names[each] for each in near)}?)" if near else ""
+    spellings = {candidate.casefold(): candidate for candidate in catalogue}
+    matches = difflib.get_close_matches(name.casefold(), spellings, n=3, cutoff=0.75)
+    matches = matches or difflib.get_close_matches(name.casefold(), spellings, n=1)
+    return f" (did you mean {' or '.join(spellings[match] for match in matches)}?)" if matches else ""
 
 
 def _plain(signature: inspect.Signature) -> str:
@@ -171,7 +172,7 @@ def _plain(signature: inspect.Signature) -> str:
 
 
 def render(name: str, args: Iterable[Any], kwargs: Mapping[str, Any]) -> str:
-    """Canonical text of a call; parses back to it. A value with a `text` is written by it.
+    """Canonical text of a call, which parses back to it. A value with a `text` is written as that.
 
     >>> render("wsd", (), {"cooldown": 0.2, "shape": "sqrt"}), render("cosine", (), {})
     ("wsd(cooldown=0.2, shape='sqrt')", 'cosine')
@@ -187,9 +188,9 @@ def _spell(value: Any) -> str:
 
 
 class Named:
-    """A frozen dataclass whose fields are the arguments of the call that names it; all have defaults."""
+    """Base of frozen dataclasses with fields that are the arguments of a call; all have defaults."""
 
-    always: ClassVar[frozenset[str]] = frozenset()  # said in the text, even at their defaults
+    always: ClassVar[frozenset[str]] = frozenset()  # always in the text, even at their defaults
 
     @property
     def name(self) -> str:
@@ -201,7 +202,7 @@ class Named:
 
     @property
     def text(self) -> str:
-        """The canonical call: without arguments at their defaults."""
+        """Canonical call, without arguments at their defaults."""
         defaults = type(self)().kwargs
-        said = {k: v for k, v in self.kwargs.items() if v != defaults[k] or k in self.always}
-        return render(self.name, (), said)
+        kwargs = {k: v for k, v in self.kwargs.items() if v != defaults[k] or k in self.always}
+        return render(self.name, (), kwargs)

@@ -24,13 +24,13 @@ def step(epoch: float, *, every: Positive = 5.0, gamma: Share = 0.1) -> float:
 
 @schedule(paper="torch.optim.lr_scheduler.MultiStepLR")
 def multistep(epoch: float, at: tuple[Positive, ...], *, gamma: Share = 0.1) -> float:
-    r"""Multistep decay: multiply by `gamma` when each of the epochs `at` is reached; one named twice counts twice.
+    r"""Multistep decay: multiply by `gamma` at each of the epochs `at`; an epoch that occurs twice counts twice.
 
     With e the epochs trained and n(e) the number of milestones that are <= e,
 
         factor(e) = gamma^n(e)
 
-    Milestones that are shares of the budget, and factors of one's own, are ``piecewise([0.5, 0.75], [0.1, 0.01])``.
+    For milestones as shares of the budget, and other factors, see ``piecewise([0.5, 0.75], [0.1, 0.01])``.
 
     >>> multistep([2, 3], gamma=0.5).at(1.99, 2, 3)
     (1.0, 0.5, 0.25)

@@ -1,4 +1,4 @@
-"""Decay along the hyperbolic tangent, which is the logistic curve."""
+"""Decay along the hyperbolic tangent, that is, the logistic curve."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Argument = Annotated[float, Range(-50, 50, "[]")]
 
 @schedule(paper="arXiv:1806.01593 (HTD), as in timm.scheduler.TanhLRScheduler")
 def tanh(progress: float, *, begin: Argument = -7.0, end: Argument = 3.0) -> float:
-    r"""Hyperbolic-tangent decay: hold, fall, settle; `begin` and `end` are the tangent's argument at either end.
+    r"""Hyperbolic-tangent decay: hold, fall, settle; `begin` and `end` are the arguments of the tangent at the ends.
 
     With x = progress in [0, 1),
 

@@ -1,4 +1,4 @@
-"""Rise to the peak before anything else."""
+"""Warmup: a rise to the peak before the schedule proper."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from schedules.arguments import Low, Part, Positive
 from schedules.contract import Clock, InputError, Schedule, Setting, Signals
-from schedules.schedule import Around, schedule
+from schedules.schedule import Combinator, schedule
 
 Shape = Literal["linear", "cosine", "sqrt", "polynomial", "exponential"]
 
@@ -17,8 +17,8 @@ Shape = Literal["linear", "cosine", "sqrt", "polynomial", "exponential"]
     paper="arXiv:1706.02677, section 2.2; shapes: arXiv:2603.10301, transformers.get_wsd_schedule", horizon="as given"
 )
 @dataclass(frozen=True, slots=True)
-class warmup(Around):
-    r"""Warmup: rise to where `inner` begins, over so many `epochs` or that `fraction` of the budget; then `inner`.
+class warmup(Combinator):
+    r"""Warmup: rise to the start of `inner`, over so many `epochs` or that `fraction` of the budget; then `inner`.
 
     With t the update and W the updates of warmup, rounded,
 
@@ -30,9 +30,9 @@ class warmup(Around):
                     u^power                      polynomial
                     1 - exp(-growth u)           exponential
 
-    `inner` sees a clock that starts after the warmup and has what is left of the budget, and nothing before. By `first`
-    the ramp follows another convention: '1/(W+1)' is g((t + 1) / (W + 1)), and a number f is f + (1 - f) g(t / W). A
-    budget within the warmup ends on the ramp. An exponential rise ends short of the peak by exp(-growth), as published.
+    `inner` sees a clock that starts after the warmup and has the rest of the budget. The ramp follows other conventions
+    by `first`: '1/(W+1)' is g((t + 1) / (W + 1)), and a number f is f + (1 - f) g(t / W). A budget shorter than the
+    warmup ends on the ramp. An exponential rise ends short of the peak by exp(-growth), as published.
 
     >>> from schedules.polynomial import linear
     >>> from schedules.schedule import factors
@@ -59,10 +59,10 @@ class warmup(Around):
             return "relative"
         return "absolute"
 
-    def __call__(self, state: Any, clock: Clock, seen: Signals | None) -> tuple[Setting, Any]:
+    def __call__(self, state: Any, clock: Clock, signals: Signals | None) -> tuple[Setting, Any]:
         w = round(clock.epoch_steps * self.epochs if self.epochs else clock.total * (self.fraction or 0))
         after = clock._replace(step=max(0, clock.step - w), total=max(1, clock.total - w))
-        setting, following = self.inner(state, after, seen)
+        setting, following = self.inner(state, after, signals)
         if clock.step >= w:
             return setting, following
         return setting._replace(factor=setting.factor * self.ramp(clock.step, w)), state
@@ -71,7 +71,7 @@ class warmup(Around):
         if not isinstance(self.first, float):
             return self.rise((t + 1) / (w if self.first == "1/W" else w + 1))
         if self.shape == "linear":
-            return self.first + (1 - self.first) * t / w  # in this order, the bits of which are in the ledgers
+            return self.first + (1 - self.first) * t / w  # in this order: ledgers hold these bits
         return self.first + (1 - self.first) * self.rise(t / w)
 
     def rise(self, u: float) -> float:

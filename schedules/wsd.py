@@ -1,4 +1,4 @@
-"""Warmup-stable-decay: hold, then cool down; and the cooldown by itself, after any other schedule."""
+"""Warmup-stable-decay: hold, then cool down. The cooldown alone, too, on top of any other schedule."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from schedules.arguments import Part, Positive, Share
 from schedules.contract import Clock, Schedule, Setting, Signals
-from schedules.schedule import Around, schedule
+from schedules.schedule import Combinator, schedule
 
 Shape = Literal["linear", "sqrt", "cosine", "mirror", "power", "exp"]
 
@@ -31,7 +31,7 @@ def wsd(
         r         = (1 - x) / c
 
     The published 'square' is ``shape='power'`` as it stands. An exponential fall that ends at the share f of the peak,
-    as published f^(1 - r), is ``floor(wsd(shape='exp', ratio=f), f)``. Warmup is not here: write
+    as published f^(1 - r), is ``floor(wsd(shape='exp', ratio=f), f)``. The warmup is not included: write
     ``warmup(wsd(), fraction=0.05)``.
 
     >>> wsd(cooldown=0.25).at(0.5, 0.875), wsd(cooldown=0.5, shape="power").at(0.75)
@@ -42,15 +42,15 @@ def wsd(
 
 @schedule(paper="arXiv:2106.04560 (after rsqrt); arXiv:2408.13359, equation 8 (after a power)", horizon="relative")
 @dataclass(frozen=True, slots=True)
-class cooldown(Around):
-    r"""Cooldown: `inner`, and over the last `fraction` of the budget a fall to zero on top, of a shape that `wsd` has.
+class cooldown(Combinator):
+    r"""Cooldown: `inner`, times a fall to zero over the last `fraction` of the budget, in one of the shapes of `wsd`.
 
     With T updates, t the update, g the fall of `wsd` and t_0 = round(T (1 - fraction)),
 
         factor(t) = g(t / T) inner(t)
                     g(t / T) inner(min(t, t_0))    freeze
 
-    `inner` sees the whole budget. With `freeze` it stands still while it cools down, state and all.
+    `inner` sees the whole budget. With `freeze` it stands still during the cooldown, and so does its state.
 
     >>> from schedules.inverse import inverse_sqrt
     >>> cooldown(inverse_sqrt(tau=0.25), fraction=0.5).at(0, 0.75)
@@ -69,16 +69,16 @@ class cooldown(Around):
     def horizon(self) -> str:
         return "relative"
 
-    def __call__(self, state: Any, clock: Clock, seen: Signals | None) -> tuple[Setting, Any]:
+    def __call__(self, state: Any, clock: Clock, signals: Signals | None) -> tuple[Setting, Any]:
         g = _fall((1 - clock.progress) / self.fraction, self.shape, self.power, self.ratio)
         begin = round(clock.total * (1 - self.fraction))
-        still = self.freeze and clock.step >= begin
-        setting, following = self.inner(state, clock._replace(step=begin) if still else clock, seen)
-        return setting._replace(factor=g * setting.factor), state if still else following
+        frozen = self.freeze and clock.step >= begin
+        setting, following = self.inner(state, clock._replace(step=begin) if frozen else clock, signals)
+        return setting._replace(factor=g * setting.factor), state if frozen else following
 
 
 def _fall(r: float, shape: Shape, power: float, ratio: float) -> float:
-    """From 1 at r = 1, and before, down to 0 at r = 0."""
+    """Factor of the fall: 1 at r >= 1, and 0 at r = 0."""
     if r > 1 - 1e-12:  # the fall begins at r = 1, which rounding misses by a bit or two, and a square root shows it
         return 1.0
     if shape == "linear":

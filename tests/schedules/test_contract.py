@@ -209,7 +209,11 @@ def built(draw, name, inner=None):
     return factory(**chosen)
 
 
-COMBINATORS = {name for name, f in schedules.CATALOGUE.items() if "Schedule" in str(inspect.signature(f))}
+def takes_schedules(factory):
+    return any("Schedule" in str(p.annotation) for p in inspect.signature(factory).parameters.values())
+
+
+COMBINATORS = {name for name, factory in schedules.CATALOGUE.items() if takes_schedules(factory)}
 
 
 def anything():
