@@ -77,6 +77,12 @@ class Score:
         grain = self.grain if field in ON_TEST else 0.0
         return interval(values, grain) if values and None not in values else None
 
+    def secondary(self, metric: str) -> Interval | None:
+        """Interval of another final test metric over the selected tries; None where one of them lacks it."""
+        values = [dict(t.secondary).get(metric) for t in self.selected]
+        known = [x for x in values if x is not None]
+        return interval(known) if known and len(known) == len(values) else None
+
     @cached_property
     def final(self) -> Interval | None:
         return self.over_seeds("final")

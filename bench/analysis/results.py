@@ -52,6 +52,7 @@ class Try(NamedTuple):
     reference: bool = False  # true for the strategy that the others are tested against
     error: str | None = None  # of a cell whose schedule failed
     optimizer: str = ""
+    secondary: tuple[tuple[str, float], ...] = ()  # the final test values of the task's other metrics, by name
 
 
 @dataclass(frozen=True)
@@ -226,4 +227,5 @@ def _try(cell: CellRow, strategy: str, plan: PlanRow) -> Try:
         best=result.best and result.best.test,  # a published run has its end only
         best_epoch=result.best and result.best.epoch,
         recalibrated=result.recalibrated[facts.metric] if result.recalibrated else None,
+        secondary=tuple((name, score) for name, score in result.final.items() if name not in (facts.metric, "loss")),
     )

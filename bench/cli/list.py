@@ -1,4 +1,4 @@
-"""`glideslope list`: the catalogues of tasks, schedules, suites and data sets."""
+"""`glideslope list`: the catalogues of tasks, schedules, optimizers, averagings, suites and data sets."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from bench.contract import InputError
 
 def add(commands: Commands) -> None:
     """Add `list` to the command line."""
-    parser = commands.add_parser("list", help="what there is: tasks, schedules, suites, data sets")
-    parser.add_argument("catalogue", choices=("tasks", "schedules", "suites", "data"))
+    parser = commands.add_parser(
+        "list", help="what there is: tasks, schedules, optimizers, averagings, suites, data sets"
+    )
+    parser.add_argument("catalogue", choices=("tasks", "schedules", "optimizers", "averagings", "suites", "data"))
     parser.add_argument("--long", action="store_true", help="of schedules and tasks: all there is to know")
     parser.add_argument("--page", type=path, metavar="FILE", help="of schedules: a page with every curve drawn")
     parser.set_defaults(do=show)

@@ -42,6 +42,8 @@ def config_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="A,B",
         help='these strategies instead, such as "cosine, wsd(cooldown=0.3), my_file.py:mine(k=3)"',
     )
+    add("--optimizers", metavar="A,B", help='these optimizers instead, such as "sgd, adamw(beta2=0.98)"')
+    add("--averagings", metavar="A,B", help='also read the weights by these averages, such as "none, ema, lawa(k=3)"')
     add("--budgets", type=numbers, metavar="X,Y", help="fractions of each task's full epochs, such as 0.1,0.5,1")
     add("--peak-lrs", type=numbers, metavar="X,Y", help="peak learning rates, the same for every strategy")
     add("--seeds", type=int, metavar="N", help="number of seeds: 0 .. N-1")

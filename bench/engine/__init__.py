@@ -24,9 +24,7 @@ RULE = (
 )
 
 
-def choose(
-    task: Task, optimizer: str, cells: int, device: str = "cpu", wish: str = "auto", arithmetic: Arithmetic = USUAL
-) -> EngineName:
+def choose(task: Task, optimizer: str, cells: int, wish: str = "auto", arithmetic: Arithmetic = USUAL) -> EngineName:
     """The engine of a cohort: the one that `wish` names, or for `auto` the one that RULE gives.
 
     Raises:

@@ -40,10 +40,13 @@ class Suite:
     grids: tuple[Grid, ...]
     reference: str = "constant"  # the schedule that the others are tested against, declared before the run
 
-    def where(self, tasks: Sequence[str] | None = None, **changes: Any) -> Suite:
+    def where(
+        self, tasks: Sequence[str] | None = None, optimizers: Sequence[str] | None = None, **changes: Any
+    ) -> Suite:
         """The suite with only these tasks, and with some fields of each grid replaced. None changes nothing.
 
-        A task that the suite lacks gets the first grid's settings, with its own optimizer and peak LRs.
+        A task that the suite lacks gets the first grid's settings, with its own optimizer and peak LRs. Every grid is
+        crossed with the optimizers.
         """
         if tasks is not None:
             grids = []
@@ -53,7 +56,11 @@ class Suite:
         else:
             grids = list(self.grids)
         settings = {name: value for name, value in changes.items() if value is not None}
-        return replace(self, grids=tuple(replace(grid, **settings) for grid in grids))
+        grids = [replace(grid, **settings) for grid in grids]
+        if optimizers is not None:
+            crossed = product(grids, optimizers)
+            grids = list(dict.fromkeys(replace(grid, optimizer=optimizer) for grid, optimizer in crossed))
+        return replace(self, grids=tuple(grids))
 
 
 @dataclass(frozen=True)

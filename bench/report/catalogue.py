@@ -1,9 +1,11 @@
-"""Catalogues of `glideslope list`: tasks, schedules, suites and data sets, printed in the terminal."""
+"""Catalogues of `glideslope list`, printed in the terminal."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import fields
+from functools import partial
 from typing import Any
 
 from rich.console import Console
@@ -13,6 +15,7 @@ from rich.text import Text
 import schedules
 import tasks
 from bench.contract import Task
+from bench.strategies import averagings, optimizers
 from bench.suites import SUITES
 from schedules import external
 from schedules.arguments import words
@@ -22,13 +25,22 @@ from tasks.data.registry import PACKS
 
 
 def show(kind: str, console: Console, *, long: bool = False) -> None:
-    """Print the catalogue of a kind: tasks, schedules, suites or data. `long` adds details of tasks and schedules."""
+    """Print the catalogue of a kind: tasks, schedules, optimizers, averagings, suites or data.
+
+    `long` adds details of tasks and schedules.
+    """
     if kind == "schedules":
         table = _schedules_at_length() if long else _schedules()
         table.title_justify = "left"
         console.print(table)
         return
-    catalogues = {"data": _data, "suites": _suites, "tasks": _tasks_at_length if long else _tasks}
+    catalogues: dict[str, Callable[[], Text]] = {
+        "data": _data,
+        "suites": _suites,
+        "tasks": _tasks_at_length if long else _tasks,
+        "optimizers": partial(_dataclasses, optimizers.CATALOGUE),
+        "averagings": partial(_dataclasses, averagings.CATALOGUE),
+    }
     console.print(catalogues[kind](), soft_wrap=True)  # no hard wraps: names and commands are copied whole
 
 
@@ -97,6 +109,15 @@ def _value(default: object) -> str:
     return f"{default:g}" if isinstance(default, float) else repr(default)
 
 
+def _dataclasses(catalogue: Mapping[str, Any]) -> Text:
+    """Each optimizer or averaging as a call with its defaults, and its first line."""
+    lines = []
+    for name, kind in catalogue.items():
+        defaults = ", ".join(f"{field.name}={_value(field.default)}" for field in fields(kind))
+        lines += [Text.assemble((name, "bold"), f"({defaults})"), Text(f"    {summary(kind)}")]
+    return Text("\n").join(lines)
+
+
 def _suites() -> Text:
     lines = []
     for name, suite in SUITES.items():
@@ -121,5 +142,5 @@ def _data() -> Text:
 
 
 def summary(factory: object) -> str:
-    """The first line of the docstring of a schedule or suite."""
+    """The first line of the docstring of a schedule, optimizer, averaging or suite."""
     return (factory.__doc__ or "").strip().split("\n")[0]

@@ -100,18 +100,21 @@ def readings(comparison: Comparison, task: str) -> Table:
     """All readings at the largest budget, each in its own column: final, best epoch, recalibrated, control."""
     study, full = comparison.study, comparison.full(task)
     recalibrated = any(t.recalibrated is not None for v in full.values() for t in v.score.tries)
+    secondary = list(dict.fromkeys(name for v in full.values() for t in v.score.selected for name, _ in t.secondary))
     rows = []
     for s in comparison.standing(task):
         if s not in full:
             continue
         verdict, score = full[s], full[s].score
         epoch = score.over_seeds("best_epoch")
-        fields = [value(score.over_seeds("best")), f"{epoch.mean:.3g}" if epoch else MISSING]
+        fields = [value(score.secondary(metric)) for metric in secondary]
+        fields += [value(score.over_seeds("best")), f"{epoch.mean:.3g}" if epoch else MISSING]
         fields += [value(score.over_seeds("recalibrated"))] * recalibrated
         fields += [value(score.over_seeds("control")), selected_peak_lrs(score)]
         fields += [reference.over(comparison, task, s), _behind(verdict), verdict.word]
         rows.append((Item(s), Item(outcome(score), LOOK.get(verdict.word, "")), *map(Item, fields)))
-    head = ["strategy", "final", "best epoch's", "at epoch", *["final, recalibrated"] * recalibrated, "control, final"]
+    head = ["strategy", "final", *(f"final {metric}" for metric in secondary), "best epoch's", "at epoch"]
+    head += [*["final, recalibrated"] * recalibrated, "control, final"]
     head += ["peak LRs chosen", f"over {study.reference}", "behind the best", "verdict"]
     notes = ["“Best epoch's” is the test value at the epoch with the best control value, never a maximum over test."]
     if recalibrated:

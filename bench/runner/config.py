@@ -37,6 +37,8 @@ class RunConfig:
     out: Path | None = None
     tasks: str | None = None
     schedules: str | None = None
+    optimizers: str | None = None
+    averagings: str | None = None
     budgets: tuple[float, ...] | None = None
     peak_lrs: tuple[float, ...] | None = None
     seeds: int | None = None
@@ -166,7 +168,7 @@ def prepare(config: RunConfig, group: ProcessGroup | None = None) -> PreparedRun
     catalogue = _Catalogue()
 
     def choose_engine(task: Task, optimizer: str, cells: int) -> EngineName:
-        return engine.choose(task, optimizer, cells, group.device, config.engine, arithmetic)
+        return engine.choose(task, optimizer, cells, config.engine, arithmetic)
 
     reference = schedules.parse(suite.reference).text
     suite = replace(suite, grids=tuple(map(catalogue.canonical, suite.grids)), reference=reference)
@@ -193,14 +195,27 @@ def prepare(config: RunConfig, group: ProcessGroup | None = None) -> PreparedRun
 
 
 def _load_suite(config: RunConfig) -> Suite:
-    """The suite of a configuration, with the settings that replace its own."""
-    return suites.load(config.suite).where(
+    """The suite of a configuration, with the settings that replace its own.
+
+    Raises:
+        InputError: optimizers that a task's peak LRs are not made for.
+    """
+    suite = suites.load(config.suite).where(
         tasks=None if config.tasks is None else [t.name for t in tasks.parse_list(config.tasks)],
         schedules=None if config.schedules is None else tuple(s.text for s in schedules.parse_list(config.schedules)),
+        optimizers=None if config.optimizers is None else [o.text for o in optimizers.parse_list(config.optimizers)],
+        averagings=None
+        if config.averagings is None
+        else tuple(a.text for a in averagings.parse_list(config.averagings)),
         budgets=config.budgets,
         peak_lrs=config.peak_lrs,
         seeds=config.seeds,
     )
+    for grid in suite.grids if config.optimizers is not None else ():
+        task, optimizer = tasks.parse(grid.task), optimizers.parse(grid.optimizer or "")
+        if grid.peak_lrs is None and optimizer.name != optimizers.parse(task.optimizer).name:
+            raise InputError(f"{optimizer.name} on {task.name}: its peak LRs are for {task.optimizer}; give --peak-lrs")
+    return suite
 
 
 def memory_shares(config: RunConfig, group: ProcessGroup) -> float:

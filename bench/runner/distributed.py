@@ -225,6 +225,6 @@ def _memory(device: Any) -> float:
     if device.type == "cuda":
         return float(torch.cuda.get_device_properties(device).total_memory)
     whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    limit = Path("/sys/fs/cgroup/memory.max")
-    limit = limit.read_text().strip() if limit.exists() else "max"
+    control_group = Path("/sys/fs/cgroup/memory.max")
+    limit = control_group.read_text().strip() if control_group.exists() else "max"
     return (whole if limit == "max" else min(whole, int(limit))) / processors()

@@ -195,6 +195,8 @@ def run_arguments(order: RunConfig) -> list[str]:
         "--out": order.directory,
         "--tasks": order.tasks,
         "--schedules": order.schedules,
+        "--optimizers": order.optimizers,
+        "--averagings": order.averagings,
         **{option: values and ",".join(map(repr, values)) for option, values in numbers.items()},
         "--seeds": order.seeds,
         "--engine": None if order.engine == "auto" else order.engine,

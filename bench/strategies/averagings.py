@@ -176,7 +176,20 @@ def parse(text: str) -> Averaging:
     Raises:
         InputError: unknown name, argument or value.
     """
-    averaging: Averaging = spec.build(spec.parse(text), CATALOGUE, "averaging")
+    return _build(spec.parse(text))
+
+
+def parse_list(text: str) -> list[Averaging]:
+    """The averagings of a comma-separated list: `none, ema, lawa(k=3)`.
+
+    Raises:
+        InputError: unknown name, argument or value.
+    """
+    return [_build(call) for call in spec.parse_list(text)]
+
+
+def _build(call: spec.Call) -> Averaging:
+    averaging: Averaging = spec.build(call, CATALOGUE, "averaging")
     return averaging
 
 

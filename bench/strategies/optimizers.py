@@ -29,7 +29,20 @@ def parse(text: str) -> Optimizer:
     Raises:
         InputError: unknown name, argument or value.
     """
-    optimizer: Optimizer = spec.build(spec.parse(text), CATALOGUE, "optimizer")
+    return _build(spec.parse(text))
+
+
+def parse_list(text: str) -> list[Optimizer]:
+    """The optimizers of a comma-separated list: `sgd, adamw(beta2=0.98)`.
+
+    Raises:
+        InputError: unknown name, argument or value.
+    """
+    return [_build(call) for call in spec.parse_list(text)]
+
+
+def _build(call: spec.Call) -> Optimizer:
+    optimizer: Optimizer = spec.build(call, CATALOGUE, "optimizer")
     return optimizer
 
 

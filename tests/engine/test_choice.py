@@ -13,7 +13,7 @@ from bench.layers import LAYERS
 from bench.strategies import optimizers
 from tests.engine.toys import toy
 
-CASES = list(itertools.product(get_args(Layers), optimizers.CATALOGUE, (1, 3, 4, 40), ("cpu", "cuda", "cuda:1")))
+CASES = list(itertools.product(get_args(Layers), optimizers.CATALOGUE, (1, 3, 4, 40)))
 
 
 def test_the_rule_chooses_what_its_text_says():
@@ -21,11 +21,11 @@ def test_the_rule_chooses_what_its_text_says():
     assert "an optimizer of adam, adamw, sgd," in engine.RULE
     stacked_layers = re.search(r"for the layers (.*); modules otherwise", engine.RULE)[1].split(", ")
     assert "recurrent" not in stacked_layers
-    for layers, optimizer, cells, device in CASES:
+    for layers, optimizer, cells in CASES:
         task = dataclasses.replace(toy(), layers=layers)
         stacked = layers in stacked_layers and cells >= 4 and optimizer in ("sgd", "adam", "adamw")
-        chosen = {engine.choose(task, optimizer, cells, device) for _ in range(2)}
-        assert chosen == {"stacked" if stacked else "modules"}, (layers, optimizer, cells, device)
+        chosen = {engine.choose(task, optimizer, cells) for _ in range(2)}
+        assert chosen == {"stacked" if stacked else "modules"}, (layers, optimizer, cells)
 
 
 def test_a_wish_goes_before_the_rule():
