@@ -82,7 +82,7 @@ SURE: dict[str, Item] = {
     "within noise": Item("within noise", "noise"),
     "not judged": Item("not judged"),
 }
-"""How sure it is that the best is better, by the verdict on the other one."""
+"""Certainty that the best is better, by the verdict on the other strategy."""
 
 
 def _over(comparison: Comparison, task: str, other: str | None) -> Item:

@@ -1,4 +1,4 @@
-"""Pages of synthetic ledgers, without the paper figures: what the script draws takes no file."""
+"""Pages of synthetic ledgers, without figures in files: the script draws them all."""
 
 from pathlib import Path
 
@@ -16,18 +16,18 @@ def course(cell, progress):
     return 2 / (1 + fall), 1 / (1 + fall), 2.2 / (1 + fall)
 
 
-def compared(tasks, grid=30, **how):
+def compared(tasks, grid=30, **options):
     """The comparison of a ledger of these tasks, with evaluations every `grid` updates."""
-    return Comparison(Study.of(with_evaluations(ledger(tasks, **how), grid, course)))
+    return Comparison(Study.of(with_evaluations(ledger(tasks, **options), grid, course)))
 
 
-def charts(it):
+def charts(comparison):
     """The figures that the script draws, by key."""
-    keys = ("ranks", "curves", *(f"task {task}" for task in it.study.tasks))
+    keys = ("ranks", "curves", *(f"task {task}" for task in comparison.study.tasks))
     return {key: Figure(key.replace(" ", "-"), f"Drawn: {key}") for key in keys}
 
 
-def html(it):
+def html(comparison):
     """The page of a comparison."""
-    figures = charts(it)
-    return page.html(document.document(it, figures), Path(), chart_data.drawing(it, figures))
+    figures = charts(comparison)
+    return page.html(document.document(comparison, figures), Path(), chart_data.drawing(comparison, figures))

@@ -1,4 +1,4 @@
-"""What the page's script is given: the numbers of the comparison, the same each time, and nothing ends its element."""
+"""Data for the page's scripts: the numbers of the comparison, the same each time, and free of `</script>`."""
 
 import io
 import json
@@ -18,19 +18,19 @@ FEW = ("constant", "step", "cosine")
 
 
 @pytest.fixture(scope="module")
-def it():
+def comparison():
     return pages.compared({"digits": task(FEW, (0.5, 1.0)), "</script>": task(FEW, (1.0,))})
 
 
-def line(it, strategy, name="digits"):
-    drawn = chart_data.drawing(it, pages.charts(it))
-    its = next(t for t in drawn["tasks"] if t["name"] == name)
-    return next(x for x in its["lines"] if drawn["strategies"][x["strategy"]]["name"] == strategy)
+def line(comparison, strategy, name="digits"):
+    data = chart_data.drawing(comparison, pages.charts(comparison))
+    facts = next(t for t in data["tasks"] if t["name"] == name)
+    return next(x for x in facts["lines"] if data["strategies"][x["strategy"]]["name"] == strategy)
 
 
-def test_a_line_has_what_the_comparison_found(it):
+def test_a_line_has_the_values_of_the_comparison(comparison):
     for place, budget in enumerate((0.5, 1.0)):
-        verdict, at = it.at("digits", budget)["cosine"], line(it, "cosine")["at"][place]
+        verdict, at = comparison.at("digits", budget)["cosine"], line(comparison, "cosine")["at"][place]
         assert at["mean"] == pytest.approx(verdict.score.final.mean, rel=1e-4)
         assert at["half"] == pytest.approx(verdict.score.final.half, rel=1e-4)
         assert (at["rank"], at["word"]) == (verdict.rank, verdict.word)
@@ -38,16 +38,16 @@ def test_a_line_has_what_the_comparison_found(it):
         assert at["peaks"] == [[lr, pytest.approx(m, rel=1e-4)] for lr, m in zip((0.03, 0.1, 0.3), means, strict=True)]
 
 
-def test_a_course_is_the_mean_over_seeds_in_epochs_and_ends_with_the_run(it):
-    course = line(it, "cosine")["at"][1]["course"]
+def test_a_course_is_the_mean_over_seeds_in_epochs_and_ends_with_the_run(comparison):
+    course = line(comparison, "cosine")["at"][1]["course"]
     assert [point[0] for point in course] == list(range(1, 21))
     assert course[-1][2] == pytest.approx(2 / (1 + len("cosine")), rel=1e-4)
     assert course[-1][3] == pytest.approx(1 / (1 + 2.2 / (1 + len("cosine"))), rel=1e-4)
 
 
 def test_a_long_course_is_thinned_and_keeps_its_end():
-    it = pages.compared({"digits": task(FEW, (1.0,), epochs=200)})
-    course = line(it, "cosine")["at"][0]["course"]
+    comparison = pages.compared({"digits": task(FEW, (1.0,), epochs=200)})
+    course = line(comparison, "cosine")["at"][0]["course"]
     assert 30 <= len(course) <= chart_data.POINTS
     assert course[-1][0] == 200.0
 
@@ -68,14 +68,14 @@ def test_what_was_not_recorded_or_not_evaluated_is_empty():
     assert half["course"] == []
 
 
-def test_a_strategy_keeps_its_look_and_names_its_optimizer(it):
-    looks = [(s["colour"], s["marker"]) for s in chart_data.drawing(it, {})["strategies"]]
+def test_a_strategy_keeps_its_look_and_names_its_optimizer(comparison):
+    looks = [(s["colour"], s["marker"]) for s in chart_data.drawing(comparison, {})["strategies"]]
     assert len(set(looks)) == len(FEW)
-    assert line(it, "cosine")["optimizer"] == "sgd(momentum=0.9)"
+    assert line(comparison, "cosine")["optimizer"] == "sgd(momentum=0.9)"
 
 
-def test_no_name_ends_the_data_and_no_number_is_outside_json(it):
-    text = pages.html(it)
+def test_no_name_ends_the_data_and_no_number_is_outside_json(comparison):
+    text = pages.html(comparison)
     data = re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL)[1]
     read = json.loads(data, parse_constant=lambda name: pytest.fail(name))
     assert [t["name"] for t in read["tasks"]] == ["digits", "</script>"]
@@ -90,6 +90,6 @@ def test_the_same_rows_in_any_order_give_the_same_page():
 
 
 def test_long_names_of_tasks_leave_room_for_the_ranks():
-    names = (f"glue('{it}', model='all-MiniLM-L6-v2', scratch=True)" for it in ("mrpc", "sst2"))
-    it = Comparison(Study.of(ledger({name: task(("linear",), (1.0,)) for name in names})))
-    figures.ranks(it).savefig(io.BytesIO(), format="svg")  # where they leave none, matplotlib warns
+    names = (f"glue('{name}', model='all-MiniLM-L6-v2', scratch=True)" for name in ("mrpc", "sst2"))
+    comparison = Comparison(Study.of(ledger({name: task(("linear",), (1.0,)) for name in names})))
+    figures.ranks(comparison).savefig(io.BytesIO(), format="svg")  # where they leave none, matplotlib warns

@@ -1,4 +1,4 @@
-"""The page that has every curve: what is drawn, and how it opens."""
+"""The page that has every curve: its panels, and how it opens."""
 
 import inspect
 from typing import Literal, get_args, get_origin

@@ -22,12 +22,12 @@ def outcome(name, strategy, budget, peak_lr, seed):
 
 
 @pytest.fixture(scope="module")
-def it():
+def comparison():
     return Comparison(Study.of(ledger({"digits": task(FEW, (0.5, 1.0))}, outcome, tied=())))
 
 
-def test_a_flip_of_the_order_stands_in_the_table_and_in_a_sentence(it):
-    table = peaks.table(it, "digits")
+def test_a_flip_of_the_order_stands_in_the_table_and_in_a_sentence(comparison):
+    table = peaks.table(comparison, "digits")
     assert table.head == ("strategy", "0.03", "0.1", "0.3")
     texts = {row[0].text: [field.text for field in row[1:]] for row in table.rows}
     assert texts["cosine"][0].startswith("+0.02")
@@ -35,13 +35,13 @@ def test_a_flip_of_the_order_stands_in_the_table_and_in_a_sentence(it):
     assert texts["cosine"][2].endswith("(3)")
     assert texts["step"][1] == "diverged 1"
     assert "constant" not in texts
-    (sentence,) = peaks.flips(it, "digits")
+    (sentence,) = peaks.flips(comparison, "digits")
     assert "cosine (+0.02000 at 0.03, −0.01000 at 0.3); clearly so, at both, 1 of them" in sentence
     assert "step" not in sentence
 
 
-def test_the_csv_has_every_peak_lr_of_every_budget(it):
-    lines = list(csv.DictReader(io.StringIO(peaks.peaks_csv(it))))
+def test_the_csv_has_every_peak_lr_of_every_budget(comparison):
+    lines = list(csv.DictReader(io.StringIO(peaks.peaks_csv(comparison))))
     assert len(lines) == 2 * 3 * 3
     line = next(x for x in lines if (x["strategy"], x["peak_lr"], x["budget"]) == ("cosine", "0.03", "1.0"))
     assert float(line["mean"]) == pytest.approx(0.93)
@@ -54,14 +54,14 @@ def test_another_optimizers_peak_lrs_are_not_held_against_the_references():
     for row in rows:
         if row.kind == "cell" and row.payload["schedule"] == "cosine":
             row.payload["optimizer"] = "adamw"
-    it = Comparison(Study.of(rows))
-    assert {row[0].text for row in peaks.table(it, "digits").rows} == {"step with sgd(momentum=0.9)"}
-    found = peaks.entries(it, "digits", 1.0)["cosine with adamw", 0.03]
-    assert (found.rank, found.over) == (None, None)
-    assert found.final.mean == pytest.approx(0.93)
+    comparison = Comparison(Study.of(rows))
+    assert {row[0].text for row in peaks.table(comparison, "digits").rows} == {"step with sgd(momentum=0.9)"}
+    entry = peaks.entries(comparison, "digits", 1.0)["cosine with adamw", 0.03]
+    assert (entry.rank, entry.over) == (None, None)
+    assert entry.final.mean == pytest.approx(0.93)
 
 
 def test_without_a_reference_there_is_no_such_table():
-    it = Comparison(Study.of(ledger({"digits": task(("step", "cosine"), (1.0,))}, tied=())))
-    assert peaks.table(it, "digits") is None
-    assert list(peaks.flips(it, "digits")) == []
+    comparison = Comparison(Study.of(ledger({"digits": task(("step", "cosine"), (1.0,))}, tied=())))
+    assert peaks.table(comparison, "digits") is None
+    assert list(peaks.flips(comparison, "digits")) == []

@@ -1,4 +1,4 @@
-"""What a reader does with the page in headless Chromium: filter, sort, copy, point, and all of it by keyboard."""
+"""A reader's actions on the page in headless Chromium: filter, sort, copy, point, and all of it by keyboard."""
 
 import csv
 import io
@@ -17,16 +17,16 @@ BUDGETS = (0.25, 1.0)
 
 
 @pytest.fixture(scope="module")
-def it():
+def comparison():
     tunnel = task(FEW[:3], metric="excess", direction="min", baseline={"name": "zero weights", "value": 2.25})
     tasks = {"digits": task(FEW, BUDGETS), "grammar_$1&": task(FEW, BUDGETS, optimizer="adamw"), "quadratic": tunnel}
     return pages.compared(tasks, anew=lambda v: v)
 
 
 @pytest.fixture(scope="module")
-def path(it, tmp_path_factory):
+def path(comparison, tmp_path_factory):
     path = tmp_path_factory.mktemp("reader") / "report.html"
-    path.write_text(pages.html(it), encoding="utf-8")
+    path.write_text(pages.html(comparison), encoding="utf-8")
     return path
 
 
@@ -151,8 +151,8 @@ def clip(page, table, form):
     return page.evaluate("navigator.clipboard.readText()")
 
 
-def test_every_table_copies_as_the_report_writes_it(page, it):
-    tables = [b for s in document.document(it, {}) for b in s.blocks if isinstance(b, Table)]
+def test_every_table_copies_as_the_report_writes_it(page, comparison):
+    tables = [b for s in document.document(comparison, {}) for b in s.blocks if isinstance(b, Table)]
     assert page.locator(".table").count() == len(tables)
     for i, table in enumerate(tables):
         seen = page.evaluate(
@@ -249,10 +249,10 @@ def test_tables_stand_without_the_script(browser, path):
 def test_a_ledger_of_5000_cells_opens_in_less_than_three_seconds(browser, tmp_path):
     schedules = tuple(f"wsd(cooldown={i / 20})" for i in range(1, 18))
     tasks = {f"task {i}": task(schedules, (0.1, 0.25, 0.5, 1.0), (0.01, 0.03, 0.1, 0.3, 1.0)) for i in range(5)}
-    it = pages.compared(tasks)
-    assert len(it.study.tries) == 5100
+    comparison = pages.compared(tasks)
+    assert len(comparison.study.tries) == 5100
     path = tmp_path / "report.html"
-    path.write_text(pages.html(it), encoding="utf-8")
+    path.write_text(pages.html(comparison), encoding="utf-8")
     assert path.stat().st_size < 6e6
     page = browser.new_page(viewport={"width": 1280, "height": 800})
     page.goto(path.as_uri())

@@ -177,17 +177,17 @@ def test_everything_diverged_is_reported(tmp_path):
 def test_cells_whose_schedule_failed_rank_last_and_are_named():
     failed = {"status": "failed", "failed_step": 7, "error": "ValueError: no"}
     rows = ledger({"digits": task(("cosine", "wsd", "linear"), (1.0,))})
-    for i, it in enumerate(rows):
-        if it.kind == "cell" and it.payload["schedule"] == "wsd":
-            place = {k: v for k, v in it.payload.items() if k not in ("final", "best", "control", "recalibrated")}
-            rows[i] = it._replace(payload=place | failed)
+    for i, cell in enumerate(rows):
+        if cell.kind == "cell" and cell.payload["schedule"] == "wsd":
+            place = {k: v for k, v in cell.payload.items() if k not in ("final", "best", "control", "recalibrated")}
+            rows[i] = cell._replace(payload=place | failed)
     text = shown(rows)
     assert "9 cells of wsd failed, and rank as if they had diverged (ValueError: no)." in text
     assert "failed3/3" in text  # a terminal has no room for the space
     assert "diverged; a strategy" not in text
-    it = Comparison(Study.of(rows))
-    assert it.standing("digits")[-1] == "wsd"
-    assert it.full("digits")["wsd"].word == "failed"
+    comparison = Comparison(Study.of(rows))
+    assert comparison.standing("digits")[-1] == "wsd"
+    assert comparison.full("digits")["wsd"].word == "failed"
 
 
 def test_cohorts_that_failed_are_named_until_they_are_done():
@@ -195,10 +195,10 @@ def test_cohorts_that_failed_are_named_until_they_are_done():
     failure = {"cohort": "cohort00", "task": "digits", "seed": 0, "error": "OSError: gone", "cells": 36}
     older = row("failure", "cohort00", failure | {"error": "OSError: another"})
     rows += [older, row("failure", "cohort00/2", failure)]
-    done = [it for it in rows if it.kind == "cohort" and it.key == "cohort00"]
+    finished = [x for x in rows if x.kind == "cohort" and x.key == "cohort00"]
     assert "Failed" not in shown(rows)
-    undone = [it for it in rows if it not in done]
-    assert "Failed, so that 36 of these cells are missing: digits, seed 0 (OSError: gone)." in shown(undone)
+    unfinished = [x for x in rows if x not in finished]
+    assert "Failed, so that 36 of these cells are missing: digits, seed 0 (OSError: gone)." in shown(unfinished)
 
 
 def test_one_seed_one_budget_one_peak_lr_are_reported(tmp_path):
