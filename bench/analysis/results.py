@@ -67,10 +67,11 @@ class Study:
     evals: tuple[EvalRow, ...] = ()
 
     @classmethod
-    def of(cls, rows: Iterable[Row], beside: Sequence[StrategySettings] = ()) -> Study:
+    def of(cls, rows: Iterable[Row], other_settings: Sequence[StrategySettings] = ()) -> Study:
         """Arrange rows. Their order does not matter: the same rows in any order give the same study.
 
-        Names of strategies show the settings that differ in this study or in `beside`, the settings of another one.
+        Names of strategies show the settings that differ between cells, among these and `other_settings`: those of
+        another study, so that names are the same in both.
 
         Raises:
             InputError: there is no `plan` row, so metric and grid are unknown.
@@ -82,7 +83,7 @@ class Study:
         plan = last_plan(plans)
         cells = [cell for cell in of_kind(rows, CellRow).values() if cell.settings.task in plan.tasks]
         cells = [cell for cell in cells if of_code(plan, cell.settings)]  # the others ran older code of the task
-        name = namer([*(StrategySettings.of(cell.settings) for cell in cells), *beside])
+        name = namer([*(StrategySettings.of(cell.settings) for cell in cells), *other_settings])
         tries = [_try(cell, name(StrategySettings.of(cell.settings)), plan) for cell in cells]
         task, strategy = _places(plan.tasks), _order(plan)
         tries.sort(key=lambda t: (task[t.task], strategy(t.strategy), t.budget, t.peak_lr, t.seed))

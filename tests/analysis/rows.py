@@ -11,7 +11,7 @@ PEAKS = (0.03, 0.1, 0.3)
 
 
 def task(strategies=STRATEGIES, budgets=BUDGETS, peak_lrs=PEAKS, seeds=3, **changes):
-    """What the plan says of a task."""
+    """Facts of a task in the plan."""
     facts = {
         "family": "image",
         "metric": "accuracy",

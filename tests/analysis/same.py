@@ -26,7 +26,7 @@ NAMES = ("constant", "b", "c", "d", "e")
 
 
 class Layout(NamedTuple):
-    """How seeds are dealt to each name."""
+    """Numbers of tasks and seeds dealt to each name."""
 
     tasks: int
     seeds: int
@@ -40,7 +40,7 @@ LAYOUTS = Layout(1, 8), Layout(8, 3)
 
 
 class Count(NamedTuple):
-    """What came out of some experiments without any difference."""
+    """Results of experiments without any true difference."""
 
     experiments: int
     significant: int  # in which some name is called significantly different from the reference

@@ -3,7 +3,7 @@
     python -m tests.analysis.simulate 1000
 
 In each experiment a task's strategies are all one in truth (A/A): they have the means and standard deviations, at each
-peak LR and budget, on control and on test, of one strategy of the published ledger, drawn anew. Deviations have the
+peak LR and budget, on control and on test, of one strategy of the published ledger, drawn again. Deviations have the
 correlations between budgets, peak LRs and splits that the task's strategies show together, and part of them is the
 seed's, alike for all strategies: how large a part is estimated from the task. They are normal on a scale where the
 metric has no bounds, and accuracies come in whole test examples.
@@ -37,7 +37,7 @@ SCALES = {
 
 @dataclass
 class Model:
-    """What a task's results are drawn from. The axes of a draw are [E, K, N, split, L, B]."""
+    """Model that a task's results are drawn from. The axes of a draw are [E, K, N, split, L, B]."""
 
     strategies: tuple[str, ...]
     metric: str

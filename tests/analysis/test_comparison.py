@@ -1,4 +1,4 @@
-"""What the comparison concludes from ledgers whose truth is known."""
+"""The comparison, on ledgers whose truth is known."""
 
 import pytest
 

@@ -27,7 +27,7 @@ def compared(outcome, course=None, strategies=FEW, **changes):
 
 
 def by_peak(values):
-    """An outcome that hangs on the peak LR alone, with a spread of 0.001 over seeds that differs between peak LRs."""
+    """An outcome that depends on the peak LR alone, with a spread of 0.001 over seeds that differs between peak LRs."""
 
     def outcome(name, strategy, budget, peak_lr, seed):
         final = values[peak_lr] + 0.001 * ((seed + round(100 * peak_lr)) % 3)

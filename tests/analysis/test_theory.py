@@ -112,7 +112,7 @@ FOUR = ("constant", "cosine", "linear", "wsd(cooldown=0.2)")
 
 
 def agreement(order, strategies=FOUR, **more):
-    """Theory beside a ledger in which strategies end in the order given, the same for every seed."""
+    """Theory for a ledger in which strategies end in the order given, the same for every seed."""
 
     def outcome(name, strategy, budget, peak_lr, seed):
         place = order.index(strategy) if strategy in order else len(order)

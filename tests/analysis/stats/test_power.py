@@ -1,4 +1,4 @@
-"""What could be seen: power against scipy and simulation, and the minimum detectable difference."""
+"""Power against scipy and simulation, and the minimum detectable difference."""
 
 import numpy as np
 import pytest

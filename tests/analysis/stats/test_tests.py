@@ -74,7 +74,7 @@ def test_neither_scale_nor_sign_nor_order_changes_p(strata, scale, random):
 
 
 def test_budgets_counted_as_blocks_would_reject_true_nulls():
-    """Why they never are: differences of one seed at four budgets, correlated by 0.5, without any true difference."""
+    """Differences of one seed at four budgets, correlated by 0.5, without any true difference."""
     draw = np.random.default_rng(0)
     shared, own = draw.normal(size=(300, 3, 1)), draw.normal(size=(300, 3, 4))
     d = math.sqrt(0.5) * (shared + own)
