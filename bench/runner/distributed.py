@@ -226,5 +226,5 @@ def _memory(device: Any) -> float:
         return float(torch.cuda.get_device_properties(device).total_memory)
     whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     limit = Path("/sys/fs/cgroup/memory.max")
-    limit = limit.read_text().strip() if limit.exists() else "max"
-    return (whole if limit == "max" else min(whole, int(limit))) / processors()
+    text = limit.read_text().strip() if limit.exists() else "max"
+    return (whole if text == "max" else min(whole, int(text))) / processors()
