@@ -100,8 +100,10 @@ class Modules:
         loss = self._pass.backward(member.model, batch, step, scaler.scale if scaler else None)
         weights = [p for p in member.weights if p.grad is not None]
         if self._accelerator is not None:
-            local = [p.grad for p in weights if p.grad is not None]
-            *means, loss = mean_over_processes(self._accelerator, [*local, loss])
+            # The local gradients get no name here, so that the means replace them in memory.
+            *means, loss = mean_over_processes(
+                self._accelerator, [*(p.grad for p in weights if p.grad is not None), loss]
+            )
             for weight, mean in zip(weights, means, strict=True):
                 weight.grad = mean
         grads = [p.grad for p in weights if p.grad is not None]

@@ -84,18 +84,21 @@ def train(case, accelerator=None):
 
     Of several processes also the scores that they share, and those that one of them finds alone.
     """
-    it = (CASES | SLOW)[case]
+    setting = (CASES | SLOW)[case]
     rank, size = (accelerator.process_index, accelerator.num_processes) if accelerator else (0, 1)
-    done = Arithmetic(accumulate=it.parts if accelerator else it.alone, processes=size, **it.how)
-    built = it.engine if accelerator or it.alone == 1 else "modules"
-    fed = Loader(it.task(), 0, dtype=it.dtype, rank=rank, world=size)
-    trained = drive(engine.create(built, fed, it.optimizer, 1e-3, accelerator, done), fed, STEPS, it.lr)
+    parts = setting.parts if accelerator else setting.alone
+    arithmetic = Arithmetic(accumulate=parts, processes=size, **setting.how)
+    name = setting.engine if accelerator or setting.alone == 1 else "modules"
+    batches = Loader(setting.task(), 0, dtype=setting.dtype, rank=rank, world=size)
+    trained = engine.create(name, batches, setting.optimizer, 1e-3, accelerator, arithmetic)
+    drive(trained, batches, STEPS, setting.lr)
     history = [torch.tensor([*loss_M, *norm_M]) for loss_M, norm_M in trained.history()]
     ended = {"members": tensors(trained), "history": torch.cat(history)}
     with mock.patch.object(loader, "CHUNK", CHUNK):
         ended["anew"] = trained.recalibrated("test", [0, 1]) or trained.evaluate("test", [0, 1])
         if accelerator:
-            alone = engine.create(it.engine, Loader(it.task(), 0, dtype=it.dtype), it.optimizer, 1e-3, None, done)
+            whole = Loader(setting.task(), 0, dtype=setting.dtype)
+            alone = engine.create(setting.engine, whole, setting.optimizer, 1e-3, None, arithmetic)
             alone.load_state_dict(trained.state_dict())
             ended |= {"shared": scores(trained), "alone": scores(alone)}
     return ended
@@ -119,8 +122,8 @@ def spoilt(accelerator):
         return Stream(example, split.target, "made here")
 
     data = Data(*map(one, load()))
-    fed = Loader(dataclasses.replace(toy(Plain), load=lambda: data), 0, rank=accelerator.process_index, world=2)
-    trained, said = engine.create("modules", fed, "sgd", 0.0, accelerator), ""
+    batches = Loader(dataclasses.replace(toy(Plain), load=lambda: data), 0, rank=accelerator.process_index, world=2)
+    trained, said = engine.create("modules", batches, "sgd", 0.0, accelerator), ""
     with mock.patch.object(loader, "CHUNK", CHUNK):
         try:
             trained.evaluate("test", [0])

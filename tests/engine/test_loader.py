@@ -1,4 +1,4 @@
-"""What is fed: augmentation and reading ahead are functions of (seed, step), on any number of processes."""
+"""The loader: augmentation and prefetching are functions of (seed, step), on any number of processes."""
 
 import multiprocessing
 import threading
@@ -55,7 +55,7 @@ def test_augmentation_is_a_function_of_seed_and_step():
     assert equal(Loader(HELD, 0).batch(7), later)
     assert not equal(Loader(HELD, 1).batch(7), later)
     plain = Loader(replace(HELD, prepare=from_bytes((0.5,) * 3, (0.25,) * 3)), 0)
-    assert torch.equal(plain.batch(7)[1][0], later[1][0]), "the order of the examples does not hang on augmentation"
+    assert torch.equal(plain.batch(7)[1][0], later[1][0]), "the order of the examples does not depend on augmentation"
     assert not torch.equal(plain.batch(7)[0][0], later[0][0])
 
 
@@ -108,13 +108,13 @@ def test_crops_and_mirrors_equal_those_made_one_by_one():
 
 
 def test_a_stream_has_the_order_of_a_held_split_and_a_key_for_every_example_and_epoch():
-    loader, held = Loader(STREAM, 0), Loader(replace(HELD, prepare=None), 0)
+    loader, resident = Loader(STREAM, 0), Loader(replace(HELD, prepare=None), 0)
     for step in (0, 1, 2, 9, 3, 4):
         (images,), (labels,) = loader.batch(step)
-        (plain,), (same,) = held.batch(step)
+        (plain,), (same,) = resident.batch(step)
         assert torch.equal(labels, same)
-        picked = held._examples(step, slice(None)).tolist()
-        added = torch.tensor([key(0, step // held.epoch_steps, i, "read") % 100 for i in picked])
+        picked = resident._examples(step, slice(None)).tolist()
+        added = torch.tensor([key(0, step // resident.epoch_steps, i, "read") % 100 for i in picked])
         assert torch.equal(images, plain + added.view(-1, 1, 1, 1))
 
 
@@ -137,23 +137,23 @@ def test_an_example_that_cannot_be_read_is_one_line():
 
 @pytest.fixture
 def crew_of_two(monkeypatch):
-    """As beside a GPU, which there is none of here."""
+    """As with a GPU, on a machine without one."""
     monkeypatch.setattr(prefetch, "crew", lambda device: 2)
 
 
 def test_workers_read_what_the_process_itself_would(one_thread, crew_of_two):
-    there, here = Loader(STREAM, 0), Loader(STREAM, 0)
-    here._reader = lambda: WorkerReader(here._data, here.device, workers=0)
+    workers, alone = Loader(STREAM, 0), Loader(STREAM, 0)
+    alone._reader = lambda: WorkerReader(alone._data, alone.device, workers=0)
     for step in (0, 1, 7, 8):
-        assert equal(there.batch(step), here.batch(step))
+        assert equal(workers.batch(step), alone.batch(step))
     with pytest.raises(InputError, match=r"^example 13 holds no whole image$"):
-        list(there.split("test")[0])
-    assert equal(there.batch(9), here.batch(9)), "and goes on"
-    there.close()
+        list(workers.split("test")[0])
+    assert equal(workers.batch(9), alone.batch(9)), "and goes on"
+    workers.close()
     assert not multiprocessing.active_children(), "its workers end with it"
 
 
-def test_workers_are_not_given_what_is_held(one_thread, crew_of_two):
+def test_workers_get_no_in_memory_split(one_thread, crew_of_two):
     """A lock can't be copied to another process, so it would not start."""
     loader = Loader(replace(STREAM, load=lambda: streamed()._replace(control=Split((threading.Lock(),), ([0],)))), 0)
     loader.batch(0)

@@ -13,7 +13,7 @@ optimizers = pytest.mark.parametrize("optimizer", ["sgd(nesterov=True)", "adamw"
 
 @both
 @optimizers
-def test_a_fork_takes_along_the_gradients_held_since_the_look(name, optimizer):
+def test_a_fork_takes_along_the_gradients_since_the_look(name, optimizer):
     solo, loader = create(name, toy(), optimizer, 0.1)
     forked, _ = create(name, toy(), optimizer, 0.1)
     for k in range(5):

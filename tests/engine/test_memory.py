@@ -33,22 +33,22 @@ class Normed(nn.Sequential):
         super().__init__(nn.Linear(6, 300), nn.BatchNorm1d(300), nn.ReLU(), nn.Linear(300, 300), nn.Linear(300, 3))
 
 
-class Lying(TorchDispatchMode):
-    """Counts the bytes of tensors made inside it that are still there, after every operation."""
+class AllocationMeter(TorchDispatchMode):
+    """Counts the bytes of tensors allocated inside it that are alive, after every operation."""
 
     def __init__(self):
         super().__init__()
-        self.there, self.most = {}, 0
+        self.storages, self.most = {}, 0
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
         before = {t.untyped_storage().data_ptr() for t in tree_leaves((args, kwargs)) if isinstance(t, torch.Tensor)}
-        made = function(*args, **kwargs or {})
-        self.there = {place: it for place, it in self.there.items() if not it[0].expired()}
-        for tensor in tree_leaves(made):
+        output = function(*args, **kwargs or {})
+        self.storages = {place: entry for place, entry in self.storages.items() if not entry[0].expired()}
+        for tensor in tree_leaves(output):
             if isinstance(tensor, torch.Tensor) and (own := tensor.untyped_storage()).data_ptr() not in before:
-                self.there[own.data_ptr()] = StorageWeakRef(own), own.nbytes()
-        self.most = max(self.most, sum(size for _, size in self.there.values()))
-        return made
+                self.storages[own.data_ptr()] = StorageWeakRef(own), own.nbytes()
+        self.most = max(self.most, sum(size for _, size in self.storages.values()))
+        return output
 
 
 def cells(optimizer, *averagings):
@@ -65,9 +65,9 @@ def cells(optimizer, *averagings):
 def peak(trained, loader, riders, recall):
     """Bytes that lay there at most, of tensors made after the engine."""
     trained.recall = recall
-    averagings, everyone = Averagings(riders, loader.epoch_steps), range(MEMBERS)
+    averagings, every_row = Averagings(riders, loader.epoch_steps), range(MEMBERS)
     seated = [range(len(riders))] * MEMBERS
-    with Lying() as seen:
+    with AllocationMeter() as meter:
         for step in range(16):
             trained.look(loader.batch(step), step)
             if step == 1:
@@ -75,11 +75,11 @@ def peak(trained, loader, riders, recall):
             trained.move([Move(0.01)] * (MEMBERS if step else 1))
             for (slot, share), rows in averagings.blends(seated if step else seated[:1], step + 1).items():
                 trained.blend(slot, rows, share)
-        trained.evaluate("control", everyone)
+        trained.evaluate("control", every_row)
         for (_, recipe), rows in averagings.readings(dict(enumerate(seated)), 16).items():
             trained.averaged(["control"], rows, recipe)
-        trained.recalibrated("test", everyone)
-    return seen.most
+        trained.recalibrated("test", every_row)
+    return meter.most
 
 
 READ = ("none", "ema", "swa", "lawa(k=2)")
@@ -105,20 +105,20 @@ def test_a_cohort_takes_no_more_than_the_plan_counts_on(engine, optimizer, model
     trained, loader = create(engine, task, optimizer, dtype=torch.float32)
     first = 4 * sum(p.numel() for p in model().parameters())  # made before anything is counted
     taken = memory.of_cohort(task, riders, engine, recalls=recall)
-    counted = taken.shared + MEMBERS * taken.member
-    assert 0.7 * counted < first + peak(trained, loader, riders, recall) < counted
+    planned = taken.shared + MEMBERS * taken.member
+    assert 0.7 * planned < first + peak(trained, loader, riders, recall) < planned
 
 
 def test_riders_averages_count_by_what_they_keep():
-    def kept(*averagings):
+    def copies(*averagings):
         riders = cells("sgd", "none", *averagings)
         return memory.of_cohort(toy(Plain), riders, "modules").member / (4 * 21)
 
-    assert kept() == 3  # weights, gradients, momentum
-    assert kept("ema") == 3 + 1  # in evaluation, where a copy is in the gradients' place
-    assert kept("ema", "ema(decay=0.9)") == 3 + 2
-    assert kept("swa") == 3 + 2  # each budget has its own
-    assert kept("lawa(k=3)") == 3 + 3
+    assert copies() == 3  # weights, gradients, momentum
+    assert copies("ema") == 3 + 1  # in evaluation, where a copy is in the gradients' place
+    assert copies("ema", "ema(decay=0.9)") == 3 + 2
+    assert copies("swa") == 3 + 2  # each budget has its own
+    assert copies("lawa(k=3)") == 3 + 3
 
 
 @pytest.mark.parametrize("name", [name for name, kind in optimizers.CATALOGUE.items() if kind.slots is not None])
@@ -136,9 +136,9 @@ def test_the_memory_of_a_look_is_what_autograd_keeps():
 
 def test_looks_are_one_at_a_time_in_modules_and_all_at_once_when_stacked():
     task = replace(toy(Plain), batch_size=16)
-    apart, stacked = (memory.of_cohort(task, cells("sgd", "none"), engine) for engine in ("modules", "stacked"))
-    assert apart.shared >= memory.of_look(task) > stacked.shared
-    assert stacked.member >= memory.of_look(task) > apart.member - 4 * 3 * 21
+    modules, stacked = (memory.of_cohort(task, cells("sgd", "none"), engine) for engine in ("modules", "stacked"))
+    assert modules.shared >= memory.of_look(task) > stacked.shared
+    assert stacked.member >= memory.of_look(task) > modules.member - 4 * 3 * 21
 
 
 def test_memory_holds_as_many_members_as_there_is_room_for_and_one_at_least():

@@ -15,7 +15,7 @@ from bench.strategies import external_optimizers, optimizers
 from tests.engine.toys import create, same, toy
 
 STEPS, FORK = 24, 9
-CONTENDERS = {kind.__name__ for kind in external_optimizers.ALL}  # `test_contenders.py` has these
+CONTENDERS = {kind.__name__ for kind in external_optimizers.ALL}  # `test_external_optimizers.py` tests these
 OPTIMIZERS = {
     "sgd(momentum=0.0)": lambda p: torch.optim.SGD(p, 0.05, weight_decay=1e-3),
     "sgd": lambda p: torch.optim.SGD(p, 0.05, momentum=0.9, weight_decay=1e-3),
@@ -100,28 +100,28 @@ def test_a_momentum_for_an_optimizer_without_one_is_refused():
         trained.move([Move(0.1, 0.9)])
 
 
-class Held:
-    """Stands for an output on a GPU: counts those that are there."""
+class DeviceOutput:
+    """Stands for an output on a GPU: counts those alive."""
 
-    there = 0
+    alive = 0
 
     def __init__(self):
-        Held.there += 1
+        DeviceOutput.alive += 1
 
     def cpu(self):
-        Held.there -= 1
+        DeviceOutput.alive -= 1
         return torch.ones(2)
 
 
 def test_outputs_leave_the_device_chunk_by_chunk():
-    seen = []
+    counts = []
 
     def forward(inputs):
-        seen.append(Held.there)
-        return [{"boxes": [Held(), Held()], "loss": (Held(),)}]
+        counts.append(DeviceOutput.alive)
+        return [{"boxes": [DeviceOutput(), DeviceOutput()], "loss": (DeviceOutput(),)}]
 
     (first, *_), *_ = outputs = evaluation.answers(range(3), forward)
-    assert seen == [0, 0, 0]
+    assert counts == [0, 0, 0]
     assert len(outputs) == 3
     assert torch.equal(first["boxes"][1], torch.ones(2))
 
@@ -136,7 +136,7 @@ def test_a_split_is_read_once_for_all_members():
     assert scores[0] == scores[1] == scores[2] == scores[3]
 
 
-def test_weights_that_are_not_trained_lie_there_once_and_are_in_no_snapshot():
+def test_weights_that_are_not_trained_exist_once_and_are_in_no_checkpoint():
     trained, loader = create("modules", toy(), "sgd")
     trained.look(loader.batch(0), 0)
     trained.take([0, 0])

@@ -89,8 +89,10 @@ def toy(model=Net, clip=None):
 def create(name, task, optimizer=None, weight_decay=0.0, dtype=torch.float64, accelerator=None, **arithmetic):
     """An engine with its loader, by default in float64 and otherwise of the usual arithmetic."""
     loader = Loader(task, 0, dtype=dtype)
-    done = Arithmetic(**arithmetic)
-    return engine.create(name, loader, optimizer or task.optimizer, weight_decay, accelerator, done), loader
+    trained = engine.create(
+        name, loader, optimizer or task.optimizer, weight_decay, accelerator, Arithmetic(**arithmetic)
+    )
+    return trained, loader
 
 
 FORKS = {3: [0, 0], 10: [1, 0, 1], 12: [0, 1, 2], 16: [2, 0], 18: [1], 20: [0, 0, 0]}
@@ -123,15 +125,15 @@ def tensors(trained):
 ROUNDING = 1e-11  # a weight that was moved by rounding alone is nearer to 0
 
 
-def apart(ours, theirs):
+def apart(own, other):
     """Largest difference of any tensor, relative to the tensor's largest value, or to 0.01 if that is more.
 
     A weight that the loss depends on by rounding alone (the bias of attention's keys) has no scale of its own: Adam
-    takes it 1e-12 from 0 in 50 steps. Where theirs has been moved no further than that, it is relative to 0.1.
+    takes it 1e-12 from 0 in 50 steps. Where the other has been moved no further than that, it is relative to 0.1.
     """
     worst = 0.0
-    assert len(ours) == len(theirs)
-    for a, b in zip(ours, theirs, strict=True):
+    assert len(own) == len(other)
+    for a, b in zip(own, other, strict=True):
         assert a.keys() == b.keys()
         for name in a:
             largest = b[name].abs().max().item()

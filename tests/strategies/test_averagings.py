@@ -1,4 +1,4 @@
-"""Averages against `torch.optim.swa_utils` and a plain loop; forks, snapshots and readings; the recipes themselves."""
+"""Averages against `torch.optim.swa_utils` and a plain loop; forks, checkpoints and readings; recipes."""
 
 import copy
 
@@ -134,14 +134,14 @@ def test_a_fork_is_a_run_alone(name, text):
 
 @both
 @pytest.mark.parametrize("cut", [1, 5, 13])
-def test_a_snapshot_goes_on_bit_for_bit(name, cut, tmp_path):
+def test_a_checkpoint_goes_on_bit_for_bit(name, cut, tmp_path):
     cells = [cell(text, 20) for text in TEXTS]
     whole, loader = create(name, toy(), "adamw", 0.1, torch.float32)
     whole.take([0, 0])
     train(whole, loader, cells, 0, cut)
-    checkpoint.save(tmp_path / "it.pt", whole.state_dict())
+    checkpoint.save(tmp_path / "state.pt", whole.state_dict())
     resumed, _ = create(name, toy(), "adamw", 0.1, torch.float32)
-    resumed.load_state_dict(checkpoint.load(tmp_path / "it.pt"))
+    resumed.load_state_dict(checkpoint.load(tmp_path / "state.pt"))
     for trained in (whole, resumed):
         train(trained, loader, cells, cut, 20)
     assert same(whole.state_dict(), resumed.state_dict())
@@ -198,24 +198,24 @@ averagings = st.sampled_from(
 
 
 @given(averagings, spans)
-def test_what_is_read_is_a_mean_of_weights_that_there_were(it, span):
+def test_what_is_read_is_a_mean_of_weights_that_there_were(rule, span):
     """Weights are stood for by their update; a recipe mixes them with shares that add up to one."""
     slots = {}
     for step in range(1, span.total + 1):
         present = {step: 1.0}
-        if blend := it.blend(step, span):
+        if blend := rule.blend(step, span):
             slot, share = blend
             slots[slot] = lerp(slots.get(slot, {}), present, share)
         read = {}
-        for slot, share in it.recipe(step, span):
+        for slot, share in rule.recipe(step, span):
             read = lerp(read, present if slot == PRESENT else slots[slot], share)
         assert sum(read.values()) == pytest.approx(1)
         assert min(read.values()) >= 0
-    if it.name == "lawa":
+    if rule.name == "lawa":
         ends = [k for k in range(1, span.total + 1) if k % span.epoch_steps == 0 or k == span.total]
-        assert read == pytest.approx(dict.fromkeys(ends[-it.k :], 1 / len(ends[-it.k :])))
-    if it.name == "swa":
-        late = range(it.start(span) + 1, span.total + 1)
+        assert read == pytest.approx(dict.fromkeys(ends[-rule.k :], 1 / len(ends[-rule.k :])))
+    if rule.name == "swa":
+        late = range(rule.start(span) + 1, span.total + 1)
         ends = [k for k in late if k % span.epoch_steps == 0 or k == span.total] or [span.total]
         assert read == pytest.approx(dict.fromkeys(ends, 1 / len(ends)))
 

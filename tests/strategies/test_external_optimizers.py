@@ -1,4 +1,4 @@
-"""Schedule-Free, Prodigy, D-Adaptation, MoMo: each against its package alone; forks, snapshots and readings exact."""
+"""Schedule-Free, Prodigy, D-Adaptation, MoMo: each against its package alone; forks, checkpoints and readings exact."""
 
 import copy
 import importlib.util
@@ -69,7 +69,7 @@ def by_hand(name, steps):
     return training, model.state_dict()
 
 
-def test_every_contender_is_held_against_its_package():
+def test_every_contender_is_compared_with_its_package():
     assert {optimizers.parse(name).name for name in BY_HAND} == {kind.__name__ for kind in external_optimizers.ALL}
 
 
@@ -115,13 +115,13 @@ def test_a_fork_is_a_run_alone(name):
 
 @every
 @pytest.mark.parametrize("cut", [0, 1, 13])
-def test_a_snapshot_goes_on_bit_for_bit(name, cut, tmp_path):
+def test_a_checkpoint_goes_on_bit_for_bit(name, cut, tmp_path):
     whole, loader = create("modules", toy(), name, DECAY, torch.float32)
     whole.take([0, 0])
     train(whole, loader, name, 0, cut)
-    checkpoint.save(tmp_path / "it.pt", whole.state_dict())
+    checkpoint.save(tmp_path / "state.pt", whole.state_dict())
     resumed, _ = create("modules", toy(), name, DECAY, torch.float32)
-    resumed.load_state_dict(checkpoint.load(tmp_path / "it.pt"))
+    resumed.load_state_dict(checkpoint.load(tmp_path / "state.pt"))
     for trained in (whole, resumed):
         train(trained, loader, name, cut, 20)
     assert same(whole.state_dict(), resumed.state_dict())

@@ -144,8 +144,9 @@ class Stacked:
         reseed(self.loader, step, self.loader.rank)
         loss_W = self._losses(self._weights, self._buffers, self._counts, *batch)
         # Members share no weight, so the gradient of the sum contains the gradient of each.
-        grads = torch.autograd.grad(loss_W.sum(), list(self._weights.values()))
-        for view, grad in zip(self._grads, grads, strict=True):
+        # The gradients get no name here, so that they are freed once they are copied.
+        weights = list(self._weights.values())
+        for view, grad in zip(self._grads, torch.autograd.grad(loss_W.sum(), weights), strict=True):
             view.copy_(grad)
         loss_W = loss_W.detach()
         if self._accelerator is not None:
