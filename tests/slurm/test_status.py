@@ -59,7 +59,7 @@ def test_a_cohort_is_retried_when_another_attempt_was_needed():
     resumed = [row("cell", "C0", "a", cohort="C", status="done"), row("cohort", "C", "b", cohort="C")]
     failed = [failure("B"), failure("D"), failure("D", "KeyError: x", 2), failure("E")]
     standing = status.read_standing([*ROWS, *resumed, *failed, resume("F"), resume("B")], {})
-    assert standing.retried == 4  # C by two attempts, B failed before it was done, D failed twice, F from a snapshot
+    assert standing.retried == 4  # C by two attempts, B failed before it was done, D failed twice, F from a checkpoint
     assert standing.failed["D"] == "digits seed 3: KeyError: x"
 
 
