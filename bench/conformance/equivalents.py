@@ -137,7 +137,7 @@ TRANSFORMERS = (
         "get_wsd_schedule(o, 0, T // 5, T, decay_type='1-sqrt', min_lr_ratio=0.1)",
     ),
     Equivalent("floor(wsd(shape='cosine'), 0.1)", "get_wsd_schedule(o, 0, T // 5, T, min_lr_ratio=0.1)"),
-    Equivalent(  # there the cooldown is a number of updates; ours is a share of what the warmup leaves: 0.2 of 100
+    Equivalent(  # its cooldown is a number of updates; ours is a share of the updates after the warmup, 0.2 of 100
         "warmup(wsd, epochs=2, first=0)", "get_wsd_schedule(o, 2 * E, 20, T, decay_type='linear')"
     ),
     Equivalent(
