@@ -1,1 +1,1 @@
-"""Our schedules beside those of the libraries: who agrees, who deviates, and what is known to go wrong."""
+"""Comparison of our schedules with those of libraries: agreement, deviations and known traps."""

@@ -1,4 +1,4 @@
-"""What was found, as tables and text."""
+"""The comparisons and traps as tables and text."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import csv
 import inspect
 import io
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 import schedules
-from bench.conformance.agreement import SAME, SAYS
+from bench.conformance.agreement import SAME, VERDICTS, Kind
 from bench.conformance.equivalents import E, T
 from bench.conformance.factors import LIBRARIES, LibraryComparison, version
 from bench.conformance.pitfalls import Trap
@@ -18,7 +18,7 @@ from bench.report.markup import Facts, Figure, Item, Mark, Section, Table
 
 
 def family(text: str) -> str:
-    """The schedule that a call is about: the first name that is no combinator.
+    """The schedule that a call is mainly about: the first name that is no combinator.
 
     >>> family("warmup(wsd(cooldown=0.5), epochs=2)"), family("scale(constant, 0.5)")
     ('wsd', 'constant')
@@ -28,7 +28,7 @@ def family(text: str) -> str:
 
 
 def _names(text: str) -> list[str]:
-    """Schedules in a call; settings and their values may have the same names."""
+    """Names of schedules in a call, without settings and values of the same names."""
     return [name for name in re.findall(r"(?<![\w'])[a-z_]+\b(?![='])", text) if name in schedules.CATALOGUE]
 
 
@@ -37,102 +37,105 @@ def _combines(name: str) -> bool:
     return any("Schedule" in str(p.annotation) for p in hints)
 
 
-def libraries(found: Sequence[LibraryComparison]) -> list[str]:
+def libraries(comparisons: Sequence[LibraryComparison]) -> list[str]:
     """Names of the libraries that were read."""
-    return list(dict.fromkeys(it.library.name for it in found))
+    return list(dict.fromkeys(comparison.library.name for comparison in comparisons))
 
 
-def document(found: Sequence[LibraryComparison], traps: Sequence[Trap], figures: Mapping[str, Figure]) -> list[Section]:
-    """The whole document, most important first. `figures` by family."""
-    head: tuple[str | Table | Facts, ...] = (*summary(found, traps), matrix(found), "Versions read:", read(found))
-    pages = [Section("Conformance of learning-rate schedules", head)]
-    wrong = [it for it in found if not it.explained]
-    if wrong:
-        pages.append(Section("Unexplained", (deviations(wrong, "Deviations that no claim explains", "bad"),)))
-    known = [it for it in found if it.explained and it.claim.why]
-    drawn = tuple(figures[name] for name in sorted(figures))
-    pages.append(Section("Deviations", (deviations(known, "Deviations, each with its explanation"), *drawn)))
-    pages.append(Section("Traps", (trapped(traps),)))
-    pages.append(Section("Every comparison", (everything(found),)))
-    pages.append(Section("How to read this", _reading()))
-    return pages
+def document(
+    comparisons: Sequence[LibraryComparison], traps: Sequence[Trap], figures: Mapping[str, Figure]
+) -> list[Section]:
+    """The whole document, most important sections first. `figures` by family."""
+    head: tuple[str | Table | Facts, ...] = (
+        *summary(comparisons, traps),
+        matrix(comparisons),
+        "Versions read:",
+        versions(comparisons),
+    )
+    sections = [Section("Conformance of learning-rate schedules", head)]
+    unexplained = [comparison for comparison in comparisons if not comparison.explained]
+    if unexplained:
+        table = deviations(unexplained, "Deviations that no claim explains", "bad")
+        sections.append(Section("Unexplained", (table,)))
+    explained = [comparison for comparison in comparisons if comparison.explained and comparison.equivalent.why]
+    table = deviations(explained, "Deviations, each with its explanation")
+    curves = tuple(figures[name] for name in sorted(figures))
+    sections.append(Section("Deviations", (table, *curves)))
+    sections.append(Section("Traps", (trap_table(traps),)))
+    sections.append(Section("Every comparison", (full_table(comparisons),)))
+    sections.append(Section("How to read this", _reading()))
+    return sections
 
 
-def summary(found: Sequence[LibraryComparison], traps: Sequence[Trap]) -> tuple[str, ...]:
-    """What there is to know in a few lines."""
-    kinds = Counter(it.finding.kind for it in found)
-    wrong = sum(not it.explained for it in found)
-    claimed = {name for it in found for name in _names(it.claim.schedule)}
-    alone = [name for name in schedules.CATALOGUE if name not in claimed]
-    deviate = len(found) - kinds["equal"]
+def summary(comparisons: Sequence[LibraryComparison], traps: Sequence[Trap]) -> tuple[str, ...]:
+    """The main results in a few lines."""
+    kinds = Counter(comparison.finding.kind for comparison in comparisons)
+    wrong = sum(not comparison.explained for comparison in comparisons)
+    compared = {name for comparison in comparisons for name in _names(comparison.equivalent.schedule)}
+    alone = [name for name in schedules.CATALOGUE if name not in compared]
+    calls, equal = len(comparisons), kinds["equal"]
     return (
-        f"{len(found)} calls of {len(libraries(found))} libraries claim to be one of our schedules: {kinds['equal']} "
-        f"equal ours at every update, {deviate} deviate; {wrong or 'none'} of those unexplained.",
+        f"{calls} calls of {len(libraries(comparisons))} libraries claim to be one of our schedules: {equal} "
+        f"equal ours at every update, {calls - equal} deviate; {wrong or 'none'} of those unexplained.",
         f"{sum(trap.shows for trap in traps)} of {len(traps)} known traps show with the versions installed.",
         f"Not compared here (in none of these libraries, closed loop, or random): {', '.join(alone)}.",
     )
 
 
-def read(found: Sequence[LibraryComparison]) -> Facts:
-    """The versions that were read."""
-    return Facts(tuple((name, version(name)) for name in libraries(found)))
+def versions(comparisons: Sequence[LibraryComparison]) -> Facts:
+    """Versions of the libraries that were read."""
+    return Facts(tuple((name, version(name)) for name in libraries(comparisons)))
 
 
-def matrix(found: Sequence[LibraryComparison]) -> Table:
-    """Families down, libraries across: how many calls got which verdict."""
+def matrix(comparisons: Sequence[LibraryComparison]) -> Table:
+    """Number of calls with each verdict, by schedule family (rows) and library (columns)."""
+    kinds: dict[tuple[str, str], list[Kind]] = defaultdict(list)
+    for comparison in comparisons:
+        kinds[family(comparison.equivalent.schedule), comparison.library.name].append(comparison.finding.kind)
     rows = []
-    for name in sorted({family(it.claim.schedule) for it in found}):
-        row = [Item(name)]
-        for library in libraries(found):
-            kinds = [
-                it.finding.kind for it in found if it.library.name == library and family(it.claim.schedule) == name
-            ]
-            text = ", ".join(f"{n} {kind}" for kind, n in Counter(sorted(kinds, key=list(SAYS).index)).items())
-            row.append(Item(text or "–", "prose"))
-        rows.append(tuple(row))
-    return Table("Calls by schedule and library", ("schedule", *libraries(found)), tuple(rows))
+    for name in sorted({name for name, _ in kinds}):
+        cells = [Item(_counts(kinds[name, library]) or "–", "prose") for library in libraries(comparisons)]
+        rows.append((Item(name), *cells))
+    return Table("Calls by schedule and library", ("schedule", *libraries(comparisons)), tuple(rows))
 
 
-def deviations(found: Iterable[LibraryComparison], title: str, mark: Mark = "prose") -> Table:
-    """Calls that are not equal to ours: how, how far, and why."""
+def _counts(kinds: Iterable[Kind]) -> str:
+    """Number of calls of each kind, such as `2 equal, 1 late`."""
+    order = list(VERDICTS)
+    return ", ".join(f"{n} {kind}" for kind, n in Counter(sorted(kinds, key=order.index)).items())
+
+
+def deviations(comparisons: Iterable[LibraryComparison], title: str, mark: Mark = "prose") -> Table:
+    """Calls that differ from ours: the verdict, the largest difference and the reason."""
     rows = []
-    for it in found:
-        f = it.finding
-        why = it.claim.why if it.explained else f"expected: {SAYS[it.claim.known]}"
-        far = f"{f.text}; {f.theirs:.4g} instead of {f.ours:.4g} at update {f.at}"
-        call = Item(f"{it.library.name}: {it.claim.theirs}", "prose")
-        rows.append((Item(it.claim.schedule), call, Item(far, mark), Item(why, "prose")))
+    for comparison in comparisons:
+        finding, equivalent = comparison.finding, comparison.equivalent
+        why = equivalent.why if comparison.explained else f"expected: {VERDICTS[equivalent.expected]}"
+        verdict = f"{finding.text}; {finding.other:.4g} instead of {finding.own:.4g} at update {finding.at}"
+        call = Item(f"{comparison.library.name}: {equivalent.call}", "prose")
+        rows.append((Item(equivalent.schedule), call, Item(verdict, mark), Item(why, "prose")))
     return Table(title, ("ours", "theirs", "verdict, and where they differ most", "why"), tuple(rows))
 
 
-def trapped(traps: Sequence[Trap]) -> Table:
-    """What is known to go wrong, tried out."""
-    rows = tuple(
-        (
-            Item(it.title),
-            Item(it.library, "prose"),
-            Item(it.expected, "prose"),
-            Item(it.seen, "prose"),
-            Item("shows" if it.shows else "no longer shows", "bad" if it.shows else "best"),
-        )
-        for it in traps
-    )
-    return Table("Known traps, tried out", ("what", "where", "expected", "seen", ""), rows)
+def trap_table(traps: Sequence[Trap]) -> Table:
+    """Known traps: expected and observed behaviour."""
+    rows = []
+    for trap in traps:
+        expected, observed = Item(trap.expected, "prose"), Item(trap.observed, "prose")
+        state = Item("shows", "bad") if trap.shows else Item("no longer shows", "best")
+        rows.append((Item(trap.title), Item(trap.library, "prose"), expected, observed, state))
+    return Table("Known traps, tried out", ("what", "where", "expected", "seen", ""), tuple(rows))
 
 
-def everything(found: Sequence[LibraryComparison]) -> Table:
+def full_table(comparisons: Sequence[LibraryComparison]) -> Table:
     """Every call, and its verdict."""
-    rows = tuple(
-        (
-            Item(it.claim.schedule),
-            Item(it.library.name),
-            Item(it.claim.theirs, "prose"),
-            Item(it.finding.text, "prose"),
-            Item(f"{it.finding.gap:.1g}"),
-        )
-        for it in found
-    )
-    return Table("Every call", ("ours", "library", "theirs", "verdict", "largest difference"), rows)
+    rows = []
+    for comparison in comparisons:
+        equivalent, finding = comparison.equivalent, comparison.finding
+        schedule, library = Item(equivalent.schedule), Item(comparison.library.name)
+        call, verdict = Item(equivalent.call, "prose"), Item(finding.text, "prose")
+        rows.append((schedule, library, call, verdict, Item(f"{finding.gap:.1g}")))
+    return Table("Every call", ("ours", "library", "theirs", "verdict", "largest difference"), tuple(rows))
 
 
 def _reading() -> tuple[str | Facts, ...]:
@@ -144,40 +147,51 @@ def _reading() -> tuple[str | Facts, ...]:
         "in single precision.",
         "Settings that are the user's to choose are chosen to agree; where defaults are a trap, they have a line of "
         "their own. The verdict is computed from the two traces alone, and must be the one that the claim expects.",
-        Facts(tuple(SAYS.items())),
+        Facts(tuple(VERDICTS.items())),
     )
 
 
-def rows(found: Iterable[LibraryComparison]) -> str:
-    """`table.csv`: one line for each call, in full precision."""
+def rows(comparisons: Iterable[LibraryComparison]) -> str:
+    """`table.csv`: one line per call, in full precision."""
     lines = []
-    for it in found:
-        f = it.finding
+    for comparison in comparisons:
+        equivalent, finding = comparison.equivalent, comparison.finding
         lines.append(
             {
-                "schedule": it.claim.schedule,
-                "library": it.library.name,
-                "version": version(it.library.name),
-                "call": it.claim.theirs,
-                "updates": it.claim.total,
-                "verdict": f.kind,
-                "words": f.text,
-                "largest_difference": f.gap,
-                "at_update": f.at,
-                "ours_there": f.ours,
-                "theirs_there": f.theirs,
-                "ours_last": it.ours[-1],
-                "theirs_last": it.theirs[-1],
-                "explained": it.explained,
-                "why": it.claim.why,
+                "schedule": equivalent.schedule,
+                "library": comparison.library.name,
+                "version": version(comparison.library.name),
+                "call": equivalent.call,
+                "updates": equivalent.total,
+                "verdict": finding.kind,
+                "words": finding.text,
+                "largest_difference": finding.gap,
+                "at_update": finding.at,
+                "ours_there": finding.own,
+                "theirs_there": finding.other,
+                "ours_last": comparison.own[-1],
+                "theirs_last": comparison.other[-1],
+                "explained": comparison.explained,
+                "why": equivalent.why,
             }
         )
     return _csv(lines)
 
 
 def trap_rows(traps: Iterable[Trap]) -> str:
-    """`traps.csv`: one line for each trap."""
-    return _csv([trap._asdict() for trap in traps])
+    """`traps.csv`: one line per trap."""
+    lines = []
+    for trap in traps:
+        lines.append(
+            {
+                "title": trap.title,
+                "library": trap.library,
+                "expected": trap.expected,
+                "seen": trap.observed,
+                "shows": trap.shows,
+            }
+        )
+    return _csv(lines)
 
 
 def _csv(lines: Sequence[Mapping[str, object]]) -> str:

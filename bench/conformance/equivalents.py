@@ -1,8 +1,8 @@
-"""What the libraries that always come with the project claim: their call, as text, for each of our schedules.
+"""Equivalents of our schedules in the libraries that the project requires: calls, as texts.
 
-In a call, `o` is an optimizer at LR 1 (so that an LR is a factor), T the updates and E the updates of an epoch; every
-other name is the library's own. Conventions that are the user's to choose are chosen to agree. A deviation is
-explained where the claim is made, as one kind of verdict; what deviates in another way is unexplained.
+In a call, `o` is an optimizer at LR 1 (so that an LR is a factor), T the number of updates and E that of an epoch; all
+other names are the library's. Settings that are the user's choice are chosen to agree. A deviation is explained next to
+the call, for one kind of verdict; with another verdict, it is unexplained.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ class Equivalent(NamedTuple):
     """A library's call that claims to be one of our schedules."""
 
     schedule: str
-    theirs: str
-    known: Kind = "equal"  # the verdict that is expected ...
-    why: str = ""  # ... and its explanation, unless they are equal
-    total: int = T
-    every: int = 1  # updates between two steps of theirs: E where it is stepped once an epoch
+    call: str
+    expected: Kind = "equal"  # the expected verdict ...
+    why: str = ""  # ... and its explanation; empty if equal
+    total: int = T  # updates
+    every: int = 1  # updates between two steps of the library's scheduler: E if it is stepped once per epoch
 
 
 TORCH = (
@@ -137,7 +137,7 @@ TRANSFORMERS = (
         "get_wsd_schedule(o, 0, T // 5, T, decay_type='1-sqrt', min_lr_ratio=0.1)",
     ),
     Equivalent("floor(wsd(shape='cosine'), 0.1)", "get_wsd_schedule(o, 0, T // 5, T, min_lr_ratio=0.1)"),
-    Equivalent(  # there the cooldown is a number of updates; ours is a share of what the warmup leaves: 0.2 of 100
+    Equivalent(  # its cooldown is a number of updates; ours is a share of the updates after the warmup, 0.2 of 100
         "warmup(wsd, epochs=2, first=0)", "get_wsd_schedule(o, 2 * E, 20, T, decay_type='linear')"
     ),
     Equivalent(

@@ -1,4 +1,4 @@
-"""What further libraries claim: read if they are installed (dependency group `conform`). Terms as in `claims`."""
+"""Equivalents in further libraries, read if installed (dependency group `conform`). Terms as in `equivalents`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is known to go wrong with schedules elsewhere, tried out: expected, seen, and whether it still shows here."""
+"""Known traps of schedules in other code, tried out with the installed versions."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from bench.conformance.factors import LibraryComparison, optimizer, version
 
 
 class Trap(NamedTuple):
-    """One thing that was tried."""
+    """A trap that was tried out."""
 
     title: str
-    library: str  # and its version; for a formula, where it stands
+    library: str  # with its version; for a formula, its origin
     expected: str
-    seen: str
-    shows: bool  # whether what was seen is not what one would expect
+    observed: str
+    shows: bool  # whether the observed behaviour differs from the expected one
 
 
-# ------------------------------------------------------------------------------- REX, as public code has it
+# ----------------------------------------------------------------------- formulas of REX in public code
 
 
 def _tenths(x: float) -> float:
@@ -43,7 +43,7 @@ def _valley(x: float) -> float:
     return exp(-10 * x) if x < 0.5 else exp(10 * (x - 1))
 
 
-def _rex(where: str, formula: Callable[[float], float]) -> Trap:
+def _rex(source: str, formula: Callable[[float], float]) -> Trap:
     def values(rule: Callable[[float], float]) -> list[float]:
         return [rule(t / 100) for t in range(101)]
 
@@ -53,10 +53,9 @@ def _rex(where: str, formula: Callable[[float], float]) -> Trap:
     def words(factors: list[float]) -> str:
         return ", ".join(f"{factors[t]:.4g} at {t} %" for t in (0, 50, 90, 100))
 
-    right, seen = values(paper), values(formula)
-    return Trap(
-        f"REX: {where}", "its formula, written anew", words(right), words(seen), judge(right, seen).kind != "equal"
-    )
+    expected, observed = values(paper), values(formula)
+    shows = judge(expected, observed).kind != "equal"
+    return Trap(f"REX: {source}", "its formula, written anew", words(expected), words(observed), shows)
 
 
 # -------------------------------------------------------------------------------------------- torch
@@ -76,10 +75,10 @@ def _climb() -> Trap:
     from torch.optim.lr_scheduler import CosineAnnealingLR
 
     o = optimizer()
-    it = CosineAnnealingLR(o, 100)
-    _advance(it, o, 100)
+    scheduler = CosineAnnealingLR(o, 100)
+    _advance(scheduler, o, 100)
     low = _lr(o)
-    _advance(it, o, 100)
+    _advance(scheduler, o, 100)
     return _torch(
         "CosineAnnealingLR stepped on past T_max", f"stays at {low:.3g}", f"{_lr(o):.3g} at 2 T_max", _lr(o) > low
     )
@@ -93,20 +92,20 @@ def _warm_cosine(o: Any, last: int = -1) -> Any:
 
 
 def _resumed(title: str, make: Callable[..., Any], last: int, *, load: bool) -> Trap:
-    """Train 50 updates, save, build anew on the restored optimizer, and take one more."""
+    """Train 50 updates, save, build the scheduler for a restored optimizer, and take one more update."""
     o = optimizer()
-    it = make(o)
-    _advance(it, o, 50)
-    anew = optimizer()
-    anew.load_state_dict(o.state_dict())
-    again = make(anew, last) if last >= 0 else make(anew)
+    scheduler = make(o)
+    _advance(scheduler, o, 50)
+    restored = optimizer()
+    restored.load_state_dict(o.state_dict())
+    resumed = make(restored, last) if last >= 0 else make(restored)
     if load:
-        again.load_state_dict(it.state_dict())
-    before, after = _lr(o), _lr(anew)
-    _advance(it, o, 1)
-    _advance(again, anew, 1)
-    expected, seen = f"{before:.4g}, then {_lr(o):.4g}", f"{after:.4g}, then {_lr(anew):.4g}"
-    return _torch(title, f"LR of update 50, and of the next: {expected}", seen, seen != expected)
+        resumed.load_state_dict(scheduler.state_dict())
+    before, after = _lr(o), _lr(restored)
+    _advance(scheduler, o, 1)
+    _advance(resumed, restored, 1)
+    expected, observed = f"{before:.4g}, then {_lr(o):.4g}", f"{after:.4g}, then {_lr(restored):.4g}"
+    return _torch(title, f"LR of update 50, and of the next: {expected}", observed, observed != expected)
 
 
 def _half(o: Any) -> Any:
@@ -119,67 +118,76 @@ def _longer() -> Trap:
     from torch.optim.lr_scheduler import OneCycleLR
 
     o = optimizer()
-    it = OneCycleLR(o, 1.0, total_steps=100)
-    _advance(it, o, 50)
+    scheduler = OneCycleLR(o, 1.0, total_steps=100)
+    _advance(scheduler, o, 50)
     longer = OneCycleLR(optimizer(), 1.0, total_steps=200)
-    longer.load_state_dict(it.state_dict())
-    seen = int(longer.total_steps)
-    return _torch(
-        "OneCycleLR for 200 updates, loaded from one for 100", "total_steps 200", f"total_steps {seen}", seen != 200
-    )
+    longer.load_state_dict(scheduler.state_dict())
+    total = int(longer.total_steps)
+    title = "OneCycleLR for 200 updates, loaded from one for 100"
+    return _torch(title, "total_steps 200", f"total_steps {total}", total != 200)
 
 
-def _torch(title: str, expected: str, seen: str, shows: bool) -> Trap:
-    return Trap(title, f"torch {version('torch')}", expected, seen, shows)
+def _torch(title: str, expected: str, observed: str, shows: bool) -> Trap:
+    return Trap(title, f"torch {version('torch')}", expected, observed, shows)
 
 
 # ------------------------------------------------------------------------------- accelerate, transformers
 
 
-def _accelerate(title: str, what: str, make: Callable[[Any], Any], done: Callable[[float], bool], *told: float) -> Trap:
-    """Steps until the LR is `done`, where the wrapper of `accelerator.prepare` believes in 1 or in 4 processes."""
+def _accelerate(
+    title: str, unit: str, make: Callable[[Any], Any], stop: Callable[[float], bool], *metrics: float
+) -> Trap:
+    """Steps until `stop(LR)`, with the wrapper of `accelerator.prepare` in 1 process and as if in 4.
+
+    Args:
+        title: Title of the trap, without the number of processes.
+        unit: Unit of the number of steps, in words.
+        make: Builds the scheduler of an optimizer.
+        stop: Whether an LR ends the count.
+        metrics: Arguments of each step.
+    """
     from accelerate.scheduler import AcceleratedScheduler
 
     def steps(processes: int) -> int:
         o = optimizer()
-        it = AcceleratedScheduler(make(o), SimpleNamespace(step_was_skipped=False))
+        scheduler = AcceleratedScheduler(make(o), SimpleNamespace(step_was_skipped=False))
         with mock.patch("accelerate.scheduler.AcceleratorState", return_value=SimpleNamespace(num_processes=processes)):
             for t in range(1, 2000):
                 o.step()
-                it.step(*told)
-                if done(_lr(o)):
+                scheduler.step(*metrics)
+                if stop(_lr(o)):
                     return t
         return 0
 
     one, four = steps(1), steps(4)
     library = f"accelerate {version('accelerate')}"
-    return Trap(f"{title}, on 4 processes", library, f"{one} {what}", f"{four} {what}", four != one)
+    return Trap(f"{title}, on 4 processes", library, f"{one} {unit}", f"{four} {unit}", four != one)
 
 
 def _processes() -> Trap:
     from torch.optim.lr_scheduler import LinearLR
 
-    title, what = "A linear decay over 1000 updates", "updates until LR 0"
-    return _accelerate(title, what, lambda o: LinearLR(o, 1.0, 0.0, 1000), lambda lr: lr == 0)
+    title, unit = "A linear decay over 1000 updates", "updates until LR 0"
+    return _accelerate(title, unit, lambda o: LinearLR(o, 1.0, 0.0, 1000), lambda lr: lr == 0)
 
 
 def _evaluations() -> Trap:
     from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-    title, what = "ReduceLROnPlateau with patience 3", "evaluations without progress until the first cut"
-    return _accelerate(title, what, lambda o: ReduceLROnPlateau(o, patience=3), lambda lr: lr < 1, 1.0)
+    title, unit = "ReduceLROnPlateau with patience 3", "evaluations without progress until the first cut"
+    return _accelerate(title, unit, lambda o: ReduceLROnPlateau(o, patience=3), lambda lr: lr < 1, 1.0)
 
 
 def _greedy() -> Trap:
     from transformers.optimization import get_greedy_schedule
 
     o = optimizer(2e-5)
-    it = get_greedy_schedule(o)
+    scheduler = get_greedy_schedule(o)
     for _ in range(100):
-        it.step(1.0)
+        scheduler.step(1.0)
     title = "GreedyLR with its defaults, at the fine-tuning LR 2e-5, 100 evaluations without progress"
-    seen = _lr(o)
-    return Trap(title, f"transformers {version('transformers')}", "below 2e-05", f"{seen:g}", not seen < 2e-5)
+    lr = _lr(o)
+    return Trap(title, f"transformers {version('transformers')}", "below 2e-05", f"{lr:g}", not lr < 2e-5)
 
 
 TRAPS: tuple[Callable[[], Trap], ...] = (
@@ -199,23 +207,19 @@ TRAPS: tuple[Callable[[], Trap], ...] = (
 
 
 def tried() -> list[Trap]:
-    """Every trap, tried out now with the versions installed."""
+    """All traps, tried out with the installed versions."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the libraries' own
         return [trap() for trap in TRAPS]
 
 
-def offsets(found: Iterable[LibraryComparison]) -> list[Trap]:
-    """The calls that are off by a step or two, or are known for it."""
+def offsets(comparisons: Iterable[LibraryComparison]) -> list[Trap]:
+    """The calls that are off by one or two steps, or were expected to be."""
     steps = ("late", "early")
-    return [
-        Trap(
-            f"Off by a step: {it.claim.theirs}",
-            f"{it.library.name} {version(it.library.name)}",
-            f"equal to {it.claim.schedule}",
-            it.finding.text,
-            it.finding.kind in steps,
-        )
-        for it in found
-        if it.finding.kind in steps or it.claim.known in steps
-    ]
+    traps = []
+    for comparison in comparisons:
+        name, equivalent, finding = comparison.library.name, comparison.equivalent, comparison.finding
+        if finding.kind in steps or equivalent.expected in steps:
+            title, expected = f"Off by a step: {equivalent.call}", f"equal to {equivalent.schedule}"
+            traps.append(Trap(title, f"{name} {version(name)}", expected, finding.text, finding.kind in steps))
+    return traps

@@ -1,4 +1,4 @@
-"""`glideslope conform`: every claim judged, every trap tried; in the terminal, and as tables, figures and one page."""
+"""`glideslope conform`: all comparisons and traps, in the terminal, and as tables, figures and a page."""
 
 from __future__ import annotations
 
@@ -20,35 +20,36 @@ UNEXPLAINED = 1
 
 
 def run(out: Path | None, console: Console) -> int:
-    """Compare, print, and write under `out` if it is given; 1 if a deviation is unexplained, else 0.
+    """Compare, print, and write to the folder `out` unless it is None; 1 if a deviation is unexplained, else 0.
 
     Raises:
         InputError: `out` cannot be written.
     """
-    found = compared()
-    traps = [*tried(), *offsets(found)]
-    show(found, traps, console)
+    comparisons = compared()
+    traps = [*tried(), *offsets(comparisons)]
+    show(comparisons, traps, console)
     if out:
-        console.print(f"Report: {write(out, found, traps)}", highlight=False, markup=False, soft_wrap=True)
-    return 0 if all(it.explained for it in found) else UNEXPLAINED
+        console.print(f"Report: {write(out, comparisons, traps)}", highlight=False, markup=False, soft_wrap=True)
+    return 0 if all(comparison.explained for comparison in comparisons) else UNEXPLAINED
 
 
-def show(found: Sequence[LibraryComparison], traps: Sequence[Trap], console: Console) -> None:
-    """Print what a terminal has room for."""
-    report.put(document.matrix(found), console)
-    report.put(document.deviations([it for it in found if it.claim.why], "Deviations"), console)
-    report.put(document.trapped(traps), console)
-    wrong = [it for it in found if not it.explained]
-    if wrong:
-        report.put(document.deviations(wrong, "Unexplained", "bad"), console)
-    versions = ", ".join(f"{name} {version}" for name, version in document.read(found).lines)
-    for line in (*document.summary(found, traps), f"Read: {versions}."):
+def show(comparisons: Sequence[LibraryComparison], traps: Sequence[Trap], console: Console) -> None:
+    """Print the main tables and the summary."""
+    report.put(document.matrix(comparisons), console)
+    with_reason = [comparison for comparison in comparisons if comparison.equivalent.why]
+    report.put(document.deviations(with_reason, "Deviations"), console)
+    report.put(document.trap_table(traps), console)
+    unexplained = [comparison for comparison in comparisons if not comparison.explained]
+    if unexplained:
+        report.put(document.deviations(unexplained, "Unexplained", "bad"), console)
+    versions = ", ".join(f"{name} {version}" for name, version in document.versions(comparisons).lines)
+    for line in (*document.summary(comparisons, traps), f"Read: {versions}."):
         console.print(line, highlight=False, markup=False)
 
 
-def write(out: Path, found: Sequence[LibraryComparison], traps: Sequence[Trap]) -> Path:
-    """Write `table.md`, `table.csv`, `traps.csv`, `figures/` and `report.html` under `out`; the page's path."""
-    from bench.conformance import figures  # matplotlib takes a while to import
+def write(out: Path, comparisons: Sequence[LibraryComparison], traps: Sequence[Trap]) -> Path:
+    """Write `table.md`, `table.csv`, `traps.csv`, `figures/` and `report.html` to `out`; the page's path."""
+    from bench.conformance import figures  # here, because matplotlib is slow to import
     from bench.report import page
 
     folder = out / "figures"
@@ -56,12 +57,12 @@ def write(out: Path, found: Sequence[LibraryComparison], traps: Sequence[Trap]) 
         folder.mkdir(parents=True, exist_ok=True)
         for old in [*folder.glob("*.svg"), *folder.glob("*.pdf")]:
             old.unlink()
-        pages = document.document(found, traps, figures.draw(found, folder))
+        sections = document.document(comparisons, traps, figures.draw(comparisons, folder))
         files = {
-            "table.md": markup.markdown(pages),
-            "table.csv": document.rows(found),
+            "table.md": markup.markdown(sections),
+            "table.csv": document.rows(comparisons),
             "traps.csv": document.trap_rows(traps),
-            "report.html": page.html(pages, folder),
+            "report.html": page.html(sections, folder),
         }
         for name, text in files.items():
             (out / name).write_text(text, encoding="utf-8", newline="\n")

@@ -79,5 +79,5 @@ def load(path: Path) -> dict[str, Any] | None:
         state: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
     except Exception as error:  # torch raises many kinds for a damaged file
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"{path} is damaged ({reason[:80]}); delete it to train its cohort anew") from None
+        raise InputError(f"{path} is damaged ({reason[:80]}); delete it to train its cohort again") from None
     return state

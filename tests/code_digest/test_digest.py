@@ -1,4 +1,4 @@
-"""What a task's code means, as a digest: what changes nothing changes no digest, and all else does."""
+"""Digests of task code: they change with behaviour, and with nothing else."""
 
 import textwrap
 

@@ -39,7 +39,7 @@ def study(folder):
     return Study.of(ledger.read(folder))
 
 
-def test_after_a_changed_width_the_same_command_trains_anew_and_says_why_in_one_line(run, tmp_path):
+def test_after_a_changed_width_the_same_command_trains_again_and_says_why_in_one_line(run, tmp_path):
     first = run(PARITY)
     old = study(tmp_path / "out")
     assert "4 cells of parity" not in first
@@ -71,7 +71,7 @@ def test_a_comment_and_a_helper_that_is_not_used_change_nothing(run):
     assert "nothing to train" in run(more)
 
 
-def test_a_run_of_other_code_is_extended_from_anew(run, tmp_path):
+def test_a_run_of_other_code_is_extended_again(run, tmp_path):
     run(PARITY)
     assert "4 cells of parity" in run(PARITY.replace("mlp(8, 16, 2)", "mlp(8, 2, 2)"), "--extend")
     more = [word if word != "0.1" or COMMON[i - 1] != "--peak-lrs" else "0.1,0.3" for i, word in enumerate(COMMON)]

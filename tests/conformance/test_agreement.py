@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from bench.conformance.agreement import SAYS, judge
+from bench.conformance.agreement import VERDICTS, judge
 
 LINE = [1 - t / 50 for t in range(50)]
 STEPS = [0.5 ** (t // 10) for t in range(50)]
@@ -44,8 +44,8 @@ def test_steps_that_come_late_are_late_though_few_updates_differ():
 
 def test_the_largest_difference_is_named_with_its_place():
     found = judge(LINE, edited(LINE, _3=0.0, _4=0.9))
-    assert (found.at, found.theirs) == (3, 0.0)
-    assert found.gap == found.ours == LINE[3]
+    assert (found.at, found.other) == (3, 0.0)
+    assert found.gap == found.own == LINE[3]
     assert "3, 4 only" in found.text
 
 
@@ -60,4 +60,4 @@ def test_single_precision_is_equal_only_where_it_is_allowed():
 
 
 def test_every_kind_has_its_words():
-    assert set(SAYS) == {"equal", "late", "early", "few", "end", "formula"}
+    assert set(VERDICTS) == {"equal", "late", "early", "few", "end", "formula"}

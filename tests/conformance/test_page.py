@@ -11,7 +11,7 @@ pytestmark = pytest.mark.browser
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory):
-    found = [compare(LIBRARIES[0], claim) for claim in LIBRARIES[0].claims]
+    found = [compare(LIBRARIES[0], equivalent) for equivalent in LIBRARIES[0].equivalents]
     traps = [Trap("A trap", "torch 0", "1", "2", True), Trap("Mended", "torch 0", "1", "1", False)]
     return report.write(tmp_path_factory.mktemp("conform"), found, traps)
 
@@ -33,7 +33,9 @@ def test_deviations_stand_before_the_rest_with_their_curves(opened):
     titles = page.locator("h2").all_inner_texts()
     assert titles == ["Deviations", "Traps", "Every comparison", "How to read this"]
     deviations = page.locator("section", has=page.locator("h2", has_text="Deviations"))
-    assert deviations.locator("tbody tr").count() == sum(bool(claim.why) for claim in LIBRARIES[0].claims)
+    assert deviations.locator("tbody tr").count() == sum(
+        bool(equivalent.why) for equivalent in LIBRARIES[0].equivalents
+    )
     assert deviations.locator("figure svg").first.is_visible()
 
 

@@ -17,12 +17,12 @@ def test_every_trap_says_what_was_expected_and_seen(found):
     assert len(found) == len(TRAPS)
     for trap in found.values():
         assert trap.expected
-        assert trap.seen
-        assert trap.shows == (trap.expected != trap.seen or "below" in trap.expected)
+        assert trap.observed
+        assert trap.shows == (trap.expected != trap.observed or "below" in trap.expected)
 
 
 def test_the_formulas_of_rex_give_the_values_that_were_read_in_public_code(found):
-    seen = [trap.seen for title, trap in found.items() if title.startswith("REX")]
+    seen = [trap.observed for title, trap in found.items() if title.startswith("REX")]
     assert ["0.9091 at 50 %, 0.5263 at 90 %" in seen[0], "0 at 0 %, 0.6667" in seen[1]] == [True, True]
     assert "0.6598 at 50 %, 0.2512 at 90 %" in seen[2]
     assert all(trap.shows for title, trap in found.items() if title.startswith("REX"))
@@ -43,7 +43,7 @@ def test_a_scheduler_that_resumes_rightly_is_no_trap():
 
 def test_four_processes_step_four_times(found):
     trap = found["A linear decay over 1000 updates, on 4 processes"]
-    assert (trap.expected, trap.seen) == ("1000 updates until LR 0", "250 updates until LR 0")
+    assert (trap.expected, trap.observed) == ("1000 updates until LR 0", "250 updates until LR 0")
 
 
 def test_a_wrapper_on_one_process_is_no_trap():
@@ -54,8 +54,8 @@ def test_a_wrapper_on_one_process_is_no_trap():
 
 
 def test_a_call_that_is_off_by_one_step_is_a_trap_until_it_is_mended():
-    torch, claim = LIBRARIES[0], Equivalent("linear", "LinearLR(o, 1.0, 0.0, T)", "late", "As it was once.")
-    late = LibraryComparison(torch, claim, [1.0, 0.75, 0.5, 0.25], [1.0, 1.0, 0.75, 0.5])
-    other = late._replace(claim=claim._replace(known="equal", why=""), theirs=[1.0, 0.7, 0.5, 0.25])
-    mended = late._replace(theirs=late.ours)
+    torch, equivalent = LIBRARIES[0], Equivalent("linear", "LinearLR(o, 1.0, 0.0, T)", "late", "As it was once.")
+    late = LibraryComparison(torch, equivalent, [1.0, 0.75, 0.5, 0.25], [1.0, 1.0, 0.75, 0.5])
+    other = late._replace(equivalent=equivalent._replace(expected="equal", why=""), other=[1.0, 0.7, 0.5, 0.25])
+    mended = late._replace(other=late.own)
     assert [trap.shows for trap in offsets([late, other, mended])] == [True, False]

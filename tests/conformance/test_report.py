@@ -16,18 +16,18 @@ TORCH = LIBRARIES[0]
 EQUAL = Equivalent("linear", "LinearLR(o, 1.0, 0.0, T)")
 KNOWN = Equivalent("constant", "ConstantLR(o)", "few", "It begins at a third.")
 UNKNOWN = Equivalent("cosine", "LinearLR(o, 1.0, 0.0, T)")
-CHANGED = KNOWN._replace(known="late")
+CHANGED = KNOWN._replace(expected="late")
 GONE = Trap("Once a trap", "torch 0", "1", "1", False)
 
 
 @pytest.fixture
 def told(monkeypatch, capsys):
-    """Run the command on made-up claims: (exit code, what it printed)."""
+    """Run the command on made-up calls: (exit code, what it printed)."""
     monkeypatch.setattr(report, "tried", lambda: [GONE])
     monkeypatch.setenv("COLUMNS", "160")
 
-    def tell(*claims, out=()):
-        monkeypatch.setattr(report, "compared", lambda: [compare(TORCH, claim) for claim in claims])
+    def tell(*equivalents, out=()):
+        monkeypatch.setattr(report, "compared", lambda: [compare(TORCH, equivalent) for equivalent in equivalents])
         return main.main(["conform", *map(str, out)]), capsys.readouterr().out
 
     return tell
@@ -41,16 +41,16 @@ def test_explained_deviations_are_no_failure(told):
     assert "no longer shows" in text
 
 
-@pytest.mark.parametrize("claim", [UNKNOWN, CHANGED])
-def test_an_unexplained_deviation_is_exit_code_1(told, claim):
-    code, text = told(EQUAL, claim)
+@pytest.mark.parametrize("equivalent", [UNKNOWN, CHANGED])
+def test_an_unexplained_deviation_is_exit_code_1(told, equivalent):
+    code, text = told(EQUAL, equivalent)
     assert code == 1
     assert "Unexplained" in text
     assert "expected: " in text
 
 
 def test_an_explanation_of_what_agrees_is_unexplained():
-    assert not compare(TORCH, EQUAL._replace(known="late", why="It was once.")).explained
+    assert not compare(TORCH, EQUAL._replace(expected="late", why="It was once.")).explained
     assert not compare(TORCH, KNOWN._replace(why="")).explained
 
 
@@ -85,7 +85,7 @@ def test_a_folder_that_cannot_be_written_is_bad_input(told, tmp_path, capsys):
 
 
 def test_the_terminal_table_fits_a_hundred_columns():
-    found = [compare(TORCH, claim) for claim in (EQUAL, KNOWN)]
+    found = [compare(TORCH, equivalent) for equivalent in (EQUAL, KNOWN)]
     console = Console(width=100, record=True, file=io.StringIO())
     report.show(found, [GONE], console)
     assert max(map(len, console.export_text().splitlines())) <= 100

@@ -109,7 +109,7 @@ def read(directory):
     book.refresh()
     book.close()
     leases.standing(directory)
-    watch("learn what is new, see claims")
+    watch("read new rows and leases")
     rows = ledger.read(directory, kinds=KINDS)
     watch(f"read the {len(rows):,} rows of a report")
     write.write(directory, rows)

@@ -1,4 +1,4 @@
-"""A snapshot is there whole, or the previous one is; signals become a flag."""
+"""A checkpoint is written completely, or the previous one stays; signals set a flag."""
 
 import os
 import signal
@@ -19,11 +19,11 @@ def test_state_comes_back_bit_for_bit(tmp_path):
     assert {k: v for k, v in back.items() if k != "weights"} == {k: v for k, v in state.items() if k != "weights"}
 
 
-def test_no_snapshot_is_none(tmp_path):
+def test_no_checkpoint_is_none(tmp_path):
     assert checkpoint.load(tmp_path / "a.pt") is None
 
 
-def test_a_failed_write_leaves_the_previous_snapshot_and_no_litter(tmp_path):
+def test_a_failed_write_leaves_the_previous_checkpoint_and_no_litter(tmp_path):
     path = tmp_path / "a.pt"
     checkpoint.save(path, {"step": 1})
 
@@ -44,14 +44,14 @@ def test_what_killed_writes_left_is_swept(tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == [".b.pt.123", "a.pt"]
 
 
-def test_a_damaged_snapshot_is_one_clear_line(tmp_path):
-    (tmp_path / "a.pt").write_bytes(b"not a snapshot")
+def test_a_damaged_checkpoint_is_one_clear_line(tmp_path):
+    (tmp_path / "a.pt").write_bytes(b"not a checkpoint")
     with pytest.raises(InputError, match=r"a.pt is damaged .* delete it") as caught:
         checkpoint.load(tmp_path / "a.pt")
     assert "\n" not in str(caught.value)
 
 
-def test_a_snapshot_that_would_run_code_is_refused(tmp_path):
+def test_a_checkpoint_that_would_run_code_is_refused(tmp_path):
     class Mischief:
         def __reduce__(self):
             return os.mkdir, (str(tmp_path / "ran"),)

@@ -95,7 +95,7 @@ def whole(tmp_path_factory):
 
 
 def keeps_its_promise(directory, whole):
-    """Rows are whole; what a snapshot or the cohort's row counts on is there."""
+    """Rows are whole; what a checkpoint or the cohort's row counts on is there."""
     all_rows, all_columns = whole
     found = rows(directory)
     assert found.items() <= all_rows.items()
@@ -144,7 +144,7 @@ def befall(seed, tmp_path, whole):
 
 @pytest.fixture
 def eager(monkeypatch):
-    """Snapshots as often as they are asked for: what is tried out is what may befall them."""
+    """Write checkpoints whenever they are asked for, so that crashes hit many of them."""
     monkeypatch.setattr(checkpoint.CheckpointWriter, "ready", True)
 
 

@@ -12,19 +12,19 @@ from bench.ledger import leases
 LONG, SHORT = 300.0, 0.3
 
 
-def grow_old(claim, seconds):
-    """As if the claim had last been renewed so long ago."""
+def grow_old(lease, seconds):
+    """Set back the time of the last renewal by `seconds`."""
     then = time.time() - seconds
-    os.utime(claim.path, (then, then))
+    os.utime(lease.path, (then, then))
 
 
-def elsewhere(claim):
-    """As if the claim were held on another machine, where nobody sees whether its process lives."""
-    said = json.loads(claim.path.read_text())
-    claim.path.write_text(json.dumps(said | {"machine": "another", "host": "far", "process": 1}))
+def elsewhere(lease):
+    """Make the lease look like one of another machine, whose processes cannot be checked."""
+    process = json.loads(lease.path.read_text())
+    lease.path.write_text(json.dumps(process | {"machine": "another", "host": "far", "process": 1}))
 
 
-def test_a_claimed_cohort_is_refused_and_another_is_not(tmp_path):
+def test_a_leased_cohort_is_refused_and_another_is_not(tmp_path):
     assert leases.take(tmp_path, "a", LONG)
     assert leases.take(tmp_path, "a", LONG) is None
     assert leases.take(tmp_path, "b", LONG)
@@ -36,11 +36,11 @@ def test_a_released_cohort_is_free(tmp_path):
 
 
 def test_a_lease_expires_by_its_own_length_and_not_by_the_takers(tmp_path):
-    claim = leases.take(tmp_path, "a", 60)
-    elsewhere(claim)
-    grow_old(claim, 50)
+    lease = leases.take(tmp_path, "a", 60)
+    elsewhere(lease)
+    grow_old(lease, 50)
     assert leases.take(tmp_path, "a", 1) is None
-    grow_old(claim, 70)
+    grow_old(lease, 70)
     assert leases.take(tmp_path, "a", LONG)
 
 
@@ -66,12 +66,12 @@ def test_who_was_displaced_by_one_that_is_done_already_finds_out_too(tmp_path):
 
 
 def test_renewing_waits_for_a_fifth_of_the_lease_and_then_extends_it(tmp_path):
-    claim = leases.take(tmp_path, "a", SHORT)
-    grow_old(claim, 1000)
-    claim.renew()
+    lease = leases.take(tmp_path, "a", SHORT)
+    grow_old(lease, 1000)
+    lease.renew()
     assert leases.standing(tmp_path) == {}
     time.sleep(SHORT / 4)
-    claim.renew()
+    lease.renew()
     assert leases.standing(tmp_path)["a"].age < SHORT
 
 
@@ -97,9 +97,9 @@ def test_a_holder_killed_on_this_machine_is_followed_at_once(tmp_path):
 
 
 def test_a_process_with_the_same_number_is_not_the_holder(tmp_path):
-    claim = leases.take(tmp_path, "a", LONG)
-    said = json.loads(claim.path.read_text())
-    claim.path.write_text(json.dumps(said | {"started": "1"}))
+    lease = leases.take(tmp_path, "a", LONG)
+    process = json.loads(lease.path.read_text())
+    lease.path.write_text(json.dumps(process | {"started": "1"}))
     assert leases.take(tmp_path, "a", LONG)
 
 
@@ -109,11 +109,11 @@ def test_on_another_machine_only_time_tells(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["", '{"host": "x'])
-def test_a_claim_cut_off_while_it_was_written_stands_until_it_expires(tmp_path, text):
-    claim = leases.take(tmp_path, "a", LONG)
-    claim.path.write_text(text)
+def test_a_lease_cut_off_while_it_was_written_stands_until_it_expires(tmp_path, text):
+    lease = leases.take(tmp_path, "a", LONG)
+    lease.path.write_text(text)
     assert leases.take(tmp_path, "a", LONG) is None
-    grow_old(claim, leases.LEASE + 1)
+    grow_old(lease, leases.LEASE + 1)
     assert leases.take(tmp_path, "a", LONG)
 
 
@@ -121,7 +121,7 @@ def race(directory, begin, name, won):
     begin.wait()
     taken = [c for c in map(str, range(40)) if leases.take(directory, c, LONG)]
     won.put((name, taken))
-    time.sleep(1)  # an ended holder's claims would be free
+    time.sleep(1)  # an ended holder's leases would be free
 
 
 @pytest.mark.parametrize("expired", [False, True])

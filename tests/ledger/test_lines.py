@@ -139,7 +139,7 @@ def test_appenders_learn_of_each_others_rows(ledger, tmp_path):
     assert len(list(lines.LedgerReader(tmp_path, lines.row).new())) == 4  # the attempt, too
 
 
-def test_rows_of_one_kind_and_key_that_differ_stand_beside_each_other(ledger, tmp_path):
+def test_rows_of_one_kind_and_key_that_differ_get_keys_of_their_own(ledger, tmp_path):
     for error in ("one", "two", "one", "two"):
         ledger.append_another("failure", "x", {"error": error})
     ledger.close()

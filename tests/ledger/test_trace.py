@@ -1,4 +1,4 @@
-"""Traces: what the loop asks per member, and the same columns whether or not snapshots came between."""
+"""Traces: what the loop asks per member, and the same columns whether or not checkpoints came between."""
 
 import copy
 
@@ -47,7 +47,7 @@ def test_mean_losses_and_gradient_norms_follow_the_lineage():
 
 
 @pytest.mark.parametrize("cuts", [(), (1,), (0, 1, 2)])
-def test_columns_do_not_hang_on_snapshots(tmp_path, cuts):
+def test_columns_do_not_depend_on_checkpoints(tmp_path, cuts):
     trace = Trace()
     for step in range(3):
         trace.seat(step, [0, 0] if step == 0 else [0, 1], [0, 1], [0.1, 0.2])
@@ -69,8 +69,8 @@ def spilt(trace, folder, *steps):
         trace.spill(folder, step + 1)
 
 
-def test_a_trace_is_joined_of_the_chunks_that_its_snapshot_names(tmp_path):
-    """Whatever others wrote: one that was killed after its last snapshot, and one that trains the cohort as well."""
+def test_a_trace_is_joined_of_the_chunks_that_its_checkpoint_names(tmp_path):
+    """Whatever others wrote: one that was killed after its last checkpoint, and one that trains the cohort as well."""
     trace, other, resumed = Trace(), Trace(), Trace()
     spilt(trace, tmp_path / "chunks", 0, 1)
     state = copy.deepcopy(trace.state())

@@ -1,4 +1,4 @@
-"""Snapshots written beside the training: whole, in order, one at a time, and never failing unheard."""
+"""Checkpoints written while training continues: complete, in order, one at a time, and with errors reported."""
 
 import threading
 
@@ -8,7 +8,7 @@ import torch
 from bench.ledger import checkpoint
 
 
-def test_training_goes_on_while_a_snapshot_is_written_and_the_next_waits_for_it(tmp_path, monkeypatch):
+def test_training_goes_on_while_a_checkpoint_is_written_and_the_next_waits_for_it(tmp_path, monkeypatch):
     gate, begun, written = threading.Event(), [], []
 
     def slow(path, state):
@@ -29,7 +29,7 @@ def test_training_goes_on_while_a_snapshot_is_written_and_the_next_waits_for_it(
     assert written == [1, 2]
 
 
-def test_the_last_snapshot_is_there_after_waiting(tmp_path):
+def test_the_last_checkpoint_is_there_after_waiting(tmp_path):
     writer = checkpoint.CheckpointWriter()
     for step in range(3):
         state = {"step": step, "weights": torch.full((1000,), float(step))}
@@ -42,7 +42,7 @@ def test_the_last_snapshot_is_there_after_waiting(tmp_path):
 
 
 @pytest.mark.parametrize("heard", ["save", "wait"])
-def test_what_stopped_a_snapshot_is_raised_once_by_the_next_call(tmp_path, monkeypatch, heard):
+def test_what_stopped_a_checkpoint_is_raised_once_by_the_next_call(tmp_path, monkeypatch, heard):
     def full(path, state):
         raise OSError(28, "No space left on device")
 

@@ -105,7 +105,7 @@ def test_a_cell_named_twice_is_refused():
         planned(grid, grid)
 
 
-def test_identity_hangs_on_every_setting_and_on_the_data():
+def test_identity_depends_on_every_setting_and_on_the_data():
     base = planned(Grid(task="a", schedules=("rex",), budgets=(1.0,), peak_lrs=(0.1,), seeds=1))
     variants = [
         planned(Grid(task="b", schedules=("rex",), budgets=(1.0,), peak_lrs=(0.1,), seeds=1)),
