@@ -28,16 +28,16 @@ class Pack:
     """A data set in its publishers' layouts."""
 
     name: str  # of its folder
-    title: str  # what people call it
-    layouts: tuple[str, ...]  # what may lie in the folder, in words
+    title: str  # its usual name
+    layouts: tuple[str, ...]  # of the folder, in words
     published: bool = True  # not a folder of the user's own
-    get: str  # a command that fetches it into DIR, or where it is to be had
+    get: str  # a command that downloads it into DIR, or its source
     size: str
     licence: str
     check: str  # how its files are checked, in words
-    hub: str = ""  # its repository there
-    revision: str = ""  # of that, if it is not the main one
-    titled: tuple[str, ...] = ()  # folders that its publishers name after it, which may lie straight in DIR
+    hub: str = ""  # its repository on the hub
+    revision: str = ""  # of the repository, if not the main one
+    titled: tuple[str, ...] = ()  # names of its publishers' folders, which may lie directly in DIR
     rows: Mapping[str, int] = field(default_factory=dict)  # examples of each official part
     sums: Mapping[str, str] = field(default_factory=dict)  # MD5 or SHA-256 of files, by name
 

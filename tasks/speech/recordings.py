@@ -196,9 +196,8 @@ def samples(pack: Pack, name: object, content: bytes, rate: int) -> Array:
     if kind[:3] != (rate, 1, "PCM_16") or kind[3] not in ("WAV", "FLAC"):
         actual = "{} Hz, {} channels, {} in {}".format(*kind)
         raise pack.wrong(name, f"is a recording of {actual}, not of {rate} Hz, 1 channel, PCM_16 in WAV or FLAC")
-    if (
-        kind[3] == "WAV" and (cut := _announced(content) - len(content)) > 0
-    ):  # libsndfile reads a truncated file without an error
+    # libsndfile reads a truncated WAV file without an error.
+    if kind[3] == "WAV" and (cut := _announced(content) - len(content)) > 0:
         raise pack.wrong(name, f"is cut short by {cut:,} bytes of sound")
     if not 0 < len(wave) == expected:
         raise pack.wrong(name, f"holds {len(wave)} of {expected} samples")

@@ -18,7 +18,8 @@ import pytest
 from bench.analysis import published_formats
 from bench.runner.config import RunConfig, prepare
 from tasks.data.registry import PACKS
-from tasks.detection import annotations, coco
+from tasks.detection import annotations
+from tasks.detection.coco import coco
 from tasks.image import images
 from tasks.image.imagenet import load as load_folders
 from tasks.speech import recordings

@@ -151,7 +151,7 @@ def plant(root, name):
 
 
 def plant_boxes(root, each=(("train", 20), ("val", 4), ("test", 4))):
-    """Annotated images in COCO's format, three parts beside one folder: grey, with a bright patch in every box."""
+    """Annotated images in COCO's format, three parts next to one folder: grey, with a bright patch in every box."""
     (root / "images").mkdir(parents=True)
     for part, n in each:
         draw = np.random.default_rng([n, len(part)])

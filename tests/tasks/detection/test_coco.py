@@ -1,4 +1,4 @@
-"""Folders in COCO's format, read and refused; boxes that follow their images; detectors beside torchvision's own."""
+"""Folders in COCO's format, read and refused; boxes that follow their images; detectors against torchvision's own."""
 
 import json
 from dataclasses import replace

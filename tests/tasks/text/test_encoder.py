@@ -107,7 +107,7 @@ def test_what_transformers_cannot_build_is_refused_in_one_line(tmp_path, spoil, 
 
 
 def test_weights_of_a_body_that_the_files_lack_or_have_in_excess_are_refused(tmp_path):
-    """Drawn anew or left out, they would make another model than the one that is named."""
+    """With random or dropped weights it would be another model than the named one."""
     tiny.plant(tmp_path, "Bert")
     settings(tmp_path, num_hidden_layers=3)
     assert "its files lack bert.encoder.layer.2." in refused(tmp_path)
