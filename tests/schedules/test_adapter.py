@@ -1,4 +1,4 @@
-"""The way out, as a scheduler of torch, and the way in, from torch, timm and transformers."""
+"""Adapter to torch's schedulers (out), and schedulers of torch, timm and transformers as schedules (in)."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""The page beside the schedules: its table is the catalogue's, and its examples run."""
+"""README of the schedules: its table is the catalogue, and its examples run."""
 
 import doctest
 import inspect
