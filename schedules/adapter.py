@@ -102,7 +102,7 @@ class Scheduler(LRScheduler):
             call = f"step({', '.join(f'{name}=...' for name in sorted(missing))})"
             raise InputError(f"schedule {self.schedule.text} is closed loop: call {call} before optimizer.step()")
         if unknown := signals.keys() - set(Signals._fields):
-            raise InputError(f"step() was told {', '.join(sorted(unknown))}: signals are {', '.join(Signals._fields)}")
+            raise InputError(f"step() got {', '.join(sorted(unknown))}: signals are {', '.join(Signals._fields)}")
         if not self.schedule.needs:
             super().step(epoch)
             return
@@ -116,7 +116,9 @@ class Scheduler(LRScheduler):
             self._advance(None)
             return
         if self.schedule.needs:
-            raise InputError(f"schedule {self.schedule.text} is closed loop, and can't be told of update {epoch} only")
+            raise InputError(
+                f"schedule {self.schedule.text} is closed loop, and cannot be stepped to update {epoch} without signals"
+            )
         self._begin([float(group["initial_lr"]) for group in self.optimizer.param_groups])
         for step in range(min(epoch, self.total)):
             for i, peak_lr in enumerate(self.base_lrs):

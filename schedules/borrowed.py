@@ -94,7 +94,7 @@ def _borrow(library: str, name: str, per: Per, settings: dict[str, Any]) -> Buil
     fit(library, "name", name, str)
     fit(library, "per", per, Per)
     if name in CLOSED_LOOP:
-        raise InputError(f"schedule {library}: {name} is told the loss; what does so here is {CLOSED_LOOP[name]}")
+        raise InputError(f"schedule {library}: {name} needs the loss: use the schedule {CLOSED_LOOP[name]} instead")
     make = _maker(library, name)
     try:
         inspect.signature(make).bind(None, **settings)
@@ -181,9 +181,8 @@ class Borrowed:
         group = optimizer.param_groups[0]
         settings = {key: self.amount(value, clock) for key, value in self.settings}
         scheduler: Any = _maker(self.library, self.name)(optimizer, **settings)
-        if (
-            not isinstance(scheduler, _kind(self.library)) or "initial_lr" not in group
-        ):  # every scheduler leaves it there
+        # Every scheduler stores the LR that it found as `initial_lr`.
+        if not isinstance(scheduler, _kind(self.library)) or "initial_lr" not in group:
             raise InputError(f"schedule {self.text}: {self.name} is no scheduler: it sets no LR of an optimizer")
         step = 0
         while True:

@@ -1,4 +1,4 @@
-"""What tests share: a headless browser, a single thread, and a disk that is soon full."""
+"""Shared fixtures: a headless browser, a single thread, and a file system that is soon full."""
 
 import os
 import subprocess
@@ -11,7 +11,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # workers share the cores; torch reads 
 
 @pytest.fixture
 def one_thread():
-    """Bits hang on the number of threads, and two of them only wait for each other on tasks this small."""
+    """One thread for torch: results depend on the number of threads, and small tasks are no faster with more."""
     import torch
 
     before = torch.get_num_threads()
@@ -22,15 +22,15 @@ def one_thread():
 
 @pytest.fixture
 def small():
-    """Make a folder a file system of so many kB; called again, it grows to that."""
+    """Mount a file system of so many kB at a folder; a second call changes its size."""
     if os.geteuid() != 0:
         pytest.skip("only root may mount a file system of a few kB")
     mounted = []
 
     def small(folder, size):
         folder.mkdir(parents=True, exist_ok=True)
-        how = ["-o", f"remount,size={size}k"] if folder in mounted else ["-t", "tmpfs", "-o", f"size={size}k"]
-        subprocess.run(["mount", *how, "none", folder], check=True)
+        options = ["-o", f"remount,size={size}k"] if folder in mounted else ["-t", "tmpfs", "-o", f"size={size}k"]
+        subprocess.run(["mount", *options, "none", folder], check=True)
         mounted.append(folder)
 
     yield small
@@ -50,18 +50,18 @@ def browser():
 
 @pytest.fixture
 def opened(browser, path):
-    """Open the page at `path`, the module's fixture, at a width: (page, what its console said, what it requested)."""
+    """Open the page at `path`, the module's fixture, at a width: (page, lines of its console, URLs of its requests)."""
     pages = []
 
     def open_at(width, scheme="light"):
         page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
-        said, asked = [], []
-        page.on("console", lambda message: said.append(message.text))
-        page.on("pageerror", lambda error: said.append(str(error)))
-        page.on("request", lambda request: asked.append(request.url))
+        lines, requests = [], []
+        page.on("console", lambda message: lines.append(message.text))
+        page.on("pageerror", lambda error: lines.append(str(error)))
+        page.on("request", lambda request: requests.append(request.url))
         page.goto(path.as_uri(), wait_until="networkidle")
         pages.append(page)
-        return page, said, asked
+        return page, lines, requests
 
     yield open_at
     for page in pages:

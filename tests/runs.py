@@ -1,4 +1,4 @@
-"""Running a suite as a user does, and reading what it left, for comparison."""
+"""Run a suite as a user does, and read its output for comparison."""
 
 import os
 import subprocess
@@ -22,11 +22,11 @@ def suite():
         Grid(task="quadratic", schedules=some, budgets=(0.1, 0.2), seeds=2),
     ))
 """
-"""A suite of seconds: open and closed loop, forks, two budgets, two tasks."""
+"""Source of a suite that takes seconds: open and closed loop, forks, two budgets, two tasks."""
 
 
 def attempt(**facts):
-    """The row of a process of which only these facts are known."""
+    """Row of a process with only these fields set."""
     return AttemptRow.read(facts)
 
 
@@ -34,10 +34,10 @@ def launch(*arguments, launcher=(sys.executable,), check=True, timeout=900, **en
     """Run `python bench/run.py ARGS` (or another launcher) and return the finished process, its output captured."""
     command = [*launcher, "bench/run.py", *map(str, arguments)]
     settings = os.environ | {"ACCELERATE_USE_CPU": "true", "COLUMNS": "120"} | environment
-    done = subprocess.run(command, cwd=ROOT, env=settings, capture_output=True, text=True, timeout=timeout)
-    if check and done.returncode:
-        raise AssertionError(f"exit code {done.returncode}\n{done.stdout}\n{done.stderr}")
-    return done
+    process = subprocess.run(command, cwd=ROOT, env=settings, capture_output=True, text=True, timeout=timeout)
+    if check and process.returncode:
+        raise AssertionError(f"exit code {process.returncode}\n{process.stdout}\n{process.stderr}")
+    return process
 
 
 def payloads(directory):
@@ -46,11 +46,11 @@ def payloads(directory):
 
 
 def traces(directory):
-    """Every trace as plain lists of bit patterns, so that NaNs compare."""
+    """Every trace as bytes, so that NaNs compare equal."""
     files = sorted((directory / "traces").glob("*.npz"))
     return {f.stem: {k: v.tobytes() for k, v in trace.read(f).items()} for f in files}
 
 
 def count_lines(directory):
-    """Rows as written, duplicates and all, of the deterministic kinds."""
+    """Number of rows of the deterministic kinds in the files, with duplicates."""
     return sum(row.kind in KINDS for row in lines.LedgerReader(directory, lines.row).new())

@@ -1,4 +1,4 @@
-"""CONTRIBUTING.md, executed as it stands: a schedule, a task and a suite of one's own, compared in one run."""
+"""CONTRIBUTING.md, executed: its schedule, task and suite, compared in one run."""
 
 import os
 import re
@@ -16,7 +16,7 @@ TEXT = (ROOT / "CONTRIBUTING.md").read_text()
 
 
 def blocks(kind):
-    """(what stands after the kind, code) of every marked block."""
+    """(text after the kind, code) of every marked block."""
     return re.findall(rf"<!-- {kind}: (.+?) -->\n```\w+\n(.*?)```\n<!-- end -->", TEXT, flags=re.DOTALL)
 
 

@@ -1,4 +1,4 @@
-"""README and its neighbours: the commands are there, links lead somewhere, and names that they use exist."""
+"""README and the other pages: commands, links and names in them are valid."""
 
 import re
 import shlex
@@ -53,9 +53,9 @@ def test_the_readme_tells_of_every_task():
 
 
 def test_the_readme_tells_of_every_data_set():
-    for it in PACKS.values():
-        layouts = " or ".join(it.layouts)
-        assert f"| {it.title} | `{it.name}` | {layouts} | {it.size} | {it.licence} | {it.check} |" in README
+    for pack in PACKS.values():
+        layouts = " or ".join(pack.layouts)
+        assert f"| {pack.title} | `{pack.name}` | {layouts} | {pack.size} | {pack.licence} | {pack.check} |" in README
 
 
 def test_the_suites_name_what_there_is():

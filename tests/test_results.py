@@ -1,4 +1,4 @@
-"""What is published under `results/` is of the code as it stands."""
+"""Published results under `results/` match the current code."""
 
 import pytest
 
@@ -30,8 +30,8 @@ def test_core_is_the_suite_as_it_is_planned_now():
 
 def test_the_table_is_what_the_ledger_says(run):
     folder, rows = run
-    made = csv_tables.table_csv(Comparison(Study.of(rows)))
-    assert made.splitlines() == (folder / "table.csv").read_text(encoding="utf-8").splitlines()
+    table = csv_tables.table_csv(Comparison(Study.of(rows)))
+    assert table.splitlines() == (folder / "table.csv").read_text(encoding="utf-8").splitlines()
 
 
 def test_the_ledger_stays_small_and_was_made_from_a_clean_checkout(run):

@@ -1,4 +1,4 @@
-"""The way out, as a scheduler of torch, and the way in, from torch, timm and transformers."""
+"""Adapter to torch's schedulers (out), and schedulers of torch, timm and transformers as schedules (in)."""
 
 import json
 
@@ -207,8 +207,8 @@ def test_in_is_asked_in_any_order_and_by_many_cells():
         ("torch('LambdaLR')", "schedule torch: LambdaLR: missing a required argument: 'lr_lambda'"),
         ("torch('StepLR', step=3)", "schedule torch: StepLR: missing a required argument: 'step_size'"),
         ("torch('StepLR', step_size=3, per='day')", "per should be 'update' or 'epoch', not 'day'"),
-        ("torch('ReduceLROnPlateau')", "ReduceLROnPlateau is told the loss; what does so here is plateau"),
-        ("transformers('get_greedy_schedule')", "what does so here is greedy"),
+        ("torch('ReduceLROnPlateau')", "ReduceLROnPlateau needs the loss: use the schedule plateau instead"),
+        ("transformers('get_greedy_schedule')", "use the schedule greedy instead"),
         ("timm('Scheduler2')", "unknown scheduler of timm 'Scheduler2'"),
         ("torch(3)", "schedule torch: name should be a text, not 3"),
         ("torch()", "missing a required argument: 'name'"),

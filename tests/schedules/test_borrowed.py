@@ -1,4 +1,4 @@
-"""What of other libraries is refused, and why; and each scheduler is stepped once an update, however many there are."""
+"""Refused schedulers of other libraries, and one step of each scheduler per update, however many cells there are."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""What every schedule of the catalogue keeps, found by the catalogue itself."""
+"""Rules that every schedule of the catalogue follows."""
 
 import inspect
 import io

@@ -1,4 +1,4 @@
-"""Schedules from a user's own file or package: named on the command line, tried out, refused in one line if unsound.
+"""Schedules from a user's file or package: given on the command line, tried out, refused in one line if unsound.
 
 `tests/test_contributing.py` trains one beside built-in ones, by one command and in worker processes.
 """

@@ -1,4 +1,4 @@
-"""The page beside the schedules: its table is the catalogue's, and its examples run."""
+"""README of the schedules: its table is the catalogue, and its examples run."""
 
 import doctest
 import inspect
@@ -53,7 +53,7 @@ def test_the_examples_run():
 
 def practices():
     """(practice, calls, remark) of each row of the table of what others have."""
-    lines = README.read_text().partition("## What others have")[2].splitlines()
+    lines = README.read_text().partition("## Schedules of other libraries")[2].splitlines()
     cells = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines if line.startswith("| ")]
     return [(what, re.findall(r"`([^`]+)`", calls), remark) for what, _, calls, remark in cells[1:]]
 
