@@ -32,12 +32,12 @@ Scope: TypeAlias = dict[str, str | Target | None]  # None: a name of the module
 
 
 def is_text(node: ast.AST) -> bool:
-    """Whether a statement is a docstring, of a definition or an attribute."""
+    """True for a docstring, of a definition or an attribute."""
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
 def is_for_types(node: ast.AST) -> bool:
-    """Whether a statement is `if TYPE_CHECKING:`."""
+    """True for the statement `if TYPE_CHECKING:`."""
     return isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING")
 
 

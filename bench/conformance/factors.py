@@ -133,7 +133,7 @@ class LibraryComparison(NamedTuple):
 
     @property
     def explained(self) -> bool:
-        """Whether the verdict is the expected one, with a reason unless it is 'equal'."""
+        """True if the verdict is the expected one, with a reason unless it is 'equal'."""
         expected, why = self.equivalent.expected, self.equivalent.why
         return self.finding.kind == expected and (expected == "equal") == (not why)
 

@@ -17,7 +17,7 @@ class FullError(Exception):
 
 
 def full(error: BaseException) -> bool:
-    """Whether an error means that the disk or a quota is full."""
+    """True if an error means that the disk or a quota is full."""
     return isinstance(error, FullError) or (isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT))
 
 

@@ -33,7 +33,7 @@ class CheckpointWriter:
 
     @property
     def ready(self) -> bool:
-        """Whether a checkpoint is cheap now: none is being written, and training has continued for a while."""
+        """True if a checkpoint is cheap now: none is being written, and training has continued for a while."""
         return not (self._thread and self._thread.is_alive()) and time.monotonic() >= self._earliest
 
     def save(self, path: Path, copy: Callable[[], dict[str, Any]]) -> None:

@@ -96,7 +96,7 @@ class Lease:
 
     @property
     def held(self) -> bool:
-        """Whether this process still has the cohort."""
+        """True while this process has the cohort."""
         cohort, _, number = self.path.name.rpartition(".")
         newest = max((n for name, n in _files(self.path.parent) if name == cohort), default=None)
         try:
@@ -236,7 +236,7 @@ def _now(folder: Path) -> float:
 
 
 def _ended(process: Mapping[str, Any]) -> bool:
-    """Whether a process of this machine has ended; False for other machines. Its number may be in use again."""
+    """True if a process of this machine has ended; False for other machines. Its number may be in use again."""
     return process.get("machine") == machine() and started(process["process"]) != process["started"]
 
 
@@ -260,6 +260,6 @@ def _job() -> tuple[str, int] | None:
 
 
 def _requeued_since(job: Sequence[Any] | None) -> bool:
-    """Whether a holder ran in this process's job, before it was requeued."""
+    """True if a holder ran in this process's job, before it was requeued."""
     own = _job()
     return job is not None and own is not None and job[0] == own[0] and job[1] < own[1]

@@ -189,6 +189,6 @@ def last_plan(plans: Mapping[str, PlanRow]) -> PlanRow:
 
 
 def of_code(plan: PlanRow | None, row: CellSettings | CohortRow | FailureRow) -> bool:
-    """Whether a row comes from the same code of its task as a plan."""
+    """True if a row comes from the same code of its task as a plan."""
     facts = plan.tasks.get(row.task) if plan else None
     return row.code == (facts.code if facts else "")

@@ -55,7 +55,7 @@ class Forecast:
         return self._looks(tuple((c.schedule, c.total, self.epoch_steps[c.task], c.peak_lr) for c in cells))
 
     def sets_momentum(self, cell: Cell) -> bool:
-        """Whether a cell's schedule sets the momentum; of a closed-loop one, whether it does in a short trial."""
+        """True if a cell's schedule sets the momentum; for a closed-loop one, if it does in a short trial."""
         schedule, steps = self.schedules[cell.schedule], self.epoch_steps[cell.task]
         if not schedule.needs:
             return any(s.momentum is not None for s in self._trace(cell.schedule, cell.total, steps, cell.peak_lr))
