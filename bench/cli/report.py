@@ -39,10 +39,10 @@ def report(args: argparse.Namespace) -> int:
 
 def import_logs(args: argparse.Namespace) -> int:
     """Write a ledger of published cells."""
-    from bench.analysis import published_formats
+    from bench.analysis.published import formats
     from bench.ledger.cell_row import CellRow
 
-    rows = published_formats.bring(args.file, args.format, args.out)
+    rows = formats.bring(args.file, args.format, args.out)
     cells = sum(row.kind == CellRow.kind for row in rows)
     print(f"{cells:,} published cells in {args.out}; their tables: glideslope report {args.out}")
     return 0

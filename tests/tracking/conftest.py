@@ -8,7 +8,7 @@ import pytest
 
 from tests.runs import launch
 from tests.tracking.commands import SUITE
-from tests.tracking.standin import KEY, StandIn
+from tests.tracking.standin.server import KEY, StandIn
 
 FEW = """
 from bench.plan import Grid, Suite

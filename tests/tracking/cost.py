@@ -26,7 +26,7 @@ from bench.runner import session
 from bench.runner.config import RunConfig
 from bench.tracking.background import BackgroundTracker
 from bench.tracking.publish import Wish, publish
-from tests.tracking.standin import KEY, StandIn
+from tests.tracking.standin.server import KEY, StandIn
 
 SUITE = """
 from bench.plan import Grid, Suite

@@ -4,7 +4,7 @@ import math
 import re
 
 from bench.ledger import ledger, trace
-from tests.tracking.standin import StandIn
+from tests.tracking.standin.server import StandIn
 
 SETTINGS = (
     *("task", "family", "schedule", "optimizer", "peak_lr", "weight_decay", "budget", "epochs", "total", "seed"),

@@ -3,7 +3,7 @@
 import pytest
 
 from bench.tracking.background import key_in_sight
-from tests.tracking.standin import KEY
+from tests.tracking.standin.server import KEY
 
 NETRC = f"machine api.wandb.ai\n  login user\n  password {KEY}\n"
 

@@ -6,9 +6,9 @@ import dataclasses
 import pytest
 
 from bench.tracking import runs
-from tests.tracking.bank import ENTITY, Run
 from tests.tracking.mirrors import assert_mirrors
-from tests.tracking.standin import StandIn
+from tests.tracking.standin.bank import ENTITY, Run
+from tests.tracking.standin.server import StandIn
 
 pytestmark = pytest.mark.faults
 

@@ -7,8 +7,8 @@ import pytest
 
 from bench.ledger import ledger
 from tests.runs import ROOT
-from tests.tracking import files
 from tests.tracking.mirrors import assert_is, history
+from tests.tracking.standin import files
 
 pytestmark = pytest.mark.faults
 

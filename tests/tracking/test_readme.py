@@ -10,7 +10,7 @@ import pytest
 
 from tests.runs import ROOT
 from tests.tracking.mirrors import assert_mirrors
-from tests.tracking.standin import KEY
+from tests.tracking.standin.server import KEY
 
 pytestmark = pytest.mark.faults
 

@@ -10,8 +10,8 @@ from bench.analysis.results import Study
 from bench.tracking import report, scores
 from bench.tracking.artifact import Place, Version, upload
 from tests.analysis import rows as synthetic
-from tests.tracking.bank import ENTITY, Run
-from tests.tracking.panels import read_panels, text
+from tests.tracking.standin.bank import ENTITY, Run
+from tests.tracking.standin.panels import read_panels, text
 
 PLACE = Place(ENTITY, "p")
 LEDGER = Version("ledger-plan0:v0", "http://127.0.0.1/ledger")

@@ -4,7 +4,7 @@ import pytest
 
 from tests.tracking.commands import online, publish
 from tests.tracking.mirrors import assert_mirrors
-from tests.tracking.standin import KEY
+from tests.tracking.standin.server import KEY
 
 pytestmark = [pytest.mark.faults, pytest.mark.usefixtures("patience")]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import schedules
-from bench.analysis.published import EPOCH_STEPS, PublishedRun, Source, rows
+from bench.analysis.published.rows import EPOCH_STEPS, PublishedRun, Source, rows
 from bench.contract import InputError
 from bench.ledger.deposit import deposit
 from bench.ledger.lines import Row

@@ -2,7 +2,7 @@
 
 import json
 
-from tests.tracking.document import ProtocolError
+from tests.tracking.standin.document import ProtocolError
 
 COMPARE = {
     "$in": lambda got, want: got in want,

@@ -5,7 +5,7 @@ import json
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from tests.tracking.document import ProtocolError
+from tests.tracking.standin.document import ProtocolError
 
 NOW = "2026-01-01T00:00:00Z"
 HISTORY, EVENTS, SUMMARY, OUTPUT = "wandb-history.jsonl", "wandb-events.jsonl", "wandb-summary.json", "output.log"

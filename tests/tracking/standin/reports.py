@@ -2,8 +2,8 @@
 
 import json
 
-from tests.tracking.bank import NOW, ONE_PAGE, USER, View, node_id
-from tests.tracking.document import ProtocolError
+from tests.tracking.standin.bank import NOW, ONE_PAGE, USER, View, node_id
+from tests.tracking.standin.document import ProtocolError
 
 
 class Reports:

@@ -2,11 +2,11 @@
 
 import json
 
-from tests.tracking.artifacts import Artifacts
-from tests.tracking.bank import ENTITY, NOW, ONE_PAGE, USER, Run, node_id, opened
-from tests.tracking.document import Json, ProtocolError
-from tests.tracking.filters import matches
-from tests.tracking.reports import Reports
+from tests.tracking.standin.artifacts import Artifacts
+from tests.tracking.standin.bank import ENTITY, NOW, ONE_PAGE, USER, Run, node_id, opened
+from tests.tracking.standin.document import Json, ProtocolError
+from tests.tracking.standin.filters import matches
+from tests.tracking.standin.reports import Reports
 
 
 class Operations(Artifacts, Reports):

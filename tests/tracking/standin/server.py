@@ -17,10 +17,10 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote, urlparse
 
-from tests.tracking import document
-from tests.tracking.bank import ENTITY, Bank
-from tests.tracking.document import ProtocolError
-from tests.tracking.operations import Operations
+from tests.tracking.standin import document
+from tests.tracking.standin.bank import ENTITY, Bank
+from tests.tracking.standin.document import ProtocolError
+from tests.tracking.standin.operations import Operations
 
 KEY = "5" * 40
 """The key that clients must send; it has the form of W&B's keys."""

@@ -1,4 +1,4 @@
-"""Record what the real client sends: `python -m tests.tracking.record` writes `traffic.jsonl` again.
+"""Record what the real client sends: `python -m tests.tracking.standin.record` writes `traffic.jsonl` again.
 
 The client (in the versions that this checkout pins) talks to the stand-in; its requests are recorded. If a later
 stand-in no longer understands the client, a test that replays them fails.
@@ -12,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.tracking.standin import KEY, StandIn
+from tests.tracking.standin.server import KEY, StandIn
 
 TRAFFIC = Path(__file__).with_name("traffic.jsonl")
 PROJECT = "recorded"

@@ -4,8 +4,8 @@ import base64
 import hashlib
 import json
 
-from tests.tracking.bank import NOW, Artifact, node_id, opened
-from tests.tracking.document import ProtocolError
+from tests.tracking.standin.bank import NOW, Artifact, node_id, opened
+from tests.tracking.standin.document import ProtocolError
 
 
 class Artifacts:

@@ -14,9 +14,9 @@ from urllib.parse import urlparse
 
 import pytest
 
-from tests.tracking.bank import HISTORY, SUMMARY
-from tests.tracking.operations import served
-from tests.tracking.standin import KEY, StandIn
+from tests.tracking.standin.bank import HISTORY, SUMMARY
+from tests.tracking.standin.operations import served
+from tests.tracking.standin.server import KEY, StandIn
 
 TRAFFIC = [json.loads(line) for line in Path(__file__).with_name("traffic.jsonl").read_text().splitlines()]
 BUCKET = "mutation UpsertBucket($name: String, $project: String, $id: String) {upsertBucket(input: {}) {inserted}}"

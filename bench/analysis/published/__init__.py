@@ -1,0 +1,1 @@
+"""Other people's published runs, as rows of a ledger."""
