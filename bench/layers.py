@@ -8,7 +8,7 @@ from bench.contract import Layers
 
 
 class LayerFacts(NamedTuple):
-    """What the kind of layers decides."""
+    """Costs and abilities of a kind of layers."""
 
     seconds: float  # rough cost of a member's step on one CPU thread: it orders the work
     stacking_pays: bool = False  # trains faster stacked: measured on a CPU, expected on a GPU
