@@ -132,7 +132,7 @@ def test_evaluations_tell_the_means_of_the_trace_between_them(reference):
         cell = cells[run.id]
         facts = study.tasks[cell["task"]]
         norm, loss = ({row["step"]: row[name] for row in run.history if name in row} for name in ("grad_norm", "loss"))
-        grid = facts["eval_epochs"] * facts["epoch_steps"]
+        grid = facts.eval_epochs * facts.epoch_steps
         course = study.courses.of(cell["cohort"], cell["segment"], cell["total"], grid)
         assert course[-1].end == cell["total"]
         for it in course:
