@@ -8,7 +8,7 @@ from dataclasses import replace
 from bench.code_digest import digest
 from bench.contract import InputError, Task
 from schedules import spec
-from tasks import checks
+from tasks.checks import check
 from tasks.detection.coco import bccd, coco
 from tasks.detection.scenes import scenes
 from tasks.image.cifar import cifar10, cifar10_jpeg_q75, cifar100
@@ -68,5 +68,5 @@ def _build(call: spec.Call) -> Task:
     task: Task = spec.build(call, CATALOGUE, "task")
     if not isinstance(task, Task):
         raise InputError(f"task {call.name}: its function should return a bench.contract.Task, not {task!r}")
-    checks.check(task)
+    check(task)
     return replace(task, code=digest.of(CATALOGUE[call.name]))

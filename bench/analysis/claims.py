@@ -112,7 +112,7 @@ def _less(a: Seeds, b: Seeds) -> list[float]:
 class Pairs(NamedTuple):
     """Count of the (task, decay) pairs in which a claim is seen."""
 
-    seen: int
+    hits: int
     pairs: int
     tasks: int
 
@@ -120,7 +120,7 @@ class Pairs(NamedTuple):
     def word(self) -> Word:
         if not self.pairs:
             return "not tested"
-        share = self.seen / self.pairs
+        share = self.hits / self.pairs
         if share >= MOST:
             return "holds"
         return "holds in part" if share >= SOME else "does not hold"

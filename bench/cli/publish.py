@@ -51,7 +51,7 @@ def publish(args: argparse.Namespace) -> int:
     """Publish a ledger."""
     from rich.console import Console
 
-    from bench.tracking.publish import Wish, publish
+    from bench.tracking.publish import PublishOptions, publish
 
     names = ("directory", "entity", "project", "report", "final")
-    return publish(Wish(**{name: getattr(args, name) for name in names}), Console())
+    return publish(PublishOptions(**{name: getattr(args, name) for name in names}), Console())

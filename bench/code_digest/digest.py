@@ -151,7 +151,8 @@ class File:
         assert isinstance(node, ast.Import | ast.ImportFrom)
         alias = next(a for a in node.names if name == (a.asname or a.name.partition(".")[0]))
         if isinstance(node, ast.ImportFrom):
-            return attribute(self._from(node), alias.name)
+            base = self._from(node)
+            return submodule(self, alias.name) if base.home is self else attribute(base, alias.name)
         return self._module(alias.name if alias.asname else name)
 
     def _from(self, node: ast.ImportFrom) -> Target:
@@ -176,9 +177,13 @@ def attribute(base: Target, name: str) -> Target:
         return Target(None, f"{base.name}.{name}")
     if (target := base.home.look(name)) is not None:
         return Target(*target)
-    path: Path = base.home.path
-    inner = _module(path.parent / name) if path.name == "__init__.py" else None
-    return Target(base.home, ALL) if inner is None else Target(file(inner), "")
+    return submodule(base.home, name)
+
+
+def submodule(package: File, name: str) -> Target:
+    """The module of a package's folder; all of the file where it is no package, or has no such module."""
+    inner = _module(package.path.parent / name) if package.path.name == "__init__.py" else None
+    return Target(package, ALL) if inner is None else Target(file(inner), "")
 
 
 @cache

@@ -35,13 +35,13 @@ def run(out: Path | None, console: Console) -> int:
 
 def show(comparisons: Sequence[LibraryComparison], traps: Sequence[Trap], console: Console) -> None:
     """Print the main tables and the summary."""
-    report.put(document.matrix(comparisons), console)
+    report.print_table(document.matrix(comparisons), console)
     with_reason = [comparison for comparison in comparisons if comparison.equivalent.why]
-    report.put(document.deviations(with_reason, "Deviations"), console)
-    report.put(document.trap_table(traps), console)
+    report.print_table(document.deviations(with_reason, "Deviations"), console)
+    report.print_table(document.trap_table(traps), console)
     unexplained = [comparison for comparison in comparisons if not comparison.explained]
     if unexplained:
-        report.put(document.deviations(unexplained, "Unexplained", "bad"), console)
+        report.print_table(document.deviations(unexplained, "Unexplained", "bad"), console)
     versions = ", ".join(f"{name} {version}" for name, version in document.versions(comparisons).lines)
     for line in (*document.summary(comparisons, traps), f"Read: {versions}."):
         console.print(line, highlight=False, markup=False)

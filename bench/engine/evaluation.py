@@ -49,7 +49,7 @@ class LookHistory:
         return [(flat[0, a:b], flat[1, a:b]) for a, b in zip([0, *ends], ends, strict=False)]
 
 
-def answers(chunks: Iterable[Any], forward: Callable[[Any], Any], accelerator: Any = None) -> list[Any]:
+def collect_outputs(chunks: Iterable[Any], forward: Callable[[Any], Any], accelerator: Any = None) -> list[Any]:
     """Outputs of `forward` for each chunk of a split, moved to the CPU.
 
     Processes take the chunks in turn; each gets the outputs of all chunks, in order.

@@ -16,7 +16,7 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from bench.contract import SKIPPED, Batch, InputError, Move, Recipe
 from bench.engine.clone import CPU, clone_model
 from bench.engine.data_parallel import mean_over_processes, multi_process
-from bench.engine.evaluation import LookHistory, answers, batch_norms, distinct, recalibrate, score
+from bench.engine.evaluation import LookHistory, batch_norms, collect_outputs, distinct, recalibrate, score
 from bench.engine.forward_backward import ForwardBackward
 from bench.engine.loader import Loader, key
 from bench.engine.member import TrainedMember
@@ -26,7 +26,7 @@ from bench.strategies.optimizer import Optimizer
 from bench.strategies.optimizers import adjust
 
 
-def initial(loader: Loader) -> nn.Module:
+def initial_model(loader: Loader) -> nn.Module:
     """Create the model with the initial weights of the loader's seed, in training mode.
 
     On a CPU, models of 2-D convolutions are channels_last: equal up to rounding, and 1.2 to 1.3 times as fast.
@@ -67,7 +67,7 @@ class Modules:
         self._build: Callable[[nn.Module], TrainedMember] = lambda m: TrainedMember(
             m, optimizer.build(m, weight_decay, fused=scaled), scaled
         )
-        self.members = [self._build(initial(loader))]
+        self.members = [self._build(initial_model(loader))]
         self._accelerator = multi_process(accelerator)
         self._has_norms = bool(batch_norms(self.members[0].model))
         self._pass = ForwardBackward(loader, arithmetic, self._accelerator if self._has_norms else None)
@@ -193,7 +193,7 @@ class Modules:
         def forward(inputs: tuple[Tensor, ...]) -> list[Any]:
             return [self._pass.output(model, inputs) for model in models.values()]
 
-        outputs = answers(chunks, forward, self._accelerator)
+        outputs = collect_outputs(chunks, forward, self._accelerator)
         for model in models.values():
             model.train()
         scores = {row: score(self.task, own, target) for row, *own in zip(models, *outputs, strict=True)}

@@ -21,7 +21,7 @@ MOST = 16
 """Upper limit of worker processes of a reader."""
 
 
-def crew(device: torch.device) -> int:
+def worker_count(device: torch.device) -> int:
     """Number of worker processes of a reader; 0 reads in the training process.
 
     With a GPU: the cores of this process, divided by the number of processes on this node.
@@ -80,7 +80,7 @@ class WorkerReader:
 
     def __init__(self, data: Data, device: torch.device, workers: int | None = None):
         self._sampler, self._device = RequestSampler(), device
-        workers = crew(device) if workers is None else workers
+        workers = worker_count(device) if workers is None else workers
         self._loader = DataLoader(
             Examples(data),
             batch_sampler=self._sampler,

@@ -89,13 +89,13 @@ class Lease:
         Raises:
             LostError: another process has the cohort.
         """
-        if not self.held:
+        if not self.is_current:
             cohort = self.path.name.rpartition(".")[0]
             raise LostError(f"cohort {cohort} was not renewed for {self.seconds:g} s, and another process took it over")
         _touch(self.path)
 
     @property
-    def held(self) -> bool:
+    def is_current(self) -> bool:
         """True while this process has the cohort."""
         cohort, _, number = self.path.name.rpartition(".")
         newest = max((n for name, n in _files(self.path.parent) if name == cohort), default=None)
@@ -106,7 +106,7 @@ class Lease:
 
     def release(self) -> None:
         """Free the cohort for others."""
-        if self.held:
+        if self.is_current:
             self.path.unlink(missing_ok=True)
 
 

@@ -70,7 +70,7 @@ def show(rows: Iterable[Row], console: Console) -> None:
     study = comparison.study
     results = [tables.brief(comparison, task) for task in study.tasks]
     for table in results:
-        put(table, console)
+        print_table(table, console)
     signs = tables.legend(row for table in results for row in table.rows)
     answers = [answer(comparison, task) for task in study.tasks]
     sharing = [] if study.published else [f"Sharing, {name}: {text}." for name, text in provenance.sharing(comparison)]
@@ -78,7 +78,7 @@ def show(rows: Iterable[Row], console: Console) -> None:
         console.print(line, highlight=False, markup=False)
 
 
-def put(table: markup.Table, console: Console) -> None:
+def print_table(table: markup.Table, console: Console) -> None:
     """Print one table."""
     from rich import box
     from rich.table import Table

@@ -82,7 +82,7 @@ def train(
         return "done" if finished else "stopped"
     except Exception as error:
         # A process that took the cohort over may have removed files that this one relied on.
-        if lease is not None and not lease.held:
+        if lease is not None and not lease.is_current:
             return "elsewhere"
         if ledger is not None and not atomic.full(error):
             record_failure(context, ledger, cohort, explain(error))

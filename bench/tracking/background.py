@@ -22,13 +22,13 @@ from urllib.parse import urlsplit
 from bench.contract import InputError
 from bench.ledger import paths
 from bench.preempt import SIGNALS, hold_signals
-from bench.tracking.runs import Book, CellRun
+from bench.tracking.runs import CellRun, CohortIndex
 from bench.tracking.server import Server
 from bench.tracking.sync import Publisher, cohort_batch, describe_error, lock
 from bench.tracking.writer import RunWriter
 
 Mode: TypeAlias = Literal["offline", "online"]
-Uploader: TypeAlias = Callable[[Book, str], dict[str, str]]
+Uploader: TypeAlias = Callable[[CohortIndex, str], dict[str, str]]
 """Brings one cohort to W&B; returns, by id, why runs are missing."""
 
 POLL = 1.0
@@ -177,10 +177,10 @@ def opened(directory: Path, mode: Mode, connection: RunConnection) -> Iterator[U
         raise InputError(f"{error}, or choose --wandb offline") from None
     publisher = Publisher(directory, Server(), writer, PASSES, connection.stopped)
 
-    def online(book: Book, cohort: str) -> dict[str, str]:
+    def online(book: CohortIndex, cohort: str) -> dict[str, str]:
         return publisher.bring(cohort_batch(book, cohort))
 
-    def offline(book: Book, cohort: str) -> dict[str, str]:
+    def offline(book: CohortIndex, cohort: str) -> dict[str, str]:
         return write_offline(directory, cohort, list(book.runs(cohort)), writer, connection)
 
     yield online if mode == "online" else offline
@@ -194,7 +194,7 @@ def keep_up(directory: Path, cohorts: Collection[str], upload: Uploader, connect
         word = connection.listen(pause)
         new_sizes, start = [part.stat().st_size for part in paths.parts(directory)], time.monotonic()
         if word or new_sizes != sizes or missing:
-            book, sizes = Book.read(directory), new_sizes
+            book, sizes = CohortIndex.read(directory), new_sizes
             pause = max(POLL, 20 * (time.monotonic() - start))
             for cohort in [c for c in book.finished if c in cohorts and c not in complete]:
                 missing[cohort] = dict.fromkeys(book.cells(cohort), "not tried")

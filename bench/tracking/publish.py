@@ -12,7 +12,7 @@ from bench.analysis.results import Study
 from bench.contract import InputError
 from bench.ledger import ledger
 from bench.preempt import DONE, FAILED
-from bench.tracking.runs import Book
+from bench.tracking.runs import CohortIndex
 from bench.tracking.server import Server
 from bench.tracking.sync import Publisher, cohort_batch, describe_error, scores_batch
 from bench.tracking.writer import RunWriter
@@ -25,7 +25,7 @@ LIST_LIMIT = 10
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wish:
+class PublishOptions:
     """The user's options; None leaves a value to wandb and its environment variables."""
 
     directory: Path
@@ -35,7 +35,7 @@ class Wish:
     final: bool = False
 
 
-def publish(wish: Wish, console: Console) -> int:
+def publish(wish: PublishOptions, console: Console) -> int:
     """Bring all finished cohorts to W&B, and print what was written and what differs; 0 if nothing differs, else 1.
 
     Raises:
@@ -44,7 +44,7 @@ def publish(wish: Wish, console: Console) -> int:
     if wish.final and not wish.report:
         raise InputError("--final publishes the report: give it with --report")
     rows = ledger.read(wish.directory)
-    comparison, book = Comparison(Study.of(rows)), Book(wish.directory, rows)
+    comparison, book = Comparison(Study.of(rows)), CohortIndex(wish.directory, rows)
     server, writer = Server(wish.entity, wish.project), RunWriter(None, wish.entity, wish.project)
     publisher = Publisher(wish.directory, server, writer)
     wrong: dict[str, str] = {}
@@ -68,7 +68,7 @@ def publish(wish: Wish, console: Console) -> int:
     return FAILED if wrong else DONE
 
 
-def _report(wish: Wish, comparison: Comparison, publisher: Publisher) -> str:
+def _report(wish: PublishOptions, comparison: Comparison, publisher: Publisher) -> str:
     from bench.tracking import artifact, report, scores
 
     plan, place = comparison.study.plan.plan, publisher.server.place()
@@ -78,7 +78,7 @@ def _report(wish: Wish, comparison: Comparison, publisher: Publisher) -> str:
     return report.publish(comparison, place, version, final=wish.final)
 
 
-def _lines(book: Book, publisher: Publisher, wrong: dict[str, str], page: str) -> list[str]:
+def _lines(book: CohortIndex, publisher: Publisher, wrong: dict[str, str], page: str) -> list[str]:
     cells = sum(len(book.cells(cohort)) for cohort in book.finished)
     equal = cells - len(wrong.keys() - {"report"})
     lines = [

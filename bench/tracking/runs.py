@@ -54,13 +54,13 @@ def of_ledger(directory: Path, cohorts: Collection[str] | None = None) -> Iterat
     Raises:
         InputError: the directory holds no ledger, or a corrupt one.
     """
-    book = Book.read(directory)
+    book = CohortIndex.read(directory)
     for cohort in book.finished:
         if cohorts is None or cohort in cohorts:
             yield from book.runs(cohort)
 
 
-class Book:
+class CohortIndex:
     """A ledger's rows, arranged by cohort."""
 
     def __init__(self, directory: Path, rows: Sequence[Row]):
@@ -79,7 +79,7 @@ class Book:
         self._strategy = results.namer(list(self._planned()))
 
     @classmethod
-    def read(cls, directory: Path) -> Book:
+    def read(cls, directory: Path) -> CohortIndex:
         return cls(directory, ledger.read(directory))
 
     def _planned(self) -> Iterator[results.StrategySettings]:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from bench.tracking.runs import Book, CellRun
+from bench.tracking.runs import CellRun, CohortIndex
 from bench.tracking.server import Server, ServerRun
 from bench.tracking.writer import RunWriter
 from bench.train.outputs import explain
@@ -169,7 +169,7 @@ class Publisher:
         return None
 
 
-def cohort_batch(book: Book, cohort: str) -> Batch:
+def cohort_batch(book: CohortIndex, cohort: str) -> Batch:
     """The runs of a finished cohort."""
     return Batch(cohort, {"config.cohort": cohort}, list(book.runs(cohort)))
 

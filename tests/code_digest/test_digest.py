@@ -135,6 +135,12 @@ def test_a_helper_may_move_to_another_file_and_a_file_to_another_place(mark):
     assert mark(more=shadowed) == mark()
 
 
+def test_a_package_may_import_its_own_modules(mark):
+    face = {"parts/__init__.py": "from parts import layers, losses\n"}
+    assert mark(more=face) == mark()
+    assert mark(more=face, swap=[("return [a * sizes.HIDDEN, b]", "return [a, b]")]) != mark()
+
+
 def test_a_file_whose_names_are_looked_up_at_run_time_counts_whole(mark):
     swap = [("layers.model(width, n)", "getattr(layers, 'model')(width, n)")]
     assert mark(swap=swap) != mark(swap=[*swap, ("return 2", "return 200")])

@@ -138,7 +138,7 @@ def test_an_example_that_cannot_be_read_is_one_line():
 @pytest.fixture
 def crew_of_two(monkeypatch):
     """As with a GPU, on a machine without one."""
-    monkeypatch.setattr(prefetch, "crew", lambda device: 2)
+    monkeypatch.setattr(prefetch, "worker_count", lambda device: 2)
 
 
 def test_workers_read_what_the_process_itself_would(one_thread, crew_of_two):

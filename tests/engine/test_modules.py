@@ -120,7 +120,7 @@ def test_outputs_leave_the_device_chunk_by_chunk():
         counts.append(DeviceOutput.alive)
         return [{"boxes": [DeviceOutput(), DeviceOutput()], "loss": (DeviceOutput(),)}]
 
-    (first, *_), *_ = outputs = evaluation.answers(range(3), forward)
+    (first, *_), *_ = outputs = evaluation.collect_outputs(range(3), forward)
     assert counts == [0, 0, 0]
     assert len(outputs) == 3
     assert torch.equal(first["boxes"][1], torch.ones(2))

@@ -8,7 +8,7 @@ import torch
 
 from bench.cli import main
 from bench.contract import InputError
-from bench.engine.prefetch import crew
+from bench.engine.prefetch import worker_count
 from bench.ledger.machine import processors
 from bench.runner import distributed
 from bench.runner.distributed import ProcessGroup, _memory, slurm_environment
@@ -88,7 +88,7 @@ def test_where_the_system_keeps_no_list_of_cores_all_count(monkeypatch):
     assert ProcessGroup().cores == 6
     assert _memory(torch.device("cpu")) > 0
     monkeypatch.setattr(multiprocessing.current_process(), "_config", {"daemon": False})
-    assert crew(torch.device("cuda")) == 6
+    assert worker_count(torch.device("cuda")) == 6
 
 
 def test_a_process_has_no_more_cores_than_slurm_gave_its_job(monkeypatch):

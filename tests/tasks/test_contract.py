@@ -14,7 +14,7 @@ import tasks
 from bench.contract import InputError
 from bench.engine.evaluation import score
 from bench.engine.loader import Loader
-from bench.engine.modules import initial
+from bench.engine.modules import initial_model
 from bench.strategies import optimizers
 from tests.runs import ROOT
 from tests.tasks import trees, voices
@@ -87,7 +87,7 @@ def test_no_example_is_in_two_splits(task):
 def test_untrained_weights_are_scored_and_trained_ones_fit(task):
     """Initial scores are finite; some tens of updates at a peak LR of the grid lower the training loss."""
     feed = Loader(task, seed=0)
-    model = initial(feed)
+    model = initial_model(feed)
     chunks, target = feed.split("control")
     with torch.no_grad():
         model.eval()
@@ -111,7 +111,7 @@ def test_untrained_weights_are_scored_and_trained_ones_fit(task):
 def test_the_loss_is_the_mean_over_examples_so_slices_of_a_batch_average_to_it(task):
     """Data parallelism relies on this: the mean over equal slices is the loss of the whole batch."""
     feed = Loader(task, seed=0, dtype=torch.float64)
-    model = initial(feed).eval()
+    model = initial_model(feed).eval()
     inputs, target = feed.batch(0)
     whole = task.loss(model(*inputs), target).item()
     n = task.batch_size // 2 if task.batch_size % 2 == 0 else task.batch_size // 3
@@ -122,7 +122,7 @@ def test_the_loss_is_the_mean_over_examples_so_slices_of_a_batch_average_to_it(t
 
 def test_its_score_leaves_the_outputs_alone(task):
     feed = Loader(task, seed=0)
-    model = initial(feed).eval()
+    model = initial_model(feed).eval()
     chunks, target = feed.split("control")
     with torch.no_grad():
         outputs = [model(*inputs) for inputs in chunks]
@@ -162,11 +162,11 @@ def test_vowels_are_read_as_the_file_says():
 
 
 def test_quadratic_scores_the_formula():
-    from bench.engine.modules import initial
+    from bench.engine.modules import initial_model
 
     task = tasks.parse("quadratic")
     feed = Loader(task, seed=0, dtype=torch.float64)
-    model = initial(feed)
+    model = initial_model(feed)
     with torch.no_grad():
         model.weight.copy_(torch.linspace(-1, 2, 50))
     chunks, target = feed.split("test")

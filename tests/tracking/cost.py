@@ -25,7 +25,7 @@ from bench.cli import publish as command
 from bench.runner import session
 from bench.runner.config import RunConfig
 from bench.tracking.background import BackgroundTracker
-from bench.tracking.publish import Wish, publish
+from bench.tracking.publish import PublishOptions, publish
 from tests.tracking.standin.server import KEY, StandIn
 
 SUITE = """
@@ -122,7 +122,7 @@ if __name__ == "__main__":
     if sys.argv[1] == "train":
         print(json.dumps(train(*sys.argv[2:])))
     elif sys.argv[1] == "publish":
-        publish(Wish(directory=Path(sys.argv[2])), Console(quiet=True))
+        publish(PublishOptions(directory=Path(sys.argv[2])), Console(quiet=True))
         print("{}")
     else:
         main(int(sys.argv[1]), *map(float, sys.argv[2:]))

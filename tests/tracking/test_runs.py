@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from bench.tracking.runs import Book
+from bench.tracking.runs import CohortIndex
 from tests.analysis import rows as synthetic
 
 NAME, COHORT, EPOCH = "digits", "cohort0", 10
@@ -46,7 +46,7 @@ def run(directory, cell_row, *evaluations, traced=None):
         columns = {"segment": segments, "step": at, "lr": LR * (1 + segments), "loss": loss, "grad_norm": loss}
         (directory / "traces").mkdir()
         np.savez(directory / "traces" / f"{COHORT}.npz", **columns)
-    (run,) = Book(directory, rows).runs(COHORT)
+    (run,) = CohortIndex(directory, rows).runs(COHORT)
     return run
 
 

@@ -19,10 +19,10 @@ from torch.utils import _pytree as pytree
 from bench.contract import Batch, InputError, Move, Recipe
 from bench.engine.clone import CPU, clone_state
 from bench.engine.data_parallel import mean_over_processes, multi_process
-from bench.engine.evaluation import LookHistory, answers, batch_norms, distinct, recalibrate, score
+from bench.engine.evaluation import LookHistory, batch_norms, collect_outputs, distinct, recalibrate, score
 from bench.engine.forward_backward import reseed
 from bench.engine.loader import Loader, weak_method
-from bench.engine.modules import initial
+from bench.engine.modules import initial_model
 from bench.engine.stacked import update_rules
 from bench.engine.stacked.averages import StackedAverages
 from bench.engine.stacked.layout import (
@@ -60,7 +60,7 @@ class Stacked:
 
     def __init__(self, loader: Loader, optimizer: Optimizer, weight_decay: float, accelerator: Any = None):
         self.loader, self.task = loader, loader.task
-        self._model = initial(loader)  # for its structure and its frozen weights
+        self._model = initial_model(loader)  # for its structure and its frozen weights
         self._accelerator = multi_process(accelerator)
         if self._accelerator is not None and batch_norms(self._model):
             raise InputError(
@@ -229,7 +229,7 @@ class Stacked:
     def _scores(self, split: str, rows: Sequence[int], copies: Copies) -> list[dict[str, float]]:
         chunks, target = self.loader.split(split)
         self._model.eval()
-        outputs = answers(chunks, lambda inputs: self._outputs(*copies, inputs), self._accelerator)
+        outputs = collect_outputs(chunks, lambda inputs: self._outputs(*copies, inputs), self._accelerator)
         self._model.train()
         scores = {}
         for i, row in enumerate(distinct(rows)):

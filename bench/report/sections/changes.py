@@ -27,7 +27,7 @@ def show(changes: Changes, console: Console) -> None:
     changed = [c for c in changes.changes if any(c.lead)]
     if changed:
         console.print()
-        write.put(table(changed), console)
+        write.print_table(table(changed), console)
         if len(changed) > LINES:
             console.print(f"{len(changed) - LINES:,} more lines are left out, of smaller changes.", highlight=False)
         console.print("“Clearly”: the 95 % interval over seeds excludes 0; no line is adjusted for the others.")

@@ -183,7 +183,7 @@ def _shares(tasks: Sequence[ClaimTask], ledgers: Mapping[str, Comparison], costs
 
 
 def _of(pairs: Pairs) -> str:
-    return f"{pairs.seen} of {pairs.pairs} pairs"
+    return f"{pairs.hits} of {pairs.pairs} pairs"
 
 
 def _row(claim: str, pairs: Pairs, evidence: str) -> VerdictRow:

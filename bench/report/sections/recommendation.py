@@ -32,7 +32,7 @@ def show(evidence: Sequence[Evidence], subject: str, epochs: float, console: Con
         return
     console.print()
     for e in evidence:
-        write.put(table(e), console)
+        write.print_table(table(e), console)
     last = "Peak LRs: those chosen by seeds; ↓ ↑ mark an edge of the grid, beyond which a better one may lie."
     console.print(f"± is half of the 95 % interval over seeds. {last}", highlight=False, markup=False)
 

@@ -9,7 +9,7 @@ from torch import nn
 import tasks
 from bench.engine.forward_backward import ForwardBackward
 from bench.engine.loader import Loader
-from bench.engine.modules import initial
+from bench.engine.modules import initial_model
 from bench.engine.wide_convolutions import WideConvolutions
 from bench.numerics import Arithmetic
 from tasks.detection import annotations
@@ -95,7 +95,7 @@ class Narrow(nn.Module):
 def test_a_member_has_the_gradients_of_float32(backend):
     torch._dynamo.reset()
     loader = Loader(toy(Narrow), 0)
-    wide, narrow = initial(loader), initial(loader)
+    wide, narrow = initial_model(loader), initial_model(loader)
     wanted = gradients(wide, ForwardBackward(loader, Arithmetic()), loader)
     poison()
     ours = gradients(narrow, ForwardBackward(loader, Arithmetic(precision="bf16", backend=backend)), loader)
@@ -131,7 +131,7 @@ def detector(request, tmp_path, monkeypatch, one_thread):
 
 
 def learnt(loader, batch, way, prepare=lambda model: None):
-    model = initial(loader)
+    model = initial_model(loader)
     prepare(model)
     poison()
     way.backward(model, batch, 0)

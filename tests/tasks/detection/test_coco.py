@@ -14,7 +14,7 @@ from bench.contract import InputError, Move
 from bench.engine.evaluation import score
 from bench.engine.forward_backward import ForwardBackward
 from bench.engine.loader import Loader
-from bench.engine.modules import Modules, initial
+from bench.engine.modules import Modules, initial_model
 from bench.numerics import Arithmetic
 from bench.strategies import optimizers
 from tasks.detection import anchor_free, annotations, augment, models
@@ -311,7 +311,7 @@ def small(folder, monkeypatch, one_thread):
 @pytest.mark.parametrize("name", NAMES)
 def test_losses_and_detections_are_those_of_torchvisions_own_forward(small, name):
     feed = Loader(task(name), 0, dtype=torch.float64)
-    model = initial(feed)
+    model = initial_model(feed)
     (images, truth), _ = feed.batch(0)
     resize = model.net.transform  # what torchvision does to images itself
     resize.image_mean, resize.image_std, resize.min_size = [0.0] * 3, [1.0] * 3, (160,)
@@ -340,7 +340,7 @@ def test_losses_and_detections_are_those_of_torchvisions_own_forward(small, name
 def test_reading_changes_nothing_and_is_the_same_again(small, name):
     detection = task(name)
     feed = Loader(detection, 0)
-    model = initial(feed).eval()
+    model = initial_model(feed).eval()
     before = {k: v.clone() for k, v in model.state_dict().items()}
     chunks, target = feed.split("test")
     (inputs,) = chunks
@@ -382,7 +382,7 @@ def test_members_draw_the_same_proposals_also_from_a_saved_state(small):
 @pytest.mark.parametrize("name", NAMES)
 def test_half_precision_trains_and_is_read(small, name):
     feed = Loader(task(name), 0)
-    model, way = initial(feed), ForwardBackward(feed, Arithmetic(precision="bf16"))
+    model, way = initial_model(feed), ForwardBackward(feed, Arithmetic(precision="bf16"))
     freed = [torch.full((4**n,), float("nan")) for n in range(2, 11) for _ in range(4)]
     del freed
     loss = way.backward(model, feed.batch(0), 0)
@@ -420,7 +420,7 @@ def test_detectors_are_not_stacked(folder):
 
 def test_an_image_without_a_box_is_learnt_from_too(small):
     for name in NAMES:
-        model = initial(Loader(task(name), 0))
+        model = initial_model(Loader(task(name), 0))
         images = torch.rand(2, 3, 160, 160)
         losses = model(images, torch.full((2, 3, 6), -1.0))
         total = task(name).loss(losses, [])
@@ -433,7 +433,7 @@ def test_some_updates_lower_the_loss(small):
     detection = replace(task(batch=2), prepare=None)
     feed = Loader(task(batch=2), 0)
     inputs, target = feed.batch(0)
-    model, losses = initial(feed), []
+    model, losses = initial_model(feed), []
     stepper = torch.optim.AdamW(model.parameters(), 1e-3)
     for _ in range(6):
         loss = detection.loss(model(*inputs), target)

@@ -14,7 +14,7 @@ import tasks
 from bench.contract import InputError
 from bench.engine.evaluation import score
 from bench.engine.loader import Loader
-from bench.engine.modules import initial
+from bench.engine.modules import initial_model
 from tests.tasks import trees
 
 imagenet = sys.modules["tasks.image.imagenet"]  # of the package, the name stands for the task
@@ -40,7 +40,7 @@ def test_it_trains_and_is_scored(small):
     (images,), (labels,) = feed.batch(0)
     assert images.shape == (8, 3, 64, 64)
     assert set(labels.tolist()) <= {0, 1}
-    model, losses = initial(feed), []
+    model, losses = initial_model(feed), []
     stepper = torch.optim.SGD(model.parameters(), 0.05, momentum=0.9)
     for step in range(12):
         (images,), target = feed.batch(step)

@@ -15,7 +15,7 @@ from transformers import ASTFeatureExtractor, ASTForAudioClassification, Wav2Vec
 import tasks
 from bench.contract import InputError
 from bench.engine.loader import Loader
-from bench.engine.modules import initial
+from bench.engine.modules import initial_model
 from bench.strategies import optimizers
 from tasks.data.dataset import ROOT as DATA
 from tasks.speech import digits_ctc, keywords, pretrained, recordings
@@ -302,7 +302,7 @@ def test_a_classifier_of_transformers_is_fine_tuned_from_its_folder(tmp_path, mo
     task = tasks.parse(f"fsdd(model={str(tmp_path / 'model')!r})")
     assert tasks.parse(task.name).name == task.name
     feed = Loader(task, seed=0)
-    model, twin = initial(feed), initial(feed)
+    model, twin = initial_model(feed), initial_model(feed)
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), twin.parameters(), strict=True))
     inputs, target = feed.batch(0)
     torch.manual_seed(0)

@@ -19,7 +19,7 @@ import tasks
 from bench.cli import main
 from bench.contract import InputError
 from bench.engine.loader import Loader
-from bench.engine.modules import initial
+from bench.engine.modules import initial_model
 from bench.strategies import optimizers
 from tasks.text import sentences
 from tasks.text.glue import KINDS, f1, score_classes, score_f1, score_matthews, score_numbers
@@ -199,7 +199,7 @@ def test_a_batch_is_cut_to_its_longest_row_and_padding_changes_no_answer(root, o
     assert all(ids.shape[1] == (kinds > 0).sum(1).max() for ids, kinds in batches)
     assert len({ids.shape[1] for ids, _ in batches}) > 1
     assert all(map(torch.equal, feed.batch(3)[0], batches[3]))
-    model = initial(feed).eval()
+    model = initial_model(feed).eval()
     ids, kinds = min(batches, key=lambda batch: batch[0].shape[1])
     more = task.load().train.inputs[0].shape[1] - ids.shape[1]
     wide = torch.nn.functional.pad(ids, (0, more)), torch.nn.functional.pad(kinds, (0, more))
@@ -217,7 +217,7 @@ def minilm(root, monkeypatch):
 
 
 def weights(text):
-    return initial(Loader(tasks.parse(text), seed=0)).state_dict()
+    return initial_model(Loader(tasks.parse(text), seed=0)).state_dict()
 
 
 def test_a_checkpoint_is_found_in_the_folder_of_the_data_and_its_weights_are_kept(minilm):
@@ -258,7 +258,7 @@ def test_other_weights_are_other_cells_and_from_scratch_only_another_configurati
 def test_low_rank_adapters_train_few_weights_and_begin_at_the_checkpoint(minilm):
     task = tasks.parse(call("sst2", model="minilm", lora=4))
     feed = Loader(task, seed=0)
-    model = initial(feed)
+    model = initial_model(feed)
     trained = {n for n, p in model.named_parameters() if p.requires_grad}
     assert trained
     assert all("lora" in n or "classifier" in n for n in trained)
@@ -286,7 +286,7 @@ def pieces(root):
 def test_a_tokenizer_of_sentencepiece_is_read(pieces, one_thread):
     task = tasks.parse(call("sst2", model=str(pieces)))
     feed = Loader(task, seed=0)
-    model = initial(feed)
+    model = initial_model(feed)
     (ids, kinds), target = feed.batch(0)
     assert ids.max() > 4
     assert (ids != 3).all(), "a piece is unknown"
@@ -372,7 +372,7 @@ def test_weights_that_are_not_whole_are_refused_with_the_data(root, spoil, reaso
 def test_biases_and_the_scales_of_norms_do_not_decay(root):
     trees.plant_glue(root)
     task = tasks.parse("glue")
-    model = initial(Loader(task, seed=0))
+    model = initial_model(Loader(task, seed=0))
     decayed, plain = optimizers.parse(task.optimizer).build(model, task.weight_decay).param_groups
     names = {id(p): n for n, p in model.named_parameters()}
     assert decayed["weight_decay"] == 0.01

@@ -15,7 +15,7 @@ from torch.func import functional_call, stack_module_state, vmap
 
 import tasks
 from bench.engine.loader import Loader
-from bench.engine.modules import initial
+from bench.engine.modules import initial_model
 from tasks.metrics import pearson
 from tasks.text import generate
 from tasks.text.grammar import LENGTH, PAIRS, load_grammar, score
@@ -144,7 +144,7 @@ def test_one_answer_for_all_scores_zero_without_a_warning():
 
 def test_padding_changes_no_answer():
     feed = Loader(tasks.parse("grammar"), seed=0, dtype=torch.float64)
-    model = initial(feed).eval()
+    model = initial_model(feed).eval()
     (ids,), _ = feed.batch(0)
     short = ids[(ids[:, -4:] == 0).all(1)]
     assert len(short)
@@ -154,7 +154,7 @@ def test_padding_changes_no_answer():
 def test_rows_under_vmap_answer_and_learn_like_modules_alone_in_float64():
     task = tasks.parse("grammar")
     feeds = [Loader(task, seed, dtype=torch.float64) for seed in range(3)]
-    models = [initial(feed) for feed in feeds]
+    models = [initial_model(feed) for feed in feeds]
     inputs, target = feeds[0].batch(0)
     weights, buffers = stack_module_state(models)
 
