@@ -54,7 +54,7 @@ class Roster:
 
         New rows are ordered by their old row, then by their first rider, so the result is deterministic.
 
-        >>> Roster.together(3).seat({0: Move(0.1), 1: Move(0.2), 2: Move(0.1)})
+        >>> Roster.initial(3).seat({0: Move(0.1), 1: Move(0.2), 2: Move(0.1)})
         (Roster(riders=((0, 2), (1,))), [0, 0], [Move(lr=0.1, momentum=None), Move(lr=0.2, momentum=None)])
         """
         riders: list[tuple[int, ...]] = []
