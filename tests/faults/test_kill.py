@@ -11,8 +11,7 @@ import pytest
 import torch
 
 from bench.record import ledger
-from bench.record.preempt import PREEMPTED
-from tests.runs import ROOT, count_lines, payloads, traces
+from tests.runs import ROOT, payloads, traces
 
 pytestmark = pytest.mark.faults
 
@@ -26,15 +25,6 @@ def suite():
         Grid(task="mnist5k", schedules=some, budgets=(0.25, 0.5), peak_lrs=(0.03, 0.1), seeds=2),
         Grid(task="digits(model='cnn')", schedules=some, budgets=(0.25,), peak_lrs=(0.1,), seeds=2),
     ))
-"""
-BRIEF = """
-from bench.plan import Grid, Suite
-
-
-def suite():
-    some = ("constant", "cosine", "plateau(patience=1)", "wsd")
-    of = {"schedules": some, "budgets": (0.25,), "peak_lrs": (0.1,), "seeds": 2}
-    return Suite("brief", (Grid(task="digits(model='cnn')", **of),))
 """
 KILLS, IN_COHORT = 25, 20
 
@@ -87,11 +77,6 @@ def uninterrupted(tmp_path_factory):
     return run_whole(tmp_path_factory.mktemp("kill"), SUITE)
 
 
-@pytest.fixture(scope="module")
-def brief(tmp_path_factory):
-    return run_whole(tmp_path_factory.mktemp("brief"), BRIEF)
-
-
 def test_killed_at_25_moments_and_resumed(uninterrupted):
     out, chance = uninterrupted / "killed", random.Random(20261124)
     kills = in_cohort = between = 0
@@ -118,17 +103,3 @@ def test_killed_at_25_moments_and_resumed(uninterrupted):
     assert traces(out) == traces(uninterrupted / "whole")
     assert not list((out / "snapshots").glob("*"))
     assert not list((out / "traces").glob(".*"))
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
-@pytest.mark.parametrize("workers", [1, 2])
-def test_a_signal_ends_with_a_snapshot_and_the_stated_code(brief, tmp_path, number, workers):
-    out = tmp_path / "out"
-    process = begin(brief / "it.py", out, "--workers", workers, "--snapshot-seconds", 0.2)
-    assert await_change(snapshots, out, process)
-    process.send_signal(number)
-    assert process.wait(60) == PREEMPTED
-    assert any(step > 0 for step in steps(out).values())
-    assert begin(brief / "it.py", out, "--workers", 2).wait(600) == 0
-    assert payloads(out) == payloads(brief / "whole")
-    assert count_lines(out) == count_lines(brief / "whole")
