@@ -53,7 +53,8 @@ def slurm_environment(environment: Mapping[str, str]) -> dict[str, str]:
 
     >>> step = {"SLURM_STEP_NUM_TASKS": "4", "SLURM_PROCID": "3", "SLURM_LOCALID": "1", "SLURM_JOB_ID": "12"}
     >>> step |= {"SLURM_STEP_ID": "0", "SLURM_LAUNCH_NODE_IPADDR": "10.0.0.7", "SLURM_STEP_NUM_NODES": "2"}
-    >>> slurm_environment(step)["RANK"], slurm_environment(step)["MASTER_ADDR"], slurm_environment({"SLURM_PROCID": "0"})
+    >>> environment = slurm_environment(step)
+    >>> environment["RANK"], environment["MASTER_ADDR"], slurm_environment({"SLURM_PROCID": "0"})
     ('3', '10.0.0.7', {})
 
     Raises:
