@@ -54,6 +54,14 @@ class Stream:
         yield from (a.tobytes() for a in self.target)
 
 
+class ReadRequest(NamedTuple):
+    """A request for one example of a stream."""
+
+    split: str
+    example: int
+    key: int | None  # seed of its augmentation, None without
+
+
 class Data(NamedTuple):
     """The three splits. Schedules and selection may use `control`; only the report uses `test`."""
 

@@ -81,6 +81,25 @@ def test_no_folder_is_crowded():
     assert set(crowded) <= {"schedules", "tests/schedules"}, crowded
 
 
+def test_paths_of_a_run_are_spelt_in_one_module():
+    spelt = {"snapshots", "traces", "cohorts.json", "jobs.json", "part-000.jsonl"}
+    for path in FILES:
+        if path.is_relative_to(ROOT / "bench") and module(path) not in ("bench.ledger.paths", "bench.ledger.deposit"):
+            texts = {node.value for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Constant)}
+            assert not texts & spelt, f"{module(path)} spells a path of a run's directory"
+
+
+def test_keys_of_rows_are_spelt_in_the_ledger_alone():
+    """Others read typed rows; a subscript of a payload, or of a row, would spell a key."""
+    for path in FILES:
+        if path.is_relative_to(ROOT / "bench" / "ledger"):
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant):
+                holder = node.value.attr if isinstance(node.value, ast.Attribute) else getattr(node.value, "id", "")
+                assert holder not in ("payload", "cell_row", "facts", "plan"), f"{module(path)}: {ast.unparse(node)}"
+
+
 def test_there_is_one_list_of_layers():
     assert set(LAYERS) == set(get_args(Layers))
     for path in FILES:

@@ -11,7 +11,7 @@ import tasks
 from bench.analysis.comparison import Comparison, Verdict
 from bench.analysis.results import KINDS, Study
 from bench.contract import InputError
-from bench.ledger import ledger
+from bench.ledger import ledger, paths
 from bench.ledger.cell_row import CellRow
 from schedules.spec import hint
 
@@ -94,7 +94,7 @@ def at_hand(directories: Sequence[Path], notes: list[str]) -> dict[Path, Compari
 
 
 def _default_directories() -> list[Path]:
-    return [folder.parent for root in (Path("runs"), RESULTS) for folder in sorted(root.rglob("ledger"))]
+    return [directory for root in (Path("runs"), RESULTS) for directory in paths.runs(root)]
 
 
 def gather(ledgers: Mapping[Path, Comparison], task: str | None, family: str | None, epochs: float) -> list[Evidence]:

@@ -9,10 +9,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 from weakref import WeakMethod
 
 from bench.contract import Array, Batch, InputError, Split, Stream, Task
+from bench.data import ReadRequest
 
 if TYPE_CHECKING:
     import torch
@@ -26,14 +27,6 @@ T = TypeVar("T")
 
 CHUNK = 256
 """Examples evaluated at once, unless a batch is larger."""
-
-
-class ReadRequest(NamedTuple):
-    """A request for one example of a stream."""
-
-    split: str
-    example: int
-    key: int | None  # seed of its augmentation, None without
 
 
 def epoch_steps(task: Task) -> int:

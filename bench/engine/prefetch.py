@@ -13,7 +13,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from bench.contract import Batch, Data, InputError, Stream
-from bench.engine.loader import ReadRequest
+from bench.data import ReadRequest
 from bench.ledger.machine import processors
 from bench.preempt import SIGNALS, hold_signals
 

@@ -62,6 +62,21 @@ def submission(directory: Path, number: int) -> Path:
     return directory / "slurm" / f"{number:03d}"
 
 
-def assignments(directory: Path) -> list[Path]:
-    """Files that say which cohorts each array task of a submission trains."""
-    return sorted((directory / "slurm").glob("*/cohorts.json"))
+def assignment(submission: Path) -> Path:
+    """File that says which cohorts each array task of a submission trains."""
+    return submission / "cohorts.json"
+
+
+def jobs(submission: Path) -> Path:
+    """File of the ids of a submission's jobs."""
+    return submission / "jobs.json"
+
+
+def submissions(directory: Path) -> list[Path]:
+    """Folders of all submissions that have array tasks."""
+    return sorted(path.parent for path in (directory / "slurm").glob("*/cohorts.json"))
+
+
+def runs(root: Path) -> list[Path]:
+    """Directories under `root` that hold a ledger."""
+    return [folder.parent for folder in sorted(root.rglob("ledger"))]

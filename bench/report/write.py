@@ -49,7 +49,7 @@ def write(directory: Path, rows: Iterable[Row]) -> Path:
         "peaks.csv": peaks.peaks_csv(comparison),
         "theory.csv": theory.theory_csv(comparison),
         "table.tex": markup.latex(tables.results(comparison, task) for task in comparison.study.tasks),
-        "report.html": page.html(sections, folder, chart_data.drawing(comparison, figures)),
+        paths.page(directory).name: page.html(sections, folder, chart_data.drawing(comparison, figures)),
     }
     for name, text in files.items():
         atomic.write(directory / name, partial(_encode, text))

@@ -132,8 +132,8 @@ def show(directory: Path, console: Console) -> int:
         raise InputError(f"{directory} holds no ledger: give the --out directory of a run")
     standing = read_standing(LedgerReader(directory, row_of(KINDS), notes).new(), leases.standing(directory))
     loads: dict[str, Load] = {}
-    for file in paths.assignments(directory):
-        for share in packing.read(file)[1]:
+    for folder in paths.submissions(directory):
+        for share in packing.read(paths.assignment(folder))[1]:
             loads |= {load.id: load for load in share}
     ended = {path.stem: path.stat().st_mtime for path in paths.traces(directory)}
     lines = summary(standing, loads, remaining_seconds(standing, loads, ended))
@@ -183,8 +183,8 @@ def _minutes(seconds: float) -> str:
 def queue_lines(directory: Path) -> list[str]:
     """A line for each submission with jobs in SLURM's queue, or a single line if the queue cannot be read."""
     lines = []
-    for file in paths.assignments(directory):
-        path = file.with_name("jobs.json")
+    for submission in paths.submissions(directory):
+        path = paths.jobs(submission)
         if not path.exists():  # a dry run
             continue
         jobs: dict[str, str] = json.loads(path.read_text("utf-8"))

@@ -77,7 +77,7 @@ def submit(order: RunConfig, request: Resources, console: Console) -> int:
     count = request.array or packing.size(loads, HALF_HOUR * request.cpus, MOST)
     shares = packing.pack(loads, count)
     folder = _folder(order.directory)
-    packing.save(folder / "cohorts.json", prepared.plan, shares)
+    packing.save(paths.assignment(folder), prepared.plan, shares)
     memory_options = () if request.memory_given else memory.options(prepared, order, request)
     files = write_scripts(order, request, folder, len(shares), memory_options)
     longest = max(sum(load.seconds for load in share) for share in shares)
@@ -105,7 +105,7 @@ def _submit_both(files: tuple[Path, Path], folder: Path) -> tuple[str, str]:
     jobs = {"array": array.id} | ({"cluster": array.cluster} if array.cluster else {})
 
     def save() -> None:
-        (folder / "jobs.json").write_text(json.dumps(jobs) + "\n", "utf-8")
+        paths.jobs(folder).write_text(json.dumps(jobs) + "\n", "utf-8")
 
     save()
     try:
@@ -158,7 +158,7 @@ def write_scripts(
         )
 
     files = folder / "array.sbatch", folder / "report.sbatch"
-    shares = script.Shares(str(folder / "cohorts.json"), tasks, request.max_parallel)
+    shares = script.Shares(str(paths.assignment(folder)), tasks, request.max_parallel)
     array_job = job(*_shape(request), *memory_options)
     text = script.array(array_job, run_arguments(order), shares, request.retries, _step(request))
     files[0].write_text(text, "utf-8")
