@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 from bench.analysis.comparison import Comparison, Score
 from bench.analysis.diagnostics import Diagnostics
 from bench.analysis.results import SEPARATOR, schedule_of
+from bench.contract import Family
 
-FAMILIES = ("image", "detection", "text", "speech")
+FAMILIES = tuple(family for family in get_args(Family) if family != "tunnel")
 """Families of tasks that the claims are about. The wind tunnel's tasks train no networks."""
 
 

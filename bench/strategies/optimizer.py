@@ -88,6 +88,10 @@ def _checked(optimizer: str, name: str, value: Any, default: Any) -> Any:
         if not isinstance(value, bool):
             raise InputError(f"{optimizer}: {name} is True or False, not {value!r}")
         return value
+    if isinstance(default, int):
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise InputError(f"{optimizer}: {name} is a whole number, 1 or more, not {value!r}")
+        return value
     top = math.inf if name in UNBOUNDED else 1.0
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < top:
         raise InputError(f"{optimizer}: {name} is a number from 0 to below {top:g}, not {value!r}")
