@@ -219,6 +219,7 @@ INTERRUPTED = """
 import os, signal, sys
 from bench import preempt
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell lets what it starts with & ignore Ctrl-C
 {before}
 os.kill(os.getpid(), signal.SIGINT)
 {after}
