@@ -15,7 +15,7 @@ def add(commands: Commands) -> None:
     parser = commands.add_parser("import", help="turn published logs into a ledger, for the same tables")
     parser.add_argument("file", type=path, metavar="FILE")
     parser.add_argument("--out", type=path, required=True, metavar="DIR", help="where the ledger goes")
-    parser.add_argument("--format", default="llama-csv", metavar="F", help="the kind of file (default: llama-csv)")
+    parser.add_argument("--format", choices=("llama-csv",), default="llama-csv", help="the kind of file")
     parser.set_defaults(do=import_logs)
 
 
@@ -39,10 +39,10 @@ def report(args: argparse.Namespace) -> int:
 
 def import_logs(args: argparse.Namespace) -> int:
     """Write a ledger of published cells."""
-    from bench.analysis.published import formats
+    from bench.analysis.published import llama_csv
     from bench.ledger.cell_row import CellRow
 
-    rows = formats.bring(args.file, args.format, args.out)
+    rows = llama_csv.import_log(args.file, args.out)
     cells = sum(row.kind == CellRow.kind for row in rows)
     print(f"{cells:,} published cells in {args.out}; their tables: glideslope report {args.out}")
     return 0

@@ -7,7 +7,7 @@ import pytest
 
 import schedules
 from bench.analysis.comparison import Comparison
-from bench.analysis.published import formats
+from bench.analysis.published import llama_csv
 from bench.analysis.published import rows as published
 from bench.analysis.results import Study
 from bench.analysis.theory import Theory
@@ -36,7 +36,7 @@ COSINE = "warmup(cosine, epochs=0.3)"
 def imported(tmp_path, text=SMALL):
     file = tmp_path / "small.csv"
     file.write_bytes(text if isinstance(text, bytes) else text.encode())
-    return formats.bring(file, "llama-csv", tmp_path / "out")
+    return llama_csv.import_log(file, tmp_path / "out")
 
 
 def test_every_row_is_marked_and_none_names_an_attempt(tmp_path):
@@ -136,7 +136,7 @@ def test_a_file_of_another_kind_is_refused_with_its_line(tmp_path, text, says):
 def test_the_same_log_written_another_way_is_the_same(tmp_path, text):
     (tmp_path / "plain.csv").write_text(SMALL)
     (tmp_path / "other.csv").write_text(text, newline="")
-    read = formats.FORMATS["llama-csv"].read
+    read = llama_csv.read_runs
     assert str(read(tmp_path / "other.csv")) == str(read(tmp_path / "plain.csv"))  # of which one loss is NaN
 
 
@@ -151,17 +151,12 @@ def test_a_source_that_names_a_schedule_of_ours_does_not_mean_ours(tmp_path):
     assert "linear" not in plan["curves"]
 
 
-def test_an_unknown_format_names_those_there_are(tmp_path):
-    with pytest.raises(InputError, match="llama-csv"):
-        formats.bring(Path("x"), "other", tmp_path)
-
-
 LLAMA = Path(__file__).resolve().parents[3] / "shared" / "reference" / "schaipp2025_llama.csv"
 
 
 @pytest.mark.skipif(not LLAMA.is_file(), reason="the published logs are not beside this checkout")
 def test_the_llama_logs_flip_their_ranks_with_the_peak_lr(tmp_path):
-    it = Comparison(Study.of(formats.bring(LLAMA, "llama-csv", tmp_path)))
+    it = Comparison(Study.of(llama_csv.import_log(LLAMA, tmp_path)))
     task = "slimpajama(model='llama_norm', parameters=123587328)"
     at = {(t.strategy, t.peak_lr): t.final for t in it.study.tries if t.task == task and t.total == 50_000}
     assert at[COSINE, 5e-4] - at[SQRT, 5e-4] == pytest.approx(0.0130, abs=5e-5)
@@ -183,7 +178,7 @@ def test_a_report_of_one_seed_calls_nothing_significant_or_clear_and_names_the_s
 
 @pytest.mark.skipif(not LLAMA.is_file(), reason="the published logs are not beside this checkout")
 def test_the_flip_of_the_llama_logs_stands_in_the_table_of_the_report(tmp_path):
-    it = Comparison(Study.of(formats.bring(LLAMA, "llama-csv", tmp_path)))
+    it = Comparison(Study.of(llama_csv.import_log(LLAMA, tmp_path)))
     task = "slimpajama(model='llama_norm', parameters=123587328)"
     table = peaks.table(it, task)
     (row,) = (row for row in table.rows if row[0].text == SQRT)

@@ -213,7 +213,7 @@ def test_publish_without_a_key_recommends_what_it_has(tmp_path, monkeypatch):
         (["plan", "--schedules", "COSINE"], "unknown schedule 'COSINE' (did you mean cosine?)"),
         (["plan", "--schedules", "COSINE"], "one of your own: my_file.py:function"),
         (["recommend", "--family", "imge", "--epochs", "3"], "no family 'imge' (did you mean image?)"),
-        (["import", "x.csv", "--out", "y", "--format", "llama"], "unknown format 'llama' (did you mean llama-csv?)"),
+        (["import", "x.csv", "--out", "y", "--format", "llama"], "unknown choice 'llama' (did you mean llama-csv?)"),
     ],
 )
 def test_an_unknown_name_gets_the_nearest_and_the_way_to_bring_ones_own(capsys, words, line):

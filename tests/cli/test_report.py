@@ -43,7 +43,6 @@ def test_published_logs_are_imported_and_reported(tmp_path, capsys):
     [
         (("import", "absent.csv", "--out", "x"), "absent.csv is not there"),
         (("import", __file__, "--out", "x"), "is no llama-csv"),
-        (("import", __file__, "--out", "x", "--format", "other"), "llama-csv"),
         (("report", "absent"), "absent holds no ledger"),
         (("recommend", "--task", "digits", "--epochs", "9", "--ledger", "absent"), "absent holds no ledger"),
         (("recommend", "--task", "digitz", "--epochs", "9"), "did you mean digits?"),

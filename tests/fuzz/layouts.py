@@ -15,7 +15,7 @@ from unittest import mock
 
 import pytest
 
-from bench.analysis.published import formats
+from bench.analysis.published import llama_csv
 from bench.runner.config import RunConfig, prepare
 from tasks.data.registry import PACKS
 from tasks.detection import annotations
@@ -152,7 +152,7 @@ def read_sentences(task, root):
 
 
 def read_log(root):
-    rows = formats.bring(root / "log.csv", "llama-csv", root / "out")
+    rows = llama_csv.import_log(root / "log.csv", root / "out")
     fields = ("task", "schedule", "peak_lr", "total", "seed", "status", "final")
     return Counter(str([row.payload.get(name) for name in fields]) for row in rows if row.kind != "plan")
 

@@ -1,28 +1,26 @@
-"""File formats of published runs. Another format is a function from a file to runs, and an entry in `FORMATS`."""
+"""Logs of language models by Schaipp et al. 2025, as CSV: a function from a file to runs, and their source."""
 
 from __future__ import annotations
 
 import csv
 import io
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
 
 import schedules
 from bench.analysis.published.rows import EPOCH_STEPS, PublishedRun, Source, rows
 from bench.contract import InputError
 from bench.ledger.deposit import deposit
 from bench.ledger.lines import Row
-from schedules.spec import choose
 
-
-class Format(NamedTuple):
-    """A file format that can be imported."""
-
-    about: Source
-    read: Callable[[Path], list[PublishedRun]]
-
+SOURCE = Source(
+    "logs of github.com/fabian-sp/lr-scheduling at 8ace3a3",
+    "Schaipp et al. 2025, The Surprising Agreement Between Convex Optimization Theory and Learning-Rate "
+    "Scheduling for Large Model Training, arXiv:2501.18965",
+    "MIT",
+    "warmup(cosine, epochs=0.3)",
+)
 
 COLUMNS = "dataset model parameters scheduler decay_type cooldown_fraction final_lr peak_lr steps warmup_steps seed"
 
@@ -30,7 +28,7 @@ ZERO = 1e-6
 """Largest final LR that counts as 0: the published 1e-7 is a thousandth of the lowest peak LR."""
 
 
-def _llama(file: Path) -> list[PublishedRun]:
+def read_runs(file: Path) -> list[PublishedRun]:
     """Read a table with one line for each run. Its columns are those of the published logs' configurations."""
     lines = csv.DictReader(io.StringIO(_text(file), newline=""), skipinitialspace=True, strict=True)
     try:
@@ -129,30 +127,14 @@ def _strategy(line: Mapping[str, str], warmup: int) -> tuple[str, str]:
     return (f"{kind}(end unknown)", "cosine, its end not told") if kind == "cos" else (kind, kind)
 
 
-FORMATS = {
-    "llama-csv": Format(
-        Source(
-            "logs of github.com/fabian-sp/lr-scheduling at 8ace3a3",
-            "Schaipp et al. 2025, The Surprising Agreement Between Convex Optimization Theory and Learning-Rate "
-            "Scheduling for Large Model Training, arXiv:2501.18965",
-            "MIT",
-            "warmup(cosine, epochs=0.3)",
-        ),
-        _llama,
-    )
-}
-"""Formats that can be imported, by name."""
-
-
-def bring(file: Path, form: str, directory: Path) -> list[Row]:
+def import_log(file: Path, directory: Path) -> list[Row]:
     """Import a file into a ledger of its own under `directory` and return its rows. Importing it twice changes nothing.
 
     Raises:
-        InputError: an unknown format, a file that doesn't have it, or a directory with another ledger.
+        InputError: a file that does not have the format, or a directory with another ledger.
     """
-    entry: Format = choose(form, FORMATS, "format")
     if not file.is_file():
         raise InputError(f"{file} is not there: give the file to import")
-    imported = rows(entry.read(file), entry.about, f"published: {file.stem}")
+    imported = rows(read_runs(file), SOURCE, f"published: {file.stem}")
     deposit(directory, imported)
     return imported
