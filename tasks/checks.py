@@ -10,6 +10,7 @@ from operator import contains
 from typing import Any, get_args
 
 from bench.contract import Direction, Family, InputError, Layers, Task
+from bench.metrics import METRICS
 
 CHOICES = {"family": get_args(Family), "direction": get_args(Direction), "layers": get_args(Layers)}
 TEXTS = ("name", "metric", "optimizer")
@@ -26,6 +27,9 @@ def check(task: Task) -> None:
         _require(task, name, partial(contains, choices), f"one of {', '.join(choices)}")
     for name in TEXTS:
         _require(task, name, lambda value: isinstance(value, str) and bool(value), "a text")
+    if task.metric in METRICS:
+        better = METRICS[task.metric].direction
+        _require(task, "direction", lambda value: value == better, f"{better}, for its metric is {task.metric}")
     for name in ("batch_size", "eval_epochs"):
         _require(task, name, lambda value: _whole(value) and value >= 1, "a whole number, 1 or more")
     _require(task, "epochs", _positive, "a finite number above 0")

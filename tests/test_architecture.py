@@ -11,6 +11,7 @@ import pytest
 
 from bench.contract import Layers
 from bench.layers import LAYERS
+from bench.metrics import METRICS
 
 ROOT = Path(__file__).resolve().parent.parent
 FILES = sorted(p for folder in ("bench", "schedules", "tasks") for p in (ROOT / folder).rglob("*.py"))
@@ -35,6 +36,7 @@ ROOMS = [
     "bench.preempt",
     "bench.code_digest",
     "bench.layers",
+    "bench.metrics",
     "bench.contract",
     "bench.data",
     "bench.numerics",
@@ -106,6 +108,23 @@ def test_there_is_one_list_of_layers():
         if not path.is_relative_to(ROOT / "tasks") and module(path) not in ("bench.layers", "bench.contract"):
             texts = {node.value for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Constant)}
             assert not texts & {"conv2d", "recurrent", "detector"}, f"{module(path)} spells layers again"
+
+
+def test_every_metric_of_our_tasks_is_in_the_one_list():
+    spelt = {node.value for path in FILES if path.is_relative_to(ROOT / "tasks") for node in headlines(path)}
+    assert spelt
+    assert spelt <= METRICS.keys()
+
+
+def headlines(path):
+    """Constants that a task's settings name as its metric."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.keyword) and node.arg == "metric" and isinstance(node.value, ast.Constant):
+            yield node.value
+        elif isinstance(node, ast.Dict):
+            for key, value in zip(node.keys, node.values, strict=True):
+                if isinstance(key, ast.Constant) and key.value == "metric" and isinstance(value, ast.Constant):
+                    yield value
 
 
 def test_a_class_name_occurs_once():

@@ -16,15 +16,13 @@ import numpy as np
 
 from bench.analysis.results import Study, Try
 from bench.analysis.stats.intervals import Interval, choose, interval, paired, ranks
+from bench.metrics import METRICS
 
 Fate = Literal["diverged", "failed"]
 Word = Literal["best", "tied best", "identical run", "within noise", "worse", "not judged"] | Fate
 
 FIRST = ("best", "tied best")
 """Verdicts that rank first: alone (with runs identical to it), or with different runs of an equal mean."""
-
-SHARES = ("accuracy",)
-"""Metrics that are a share of the test examples."""
 
 ON_TEST = ("final", "best", "recalibrated")
 """Fields of a try that are values of the metric on the test split."""
@@ -165,7 +163,7 @@ class Comparison:
     def examples(self, task: str) -> int | None:
         """Number of test examples that the metric is a share of; None where it is no share."""
         facts = self.study.tasks[task]
-        return facts.sizes["test"] if facts.metric in SHARES else None
+        return facts.sizes["test"] if facts.metric in METRICS and METRICS[facts.metric].share else None
 
     def grain(self, task: str) -> float:
         """Spacing of the values that the metric can have on the test split; 0 where it is no share."""
