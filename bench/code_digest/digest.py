@@ -33,6 +33,16 @@ ALL, EFFECTS = "*", "<effects>"
 DYNAMIC = {"globals", "eval", "exec", "vars", "__import__"}
 
 
+EQUAL = {
+    # The embedded digits are read by numpy instead of polars: the same numbers.
+    "39b534f159f7": "b6f5398fc210",  # digits
+    "12e8f211c6db": "f76e70355eeb",  # mnist5k
+    "ed098f19de5d": "09bcf18b4b30",  # scenes
+    "4125d7c7627f": "656a998deb6c",  # glue: F1 by scikit-learn, the same bits
+}
+"""Digests of code that was rewritten without a change of behaviour, with those before: runs begun before continue."""
+
+
 @cache
 def of(function: Callable[..., Any]) -> str:
     """Digest of a function's code; empty if it has no file (typed at a prompt)."""
@@ -41,7 +51,8 @@ def of(function: Callable[..., Any]) -> str:
         return ""
     code = file(Path(home).resolve())
     name = getattr(function, "__qualname__", ALL)
-    return of_target(code.look(name) or Target(code, ALL))
+    mark = of_target(code.look(name) or Target(code, ALL))
+    return EQUAL.get(mark, mark)
 
 
 def of_target(target: Target) -> str:

@@ -67,14 +67,18 @@ def renews(plan: Plan, recorded: PlanRow) -> bool:
 
 def uncounted(plan: Plan, cohorts: Iterable[CohortRow]) -> str:
     """A line that says why recorded cells don't count."""
-    codes, cells = {cell.task: cell.code for cell in plan.cells}, dict[str, int]()
+    codes, cells, unknown = {cell.task: cell.code for cell in plan.cells}, dict[str, int](), False
     for cohort in cohorts:
         if cohort.task in codes and cohort.code != codes[cohort.task]:
             cells[cohort.task] = cells.get(cohort.task, 0) + cohort.cells
+            unknown = unknown or not cohort.code
     each = ", ".join(f"{n:,} cells of {task}" for task, n in cells.items()) or "no cell"
+    if unknown:
+        reason = f"this directory was begun by a version that did not record the code of tasks: {each} of unknown code"
+    else:
+        reason = f"the code of a task has changed since this directory was begun: {each} recorded under other code"
     return (
-        f"the code of a task has changed since this directory was begun: {each} recorded under other code, which stay "
-        "in the ledger and don't count; this run trains and shows cells of the code as it is now"
+        f"{reason}, which stay in the ledger and don't count; this run trains and shows cells of the code as it is now"
     )
 
 

@@ -4,7 +4,7 @@ import textwrap
 
 import pytest
 
-from bench.code_digest.digest import Target, file, of, of_target
+from bench.code_digest.digest import EQUAL, Target, file, of, of_target
 from tasks import CATALOGUE, parse
 
 PLAIN = {
@@ -150,6 +150,16 @@ def test_installed_code_counts_by_its_name_and_that_of_bench_wherever_it_lies(ma
     one = mark(swap=[("RATE = 0.5", "from bench.contract import Data as RATE")])
     assert one == mark(swap=[("RATE = 0.5", "from bench.data import Data as RATE")])
     assert one != mark(swap=[("RATE = 0.5", "from bench.data import Split as RATE")])
+
+
+def test_code_that_was_rewritten_to_the_same_effect_keeps_its_digest(monkeypatch):
+    mark = of(CATALOGUE["linreg"])
+    monkeypatch.setitem(EQUAL, mark, "before")
+    of.cache_clear()
+    assert of(CATALOGUE["linreg"]) == "before"
+    monkeypatch.undo()
+    of.cache_clear()
+    assert of(CATALOGUE["linreg"]) == mark
 
 
 def test_every_task_says_what_its_code_is():
