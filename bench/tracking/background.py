@@ -230,6 +230,7 @@ def write_offline(
             try:
                 writer.write(run, 1)
             except Exception as error:
+                writer.renew()  # wandb's service keeps the id of a run that failed, so the next try needs a new one
                 return reasons | {run.id: describe_error(error)}
             del reasons[run.id]
         mark.write_text("offline")

@@ -29,7 +29,7 @@ def suite():
 
 DROPOUT = """
 from bench.plan import Grid, Suite
-from tasks import bert
+from tasks.text import bert
 
 
 def suite():
