@@ -71,15 +71,11 @@ class Score:
 
     def over_seeds(self, field: str) -> Interval | None:
         """Interval of a field over the selected tries; None where one of them lacks it."""
-        values = [getattr(t, field) for t in self.selected]
-        grain = self.grain if field in ON_TEST else 0.0
-        return interval(values, grain) if values and None not in values else None
+        return _interval([getattr(t, field) for t in self.selected], self.grain if field in ON_TEST else 0.0)
 
     def secondary(self, metric: str) -> Interval | None:
         """Interval of another final test metric over the selected tries; None where one of them lacks it."""
-        values = [dict(t.secondary).get(metric) for t in self.selected]
-        known = [x for x in values if x is not None]
-        return interval(known) if known and len(known) == len(values) else None
+        return _interval([dict(t.secondary).get(metric) for t in self.selected], 0.0)
 
     @cached_property
     def final(self) -> Interval | None:
@@ -95,6 +91,12 @@ class Score:
         sound = [v for v in values if v is not None]
         whole = sound and len(sound) == len(values)
         return (interval(sound, self.grain) if whole else None), len(values) - len(sound), len(values)
+
+
+def _interval(values: Sequence[float | None], grain: float) -> Interval | None:
+    """Interval of values that are all there; None otherwise."""
+    known = [x for x in values if x is not None]
+    return interval(known, grain) if known and len(known) == len(values) else None
 
 
 def lead(one: Iterable[Try], other: Iterable[Try], direction: str, grain: float) -> Interval | None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from bench.contract import Batch, Cell, Split, Task
+from bench.contract import Batch, Cell, Schedule, Split, Task
 from bench.engine.loader import Loader, epoch_steps
 from bench.strategies import averagings, optimizers
 
@@ -32,6 +32,11 @@ class Demand(NamedTuple):
     def members(self, memory: float) -> int:
         """Number of members that fit into `memory` bytes, at least 1."""
         return max(1, int((SHARE * memory - self.shared) / self.member))
+
+
+def needs_last_gradient(schedules: Iterable[Schedule[Any]]) -> bool:
+    """True if one of the schedules asks for `grad_dot`, for which members keep the gradient of the last look."""
+    return any("grad_dot" in schedule.needs for schedule in schedules)
 
 
 def of_cohort(

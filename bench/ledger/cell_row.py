@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, ClassVar, Literal, NamedTuple, TypeAlias
 
-from bench.ledger.lines import Payload, plain
+from bench.ledger.lines import Payload, optional, plain
 
 Scores: TypeAlias = dict[str, float]
 
@@ -31,18 +32,11 @@ class BestEpoch(NamedTuple):
 class Done(Payload):
     """Results of a cell that was trained to the end of its budget."""
 
+    readers = MappingProxyType({"best": optional(BestEpoch)})
     final: Scores  # on test, after the last update
     best: BestEpoch | None  # None in published ledgers
     control: Scores
     recalibrated: Scores | None  # on test, with recomputed BatchNorm statistics; None without BatchNorm
-
-    @classmethod
-    def read(cls, payload: Mapping[str, Any]) -> Done:
-        """See `Payload.read`."""
-        result = super().read(payload)
-        best = payload.get("best")
-        object.__setattr__(result, "best", None if best is None else BestEpoch(**best))
-        return result
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,9 +112,5 @@ class CellRow:
     @classmethod
     def read(cls, payload: Mapping[str, Any]) -> CellRow:
         """See `Payload.read`."""
-        published = payload.get("published")
-        return cls(
-            CellSettings.read(payload),
-            RESULTS[payload["status"]].read(payload),
-            None if published is None else Publication(**published),
-        )
+        result = RESULTS[payload["status"]].read(payload)
+        return cls(CellSettings.read(payload), result, optional(Publication)(payload.get("published")))

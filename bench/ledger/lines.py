@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import MISSING, Field, fields
 from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO, Generic, NamedTuple, TypeVar
+from typing import Any, BinaryIO, ClassVar, Generic, NamedTuple, TypeVar
 
 from bench.contract import InputError
 from bench.ledger import paths
@@ -37,6 +37,8 @@ class Row(NamedTuple):
 class Payload:
     """Base of frozen dataclasses that are written as JSON objects."""
 
+    readers: ClassVar[Mapping[str, Callable[[Any], Any]]] = {}  # of fields that are not plain JSON; None is one, too
+
     def payload(self) -> dict[str, Any]:
         """Fields by name, in order, without those that have their default value."""
         payload = {}
@@ -50,7 +52,12 @@ class Payload:
     def read(cls: type[R], payload: Mapping[str, Any]) -> R:
         """The object of a payload. A required field that an older ledger lacks is None."""
         own = {f.name: payload.get(f.name) for f in _fields(cls) if _required(f) or f.name in payload}
-        return cls(**own)
+        return cls(**{name: cls.readers[name](value) if name in cls.readers else value for name, value in own.items()})
+
+
+def optional(kind: Callable[..., T]) -> Callable[[Mapping[str, Any] | None], T | None]:
+    """A reader of a field that is None, or a JSON object of arguments of `kind`."""
+    return lambda value: None if value is None else kind(**value)
 
 
 def _fields(dataclass: Any) -> tuple[Field[Any], ...]:

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, TypeAlias, TypeVar
+from types import MappingProxyType
+from typing import ClassVar, TypeAlias, TypeVar
 
 from bench.contract import Baseline
 from bench.ledger.cell_row import CellRow, CellSettings, Publication
-from bench.ledger.lines import Payload, Row
+from bench.ledger.lines import Payload, Row, optional
 
 
 @dataclass(frozen=True, kw_only=True)
 class TaskFacts(Payload):
     """Facts of a task in a plan. Published ledgers leave fields empty that their source does not give."""
 
+    readers = MappingProxyType({"baseline": optional(Baseline)})
     family: str
     metric: str
     direction: str
@@ -44,20 +46,19 @@ class TaskFacts(Payload):
     schedules: list[str]
     repeats: dict[str, float] | None = None  # spread between repeats, of published runs
 
-    @classmethod
-    def read(cls, payload: Mapping[str, Any]) -> TaskFacts:
-        """See `Payload.read`."""
-        facts = super().read(payload)
-        baseline = payload.get("baseline")
-        object.__setattr__(facts, "baseline", None if baseline is None else Baseline(**baseline))
-        return facts
-
 
 @dataclass(frozen=True, kw_only=True)
 class PlanRow(Payload):
     """Everything that a report states about the experiment besides its results."""
 
     kind: ClassVar[str] = "plan"
+    readers = MappingProxyType(
+        {
+            "tasks": lambda tasks: {name: TaskFacts.read(facts) for name, facts in (tasks or {}).items()},
+            "replaces": tuple,
+            "published": optional(Publication),
+        }
+    )
     suite: str
     plan: str  # its id
     reference: str | None  # None in old ledgers, which did not declare it
@@ -74,17 +75,6 @@ class PlanRow(Payload):
     known_as: dict[str, str] | None = None  # a published source's own names of strategies
     published: Publication | None = None
     replaces: tuple[str, ...] = ()  # keys of plan rows whose task code has changed since
-
-    @classmethod
-    def read(cls, payload: Mapping[str, Any]) -> PlanRow:
-        """See `Payload.read`."""
-        plan = super().read(payload)
-        published = payload.get("published")
-        tasks = {task: TaskFacts.read(facts) for task, facts in payload.get("tasks", {}).items()}
-        object.__setattr__(plan, "tasks", tasks)
-        object.__setattr__(plan, "replaces", tuple(payload.get("replaces", ())))
-        object.__setattr__(plan, "published", None if published is None else Publication(**published))
-        return plan
 
 
 @dataclass(frozen=True, kw_only=True)

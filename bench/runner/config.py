@@ -142,7 +142,7 @@ class _Catalogue:
         parts = arithmetic.accumulate * arithmetic.processes
 
         def members(task: Task, cells: Sequence[Cell], name: EngineName) -> int:
-            recalls = any("grad_dot" in self.schedules[cell.schedule].needs for cell in cells)
+            recalls = memory.needs_last_gradient(self.schedules[cell.schedule] for cell in cells)
             return memory.of_cohort(task, cells, name, parts=parts, recalls=recalls).members(room)
 
         return members

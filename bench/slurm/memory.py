@@ -33,7 +33,7 @@ def _cohort_bytes(prepared: PreparedRun, order: RunConfig, request: Resources) -
     parts = (order.accumulate or 1) * (request.nodes * request.processes if order.data_parallel else 1)
     for cohort in widest.values():
         task, schedules = prepared.tasks[cohort.task], prepared.schedules
-        recalls = any("grad_dot" in schedules[cell.schedule].needs for cell in cohort.cells)
+        recalls = memory.needs_last_gradient(schedules[cell.schedule] for cell in cohort.cells)
         demand = memory.of_cohort(task, cohort.cells, cohort.engine, parts=parts, recalls=recalls)
         members = len(cohort.cells) * demand.member
         yield _data_bytes(task.load()) + (demand.shared + members) / memory.SHARE

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 from bench.contract import Cohort, Engine, Move, Schedule, Task
 from bench.engine.loader import Loader
+from bench.engine.memory import needs_last_gradient
 from bench.ledger import checkpoint, paths, trace
 from bench.ledger.cell_row import Result, Scores
 from bench.strategies import averagings, optimizers
@@ -39,7 +40,7 @@ class Training:
         self.engine, self.loader, self.io = engine, loader, io
         optimizer = optimizers.parse(self.cells[0].optimizer)
         self.decisions = Decisions(self.cells, schedules, loader.epoch_steps, optimizer.unsteered())
-        engine.recall = any("grad_dot" in s.needs for s in self.decisions.schedules)
+        engine.recall = needs_last_gradient(self.decisions.schedules)
         self.step, self.segments, self.retired = 0, 1, 0  # retired: cell-steps of cells that have left
         self.due = False  # an evaluation is due at this step
         self.roster, self.members = Roster.initial(len(self.cells)), [Member(0)]
