@@ -54,6 +54,24 @@ class Baseline(NamedTuple):
     value: float
 
 
+class Margin(NamedTuple):
+    """The smallest difference of the headline metric that is worth having, with the reason."""
+
+    value: float
+    reason: str
+
+
+class Primary(NamedTuple):
+    """The test of strategies against the reference that a suite declares before anything trains.
+
+    `budgets` are pooled within each seed; without any, each task's largest counts. `over` says what one hypothesis is
+    about: a strategy on all tasks pooled, or on each family or task alone.
+    """
+
+    budgets: tuple[float, ...] = ()
+    over: Literal["all", "family", "task"] = "all"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Task:
     """A learning problem: data, model, loss, scores and default settings. `model` is the first to import torch.
@@ -85,6 +103,7 @@ class Task:
     clip: float | None = None  # gradients are clipped to this norm
     eval_epochs: int = 1  # the epoch grid: number of epochs between evaluations; there is one at the end, too
     chance: str = ""  # scores of chance and of simple predictors, in words
+    margin: Margin | None = None  # smaller differences count as equal; None: no two strategies can be called equal
     code: str = ""  # digest of its code; filled in when a task is built by its name
 
 

@@ -38,6 +38,7 @@ def check(task: Task) -> None:
     _require(task, "peak_lrs", _ascending, "one or more finite numbers above 0, ascending")
     for name in CALLABLES:
         _require(task, name, callable, "a function")
+    _require(task, "margin", lambda value: value is None or _positive(value.value), "None or a Margin above 0")
     _require(task, "prepare", lambda value: value is None or callable(value), "None or a function")
 
 

@@ -16,8 +16,8 @@ FIELDS = {"ClassVar", "InitVar", "KW_ONLY"}
 TASK = {"family", "source", "peak_lrs"}
 """A call with these keywords builds a `Task`."""
 
-WORDS = {"source", "chance", "peak_lrs"}
-"""Keywords of such a call that are for the reader, or that each cell's id contains anyway."""
+WORDS = {"source", "chance", "margin", "peak_lrs"}
+"""Keywords of such a call that change no training, or that each cell's id contains anyway."""
 
 
 class Target(NamedTuple):

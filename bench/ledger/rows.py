@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import ClassVar, TypeAlias, TypeVar
 
-from bench.contract import Baseline
+from bench.contract import Baseline, Margin, Primary
 from bench.ledger.cell_row import CellRow, CellSettings, Publication
 from bench.ledger.lines import Payload, Row, optional
 
@@ -20,7 +20,7 @@ from bench.ledger.lines import Payload, Row, optional
 class TaskFacts(Payload):
     """Facts of a task in a plan. Published ledgers leave fields empty that their source does not give."""
 
-    readers = MappingProxyType({"baseline": optional(Baseline)})
+    readers = MappingProxyType({"baseline": optional(Baseline), "margin": optional(Margin)})
     family: str
     metric: str
     direction: str
@@ -44,6 +44,7 @@ class TaskFacts(Payload):
     budgets: list[float]
     peak_lrs: list[float]
     schedules: list[str]
+    margin: Margin | None = None
     repeats: dict[str, float] | None = None  # spread between repeats, of published runs
 
 
@@ -56,6 +57,7 @@ class PlanRow(Payload):
         {
             "tasks": lambda tasks: {name: TaskFacts.read(facts) for name, facts in (tasks or {}).items()},
             "replaces": tuple,
+            "primary": lambda primary: Primary(tuple(primary["budgets"]), primary["over"]),
             "published": optional(Publication),
         }
     )
@@ -74,6 +76,7 @@ class PlanRow(Payload):
     extends: str | None = None  # id of the plan whose cells are recorded already
     known_as: dict[str, str] | None = None  # a published source's own names of strategies
     published: Publication | None = None
+    primary: Primary = Primary()
     replaces: tuple[str, ...] = ()  # keys of plan rows whose task code has changed since
 
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from bench.contract import Cell, Cohort, InputError, Setting, Task, digest
+from bench.contract import Cell, Cohort, InputError, Primary, Setting, Task, digest
 from bench.numerics import Arithmetic
 
 EngineName = Literal["modules", "stacked"]
@@ -39,6 +39,7 @@ class Suite:
     name: str
     grids: tuple[Grid, ...]
     reference: str = "constant"  # the schedule that the others are tested against, declared before the run
+    primary: Primary = Primary()  # how they are tested
 
     def where(
         self, tasks: Sequence[str] | None = None, optimizers: Sequence[str] | None = None, **changes: Any
@@ -46,7 +47,7 @@ class Suite:
         """The suite with only these tasks, and with some fields of each grid replaced. None changes nothing.
 
         A task that the suite lacks gets the first grid's settings, with its own optimizer and peak LRs. Every grid is
-        crossed with the optimizers.
+        crossed with the optimizers. Other budgets are those of the primary test, too.
         """
         if tasks is not None:
             grids = []
@@ -60,7 +61,8 @@ class Suite:
         if optimizers is not None:
             crossed = product(grids, optimizers)
             grids = list(dict.fromkeys(replace(grid, optimizer=optimizer) for grid, optimizer in crossed))
-        return replace(self, grids=tuple(grids))
+        primary = self.primary if changes.get("budgets") is None else self.primary._replace(budgets=changes["budgets"])
+        return replace(self, grids=tuple(grids), primary=primary)
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,7 @@ class Plan:
     cohorts: tuple[Cohort, ...]
     notes: tuple[str, ...] = ()
     reference: str = "constant"
+    primary: Primary = Primary()
     extends: tuple[str, ...] = ()  # ids of the plans whose cells are recorded and left out here, oldest first
 
     @property
@@ -149,7 +152,7 @@ def build(
                 f"cohorts ({why} {min(width, capacity)}), which costs {len(parts) - 1} looks at step 0 at least"
             )
         cohorts += [Cohort(tuple(part), engine, THREADS) for part in parts]
-    return Plan(suite.name, _distinct(cohorts), tuple(dict.fromkeys(notes)), suite.reference)
+    return Plan(suite.name, _distinct(cohorts), tuple(dict.fromkeys(notes)), suite.reference, suite.primary)
 
 
 def shareable_groups(cells: Iterable[Cell]) -> Iterable[list[Cell]]:

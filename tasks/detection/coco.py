@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.contract import Data, InputError, Task
+from bench.contract import Data, InputError, Margin, Task
 from schedules.spec import choose, render
 from tasks.data.dataset import Pack
 from tasks.data.registry import PACKS
@@ -93,6 +93,7 @@ def _task(name: str, pack: Pack, settings: dict[str, Any], model: str, backbone:
         "baseline": anchor_free.blind,
         "clip": 10.0,
         "chance": f"{BLIND}: the baseline",
+        "margin": Margin(0.01, "one point of mAP"),
     }
     return Task(**defaults | usual)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
-from bench.contract import Data, Layers, Task
+from bench.contract import Data, Layers, Margin, Task
 from schedules.spec import choose, render
 from tasks import classification
 from tasks.data.embedded import pick, stratified, table
@@ -62,6 +62,7 @@ def digits(model: Literal["mlp", "cnn"] = "mlp") -> Task:
         model=variant.build,
         eval_epochs=2,
         chance="chance and the majority class: 0.10",
+        margin=Margin(0.005, "half a point, two of the 400 test images"),
     )
 
 
@@ -87,6 +88,7 @@ def mnist5k() -> Task:
         model=_classic,
         eval_epochs=2,
         chance="chance and the majority class: 0.10",
+        margin=Margin(0.005, "half a point, five of the 1,000 test images"),
     )
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from bench.contract import Array, Data, InputError, Stream, Task, digest
+from bench.contract import Array, Data, digest, InputError, Margin, Stream, Task
 from schedules.spec import render
 from tasks import classification
 from tasks.data import inventory, picture
@@ -67,6 +67,7 @@ def imagenet(model: str = USUAL, *, classes: int = 1000) -> Task:
         model=partial(_model, model, classes),
         prepare=from_bytes(MEAN, STD),
         chance=f"chance and the majority class: {1 / classes:.2g}",
+        margin=Margin(0.001, "a tenth of a point, the digit that tables of ImageNet print"),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
-from bench.contract import Task
+from bench.contract import Margin, Task
 from schedules.spec import choose, render
 from tasks import classification
 from tasks.data.registry import PACKS
@@ -70,4 +70,5 @@ def _task(name: str, model: str) -> Task:
         model=variant.build,
         prepare=from_bytes([0.0], [1.0]),
         chance="chance: 0.10; the majority class: 0.11" if name == "mnist" else "chance and the majority class: 0.10",
+        margin=Margin(0.001, "a tenth of a point, ten of the 10,000 test images"),
     )

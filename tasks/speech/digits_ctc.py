@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bench.contract import Array, Data, Split, Task
+from bench.contract import Array, Data, Margin, Split, Task
 from tasks.data.dataset import root
 from tasks.data.embedded import Draw
 from tasks.data.registry import PACKS
@@ -51,6 +51,7 @@ def digits_ctc() -> Task:
         prepare=logmel.features(RATE),
         clip=5.0,
         chance="to say nothing: 1.00; the most frequent digit, repeated: 1.01",
+        margin=Margin(0.01, "one word in a hundred"),
     )
 
 

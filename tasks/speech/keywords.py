@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.contract import Array, Baseline, Data, Split, Stream, Task
+from bench.contract import Array, Baseline, Data, Margin, Split, Stream, Task
 from schedules.spec import choose, render
 from tasks import classification
 from tasks.data import checkpoint
@@ -146,6 +146,7 @@ def _task(*, name: str, model: str, rate: int, classes: int, **more: Any) -> Tas
         family="speech",
         layers="large" if is_pretrained else "residual",
         baseline=partial(nearest, rate),
+        margin=Margin(0.005, "half a point"),
         **more,
     )
 

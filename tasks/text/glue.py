@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from bench.contract import Array, Baseline, Batch, Data, InputError, Split, Task
+from bench.contract import Array, Baseline, Batch, Data, InputError, Margin, Split, Task
 from schedules.spec import choose, render
 from tasks import classification
 from tasks.data import checkpoint
@@ -115,6 +115,7 @@ def glue(task: str = "sst2", model: str = SMALL, *, scratch: bool = False, lora:
         clip=1.0,
         eval_epochs=1 if tuned else 2,
         chance=kind.chance,
+        margin=Margin(0.01, "one point, which the leaderboard of GLUE tells apart"),
     )
 
 
