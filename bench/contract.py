@@ -72,6 +72,10 @@ class Primary(NamedTuple):
     over: Literal["all", "family", "task"] = "all"
 
 
+LARGEST = Primary()
+"""The primary test of suites that declare none."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Task:
     """A learning problem: data, model, loss, scores and default settings. `model` is the first to import torch.

@@ -127,7 +127,7 @@ class Changes:
             sign = 1.0 if direction == "max" else -1.0
             for s in (s for s in group if s in other):
                 before, after = group[s].score, other[s].score
-                if lead_N := leads(after, before, sign):
+                if lead_N := leads(after, before, sign).values():
                     better = before.behind(after, direction)
                     changes.append(Change(task, budget, s, before.final, after.final, better, tuple(lead_N)))
         return changes

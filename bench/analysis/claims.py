@@ -15,7 +15,7 @@ from bench.analysis.claim_tasks import FAMILIES, ClaimTask, is_constant
 from bench.analysis.comparison import Comparison, Score
 from bench.analysis.diagnostics import Diagnostics, Seeds, behind, finals_by_peak, region
 from bench.analysis.lr_cost import Costs
-from bench.analysis.reference import ALPHA
+from bench.analysis.primary import ALPHA
 from bench.analysis.results import SEPARATOR
 from bench.analysis.stats.tests import Flip, holm, sign_flip
 
@@ -87,7 +87,7 @@ def panel(tasks: Sequence[ClaimTask], measure: Measure) -> ClaimPanel:
 
 def quality(entry: ClaimTask, strategy: str) -> Sequence[float]:
     """Differences [N] in final quality: how much better the decay ended."""
-    return reference.differences(entry.comparison, entry.task, entry.budget, strategy)
+    return list(reference.differences(entry.comparison, entry.task, entry.budget, strategy).values())
 
 
 def overfitting(entry: ClaimTask, strategy: str) -> Sequence[float]:

@@ -1,7 +1,8 @@
 """The comparison of strategies: final values, ranks, and differences judged against the noise. No text, no figures.
 
-Peak LRs are chosen on control, for each seed by the *other* seeds; everything reported is on test. A beats B when the
-mean of the differences paired by seed exceeds the half-width of its 95 % t interval (`results/README.md`).
+Peak LRs are chosen on control, for each seed by the *other* seeds if there are enough; everything reported is on test.
+A beats B when the mean of the differences paired by seed exceeds the half-width of its 95 % t interval
+(`results/README.md`).
 """
 
 from __future__ import annotations
@@ -15,11 +16,14 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from bench.analysis.results import Study, Try
-from bench.analysis.stats.intervals import Interval, choose, interval, paired, ranks
+from bench.analysis.stats.intervals import Interval, choose, interval, paired, pick, ranks
 from bench.metrics import METRICS
 
 Fate = Literal["diverged", "failed"]
 Word = Literal["best", "tied best", "identical run", "within noise", "worse", "not judged"] | Fate
+
+Reading = Literal["final", "recalibrated"]
+"""Statistics of BatchNorm that a final value was read with: the running ones, or those of training batches."""
 
 FIRST = ("best", "tied best")
 """Verdicts that rank first: alone (with runs identical to it), or with different runs of an equal mean."""
@@ -39,6 +43,7 @@ class Score:
 
     tries: tuple[Try, ...]
     selected: tuple[Try, ...]  # one a seed, ascending; of seeds that have every peak LR only
+    pick: float | None = None  # the peak LR that the control values of all these seeds choose together
     grain: float = 0.0  # spacing of the values that the metric can have on the test split
 
     @classmethod
@@ -48,10 +53,11 @@ class Score:
         peaks, seeds = sorted({p for p, _ in at}), sorted({s for _, s in at})
         whole = [s for s in seeds if all((p, s) in at for p in peaks)]
         if not whole:
-            return cls(tuple(tries), (), grain)
+            return cls(tuple(tries), (), grain=grain)
         control_LN = np.array([[_float(at[p, s].control) for s in whole] for p in peaks])
         rows = choose(control_LN, direction)
-        return cls(tuple(tries), tuple(at[peaks[row], s] for row, s in zip(rows, whole, strict=True)), grain)
+        selected = tuple(at[peaks[row], s] for row, s in zip(rows, whole, strict=True))
+        return cls(tuple(tries), selected, peaks[pick(control_LN, direction)], grain)
 
     @property
     def peak_lrs(self) -> tuple[float, ...]:
@@ -64,10 +70,9 @@ class Score:
 
     @property
     def edges(self) -> tuple[str, ...]:
-        """Ends of the grid ("low", "high") at which a chosen peak LR lies; () for a grid of two, which is all edges."""
+        """End of the grid ("low", "high") at which the pick lies; () for a grid of two, which is all edges."""
         grid = self.peak_lrs
-        picked = {t.peak_lr for t in self.selected}
-        return tuple(side for side, end in (("low", grid[0]), ("high", grid[-1])) if len(grid) > 2 and end in picked)
+        return tuple(side for side, end in (("low", grid[0]), ("high", grid[-1])) if len(grid) > 2 and end == self.pick)
 
     def over_seeds(self, field: str) -> Interval | None:
         """Interval of a field over the selected tries; None where one of them lacks it."""
@@ -81,9 +86,9 @@ class Score:
     def final(self) -> Interval | None:
         return self.over_seeds("final")
 
-    def behind(self, other: Score, direction: str) -> Interval | None:
+    def behind(self, other: Score, direction: str, reading: Reading = "final") -> Interval | None:
         """Differences from `other`, paired by seed; positive where this is worse."""
-        return lead(other.selected, self.selected, direction, self.grain)
+        return lead(other.selected, self.selected, direction, self.grain, reading)
 
     def at_peak(self, peak_lr: float) -> tuple[Interval | None, int, int]:
         """(interval of the final values, diverged, tries) at one peak LR, over the seeds that have it."""
@@ -99,7 +104,14 @@ def _interval(values: Sequence[float | None], grain: float) -> Interval | None:
     return interval(known, grain) if known and len(known) == len(values) else None
 
 
-def lead(one: Iterable[Try], other: Iterable[Try], direction: str, grain: float) -> Interval | None:
+def read(t: Try, reading: Reading = "final") -> float | None:
+    """A reading of a try. Without BatchNorm, and for averages, there is only one; None if the run diverged."""
+    return t.recalibrated if reading == "recalibrated" and t.recalibrated is not None else t.final
+
+
+def lead(
+    one: Iterable[Try], other: Iterable[Try], direction: str, grain: float, reading: Reading = "final"
+) -> Interval | None:
     """Differences from other tries, paired by seed, positive where better; None without pairs, or if one diverged."""
     tries, others = ({t.seed: t for t in side} for side in (one, other))
     pairs = [(tries[s], others[s]) for s in sorted(tries.keys() & others.keys())]
@@ -107,7 +119,7 @@ def lead(one: Iterable[Try], other: Iterable[Try], direction: str, grain: float)
         return None
     if all(a.ride == b.ride for a, b in pairs):  # one run, so the difference is known to be 0
         return Interval(0.0, 0.0 if len(pairs) > 1 else None, len(pairs))
-    a, b = ([_float(t.final) for t in side] for side in zip(*pairs, strict=True))
+    a, b = ([_float(read(t, reading)) for t in side] for side in zip(*pairs, strict=True))
     return paired(a, b, grain) if direction == "max" else paired(b, a, grain)
 
 
@@ -167,6 +179,23 @@ class Comparison:
         facts = self.study.tasks[task]
         return facts.sizes["test"] if facts.metric in METRICS and METRICS[facts.metric].share else None
 
+    def margin(self, task: str) -> float | None:
+        """Smallest difference worth having, as the task states it."""
+        margin = self.study.tasks[task].margin
+        return None if margin is None else margin.value
+
+    def learns(self, task: str, budget: float) -> bool:
+        """True if some strategy gets beyond the trivial baseline: its interval does or, with one seed, its value."""
+        return any(self._beyond(task, verdict.score.final) for verdict in self.at(task, budget).values())
+
+    def _beyond(self, task: str, final: Interval | None) -> bool:
+        """True if a final value lies wholly beyond the trivial baseline, or the task has none."""
+        baseline = self.study.tasks[task].baseline
+        if final is None or baseline is None:
+            return final is not None
+        sign = 1.0 if self.direction(task) == "max" else -1.0
+        return sign * (final.mean - baseline.value) > (final.half or 0.0)
+
     def grain(self, task: str) -> float:
         """Spacing of the values that the metric can have on the test split; 0 where it is no share."""
         examples = self.examples(task)
@@ -225,16 +254,8 @@ class Comparison:
 
     def short_of_baseline(self, task: str) -> list[str]:
         """Strategies whose interval at the largest budget does not lie wholly beyond the trivial baseline."""
-        baseline = self.study.tasks[task].baseline
-        line = baseline.value if baseline else None
-
-        def beyond(final: Interval | None) -> bool:
-            if final is None or final.low is None or final.high is None or line is None:
-                return False
-            return final.low > line if self.direction(task) == "max" else final.high < line
-
         full = self.full(task)
-        return [s for s in self.standing(task) if s in full and not beyond(full[s].score.final)]
+        return [s for s in self.standing(task) if s in full and not self._beyond(task, full[s].score.final)]
 
     @cached_property
     def comparisons(self) -> int:

@@ -1,128 +1,164 @@
-"""Strategies against the declared reference: tests, budget worth, and minimum detectable difference. No text."""
+"""Strategies beside the declared reference in one task at one budget: differences and verdicts. No text.
+
+A verdict reads the 95 % interval of the differences paired by seed. Where the model has BatchNorm, a difference counts
+only if it holds with running statistics and with recalibrated ones.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
-import numpy as np
-
-from bench.analysis.comparison import Comparison, Score
-from bench.analysis.stats.equivalent_budget import Worth, worth
-from bench.analysis.stats.intervals import TIE, difference
+from bench.analysis.comparison import Comparison, Reading, Score, read
+from bench.analysis.stats.equivalence import decide, seeds_to_decide
+from bench.analysis.stats.intervals import Interval, difference, t_quantile
 from bench.analysis.stats.power import detectable
-from bench.analysis.stats.tests import Flip, Share, holm, improvement, sign_flip
 
-ALPHA = 0.04
-"""Largest corrected p that is significant. The peak LRs of a task's seeds are chosen by each other, so its blocks are
-not wholly independent: on 10,000 simulated experiments of the size of `core` without any true difference, 0.05
-would call something significant in 5.3 %, and with the peak LRs fixed in 4.1 % (`tests/analysis/simulate.py`)."""
+Word = Literal[
+    "better",
+    "worse",
+    "equal",
+    "undecided",
+    "BatchNorm statistics only",
+    "identical run",
+    "nothing learnt",
+    "edge of the grid",
+    "not judged",
+]
+"""Verdict on a strategy. At an edge of the grid, of its own or of the reference, the best peak LR may lie outside."""
 
 
-class ReferenceTest(NamedTuple):
-    """One strategy tested against the reference over all tasks that ran both, at each task's largest budget."""
+class Standing(NamedTuple):
+    """A strategy beside the reference, in one task at one budget."""
 
+    task: str
     strategy: str
-    flip: Flip  # effect above 0: better than the reference
-    adjusted: float  # p after Holm's correction for the strategies tested
-    improvement: Share  # of the blocks
-    tasks: tuple[int, int, int]  # numbers of tasks where its mean difference is better, worse, exactly 0
+    budget: float
+    lead: Interval | None  # how much better it is, paired by seed; None where a run diverged, or one was not run
+    recalibrated: Interval | None  # the same with recalibrated BatchNorm statistics; None without BatchNorm
+    word: Word
+    seeds: int | None = None  # number of seeds that would decide, where it is undecided
 
-    @property
-    def significant(self) -> bool:
-        return self.adjusted <= ALPHA
+    def excess(self, margin: float | None) -> bool:
+        """True if the difference is larger than the margin with confidence."""
+        return margin is not None and self.word in ("better", "worse") and _least(self.lead) > margin
 
 
-def differences(comparison: Comparison, task: str, budget: float, strategy: str) -> list[float]:
-    """Differences of a strategy from the reference by seed [N], above 0 where better; [] where either was not run.
+def _least(lead: Interval | None) -> float:
+    return 0.0 if lead is None or lead.half is None else max(0.0, abs(lead.mean) - lead.half)
+
+
+def standings(comparison: Comparison, task: str, budget: float, tries: int = 1) -> dict[str, Standing]:
+    """All strategies but the reference beside it; {} where the reference was not run.
+
+    With `tries` above 1 the intervals hold for that many strategies together (Bonferroni): for the best of so many.
+    """
+    reference, group = comparison.reference(task), comparison.at(task, budget)
+    if reference not in group:
+        return {}
+    return {s: _standing(comparison, task, budget, s, tries) for s in group if s != reference}
+
+
+def _standing(comparison: Comparison, task: str, budget: float, strategy: str, tries: int) -> Standing:
+    group, direction = comparison.at(task, budget), comparison.direction(task)
+    score, other = group[strategy].score, group[comparison.reference(task) or ""].score
+    margin = comparison.margin(task)
+    lead = widened(other.behind(score, direction), tries)
+    recalibrated = widened(other.behind(score, direction, "recalibrated"), tries)
+    if not any(t.recalibrated is not None for s in (score, other) for t in s.selected):
+        recalibrated = None
+    word = _word(comparison, task, budget, strategy, (lead, recalibrated))
+    seeds = None
+    if word == "undecided" and lead is not None and lead.half is not None:
+        seeds = seeds_to_decide(lead.mean, lead.half * math.sqrt(lead.n) / t_quantile(lead.n), margin)
+    return Standing(task, strategy, budget, lead, recalibrated, word, seeds)
+
+
+def widened(lead: Interval | None, tries: int) -> Interval | None:
+    """The interval at a level at which so many intervals hold together (Bonferroni)."""
+    if lead is None or lead.half is None or tries < 2:
+        return lead
+    return lead._replace(half=lead.half * t_quantile(lead.n, 1 - 0.05 / tries) / t_quantile(lead.n))
+
+
+def _word(
+    comparison: Comparison,
+    task: str,
+    budget: float,
+    strategy: str,
+    readings: tuple[Interval | None, Interval | None],
+) -> Word:
+    reference, group = comparison.reference(task) or "", comparison.at(task, budget)
+    score, other = group[strategy].score, group[reference].score
+    if reference in group[strategy].identical:
+        return "identical run"
+    if not comparison.learns(task, budget):
+        return "nothing learnt"
+    if min(len(score.selected), len(other.selected)) < 2:
+        return "not judged"
+    if score.diverged or other.diverged:
+        return (
+            "worse"
+            if score.diverged > other.diverged
+            else "better"
+            if other.diverged > score.diverged
+            else "not judged"
+        )
+    words = [
+        decide(i.low, i.high, comparison.margin(task))
+        for i in readings
+        if i is not None and i.low is not None and i.high is not None
+    ]
+    if not words:
+        return "not judged"
+    if len(set(words)) > 1 and words[0] in ("better", "worse"):
+        return "BatchNorm statistics only"
+    word = words[0] if len(set(words)) == 1 else "undecided"
+    if word in ("better", "worse") and (score.edges or other.edges):
+        return "edge of the grid"
+    return word
+
+
+def differences(
+    comparison: Comparison,
+    task: str,
+    budget: float,
+    strategy: str,
+    against: str | None = None,
+    reading: Reading = "final",
+) -> dict[int, float]:
+    """Differences of a strategy from another by seed, above 0 where better; {} where either was not run.
 
     Where one of the two diverged, the largest difference of the task and budget stands in, for or against (1 if there
     is none above 0). Where both did, the difference is 0.
+
+    Args:
+        comparison: What was recorded.
+        task: Task by its text.
+        budget: Share of its full budget.
+        strategy: Strategy by its name.
+        against: The other strategy; by default the reference.
+        reading: Reading of BatchNorm statistics.
     """
-    reference, sign = comparison.reference(task), 1.0 if comparison.direction(task) == "max" else -1.0
+    other, sign = against or comparison.reference(task), 1.0 if comparison.direction(task) == "max" else -1.0
     group = comparison.at(task, budget)
-    if reference not in group:
-        return []
-    lead = {s: leads(v.score, group[reference].score, sign) for s, v in group.items()}
-    largest = max((abs(d) for lead_N in lead.values() for d in lead_N if math.isfinite(d)), default=0.0) or 1.0
-    return [math.copysign(largest, d) if math.isinf(d) else d for d in lead.get(strategy, [])]
-
-
-def leads(score: Score, other: Score, sign: float) -> list[float]:
-    """Differences over the seeds that both scores have; infinite where one of the two runs diverged."""
-    values, others = _signed_finals(score, sign), _signed_finals(other, sign)
-    return [difference(values[s], others[s]) for s in sorted(values.keys() & others.keys())]
-
-
-def _signed_finals(score: Score, sign: float) -> dict[int, float]:
-    return {t.seed: -math.inf if t.final is None else sign * t.final for t in score.selected}
-
-
-def tests(comparison: Comparison) -> list[ReferenceTest]:
-    """The primary test of each strategy, lowest p first, with Holm's correction over all of them.
-
-    A task with a single seed takes no part: its peak LR was chosen by that seed itself.
-    """
-    strata = {s: d for s in comparison.study.strategies if (d := _strata(comparison, s))}
-    flips = {s: sign_flip(by_task) for s, by_task in strata.items()}
-    adjusted = holm([flip.p for flip in flips.values()])
-    every = []
-    for (strategy, by_task), p in zip(strata.items(), adjusted, strict=True):
-        share = improvement([d for d_N in by_task for d in d_N])
-        every.append(ReferenceTest(strategy, flips[strategy], p, share, _signs(by_task)))
-    return sorted(every, key=lambda test: (test.flip.p, -test.flip.effect))
-
-
-def _strata(comparison: Comparison, strategy: str) -> list[list[float]]:
-    """Differences from the reference by task, then seed, at each task's largest budget; of two seeds or more."""
-    study = comparison.study
-    others = (task for task in study.tasks if strategy != comparison.reference(task))
-    strata = (differences(comparison, task, study.budgets(task)[-1], strategy) for task in others)
-    return [d_N for d_N in strata if len(d_N) > 1]
-
-
-def _signs(strata: Sequence[Sequence[float]]) -> tuple[int, int, int]:
-    """Numbers of tasks with a mean difference above 0, below 0, and of 0 up to rounding."""
-    sums = [(math.fsum(d_N), TIE * math.fsum(map(abs, d_N))) for d_N in strata]  # +0.01 - 0.01 may leave a last bit
-    better, worse = sum(m > least for m, least in sums), sum(m < -least for m, least in sums)
-    return better, worse, len(sums) - better - worse
-
-
-def worths(comparison: Comparison, task: str) -> dict[tuple[str, float], Worth]:
-    """Budget worth by (strategy, budget) of a task, without strategies that diverged or were not run.
-
-    It is computed over the seeds that the reference finished at every budget of its curve. The curve has no budget at
-    which the reference diverged. A run identical to the reference is worth its own budget.
-    """
-    curve, reference = _curve(comparison, task), comparison.reference(task)
-    if not curve:
+    if other not in group or strategy not in group:
         return {}
-    by_strategy = {}
-    for budget in comparison.study.budgets(task):
-        for strategy, verdict in comparison.at(task, budget).items():
-            if reference in (strategy, *verdict.identical):
-                by_strategy[strategy, budget] = Worth(budget, budget, budget)
-                continue
-            finals = {t.seed: t.final for t in verdict.score.selected}
-            seeds = [s for s in next(iter(curve.values())) if finals.get(s) is not None]
-            if seeds and not verdict.score.diverged:
-                curve_BN = np.array([[line[s] for s in seeds] for line in curve.values()])
-                values_N = [float(finals[s] or 0.0) for s in seeds]
-                by_strategy[strategy, budget] = worth(curve_BN, list(curve), values_N, comparison.direction(task))
-    return by_strategy
+    lead = {s: leads(v.score, group[other].score, sign, reading) for s, v in group.items()}
+    sound = (abs(d) for by_seed in lead.values() for d in by_seed.values() if math.isfinite(d))
+    largest = max(sound, default=0.0) or 1.0
+    return {seed: math.copysign(largest, d) if math.isinf(d) else d for seed, d in lead[strategy].items()}
 
 
-def _curve(comparison: Comparison, task: str) -> dict[float, dict[int, float]]:
-    """Final values of the reference by budget, then seed: budgets without divergence, seeds that all of them have."""
-    reference, finals = comparison.reference(task), dict[float, dict[int, float]]()
-    for budget in comparison.study.budgets(task):
-        group = comparison.at(task, budget)
-        if reference in group and not group[reference].score.diverged:
-            selected = group[reference].score.selected
-            finals[budget] = {t.seed: t.final for t in selected if t.final is not None}
-    seeds = sorted(set.intersection(*map(set, finals.values()))) if finals else []
-    return {b: {s: line[s] for s in seeds} for b, line in finals.items()} if seeds else {}
+def leads(score: Score, other: Score, sign: float, reading: Reading = "final") -> dict[int, float]:
+    """Differences by seed, of the seeds that both scores have; infinite where one of the two runs diverged."""
+    values, others = _signed(score, sign, reading), _signed(other, sign, reading)
+    return {s: difference(values[s], others[s]) for s in sorted(values.keys() & others.keys())}
+
+
+def _signed(score: Score, sign: float, reading: Reading) -> dict[int, float]:
+    values = {t.seed: read(t, reading) for t in score.selected}
+    return {seed: -math.inf if value is None else sign * value for seed, value in values.items()}
 
 
 def visible(comparison: Comparison, task: str, budget: float) -> float | None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import ClassVar, TypeAlias, TypeVar
 
-from bench.contract import Baseline, Margin, Primary
+from bench.contract import LARGEST, Baseline, Margin, Primary
 from bench.ledger.cell_row import CellRow, CellSettings, Publication
 from bench.ledger.lines import Payload, Row, optional
 
@@ -76,7 +76,7 @@ class PlanRow(Payload):
     extends: str | None = None  # id of the plan whose cells are recorded already
     known_as: dict[str, str] | None = None  # a published source's own names of strategies
     published: Publication | None = None
-    primary: Primary = Primary()
+    primary: Primary = LARGEST
     replaces: tuple[str, ...] = ()  # keys of plan rows whose task code has changed since
 
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from bench.contract import Cell, Cohort, InputError, Primary, Setting, Task, digest
+from bench.contract import LARGEST, Cell, Cohort, InputError, Primary, Setting, Task, digest
 from bench.numerics import Arithmetic
 
 EngineName = Literal["modules", "stacked"]
@@ -39,7 +39,7 @@ class Suite:
     name: str
     grids: tuple[Grid, ...]
     reference: str = "constant"  # the schedule that the others are tested against, declared before the run
-    primary: Primary = Primary()  # how they are tested
+    primary: Primary = LARGEST  # how they are tested
 
     def where(
         self, tasks: Sequence[str] | None = None, optimizers: Sequence[str] | None = None, **changes: Any
@@ -73,7 +73,7 @@ class Plan:
     cohorts: tuple[Cohort, ...]
     notes: tuple[str, ...] = ()
     reference: str = "constant"
-    primary: Primary = Primary()
+    primary: Primary = LARGEST
     extends: tuple[str, ...] = ()  # ids of the plans whose cells are recorded and left out here, oldest first
 
     @property

@@ -6,9 +6,10 @@ import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
 
-from bench.analysis import reference
-from bench.analysis.comparison import Comparison, Score, Verdict
-from bench.analysis.reference import ReferenceTest
+from bench.analysis.budget_worth import worths
+from bench.analysis.comparison import Comparison, Verdict
+from bench.analysis.primary import Hypothesis
+from bench.analysis.reference import Standing, standings, visible
 from bench.analysis.stats.equivalent_budget import Worth
 from bench.analysis.stats.intervals import binomial_half
 
@@ -16,27 +17,28 @@ COLUMNS = """
     task strategy budget epochs total n mean low high half best_mean best_epoch recalibrated control chosen_peak_lrs
     rank identical_to behind behind_half verdict diverged tries edge metric direction
     over_reference over_reference_half worth worth_low worth_high detectable binomial_half
+    margin over_reference_recalibrated over_reference_recalibrated_half against_reference seeds_to_decide
 """
 
 TEST_COLUMNS = """
-    strategy tasks blocks effect p p_holm significant blocks_better blocks_better_low blocks_better_high
-    tasks_better tasks_worse tasks_equal
+    strategy group tasks blocks effect p p_adjusted verdict in_margins in_margins_low in_margins_high
+    blocks_better blocks_better_low blocks_better_high tasks_better tasks_worse tasks_equal
 """
 
 
 def table_csv(comparison: Comparison) -> str:
     """One line for each task, budget and strategy."""
     lines = []
-    worths = {task: reference.worths(comparison, task) for task in comparison.study.tasks}
+    by_task = {task: worths(comparison, task) for task in comparison.study.tasks}
     for (task, budget), group in comparison.verdicts.items():
-        against = group.get(comparison.reference(task) or "")
-        detectable = reference.visible(comparison, task, budget)
+        beside = standings(comparison, task, budget)
+        detectable = visible(comparison, task, budget)
         for strategy, verdict in group.items():
             line: dict[str, object] = {"task": task, "strategy": strategy, "detectable": detectable}
             line |= _results(verdict) | _about(comparison, task, verdict)
-            if against and against != verdict:
-                line |= _over(verdict.score, against.score, comparison.direction(task))
-            lines.append(line | _worth(worths[task].get((strategy, budget))))
+            if strategy in beside:
+                line |= _beside(beside[strategy])
+            lines.append(line | _worth(by_task[task].get((strategy, budget))))
     return csv_text(COLUMNS, lines)
 
 
@@ -72,25 +74,31 @@ def _about(comparison: Comparison, task: str, verdict: Verdict) -> dict[str, obj
         "metric": comparison.study.tasks[task].metric,
         "direction": comparison.direction(task),
         "binomial_half": binomial_half(final.mean, examples) if final and examples else None,
+        "margin": comparison.margin(task),
     }
 
 
-def _over(score: Score, against: Score, direction: str) -> dict[str, object]:
-    over = against.behind(score, direction)
-    return {"over_reference": over.mean, "over_reference_half": over.half} if over else {}
+def _beside(standing: Standing) -> dict[str, object]:
+    line: dict[str, object] = {"against_reference": standing.word, "seeds_to_decide": standing.seeds}
+    if over := standing.lead:
+        line |= {"over_reference": over.mean, "over_reference_half": over.half}
+    if over := standing.recalibrated:
+        line |= {"over_reference_recalibrated": over.mean, "over_reference_recalibrated_half": over.half}
+    return line
 
 
 def _worth(worth: Worth | None) -> dict[str, object]:
     return {"worth": worth.share, "worth_low": worth.low, "worth_high": worth.high} if worth else {}
 
 
-def tests_csv(tests: Iterable[ReferenceTest]) -> str:
-    """One line for each strategy tested against the reference."""
+def tests_csv(hypotheses: Iterable[Hypothesis]) -> str:
+    """One line for each hypothesis of the primary test."""
     lines = []
-    for test in tests:
-        flip, share = test.flip, test.improvement
-        fields = [test.strategy, flip.tasks, flip.blocks, flip.effect, flip.p, test.adjusted, test.significant]
-        fields += [share.share, share.low, share.high, *test.tasks]
+    for h in hypotheses:
+        effect, share = h.effect, h.improvement
+        fields = [h.strategy, h.group, h.flip.tasks, h.flip.blocks, h.flip.effect, h.p, h.adjusted, h.word]
+        fields += [effect.mean, effect.low, effect.high] if effect else [None, None, None]
+        fields += [share.share, share.low, share.high, *h.signs]
         lines.append(dict(zip(TEST_COLUMNS.split(), fields, strict=True)))
     return csv_text(TEST_COLUMNS, lines)
 

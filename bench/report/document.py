@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
-from bench.analysis import ranking, reference
+from bench.analysis import ranking
 from bench.analysis.claim_tasks import entries
 from bench.analysis.comparison import FIRST, Comparison, Verdict, leaders
-from bench.analysis.reference import ReferenceTest
+from bench.analysis.primary import PrimaryTest
 from bench.analysis.stats.intervals import Interval, binomial_half
 from bench.ledger.cell_row import Publication
 from bench.report import tables
@@ -15,19 +15,17 @@ from bench.report.markup import Facts, Figure, Item, Section, Table
 from bench.report.numbers import MISSING, listed, number, percent, value
 from bench.report.sections import claims, diagnostics, peaks, provenance, theory
 from bench.report.sections.missing import losses
-from bench.report.sections.reference import conclusion, friedman, limits, places, primary, worth
+from bench.report.sections.reference import conclusion, friedman, limits, omitted, places, primary, worth
 
 
 def document(comparison: Comparison, figures: Mapping[str, Figure]) -> list[Section]:
     """The whole report. `figures` by key: `curves`, `ranks`, and `task NAME` of each task."""
-    study, tests = comparison.study, reference.tests(comparison)
+    study, test = comparison.study, PrimaryTest(comparison)
     overview = [figures[key] for key in ("ranks", "curves") if key in figures]
     sharing = [] if study.published else [Section("How sharing paid", (Facts(tuple(provenance.sharing(comparison))),))]
     return [
-        Section(f"Glideslope: {study.plan.suite}", (headline(comparison), *summary(comparison, tests))),
-        Section(
-            f"Against {study.reference}", (primary(comparison, tests) if tests else conclusion(comparison, tests),)
-        ),
+        Section(f"Glideslope: {study.plan.suite}", (headline(comparison), *summary(comparison, test))),
+        Section(f"Against {study.reference}", tuple(_against(comparison, test))),
         Section("By task and budget", (tables.matrix(comparison),)),
         Section("Across tasks", (*_across(comparison, figures), *overview)),
         *(_task(comparison, task, figures) for task in study.tasks),
@@ -99,14 +97,19 @@ def _over(comparison: Comparison, task: str, other: str | None) -> Item:
     return sure if verdict.behind is None else sure._replace(text=f"{value(verdict.behind, signed=True)}, {sure.text}")
 
 
-def summary(comparison: Comparison, tests: Sequence[ReferenceTest]) -> Iterator[str]:
+def _against(comparison: Comparison, test: PrimaryTest) -> Iterator[str | Table]:
+    yield primary(comparison, test) if test.hypotheses else conclusion(comparison, test)
+    yield from omitted(test)
+
+
+def summary(comparison: Comparison, test: PrimaryTest) -> Iterator[str]:
     """The answer in a few sentences, and its limits."""
     study = comparison.study
     if published := study.published:
         yield from _published(comparison, published)
         return
     yield from _wins(comparison)
-    yield conclusion(comparison, tests)
+    yield conclusion(comparison, test)
     yield from losses(study)
     yield from baselines(comparison)
     yield (

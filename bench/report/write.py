@@ -7,8 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from bench.analysis import reference
 from bench.analysis.comparison import Comparison
+from bench.analysis.primary import PrimaryTest
 from bench.analysis.results import Study
 from bench.ledger import atomic, paths
 from bench.ledger.lines import Row
@@ -44,7 +44,7 @@ def write(directory: Path, rows: Iterable[Row]) -> Path:
     files = {
         "table.md": markup.markdown(sections),
         "table.csv": csv_tables.table_csv(comparison),
-        "tests.csv": csv_tables.tests_csv(reference.tests(comparison)),
+        "tests.csv": csv_tables.tests_csv(PrimaryTest(comparison).hypotheses),
         "diagnostics.csv": diagnostics.diagnostics_csv(comparison),
         "peaks.csv": peaks.peaks_csv(comparison),
         "theory.csv": theory.theory_csv(comparison),
@@ -74,7 +74,7 @@ def show(rows: Iterable[Row], console: Console) -> None:
     signs = tables.legend(row for table in results for row in table.rows)
     answers = [answer(comparison, task) for task in study.tasks]
     sharing = [] if study.published else [f"Sharing, {name}: {text}." for name, text in provenance.sharing(comparison)]
-    for line in (*signs, "", *answers, "", *summary(comparison, reference.tests(comparison)), "", *sharing):
+    for line in (*signs, "", *answers, "", *summary(comparison, PrimaryTest(comparison)), "", *sharing):
         console.print(line, highlight=False, markup=False)
 
 

@@ -51,15 +51,15 @@ def difference(a: float, b: float) -> float:
 
 
 @cache
-def t_quantile(n: int) -> float:
-    """97.5 % quantile of Student's t with n - 1 degrees of freedom, n >= 2.
+def t_quantile(n: int, level: float = LEVEL) -> float:
+    """Quantile of Student's t with n - 1 degrees of freedom (n >= 2) that bounds an interval of this level.
 
     >>> round(t_quantile(3), 3)
     4.303
     """
     from scipy.special import stdtrit  # scipy.stats takes a second to import, this does not
 
-    return float(stdtrit(n - 1, (1 + LEVEL) / 2))
+    return float(stdtrit(n - 1, (1 + level) / 2))
 
 
 def interval(values_N: Sequence[float], grain: float = 0.0) -> Interval:
@@ -81,6 +81,28 @@ def interval(values_N: Sequence[float], grain: float = 0.0) -> Interval:
         return Interval(mean, None, 1)
     variance = math.fsum((v - mean) ** 2 for v in values_N) / (n - 1)
     return Interval(mean, t_quantile(n) * math.sqrt((variance + grain**2 / 12) / n), n)
+
+
+def stratified(strata: Sequence[Sequence[float]]) -> Interval:
+    """Mean over strata of the means over their values [N], with its 95 % t interval (Welch and Satterthwaite).
+
+    The variance is the sum of s² / n over strata, over their squared number; degrees of freedom are Satterthwaite's
+    (Biometrics Bulletin 2, 1946). `n` counts all values. Without any variance there is no half-width.
+
+    Raises:
+        ValueError: no stratum, or one with a single value.
+    """
+    from scipy.special import stdtrit
+
+    if not strata or any(len(v_N) < 2 for v_N in strata):
+        raise ValueError("a stratified interval needs strata of two values or more")
+    every = [interval(v_N) for v_N in strata]
+    parts = [(float(i.half or 0.0) / t_quantile(i.n) / len(every)) ** 2 for i in every]
+    mean, variance, n = math.fsum(i.mean for i in every) / len(every), math.fsum(parts), sum(i.n for i in every)
+    if variance == 0:
+        return Interval(mean, None, n)
+    freedom = variance**2 / math.fsum(part**2 / (i.n - 1) for part, i in zip(parts, every, strict=True))
+    return Interval(mean, float(stdtrit(freedom, (1 + LEVEL) / 2)) * math.sqrt(variance), n)
 
 
 def paired(a_N: Sequence[float], b_N: Sequence[float], grain: float = 0.0) -> Interval:
@@ -125,28 +147,42 @@ def ranks(values_K: Sequence[float], direction: str) -> list[float]:
     return [float(r) for r in 1 + better.sum(1) + (equal.sum(1) - 1) / 2]
 
 
+OTHERS = 5
+"""Fewest other seeds that choose the peak LR of a seed. With fewer, all seeds choose one peak LR together: a mean over
+two or three seeds picks a peak LR by their noise, another for each seed, and inflates the variance."""
+
+
 def choose(control_LN: np.ndarray, direction: str) -> tuple[int, ...]:
     """Row (peak LR, ascending) chosen for each seed by the control values [L, N] of the *other* seeds.
 
-    Fewest diverged tries (NaN) first, then the best mean control value (up to `TIE`), then the lower LR. The value of a
-    seed itself takes no part in its choice, so the choice is not biased in its favour. With one seed there is no other,
-    and its own control value (never its test value) decides.
+    The value of a seed itself takes no part in its choice, so the choice is not biased in its favour. With fewer than
+    `OTHERS` others, all seeds choose one row together. Test values never take part.
 
-    >>> choose(np.array([[0.90, 0.50, 0.50], [0.60, 0.60, 0.90]]), "max")
-    (1, 1, 0)
+    >>> choose(np.array([[0.90, 0.5, 0.5, 0.5, 0.5, 0.5], [0.51, 0.51, 0.51, 0.51, 0.51, 0.51]]), "max")
+    (1, 0, 0, 0, 0, 0)
+    >>> choose(np.array([[0.90, 0.5, 0.5], [0.51, 0.51, 0.51]]), "max")
+    (0, 0, 0)
     """
-    seeds = range(control_LN.shape[1])
+    n = control_LN.shape[1]
+    if n <= OTHERS:
+        return (pick(control_LN, direction),) * n
+    return tuple(pick(np.delete(control_LN, seed, axis=1), direction) for seed in range(n))
+
+
+def pick(control_LN: np.ndarray, direction: str) -> int:
+    """Row (peak LR, ascending) that control values [L, N] choose together.
+
+    Fewest diverged tries (NaN) first, then the best mean (up to `TIE`), then the lower LR.
+
+    >>> pick(np.array([[0.90, 0.50, 0.50], [0.60, 0.60, 0.90]]), "max")
+    1
+    """
     sign = -1.0 if direction == "max" else 1.0
 
-    def cost(row: int, others: list[int]) -> tuple[int, float]:
-        sound = [v for v in control_LN[row, others].tolist() if not math.isnan(v)]
-        mean = sign * math.fsum(sound) / len(sound) if sound else 0.0
-        return len(others) - len(sound), mean
+    def cost(control_N: np.ndarray) -> tuple[int, float]:
+        sound = [v for v in control_N.tolist() if not math.isnan(v)]
+        return len(control_N) - len(sound), sign * math.fsum(sound) / len(sound) if sound else 0.0
 
-    def pick(seed: int) -> int:
-        others = [s for s in seeds if s != seed] or [seed]
-        costs = [cost(row, others) for row in range(control_LN.shape[0])]
-        fewest, mean = min(costs)
-        return next(row for row, (n, value) in enumerate(costs) if n == fewest and not difference(value, mean))
-
-    return tuple(map(pick, seeds))
+    costs = [cost(control_N) for control_N in control_LN]
+    fewest, mean = min(costs)
+    return next(row for row, (n, value) in enumerate(costs) if n == fewest and not difference(value, mean))

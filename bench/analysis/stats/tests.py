@@ -173,3 +173,17 @@ def _studentized_range(k: int) -> float:
     from scipy.stats import studentized_range
 
     return float(studentized_range.ppf(LEVEL, k, np.inf))
+
+
+def pool(columns):
+    scaled = [np.asarray(c) / (np.sqrt(np.mean(np.square(c))) or 1.0) for c in columns]
+    return np.mean(scaled, 0).tolist()
+
+
+def testable(floors, alpha):
+    k = next(k for k in range(1, len(floors) + 2) if sum(f <= alpha / k for f in floors) <= k)
+    return [f <= alpha / k for f in floors]
+
+
+def step_down(p, floors, alpha):
+    return holm(p)

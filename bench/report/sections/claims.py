@@ -11,7 +11,7 @@ from bench.analysis.claim_tasks import FAMILIES, ClaimTask, entries
 from bench.analysis.claims import ClaimPanel, Measure, Pairs, Word
 from bench.analysis.comparison import Comparison
 from bench.analysis.lr_cost import Costs
-from bench.analysis.reference import ALPHA
+from bench.analysis.primary import ALPHA
 from bench.contract import InputError
 from bench.ledger import atomic, ledger
 from bench.report import markup

@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from bench.analysis import reference
+from bench.analysis.budget_worth import worths
 from bench.analysis.comparison import Comparison
+from bench.analysis.primary import ALPHA, Hypothesis, PrimaryTest, Why, Word
 from bench.analysis.ranking import LOW, STRATEGIES, TASKS, RankPanel
-from bench.analysis.reference import ALPHA, ReferenceTest
+from bench.analysis.reference import visible
 from bench.analysis.stats.equivalent_budget import Worth
 from bench.analysis.stats.tests import DRAWS
 from bench.report.markup import Item, Mark, Table
-from bench.report.numbers import MISSING, number, percent, value
+from bench.report.numbers import MISSING, listed, number, percent, value
 
 UNDECLARED = "by default: the plan's row was written before references were declared in it"
 OTHERS = "our choice, made after these runs, for published runs declare none"
@@ -20,37 +21,53 @@ OTHERS = "our choice, made after these runs, for published runs declare none"
 
 # ------------------------------------------------------------------------------------------ the primary test
 
+WHY: dict[Why, str] = {
+    "wind tunnel": "a wind tunnel's task is reported, never tested",
+    "no declared budget": "it ran none of the declared budgets",
+    "nothing learnt": "no strategy got beyond the trivial baseline",
+    "reference not run": "the reference was not run",
+    "one seed": "it has one seed",
+    "identical run": "one run with the reference",
+    "edge of the grid": "the chosen peak LR lies at an edge of the grid, so a better one may lie outside",
+}
+"""Reasons for leaving something out of the primary test."""
 
-def primary(comparison: Comparison, tests: Sequence[ReferenceTest]) -> Table:
+WORDS: dict[Word, tuple[str, Mark]] = {
+    "better": ("significantly better", "best"),
+    "worse": ("significantly worse", "bad"),
+    "equal": ("equal", "noise"),
+    "undecided": ("undecided", ""),
+    "BatchNorm statistics only": ("BatchNorm statistics only", ""),
+    "too few blocks": ("too few blocks to tell", ""),
+}
+"""Verdict on a hypothesis, in words."""
+
+
+def primary(comparison: Comparison, test: PrimaryTest) -> Table:
     """The primary test of every strategy against the reference."""
-    rows = tuple(_primary(test, len(tests)) for test in tests)
-    head = ("strategy", "tasks", "blocks", "effect", "tasks better, worse, equal", "blocks better", "p", "p, Holm")
-    sampled = "" if all(test.flip.exact for test in tests) else f" Beyond 32 blocks, of {DRAWS:,} drawn patterns."
+    rows = tuple(map(_primary, test.hypotheses))
+    head = ("strategy", "group", "tasks", "blocks", "effect in margins", "tasks better, worse, equal", "blocks better")
+    sampled = "" if all(h.flip.exact for h in test.hypotheses) else f" Beyond 32 blocks, of {DRAWS:,} drawn patterns."
     notes = (
-        "Effect: mean over tasks of the mean difference over its root mean square, in [−1, 1]; above 0 is better. "
-        "“Blocks better” is the share of blocks with a better final value, ties counted half, with its Clopper-Pearson "
-        "interval; no test.",
-        "p is two-sided, the share of all patterns of signs of the blocks with an effect at least as large." + sampled,
+        "Effect: mean over tasks of the mean difference, in the smallest difference worth having (the task's margin), "
+        "with its stratified 95 % t interval. “Blocks better” is the share of blocks with a better final value, ties "
+        "counted half, with its Clopper-Pearson interval; no test.",
+        "p is two-sided: the share of all patterns of signs of the blocks with a standardised effect at least as large."
+        + sampled
+        + " With BatchNorm it is the larger p of running and recalibrated statistics. Corrected by Holm's steps over "
+        "the hypotheses that so many blocks can make significant (Tarone).",
+        "Equal: the interval of the effect lies within one margin to both sides.",
     )
-    return Table(
-        f"Every strategy against {comparison.study.reference}, at the largest budgets", (*head, "verdict"), rows, notes
-    )
+    title = f"Every strategy against {comparison.study.reference}, at the declared budgets"
+    return Table(title, (*head, "p", "p, corrected", "verdict"), rows, notes)
 
 
-def _primary(test: ReferenceTest, family: int) -> tuple[Item, ...]:
-    flip, share = test.flip, test.improvement
+def _primary(h: Hypothesis) -> tuple[Item, ...]:
+    share = h.improvement
     blocks = f"{100 * share.share:.0f} % ({100 * share.low:.0f} to {100 * share.high:.0f} %)"
-    text = [str(flip.tasks), str(flip.blocks), f"{flip.effect:+.2f}".replace("-", "−")]
-    text += [", ".join(map(str, test.tasks)), blocks, probability(flip.p), probability(test.adjusted)]
-    word, mark = verdict(test, family)
-    return (Item(test.strategy), *map(Item, text), Item(word, mark))
-
-
-def verdict(test: ReferenceTest, family: int) -> tuple[str, Mark]:
-    """Verdict on a strategy that was tested in a family of so many tests."""
-    if test.significant:
-        return ("significantly better", "best") if test.flip.effect > 0 else ("significantly worse", "bad")
-    return "too few blocks to tell" if test.flip.floor * family > ALPHA else "not significant", "noise"
+    text = [h.group, str(h.flip.tasks), str(h.flip.blocks), value(h.effect, signed=True)]
+    text += [", ".join(map(str, h.signs)), blocks, probability(h.p), probability(h.adjusted)]
+    return (Item(h.strategy), *map(Item, text), Item(*WORDS[h.word]))
 
 
 def probability(p: float) -> str:
@@ -58,27 +75,41 @@ def probability(p: float) -> str:
     return f"{p:.3f}" if p >= 0.001 else f"{p:.1e}".replace("e-0", "e−").replace("e-", "e−")
 
 
-def conclusion(comparison: Comparison, tests: Sequence[ReferenceTest]) -> str:
+def omitted(test: PrimaryTest) -> Iterator[str]:
+    """One sentence for each task and reason for leaving something out of the test."""
+    by_reason: dict[tuple[str, Why, str | None], list[float]] = {}
+    for o in test.omissions:
+        by_reason.setdefault((o.task, o.why, o.strategy), []).extend([] if o.budget is None else [o.budget])
+    shown: dict[tuple[str, Why, tuple[float, ...]], list[str]] = {}
+    for (task, why, strategy), columns in by_reason.items():
+        shown.setdefault((task, why, tuple(columns)), []).extend([] if strategy is None else [strategy])
+    for (task, why, budgets), strategies in shown.items():
+        where = f" at {listed([percent(b) for b in budgets])}" if budgets else ""
+        names = f", {listed(strategies)}" if strategies else ""
+        yield f"Not tested: {task}{names}{where}: {WHY[why]}."
+
+
+def conclusion(comparison: Comparison, test: PrimaryTest) -> str:
     """The primary test in one paragraph."""
     study = comparison.study
     undeclared = OTHERS if study.published else UNDECLARED
     against = f"{study.reference}, {'declared before the run' if study.declared else undeclared}"
-    if not tests:
+    if not test.hypotheses:
         return (
             f"Nothing is tested: no task has two seeds or more of both the reference ({against}) and another strategy "
-            "at its largest budget."
+            "at a declared budget."
         )
-    significant = [t for t in tests if t.significant]
-    sides = {
-        "better": [t.strategy for t in significant if t.flip.effect > 0],
-        "worse": [t.strategy for t in significant if t.flip.effect <= 0],
-    }
-    phrases = [f"{word} than it: {', '.join(names)}" for word, names in sides.items() if names]
+    named = {word: [h.strategy for h in test.hypotheses if h.word == word] for word in WORDS}
+    phrases = [
+        f"{WORDS[word][0]} {'to' if word == 'equal' else 'than'} it: {listed(names)}"
+        for word, names in named.items()
+        if names and word in ("better", "worse", "equal")
+    ]
     return (
         f"The primary test compares every strategy with one reference ({against}): a stratified sign-flip permutation "
-        "test over independent blocks, one a task and seed, at each task's largest budget, with Holm's correction over "
-        f"the {len(tests)} strategies, at {percent(ALPHA)}. Significantly "
-        + ("; significantly ".join(phrases) if phrases else "different from it: none")
+        "test over independent blocks, one a task and seed, the declared budgets pooled in each, corrected for "
+        f"{len(test.hypotheses)} hypotheses, at {percent(test.alpha)}. "
+        + ("; ".join(phrases).capitalize() if phrases else "Significantly different from it: none")
         + ". No other difference between two strategies is called significant in this report."
     )
 
@@ -86,15 +117,15 @@ def conclusion(comparison: Comparison, tests: Sequence[ReferenceTest]) -> str:
 def limits(comparison: Comparison, task: str) -> Iterator[str]:
     """Smallest difference that the seeds of a task can show at its largest budget."""
     budget = comparison.study.budgets(task)[-1]
-    visible = reference.visible(comparison, task, budget)
+    least = visible(comparison, task, budget)
     n = max((len(v.score.selected) for v in comparison.full(task).values()), default=0)
-    if n > 1 and visible is None:
+    if n > 1 and least is None:
         yield "All strategies of this table are one run, so there is no difference to see."
-    elif visible is not None:
+    elif least is not None:
         floor = 2.0 ** (1 - n)
         alone = f"; a sign-flip test within this task alone could not go below p = {floor:g}" if floor > ALPHA else ""
         yield (
-            f"With {n} seeds, a true difference of {number(visible)} between two typical strategies at "
+            f"With {n} seeds, a true difference of {number(least)} between two typical strategies at "
             f"{percent(budget)} would be called clear in 80 % of repetitions, a smaller one less often; pairs whose "
             f"seeds agree more closely are told apart at less{alone}."
         )
@@ -113,12 +144,12 @@ def over(comparison: Comparison, task: str, strategy: str) -> str:
 
 def worth(comparison: Comparison, task: str) -> Table | None:
     """Share of the budget at which the reference ends as well as each strategy does at each budget."""
-    worths, against = reference.worths(comparison, task), comparison.reference(task)
+    by_strategy, against = worths(comparison, task), comparison.reference(task)
     budgets = comparison.study.budgets(task)
-    names = [s for s in comparison.standing(task) if any((s, b) in worths for b in budgets)]
+    names = [s for s in comparison.standing(task) if any((s, b) in by_strategy for b in budgets)]
     if not names or len(budgets) < 2:
         return None
-    rows = tuple((Item(s), *(Item(_worth(worths.get((s, b)), budgets)) for b in budgets)) for s in names)
+    rows = tuple((Item(s), *(Item(_worth(by_strategy.get((s, b)), budgets)) for b in budgets)) for s in names)
     note = (
         f"61 % under 25 % says: with 25 % of the full budget it ends as well as {against} with 61 %. {against}'s curve "
         "is linear in the logarithm of the budget between those tried. The interval holds every budget at which the "

@@ -1,0 +1,146 @@
+"""The answer of a comparison: which decay to take, by how much it is better, how sure, and what could not be seen."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal, NamedTuple
+
+from bench.analysis.comparison import Comparison, leaders
+from bench.analysis.primary import Hypothesis, PrimaryTest
+from bench.analysis.reference import Standing, differences, standings
+from bench.analysis.stats.intervals import Interval, interval
+from bench.analysis.stats.power import detectable_mean
+
+Outcome = Literal["take", "keep", "equal", "undecided", "untested"]
+"""Take a decay, keep the reference, either (equal), not known yet, or nothing could be tested."""
+
+
+class Advice(NamedTuple):
+    """What to do in one task at one budget."""
+
+    task: str
+    budget: float
+    strategy: str  # the best-ranked one
+    peak_lr: float | None
+    tied: tuple[str, ...]  # the others that are not told apart from it
+    standing: Standing | None  # beside the reference, at a level for the best of all tried; None if it is the reference
+
+
+class ForestLine(NamedTuple):
+    """A strategy's lead over the reference in one task, in margins of the task, its declared budgets pooled."""
+
+    task: str
+    lead: Interval
+    standing: tuple[Standing, ...]  # at each budget
+
+
+@dataclass(frozen=True)
+class Answer:
+    """All that the first screen of a report shows."""
+
+    comparison: Comparison
+
+    @cached_property
+    def test(self) -> PrimaryTest:
+        return PrimaryTest(self.comparison)
+
+    @cached_property
+    def pooled(self) -> tuple[Hypothesis, ...]:
+        """The primary test, best effect first."""
+        return tuple(sorted(self.test.hypotheses, key=lambda h: -(h.effect.mean if h.effect else h.flip.effect)))
+
+    @cached_property
+    def budgets(self) -> tuple[float, ...]:
+        """All budgets that some task ran, ascending."""
+        study = self.comparison.study
+        return tuple(sorted({b for task in study.tasks for b in study.budgets(task)}))
+
+    @cached_property
+    def declared(self) -> tuple[float, ...]:
+        """The budgets that are tested in some task."""
+        tasks = self.comparison.study.tasks
+        return tuple(sorted({b for task in tasks for b in self.test.declared(task)}))
+
+    @cached_property
+    def by_budget(self) -> dict[float, dict[str, Hypothesis]]:
+        """The same test at each budget alone, by strategy: secondary, and corrected for its strategies only."""
+        every = {b: PrimaryTest(self.comparison, budgets=(b,)).hypotheses for b in self.budgets}
+        return {b: {h.strategy: h for h in hypotheses} for b, hypotheses in every.items()}
+
+    @cached_property
+    def outcome(self) -> Outcome:
+        words = [h.word for h in self.pooled]
+        if not words:
+            return "untested"
+        if "better" in words:
+            return "take"
+        if all(word == "equal" for word in words):
+            return "equal"
+        return "keep" if all(word in ("worse", "equal") for word in words) else "undecided"
+
+    @cached_property
+    def best(self) -> Hypothesis | None:
+        """The strategy with the largest effect of those significantly better, or of all."""
+        better = [h for h in self.pooled if h.word == "better"]
+        return next(iter(better or self.pooled), None)
+
+    @cached_property
+    def tied(self) -> tuple[str, ...]:
+        """Strategies that are significantly better, too, and are not told apart from the best one."""
+        if self.outcome != "take" or self.best is None:
+            return ()
+        beside = PrimaryTest(self.comparison, against=self.best.strategy).hypotheses
+        apart = {h.strategy for h in beside if h.word == "worse"}
+        return tuple(
+            h.strategy for h in self.pooled if h.word == "better" and h not in (self.best,) and h.strategy not in apart
+        )
+
+    @cached_property
+    def invisible(self) -> float | None:
+        """Effect in margins that these blocks would show with 80 % power, by the interval of the best strategy."""
+        if self.best is None or self.best.effect is None or self.best.effect.half is None:
+            return None
+        return detectable_mean(self.best.effect.half)
+
+    @cached_property
+    def forest(self) -> tuple[ForestLine, ...]:
+        """The best strategy's lead in each task; tasks without a margin or a second seed are left out."""
+        if self.best is None:
+            return ()
+        return tuple(line for task in self.best.tasks if (line := self._forest_line(task, self.best.strategy)))
+
+    def _forest_line(self, task: str, strategy: str) -> ForestLine | None:
+        margin, columns = self.comparison.margin(task), self.test.columns(task, strategy)
+        by_budget = [differences(self.comparison, task, b, strategy) for b in columns]
+        seeds = sorted(set.intersection(*map(set, by_budget))) if by_budget else []
+        if margin is None or len(seeds) < 2:
+            return None
+        lead = interval([math.fsum(d[s] for d in by_budget) / len(by_budget) / margin for s in seeds])
+        own = (standings(self.comparison, task, b).get(strategy) for b in columns)
+        return ForestLine(task, lead, tuple(s for s in own if s is not None))
+
+    @cached_property
+    def advice(self) -> tuple[Advice, ...]:
+        """What to do in each task at each budget that has a result."""
+        study = self.comparison.study
+        return tuple(a for task in study.tasks for b in study.budgets(task) if (a := self._advice(task, b)))
+
+    def _advice(self, task: str, budget: float) -> Advice | None:
+        group = self.comparison.at(task, budget)
+        first = leaders(group)
+        if not first:
+            return None
+        strategy = first[0]
+        near = [
+            s for s, v in group.items() if s != strategy and v.word in ("tied best", "within noise", "identical run")
+        ]
+        beside = standings(self.comparison, task, budget, tries=max(1, len(group) - 1))
+        return Advice(task, budget, strategy, group[strategy].score.pick, tuple(near), beside.get(strategy))
+
+
+def of_families(answer: Answer, tasks: Sequence[str]) -> list[str]:
+    """Families of some tasks, in the order of the plan."""
+    return list(dict.fromkeys(answer.comparison.study.tasks[task].family for task in tasks))
