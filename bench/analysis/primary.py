@@ -68,7 +68,7 @@ class _Strata(NamedTuple):
     """Blocks of one strategy by task, for each reading, and in margins."""
 
     blocks: dict[Reading, list[list[float]]]
-    margins: list[list[float]] | None
+    margins: dict[Reading, list[list[float]]] | None  # mean differences over budgets; None where a task states none
     tasks: tuple[str, ...]
 
 
@@ -80,6 +80,7 @@ class PrimaryTest:
     against: str | None = None
     budgets: tuple[float, ...] | None = None
     alpha: float = ALPHA
+    interior: bool = True  # whether choices at an edge of the grid are left out
 
     def declared(self, task: str) -> tuple[float, ...]:
         """Budgets of a task that are tested."""
@@ -109,7 +110,7 @@ class PrimaryTest:
                 yield Omission(task, "one seed", budget)
             elif not comparison.learns(task, budget):
                 yield Omission(task, "nothing learnt", budget)
-            elif group[other].score.edges:
+            elif self.interior and group[other].score.edges:
                 yield Omission(task, "edge of the grid", budget)
             else:
                 for strategy, verdict in group.items():
@@ -117,13 +118,15 @@ class PrimaryTest:
                         continue
                     if other in verdict.identical:
                         yield Omission(task, "identical run", budget, strategy)
-                    elif verdict.score.edges:
+                    elif self.interior and verdict.score.edges:
                         yield Omission(task, "edge of the grid", budget, strategy)
 
     def columns(self, task: str, strategy: str) -> tuple[float, ...]:
         """Budgets of a task that count for a strategy."""
         out = {(o.budget, o.strategy) for o in self.omissions if o.task == task}
         if (None, None) in out:
+            return ()
+        if strategy == (self.against or self.comparison.reference(task)):
             return ()
         return tuple(b for b in self.declared(task) if not {(b, None), (b, strategy)} & out)
 
@@ -140,11 +143,11 @@ class PrimaryTest:
         every = []
         for i, ((strategy, group), s) in enumerate(strata.items()):
             flip = flips[strategy, group]
-            effect = stratified(s.margins) if s.margins else None
-            word = _word(flip.effect, joint[i] <= self.alpha, running[i] <= self.alpha, able[i], effect)
+            effects = [stratified(blocks) for blocks in s.margins.values()] if s.margins else []
+            word = _word(flip.effect, joint[i] <= self.alpha, running[i] <= self.alpha, able[i], effects)
             share = improvement([d for d_N in s.blocks["final"] for d in d_N])
             signs = _signs(s.blocks["final"])
-            p = both[strategy, group]
+            p, effect = both[strategy, group], next(iter(effects), None)
             every.append(Hypothesis(strategy, group, s.tasks, flip, p, joint[i], effect, share, signs, word))
         return tuple(sorted(every, key=lambda h: (h.p, -h.flip.effect)))
 
@@ -158,27 +161,22 @@ class PrimaryTest:
 
     def _strata(self, strategy: str, group: str) -> _Strata:
         blocks: dict[Reading, list[list[float]]] = {"final": [], "recalibrated": []}
-        margins: list[list[float]] | None = []
+        margins: dict[Reading, list[list[float]]] = {"final": [], "recalibrated": []}
         tasks = []
         for task, facts in self.comparison.study.tasks.items():
-            if group not in ("all", facts.family, task) or strategy == (
-                self.against or self.comparison.reference(task)
-            ):
+            if group not in ("all", facts.family, task):
                 continue
-            columns = self.columns(task, strategy)
-            seeds, by_reading = self._by_seed(task, strategy, columns)
+            seeds, by_reading = self._by_seed(task, strategy, self.columns(task, strategy))
             if len(seeds) < 2:
                 continue
             tasks.append(task)
-            for reading, columns_BN in by_reading.items():
-                blocks[reading].append(pool(columns_BN))
-            margin = self.comparison.margin(task)
-            if margin is None or margins is None:
-                margins = None
-            else:
-                columns_BN = by_reading["final"]
-                margins.append([math.fsum(d) / len(d) / margin for d in zip(*columns_BN, strict=True)])
-        return _Strata(blocks, margins, tuple(tasks))
+            margin = self.comparison.margin(task) or math.nan
+            for reading, differences_BN in by_reading.items():
+                blocks[reading].append(pool(differences_BN))
+                means_N = [math.fsum(d_B) / len(d_B) / margin for d_B in zip(*differences_BN, strict=True)]
+                margins[reading].append(means_N)
+        stated = all(self.comparison.margin(task) for task in tasks)
+        return _Strata(blocks, margins if stated else None, tuple(tasks))
 
     def _by_seed(
         self, task: str, strategy: str, columns: Sequence[float]
@@ -199,8 +197,9 @@ def _joint(flip: Flip, strata: _Strata) -> float:
     return max(flip.p, other.p) if flip.effect * other.effect > 0 else 1.0
 
 
-def _word(direction: float, both: bool, running: bool, able: bool, effect: Interval | None) -> Word:
-    if effect is not None and effect.half is not None and abs(effect.mean) + effect.half < 1:
+def _word(direction: float, both: bool, running: bool, able: bool, effects: Sequence[Interval]) -> Word:
+    """Verdict; `effects` are those of each reading, in margins. A sure difference not worth having is equal."""
+    if effects and all(e.half is not None and abs(e.mean) + e.half < 1 for e in effects):
         return "equal"
     if both:
         return "better" if direction > 0 else "worse"
