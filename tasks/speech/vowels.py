@@ -31,7 +31,7 @@ def vowels() -> Task:
         source="Japanese Vowels in sktime (UCI, Kudo, Toyama and Shimbo; CC BY 4.0)",
         batch_size=27,
         epochs=40,
-        peak_lrs=(0.03, 0.1, 0.3),
+        peak_lrs=(0.025, 0.05, 0.1, 0.2, 0.4),
         layers="conv1d",
         load=load_vowels,
         model=_net,

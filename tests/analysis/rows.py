@@ -54,8 +54,8 @@ def excess(name, strategy, budget, peak_lr, seed):
     return seen and tuple(10.0 ** (-4 * (v - 0.9) / 0.07) / 10 for v in seen)
 
 
-def ledger(tasks, outcome=reached, tied=(("constant", "step"),), keep=lambda cell: True, anew=None):
-    """All rows of a run. `tied` strategies ride one member at the smallest budget; `keep` drops cells.
+def ledger(tasks, outcome=reached, tied=(("constant", "step"),), keep=lambda cell: True, anew=None, **declared):
+    """All rows of a run; `declared` are further fields of the plan's row. `tied` strategies ride one member at the smallest budget; `keep` drops cells.
 
     `outcome` says what a cell of a task with direction max reaches; `anew` maps it to the recalibrated value.
     """
@@ -78,7 +78,8 @@ def ledger(tasks, outcome=reached, tied=(("constant", "step"),), keep=lambda cel
             looks = steps // 2
             cell_steps += steps
             rows.append(row("cohort", cohort, _cohort(cohort, name, seed, facts, steps, looks)))
-    return [row("plan", "plan0", _plan(tasks, planned, cell_steps)), row("attempt", "attempt0", ATTEMPT), *rows]
+    plan = _plan(tasks, planned, cell_steps) | declared
+    return [row("plan", "plan0", plan), row("attempt", "attempt0", ATTEMPT), *rows]
 
 
 def row(kind, key, payload):
