@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 
 from bench.analysis.comparison import Comparison, leaders
 from bench.analysis.primary import Hypothesis, PrimaryTest
-from bench.analysis.reference import Standing, differences, standings
+from bench.analysis.reference import VersusReference, differences, standings
 from bench.analysis.stats.intervals import Interval, interval
 from bench.analysis.stats.power import detectable_mean
 
@@ -19,14 +19,16 @@ Outcome = Literal["take", "keep", "equal", "undecided", "untested"]
 
 
 class Advice(NamedTuple):
-    """What to do in one task at one budget."""
+    """Advice for one task at one budget."""
 
     task: str
     budget: float
     strategy: str  # the best-ranked one
     peak_lr: float | None
     tied: tuple[str, ...]  # the others that are not told apart from it
-    standing: Standing | None  # beside the reference, at a level for the best of all tried; None if it is the reference
+    standing: (
+        VersusReference | None
+    )  # beside the reference, at a level for the best of all tried; None if it is the reference
 
 
 class ForestLine(NamedTuple):
@@ -34,7 +36,7 @@ class ForestLine(NamedTuple):
 
     task: str
     lead: Interval
-    standing: tuple[Standing, ...]  # at each budget
+    standing: tuple[VersusReference, ...]  # at each budget
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,7 @@ class Answer:
 
     @cached_property
     def advice(self) -> tuple[Advice, ...]:
-        """What to do in each task at each budget that has a result."""
+        """Advice for each task and budget that has a result."""
         study = self.comparison.study
         return tuple(a for task in study.tasks for b in study.budgets(task) if (a := self._advice(task, b)))
 

@@ -255,7 +255,8 @@ class Comparison:
     def short_of_baseline(self, task: str) -> list[str]:
         """Strategies whose interval at the largest budget does not lie wholly beyond the trivial baseline."""
         full = self.full(task)
-        return [s for s in self.standing(task) if s in full and not self._beyond(task, full[s].score.final)]
+        finals = {s: full[s].score.final for s in self.standing(task) if s in full}
+        return [s for s, i in finals.items() if i is None or i.half is None or not self._beyond(task, i)]
 
     @cached_property
     def comparisons(self) -> int:

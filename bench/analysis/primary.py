@@ -199,7 +199,7 @@ def _joint(flip: Flip, strata: _Strata) -> float:
 
 def _word(direction: float, both: bool, running: bool, able: bool, effects: Sequence[Interval]) -> Word:
     """Verdict; `effects` are those of each reading, in margins. A sure difference not worth having is equal."""
-    if effects and all(e.half is not None and abs(e.mean) + e.half < 1 for e in effects):
+    if effects and all(abs(e.mean) + (e.half or 0.0) < 1 for e in effects):
         return "equal"
     if both:
         return "better" if direction > 0 else "worse"

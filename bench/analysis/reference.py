@@ -28,7 +28,7 @@ Word = Literal[
 """Verdict on a strategy. At an edge of the grid, of its own or of the reference, the best peak LR may lie outside."""
 
 
-class Standing(NamedTuple):
+class VersusReference(NamedTuple):
     """A strategy beside the reference, in one task at one budget."""
 
     task: str
@@ -48,7 +48,7 @@ def _least(lead: Interval | None) -> float:
     return 0.0 if lead is None or lead.half is None else max(0.0, abs(lead.mean) - lead.half)
 
 
-def standings(comparison: Comparison, task: str, budget: float, tries: int = 1) -> dict[str, Standing]:
+def standings(comparison: Comparison, task: str, budget: float, tries: int = 1) -> dict[str, VersusReference]:
     """All strategies but the reference beside it; {} where the reference was not run.
 
     With `tries` above 1 the intervals hold for that many strategies together (Bonferroni): for the best of so many.
@@ -59,7 +59,7 @@ def standings(comparison: Comparison, task: str, budget: float, tries: int = 1) 
     return {s: _standing(comparison, task, budget, s, tries) for s in group if s != reference}
 
 
-def _standing(comparison: Comparison, task: str, budget: float, strategy: str, tries: int) -> Standing:
+def _standing(comparison: Comparison, task: str, budget: float, strategy: str, tries: int) -> VersusReference:
     group, direction = comparison.at(task, budget), comparison.direction(task)
     score, other = group[strategy].score, group[comparison.reference(task) or ""].score
     margin = comparison.margin(task)
@@ -71,7 +71,7 @@ def _standing(comparison: Comparison, task: str, budget: float, strategy: str, t
     seeds = None
     if word == "undecided" and lead is not None and lead.half is not None:
         seeds = seeds_to_decide(lead.mean, lead.half * math.sqrt(lead.n) / t_quantile(lead.n), margin)
-    return Standing(task, strategy, budget, lead, recalibrated, word, seeds)
+    return VersusReference(task, strategy, budget, lead, recalibrated, word, seeds)
 
 
 def widened(lead: Interval | None, tries: int) -> Interval | None:

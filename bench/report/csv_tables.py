@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from bench.analysis.budget_worth import worths
 from bench.analysis.comparison import Comparison, Verdict
 from bench.analysis.primary import Hypothesis
-from bench.analysis.reference import Standing, standings, visible
+from bench.analysis.reference import VersusReference, standings, visible
 from bench.analysis.stats.equivalent_budget import Worth
 from bench.analysis.stats.intervals import binomial_half
 
@@ -78,7 +78,7 @@ def _about(comparison: Comparison, task: str, verdict: Verdict) -> dict[str, obj
     }
 
 
-def _beside(standing: Standing) -> dict[str, object]:
+def _beside(standing: VersusReference) -> dict[str, object]:
     line: dict[str, object] = {"against_reference": standing.word, "seeds_to_decide": standing.seeds}
     if over := standing.lead:
         line |= {"over_reference": over.mean, "over_reference_half": over.half}

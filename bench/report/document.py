@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from bench.analysis import ranking
-from bench.analysis.claim_tasks import entries
 from bench.analysis.comparison import FIRST, Comparison, Verdict, leaders
 from bench.analysis.primary import PrimaryTest
 from bench.analysis.stats.intervals import Interval, binomial_half
+from bench.analysis.textbook.claim_tasks import entries
 from bench.ledger.cell_row import Publication
 from bench.report import tables
 from bench.report.markup import Facts, Figure, Item, Section, Table

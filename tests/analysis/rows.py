@@ -55,7 +55,9 @@ def excess(name, strategy, budget, peak_lr, seed):
 
 
 def ledger(tasks, outcome=reached, tied=(("constant", "step"),), keep=lambda cell: True, anew=None, **declared):
-    """All rows of a run; `declared` are further fields of the plan's row. `tied` strategies ride one member at the smallest budget; `keep` drops cells.
+    """All rows of a run. `tied` strategies ride one member at the smallest budget; `keep` drops cells.
+
+    `declared` are further fields of the plan's row.
 
     `outcome` says what a cell of a task with direction max reaches; `anew` maps it to the recalibrated value.
     """

@@ -15,8 +15,8 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-from bench.analysis import reference
 from bench.analysis.comparison import Comparison
+from bench.analysis.primary import PrimaryTest
 from bench.analysis.results import Study
 from bench.ledger import ledger
 from bench.ledger.lines import Row
@@ -87,9 +87,9 @@ def _one(plan, facts, dealt, layout):
                 rows += [_cell(c, task, name, seed) for c in next(dealt)]
     rows.append(Row("plan", "a", None, plan | {"tasks": tasks, "cells": len(rows), "reference": NAMES[0]}))
     it = Comparison(Study.of(rows))
-    found = reference.tests(it)
+    found = PrimaryTest(it, interior=False).hypotheses
     lead = [it.full(t)[s].score.behind(it.full(t)[NAMES[0]].score, it.direction(t)) for t in tasks for s in NAMES[1:]]
-    low, clear = sum(t.flip.p <= 0.05 for t in found), sum(d.excludes_zero for d in lead)
+    low, clear = sum(t.p <= 0.05 for t in found), sum(d.excludes_zero for d in lead)
     return any(t.significant for t in found), len(found), low, len(lead), clear
 
 

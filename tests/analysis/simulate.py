@@ -17,7 +17,7 @@ import numpy as np
 from scipy.special import expit, logit
 
 from bench.analysis.comparison import Comparison
-from bench.analysis.reference import ALPHA
+from bench.analysis.primary import ALPHA
 from bench.analysis.results import Study
 from bench.analysis.stats.intervals import choose, t_quantile
 from bench.analysis.stats.power import detectable

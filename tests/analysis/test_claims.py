@@ -4,11 +4,11 @@ import random
 
 import pytest
 
-from bench.analysis import claims
-from bench.analysis.claim_tasks import entries
 from bench.analysis.comparison import Comparison
-from bench.analysis.lr_cost import Costs
 from bench.analysis.results import Study
+from bench.analysis.textbook import claims
+from bench.analysis.textbook.claim_tasks import entries
+from bench.analysis.textbook.lr_cost import Costs
 from bench.cli import main
 from bench.contract import InputError
 from bench.ledger import ledger as record

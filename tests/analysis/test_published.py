@@ -10,7 +10,7 @@ from bench.analysis.comparison import Comparison
 from bench.analysis.published import llama_csv
 from bench.analysis.published import rows as published
 from bench.analysis.results import Study
-from bench.analysis.theory import Theory
+from bench.analysis.textbook.theory import Theory
 from bench.contract import InputError
 from bench.ledger import ledger
 from bench.report import document, markup

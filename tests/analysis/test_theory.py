@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import schedules
 from bench.analysis.comparison import Comparison
 from bench.analysis.results import Study
-from bench.analysis.theory import POINTS, Bound, Theory, _of_text, bound, reach
+from bench.analysis.textbook.theory import POINTS, Bound, Theory, _of_text, bound, reach
 from bench.report.sections import theory as predicted
 from schedules.schedule import factors
 from tests.analysis.rows import ledger, task

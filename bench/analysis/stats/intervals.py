@@ -165,7 +165,7 @@ def choose(control_LN: np.ndarray, direction: str) -> tuple[int, ...]:
     """
     n = control_LN.shape[1]
     if n <= OTHERS:
-        return (pick(control_LN, direction),) * n
+        return tuple([pick(control_LN, direction)] * n)
     return tuple(pick(np.delete(control_LN, seed, axis=1), direction) for seed in range(n))
 
 

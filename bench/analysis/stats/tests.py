@@ -3,7 +3,8 @@
 B = blocks, P = sign patterns, T = tasks, K = strategies.
 
 Budgets of one seed share the beginning of their training, so they are never blocks of their own: counted as such, they
-reject most true nulls. Tests of several strategies are corrected by `holm`.
+reject most true nulls. `pool` makes one block of them. Tests of several strategies are corrected by `holm`, or by
+`step_down` where some have too few blocks to reject.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import cache
-from itertools import accumulate
+from itertools import accumulate, count
 from typing import NamedTuple
 
 import numpy as np
@@ -65,8 +66,30 @@ def sign_flip(strata: Sequence[Sequence[float]]) -> Flip:
     return Flip(effect, p, len(share_B), len(tasks), floor if len(share_B) <= EXACT else max(floor, 1 / (DRAWS + 1)))
 
 
+def pool(columns: Sequence[Sequence[float]]) -> list[float]:
+    """Block values [N] of one task: for each seed, the mean of its differences over budgets.
+
+    `columns` holds, for each budget, the differences [N] of the seeds. Each column is divided by its root mean square
+    over seeds, so that budgets of any scale count alike; one of zeros stays as it is. A block's sign stands for all
+    budgets of its seed: as no flip changes a root mean square, the block value with all of them flipped is minus the
+    block value, and `sign_flip` of the block values enumerates what flips of whole seeds give. It stays exact, however
+    budgets correlate.
+
+    >>> pool([[0.1, -0.1], [3.0, -3.0]]), pool([[0.1, 0.1], [3.0, 3.0]])  # the second seed flipped
+    ([1.0, -1.0], [1.0, 1.0])
+
+    Raises:
+        ValueError: no budget, or budgets of different numbers of seeds.
+    """
+    if len({len(d_N) for d_N in columns}) != 1:
+        raise ValueError("a task needs at least one budget, and the same seeds at each of its budgets")
+    scaled_BN = np.stack([_standard(np.asarray(d_N, float)) for d_N in columns])
+    means_N: list[float] = scaled_BN.mean(0).tolist()
+    return means_N
+
+
 def _standard(d_N: np.ndarray) -> np.ndarray:
-    largest = np.abs(d_N).max()
+    largest = np.abs(d_N).max(initial=0.0)
     return d_N if largest == 0 else (d_N / largest) / np.sqrt(np.mean((d_N / largest) ** 2))  # squares can't underflow
 
 
@@ -101,10 +124,47 @@ def holm(p: Sequence[float]) -> list[float]:
     >>> holm([0.01, 0.04, 0.03])
     [0.03, 0.06, 0.06]
     """
-    order = sorted(range(len(p)), key=lambda i: p[i])
-    raised = accumulate((min(1.0, (len(p) - k) * p[i]) for k, i in enumerate(order)), max)
-    adjusted = dict(zip(order, raised, strict=True))
+    return step_down(p, [0.0] * len(p), 1.0)  # where any p is possible, every hypothesis counts
+
+
+def step_down(p: Sequence[float], floors: Sequence[float], alpha: float) -> list[float]:
+    """Adjusted p values by Holm's steps, counting only hypotheses that can be rejected, in the given order.
+
+    `floors` are the lowest p values possible. Tarone's number K of a set of hypotheses is the smallest k for which at
+    most k of the set have a floor of alpha / k or lower (Tarone 1990, Biometrics 46:515-522). In ascending order of p,
+    each p is multiplied by K of the hypotheses from it on (Hommel and Krummenauer 1998, Biometrics 54:673-681), and is
+    no lower than the adjusted p before it. Adjusted values of at most alpha are rejected; as K depends on alpha, they
+    say nothing of other levels.
+
+    The family-wise error is at most alpha, however the tests correlate. Until a true hypothesis is rejected, the set
+    holds all true ones, and K of a part of a set is no larger than K of the set. So the first to be rejected has p at
+    most alpha / K of the true ones, which only K of them can have, each with a probability of alpha / K at most.
+
+    >>> step_down([0.02, 0.03, 0.25], [0.01, 0.01, 0.25], 0.05)  # the third can't be rejected
+    [0.04, 0.04, 0.25]
+    """
+    ascending = sorted(zip(p, floors, range(len(p)), strict=True))
+    factors = (_tarone_number([floor for _, floor, _ in ascending[k:]], alpha) for k in range(len(p)))
+    raised = accumulate((min(1.0, k * p_i) for k, (p_i, _, _) in zip(factors, ascending, strict=True)), max)
+    adjusted = {i: p_i for p_i, (_, _, i) in zip(raised, ascending, strict=True)}
     return [adjusted[i] for i in range(len(p))]
+
+
+def testable(floors: Sequence[float], alpha: float) -> list[bool]:
+    """Whether each hypothesis could be rejected at the first step of `step_down`: its floor is alpha / K or lower.
+
+    One that could not may still be rejected at a later step, as K falls with each rejection.
+
+    >>> testable([0.01, 0.01, 0.25], 0.05)
+    [True, True, False]
+    """
+    k = _tarone_number(floors, alpha)
+    return [k * floor <= alpha for floor in floors]
+
+
+def _tarone_number(floors: Sequence[float], alpha: float) -> int:
+    """Tarone's K of a set of hypotheses."""
+    return next(k for k in count(1) if sum(k * floor <= alpha for floor in floors) <= k)
 
 
 class Share(NamedTuple):
@@ -173,17 +233,3 @@ def _studentized_range(k: int) -> float:
     from scipy.stats import studentized_range
 
     return float(studentized_range.ppf(LEVEL, k, np.inf))
-
-
-def pool(columns):
-    scaled = [np.asarray(c) / (np.sqrt(np.mean(np.square(c))) or 1.0) for c in columns]
-    return np.mean(scaled, 0).tolist()
-
-
-def testable(floors, alpha):
-    k = next(k for k in range(1, len(floors) + 2) if sum(f <= alpha / k for f in floors) <= k)
-    return [f <= alpha / k for f in floors]
-
-
-def step_down(p, floors, alpha):
-    return holm(p)

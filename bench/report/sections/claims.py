@@ -1,4 +1,4 @@
-"""The page of the textbook's claims with their verdicts, `results/claims.md`; `bench.analysis.claims` judges."""
+"""The page of the textbook's claims with their verdicts, `results/claims.md`; `textbook.claims` judges."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, NamedTuple
 
-from bench.analysis import claims, results
-from bench.analysis.claim_tasks import FAMILIES, ClaimTask, entries
-from bench.analysis.claims import ClaimPanel, Measure, Pairs, Word
+from bench.analysis import results
 from bench.analysis.comparison import Comparison
-from bench.analysis.lr_cost import Costs
 from bench.analysis.primary import ALPHA
+from bench.analysis.textbook import claims
+from bench.analysis.textbook.claim_tasks import FAMILIES, ClaimTask, entries
+from bench.analysis.textbook.claims import ClaimPanel, Measure, Pairs, Word
+from bench.analysis.textbook.lr_cost import Costs
 from bench.contract import InputError
 from bench.ledger import atomic, ledger
 from bench.report import markup

@@ -1,4 +1,4 @@
-"""Predictions of convex theory and measurements, in words and tables; `bench.analysis.theory` computes them."""
+"""Predictions of convex theory and measurements, in words and tables; `textbook.theory` computes them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from bench.analysis.comparison import Comparison
 from bench.analysis.stats.intervals import Interval
-from bench.analysis.theory import Agreement, Theory, reach
+from bench.analysis.textbook.theory import Agreement, Theory, reach
 from bench.report.csv_tables import csv_text
 from bench.report.markup import Item, Table
 from bench.report.numbers import MISSING, listed, number, percent

@@ -8,7 +8,19 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.analysis.stats.intervals import LEVEL, Interval, binomial_half, choose, interval, paired, ranks, t_quantile
+from bench.analysis.stats.intervals import (
+    LEVEL,
+    OTHERS,
+    Interval,
+    binomial_half,
+    choose,
+    interval,
+    paired,
+    pick,
+    ranks,
+    stratified,
+    t_quantile,
+)
 
 VALUES = st.floats(-1e3, 1e3)
 
@@ -75,7 +87,7 @@ def test_what_diverged_ranks_last_in_both_directions():
         assert ranks([math.nan, 0.3, math.nan], direction) == [2.5, 1.0, 2.5]
 
 
-grids = st.integers(2, 5).flatmap(
+grids = st.integers(OTHERS + 1, 8).flatmap(
     lambda n: st.lists(st.lists(VALUES | st.just(math.nan), min_size=n, max_size=n), min_size=1, max_size=4)
 )
 
@@ -102,5 +114,16 @@ def test_the_choice_is_the_best_mean_of_the_others(rows, direction):
             assert np.nanmean(others[row]) == pytest.approx(best, rel=1e-9, abs=1e-9)
 
 
-def test_with_one_seed_its_own_control_value_decides():
+def test_few_seeds_choose_together():
     assert choose(np.array([[0.5], [0.7], [0.6]]), "max") == (1,)
+    apart_LN = np.array([[0.9, 0.5, 0.5, 0.5, 0.5], [0.51] * 5])
+    assert choose(apart_LN, "max") == (pick(apart_LN, "max"),) * 5 == (0,) * 5
+
+
+def test_a_stratified_interval_is_welchs():
+    a, b = [0.1, 0.3, 0.2, 0.4], [1.0, 2.0, 4.0]
+    of = stratified([a, [-v for v in b]])
+    welch = scipy.stats.ttest_ind(a, b, equal_var=False).confidence_interval()
+    assert (2 * of.mean, 2 * of.low, 2 * of.high) == pytest.approx((np.mean(a) - np.mean(b), welch.low, welch.high))
+    assert of.n == 7
+    assert stratified([[1.0, 1.0], [3.0, 3.0]]) == (2.0, None, 4)

@@ -1,6 +1,7 @@
 """The tests of significance against scipy, statsmodels and scikit-posthocs, and in their limits."""
 
 import math
+from itertools import product
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from statsmodels.stats.multitest import multipletests
 from bench.analysis.ranking import friedman_test
 from bench.analysis.stats import tests
 from bench.analysis.stats.intervals import ranks
-from bench.analysis.stats.tests import friedman, holm, improvement, sign_flip
+from bench.analysis.stats.tests import friedman, holm, improvement, pool, sign_flip, step_down
 
 
 def standardised(strata):
@@ -84,6 +85,44 @@ def test_budgets_counted_as_blocks_would_reject_true_nulls():
     assert right == 0  # three blocks cannot reject
 
 
+COLUMNS = st.integers(1, 4).flatmap(
+    lambda n: st.lists(st.lists(NUMBERS, min_size=n, max_size=n), min_size=1, max_size=4)
+)
+
+
+@given(COLUMNS, st.data())
+def test_flipping_a_seed_at_all_budgets_flips_its_block(columns, data):
+    sign_N = np.array(data.draw(st.lists(st.sampled_from([-1, 1]), min_size=len(columns[0]), max_size=len(columns[0]))))
+    assert pool((np.array(columns) * sign_N).tolist()) == (np.array(pool(columns)) * sign_N).tolist()
+
+
+def test_a_test_of_pooled_budgets_is_exact():
+    """Its p is the share of all flips of whole seeds, with everything worked out again from the differences."""
+    draw = np.random.default_rng(4)
+    for shift in (0.0, 0.8):
+        tasks = [10.0**i * (draw.normal(shift, 1, (1, n)) + draw.normal(0, 1, (3, n))) for i, n in enumerate((4, 3))]
+        it = sign_flip([pool(columns.tolist()) for columns in tasks])
+        reached = []
+        for signs in product((-1, 1), repeat=7):
+            flipped = [tasks[0] * np.array(signs[:4]), tasks[1] * np.array(signs[4:])]
+            blocks = [(c / np.sqrt(np.mean(c**2, axis=1, keepdims=True))).mean(0) for c in flipped]
+            reached.append(standardised(blocks).sum())
+        assert it.p == np.mean(np.abs(reached) >= abs(it.effect) - 1e-12)
+        assert it.floor == 2 / 2**7
+
+
+def test_budgets_of_any_scale_count_alike_and_one_of_zeros_says_nothing():
+    columns = [[0.1, -0.2, 0.4], [0.3, 0.1, 0.2]]
+    scaled = [[1e6 * d for d in columns[0]], columns[1]]
+    assert pool(scaled) == pytest.approx(pool(columns))
+    assert pool([*columns, [0.0] * 3]) == pytest.approx([2 / 3 * d for d in pool(columns)])
+    assert pool(columns[:1]) == pytest.approx((np.array(columns[0]) / math.sqrt(0.07)).tolist())  # by hand
+    assert pool([[], []]) == []
+    for wrong in ([], [[0.1], [0.1, 0.2]]):
+        with pytest.raises(ValueError, match="same seeds"):
+            pool(wrong)
+
+
 @pytest.mark.parametrize("count", [1, 2, 5, 12])
 def test_holms_correction_is_that_of_statsmodels(count):
     draw = np.random.default_rng(count)
@@ -96,6 +135,61 @@ def test_holms_correction_keeps_the_order_and_never_passes_one():
     assert holm([0.01, 0.02, 0.03, 0.005]) == pytest.approx([0.03, 0.04, 0.04, 0.02])  # by hand
     assert holm([0.6, 0.9]) == [1.0, 1.0]
     assert holm([]) == []
+
+
+PS = st.lists(st.tuples(st.integers(0, 8), st.integers(0, 8)), min_size=1, max_size=8).map(
+    lambda pairs: [(2.0 ** -max(pair), 2.0 ** -sum(pair)) for pair in pairs]
+)
+"""Pairs of a p and its floor, which is lower or equal."""
+
+
+@given(PS)
+def test_steps_down_reject_what_holm_does_and_its_p_are_no_higher(pairs):
+    p, floors = map(list, zip(*pairs, strict=True))
+    adjusted = step_down(p, floors, 0.05)
+    assert all(a <= h for a, h in zip(adjusted, holm(p), strict=True))
+    assert step_down(p, [1e-9] * len(p), 0.05) == holm(p)
+
+
+@given(PS, st.randoms())
+def test_steps_down_are_those_of_tarones_test_repeated(pairs, random):
+    """While a p of those that remain is at most 0.05 / K, it is rejected, and K counted again."""
+    random.shuffle(pairs)
+    p, floors = map(list, zip(*pairs, strict=True))
+    remaining = set(range(len(p)))
+    while remaining:
+        k = min(k for k in range(1, 99) if sum(floors[i] <= 0.05 / k for i in remaining) <= k)
+        rejected = {i for i in remaining if p[i] <= 0.05 / k}
+        if not rejected:
+            break
+        remaining -= rejected
+    assert [a <= 0.05 for a in step_down(p, floors, 0.05)] == [i not in remaining for i in range(len(p))]
+
+
+def test_steps_down_by_hand():
+    floors = [0.001, 0.001, 0.02, 0.2]  # K is 3: three are 0.05 / 2 or lower, two are 0.05 / 3 or lower
+    assert tests.testable(floors, 0.05) == [True, True, False, False]
+    # K = 3 for all four, 2 for the last three, 1 for the last two
+    assert step_down([0.004, 0.01, 0.03, 0.2], floors, 0.05) == pytest.approx([0.012, 0.02, 0.03, 0.2])
+    assert holm([0.004, 0.01, 0.03, 0.2])[2] == 0.06
+    assert step_down([], [], 0.05) == []
+
+
+def test_steps_down_keep_the_family_wise_error():
+    """Strategies that ran on 4 to 12 blocks against one reference; the first two differ from it in truth, or none."""
+    draw, blocks, error = np.random.default_rng(5), (12, 10, 12, 9, 8, 5, 4, 4), 2 * math.sqrt(0.05 * 0.95 / 500)
+    for different in (0, 2):
+        wrong, more = [], []
+        for _ in range(500):
+            reference = draw.normal(0, 1, 12)
+            shift = [2.0 if k < different else 0.0 for k in range(len(blocks))]
+            d = [draw.normal(s, 1, n) - reference[:n] for s, n in zip(shift, blocks, strict=True)]
+            flips = [sign_flip([x.tolist()]) for x in d]
+            adjusted = step_down([f.p for f in flips], [f.floor for f in flips], 0.05)
+            wrong.append(min(adjusted[different:]) <= 0.05)
+            more.append(sum(a <= 0.05 < h for a, h in zip(adjusted, holm([f.p for f in flips]), strict=True)))
+        assert np.mean(wrong) <= 0.05 + error
+        assert sum(more) > 0
 
 
 @given(st.integers(1, 30), st.data())

@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Literal, NamedTuple
 
 from bench.analysis import reference
-from bench.analysis.claim_tasks import FAMILIES, ClaimTask, is_constant
 from bench.analysis.comparison import Comparison, Score
 from bench.analysis.diagnostics import Diagnostics, Seeds, behind, finals_by_peak, region
-from bench.analysis.lr_cost import Costs
 from bench.analysis.primary import ALPHA
 from bench.analysis.results import SEPARATOR
 from bench.analysis.stats.tests import Flip, holm, sign_flip
+from bench.analysis.textbook.claim_tasks import FAMILIES, ClaimTask, is_constant
+from bench.analysis.textbook.lr_cost import Costs
 
 Word = Literal["holds", "holds in part", "mixed", "does not hold", "not clear", "not tested"]
 

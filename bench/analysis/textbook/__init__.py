@@ -1,0 +1,1 @@
+"""The claims of textbooks about decay, and theory, held against ledgers."""
