@@ -36,7 +36,7 @@ def scenes() -> Task:
         direction="max",
         optimizer="adamw(beta1=0.8, beta2=0.99)",
         weight_decay=0.0,
-        peak_lrs=(0.004, 0.012),
+        peak_lrs=(0.002, 0.004, 0.008, 0.016),
         layers="conv2d",
         load=load_scenes,
         model=_detector,

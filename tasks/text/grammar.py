@@ -43,7 +43,7 @@ def grammar() -> Task:
         direction="max",
         optimizer="adamw(beta2=0.98, decay='matrices')",
         weight_decay=0.01,
-        peak_lrs=(0.002, 0.004),
+        peak_lrs=(0.001, 0.002, 0.004, 0.008),
         layers="transformer",
         load=load_grammar,
         model=_bert,
