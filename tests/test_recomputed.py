@@ -1,0 +1,218 @@
+"""Every number of the published `core`, computed again from its ledger's lines by numpy and scipy alone.
+
+Nothing of Glideslope is imported here: the rules of results/README.md are written out a second time.
+"""
+
+import csv
+import gzip
+import json
+import math
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.stats
+
+CORE = Path(__file__).resolve().parent.parent / "results" / "core"
+DRAWS = 20_000
+
+
+def read():
+    """(the plan, cells that finished as dictionaries) of the ledger."""
+    lines = [json.loads(line) for part in sorted((CORE / "ledger").iterdir()) for line in gzip.open(part)]
+    plans = [row["payload"] for row in lines if row["kind"] == "plan"]
+    extended = {plan.get("extends") for plan in plans}
+    (plan,) = [p for p in plans if p["plan"] not in extended]
+    return plan, list({row["key"]: row["payload"] for row in lines if row["kind"] == "cell"}.values())
+
+
+def table(name):
+    with (CORE / name).open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+PLAN, CELLS = read()
+TABLE = {(line["task"], float(line["budget"]), line["strategy"]): line for line in table("table.csv")}
+
+
+def values(task, budget, strategy, split):
+    """[L, N] of the headline metric, peak LRs ascending; NaN where a run diverged."""
+    found = [c for c in CELLS if (c["task"], c["budget"], c["schedule"]) == (task, budget, strategy)]
+    peaks, seeds = sorted({c["peak_lr"] for c in found}), sorted({c["seed"] for c in found})
+    metric, grid = PLAN["tasks"][task]["metric"], np.full((len(peaks), len(seeds)), np.nan)
+    for c in found:
+        if c["status"] == "done" and c.get(split):
+            grid[peaks.index(c["peak_lr"]), seeds.index(c["seed"])] = c[split][metric]
+    return grid, peaks
+
+
+def sign(task):
+    return 1 if PLAN["tasks"][task]["direction"] == "max" else -1
+
+
+def best_row(control, task):
+    """Fewest diverged, then the best mean up to a relative difference of 1e-9, then the lower LR."""
+    lost = np.isnan(control).sum(1)
+    mean = np.array([sign(task) * np.nanmean(line) if n < len(line) else 0.0 for line, n in zip(control, lost)])
+    fewest = lost == lost.min()
+    return next(i for i in np.flatnonzero(fewest) if math.isclose(mean[i], mean[fewest].max(), rel_tol=1e-9))
+
+
+def chosen(task, budget, strategy):
+    """(final values [N] at the chosen peak LRs, recalibrated ones, the peak LRs, the common choice's place, sizes)."""
+    control, peaks = values(task, budget, strategy, "control")
+    n = control.shape[1]
+    if n > 5:
+        rows = [best_row(np.delete(control, i, 1), task) for i in range(n)]
+    else:
+        rows = [best_row(control, task)] * n
+    final, again = values(task, budget, strategy, "final")[0], values(task, budget, strategy, "recalibrated")[0]
+    at = (rows, range(n))
+    again = np.where(np.isnan(again[at]), final[at], again[at])
+    return final[at], again, [peaks[r] for r in rows], best_row(control, task), len(peaks)
+
+
+def half(d, grain=0.0):
+    """Half of the 95 % t interval of a mean."""
+    n = len(d)
+    return scipy.stats.t.ppf(0.975, n - 1) * math.sqrt((np.var(d, ddof=1) + grain**2 / 12) / n)
+
+
+def grain(task):
+    facts = PLAN["tasks"][task]
+    return 1 / facts["sizes"]["test"] if facts["metric"] == "accuracy" else 0.0
+
+
+def rides(task, budget, strategy, peaks):
+    """The runs behind the chosen cells: equal ones are one run."""
+    found = [c for c in CELLS if (c["task"], c["budget"], c["schedule"]) == (task, budget, strategy)]
+    by_seed = {(c["seed"], c["peak_lr"]): (c["cohort"], c["segment"]) for c in found}
+    return [by_seed[seed, peak] for seed, peak in enumerate(peaks)]
+
+
+@pytest.mark.parametrize("key", TABLE, ids=lambda key: f"{key[0]}, {100 * key[1]:g} %, {key[2]}")
+def test_a_line_of_the_table(key):
+    task, budget, strategy = key
+    line, (final, _, peaks, _, _) = TABLE[key], chosen(*key)
+    assert [float(p) for p in line["chosen_peak_lrs"].split("; ")] == peaks
+    assert int(line["diverged"]) == np.isnan(final).sum()
+    if np.isnan(final).any():
+        return
+    assert float(line["mean"]) == pytest.approx(final.mean(), rel=1e-12)
+    assert float(line["half"]) == pytest.approx(half(final, grain(task)), rel=1e-9)
+    other, _, other_peaks, _, _ = chosen(task, budget, "constant")
+    if strategy == "constant" or np.isnan(other).any():
+        return
+    d = sign(task) * (final - other)
+    d[np.isclose(final, other, rtol=1e-9, atol=0)] = 0
+    assert float(line["over_reference"]) == pytest.approx(d.mean(), rel=1e-9, abs=1e-15)
+    if rides(task, budget, strategy, peaks) == rides(task, budget, "constant", other_peaks):
+        assert line["against_reference"] == "identical run"
+    elif len(np.unique(d.round(12))) > 1:
+        assert float(line["over_reference_half"]) == pytest.approx(half(d), rel=1e-9)
+
+
+# ------------------------------------------------------------------------------------------ the primary test
+
+
+def columns(task, strategy):
+    """Declared budgets of a task at which both peak LRs are interior, something was learnt, and the runs differ."""
+    for budget in sorted(set(PLAN["tasks"][task]["budgets"]) & set(PLAN["primary"]["budgets"])):
+        if learnt(task, budget) and interior(task, budget, "constant") and interior(task, budget, strategy):
+            runs = [rides(task, budget, s, chosen(task, budget, s)[2]) for s in (strategy, "constant")]
+            if runs[0] != runs[1]:
+                yield budget
+
+
+def learnt(task, budget):
+    baseline = PLAN["tasks"][task]["baseline"]["value"]
+    for s in PLAN["tasks"][task]["schedules"]:
+        final = chosen(task, budget, s)[0]
+        if not np.isnan(final).any() and sign(task) * (final.mean() - baseline) > half(final, grain(task)):
+            return True
+    return False
+
+
+def interior(task, budget, strategy):
+    _, _, _, row, size = chosen(task, budget, strategy)
+    return size < 3 or 0 < row < size - 1
+
+
+def differences(task, budget, strategy, reading):
+    mine, other = chosen(task, budget, strategy)[reading], chosen(task, budget, "constant")[reading]
+    d = sign(task) * (mine - other)
+    d[np.isclose(mine, other, rtol=1e-9, atol=0)] = 0
+    assert not np.isnan(d).any(), "a run diverged: the rule for that is not written out here"
+    return d
+
+
+def rms(d):
+    return d / (np.sqrt(np.mean(d**2)) or 1.0)
+
+
+def strata(strategy, reading):
+    """For each task its blocks, and its mean differences in margins."""
+    found = {}
+    for task, facts in PLAN["tasks"].items():
+        if facts["family"] == "tunnel" or strategy not in facts["schedules"]:
+            continue
+        d_B = [differences(task, b, strategy, reading) for b in columns(task, strategy)]
+        if d_B:
+            found[task] = np.mean([rms(d) for d in d_B], 0), np.mean(d_B, 0) / facts["margin"]["value"]
+    return found
+
+
+def p_value(blocks):
+    """(effect, p) of sign flips over blocks: exact with few, else by random signs of its own."""
+    shares = np.concatenate([rms(d) / len(d) / len(blocks) for d in blocks])
+    if len(shares) <= 16:
+        signs = 1 - 2 * ((np.arange(2 ** len(shares))[:, None] >> np.arange(len(shares))) & 1)
+    else:
+        signs = np.random.default_rng(7).choice([-1, 1], (DRAWS, len(shares)))
+    effect = shares.sum()
+    return effect, np.mean(np.abs(signs @ shares) >= abs(effect) - 1e-12)
+
+
+@pytest.mark.parametrize("line", table("tests.csv"), ids=lambda line: line["strategy"])
+def test_a_line_of_the_tests(line):
+    found, again = strata(line["strategy"], 0), strata(line["strategy"], 1)
+    assert int(line["tasks"]) == len(found)
+    assert int(line["blocks"]) == sum(len(d) for d, _ in found.values())
+    effect, p = p_value([d for d, _ in found.values()])
+    other, p_again = p_value([d for d, _ in again.values()])
+    p = max(p, p_again) if effect * other > 0 else 1.0
+    assert float(line["effect"]) == pytest.approx(effect, rel=1e-9)
+    spread = 4 * math.sqrt(max(p * (1 - p), 1e-4) / DRAWS)
+    assert float(line["p"]) == pytest.approx(p, abs=spread)
+    means = [m.mean() for _, m in found.values()]
+    parts = [m.var(ddof=1) / len(m) / len(found) ** 2 for _, m in found.values()]
+    freedom = sum(parts) ** 2 / sum(v**2 / (len(m) - 1) for v, (_, m) in zip(parts, found.values()))
+    width = scipy.stats.t.ppf(0.975, freedom) * math.sqrt(sum(parts))
+    assert float(line["in_margins"]) == pytest.approx(np.mean(means), rel=1e-9)
+    assert float(line["in_margins_high"]) == pytest.approx(np.mean(means) + width, rel=1e-6)
+    better = np.concatenate([d for d, _ in found.values()])
+    assert float(line["blocks_better"]) == pytest.approx(np.mean((better > 0) + 0.5 * (better == 0)))
+
+
+def test_the_corrected_p_and_the_words():
+    lines = sorted(table("tests.csv"), key=lambda line: float(line["p"]))
+    running = 0.0
+    for k, line in enumerate(lines):  # with so many blocks every hypothesis can be significant, so steps are Holm's
+        running = max(running, min(1.0, (len(lines) - k) * float(line["p"])))
+        assert float(line["p_adjusted"]) == pytest.approx(running, rel=1e-9)
+        low, high = float(line["in_margins_low"]), float(line["in_margins_high"])
+        word = "equal" if -1 < low and high < 1 else None
+        if word is None and running <= 0.04:
+            word = "better" if float(line["effect"]) > 0 else "worse"
+        if word is not None:
+            assert line["verdict"] == word
+        else:
+            assert line["verdict"] in ("undecided", "BatchNorm statistics only")
+
+
+def test_every_recorded_cell_is_in_the_table():
+    seen = defaultdict(int)
+    for c in CELLS:
+        seen[c["task"], c["budget"], c["schedule"]] += 1
+    assert seen == {key: int(line["tries"]) for key, line in TABLE.items()}
