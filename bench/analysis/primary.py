@@ -151,6 +151,11 @@ class PrimaryTest:
             every.append(Hypothesis(strategy, group, s.tasks, flip, p, joint[i], effect, share, signs, word))
         return tuple(sorted(every, key=lambda h: (h.p, -h.flip.effect)))
 
+    def in_margins(self, strategy: str, group: str = "all") -> dict[str, list[float]]:
+        """Differences [N] of a strategy by task, in its margins, budgets averaged; {} where one states none."""
+        strata = self._strata(strategy, group)
+        return dict(zip(strata.tasks, strata.margins["final"], strict=True)) if strata.margins else {}
+
     def _keys(self) -> Iterator[tuple[str, str]]:
         study = self.comparison.study
         over = study.plan.primary.over
