@@ -20,7 +20,8 @@ DRAWS = 20_000
 
 def read():
     """(the plan, cells that finished as dictionaries) of the ledger."""
-    lines = [json.loads(line) for part in sorted((CORE / "ledger").iterdir()) for line in gzip.open(part)]
+    parts = [gzip.decompress(part.read_bytes()) for part in sorted((CORE / "ledger").iterdir())]
+    lines = [json.loads(line) for part in parts for line in part.splitlines()]
     plans = [row["payload"] for row in lines if row["kind"] == "plan"]
     extended = {plan.get("extends") for plan in plans}
     (plan,) = [p for p in plans if p["plan"] not in extended]
@@ -54,7 +55,9 @@ def sign(task):
 def best_row(control, task):
     """Fewest diverged, then the best mean up to a relative difference of 1e-9, then the lower LR."""
     lost = np.isnan(control).sum(1)
-    mean = np.array([sign(task) * np.nanmean(line) if n < len(line) else 0.0 for line, n in zip(control, lost)])
+    mean = np.array(
+        [sign(task) * np.nanmean(line) if n < len(line) else 0.0 for line, n in zip(control, lost, strict=True)]
+    )
     fewest = lost == lost.min()
     return next(i for i in np.flatnonzero(fewest) if math.isclose(mean[i], mean[fewest].max(), rel_tol=1e-9))
 
@@ -63,10 +66,7 @@ def chosen(task, budget, strategy):
     """(final values [N] at the chosen peak LRs, recalibrated ones, the peak LRs, the common choice's place, sizes)."""
     control, peaks = values(task, budget, strategy, "control")
     n = control.shape[1]
-    if n > 5:
-        rows = [best_row(np.delete(control, i, 1), task) for i in range(n)]
-    else:
-        rows = [best_row(control, task)] * n
+    rows = [best_row(np.delete(control, i, 1) if n > 5 else control, task) for i in range(n)]
     final, again = values(task, budget, strategy, "final")[0], values(task, budget, strategy, "recalibrated")[0]
     at = (rows, range(n))
     again = np.where(np.isnan(again[at]), final[at], again[at])
@@ -187,7 +187,7 @@ def test_a_line_of_the_tests(line):
     assert float(line["p"]) == pytest.approx(p, abs=spread)
     means = [m.mean() for _, m in found.values()]
     parts = [m.var(ddof=1) / len(m) / len(found) ** 2 for _, m in found.values()]
-    freedom = sum(parts) ** 2 / sum(v**2 / (len(m) - 1) for v, (_, m) in zip(parts, found.values()))
+    freedom = sum(parts) ** 2 / sum(v**2 / (len(m) - 1) for v, (_, m) in zip(parts, found.values(), strict=True))
     width = scipy.stats.t.ppf(0.975, freedom) * math.sqrt(sum(parts))
     assert float(line["in_margins"]) == pytest.approx(np.mean(means), rel=1e-9)
     assert float(line["in_margins_high"]) == pytest.approx(np.mean(means) + width, rel=1e-6)
@@ -202,7 +202,7 @@ def test_the_corrected_p_and_the_words():
         running = max(running, min(1.0, (len(lines) - k) * float(line["p"])))
         assert float(line["p_adjusted"]) == pytest.approx(running, rel=1e-9)
         low, high = float(line["in_margins_low"]), float(line["in_margins_high"])
-        word = "equal" if -1 < low and high < 1 else None
+        word = "equal" if max(-low, high) < 1 else None
         if word is None and running <= 0.04:
             word = "better" if float(line["effect"]) > 0 else "worse"
         if word is not None:
