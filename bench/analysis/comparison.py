@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from bench.analysis.results import Study, Try
-from bench.analysis.stats.intervals import Interval, choose, interval, paired, ranks
+from bench.analysis.stats.intervals import Interval, choose, common_choice, interval, paired, ranks
 from bench.metrics import METRICS
 
 Fate = Literal["diverged", "failed"]
@@ -40,6 +40,7 @@ class Score:
     tries: tuple[Try, ...]
     selected: tuple[Try, ...]  # one a seed, ascending; of seeds that have every peak LR only
     grain: float = 0.0  # spacing of the values that the metric can have on the test split
+    pick: float | None = None  # the peak LR that the control values of all seeds speak for; None without whole seeds
 
     @classmethod
     def of(cls, tries: Sequence[Try], direction: str, grain: float = 0.0) -> Score:
@@ -51,7 +52,8 @@ class Score:
             return cls(tuple(tries), (), grain)
         control_LN = np.array([[_float(at[p, s].control) for s in whole] for p in peaks])
         rows = choose(control_LN, direction)
-        return cls(tuple(tries), tuple(at[peaks[row], s] for row, s in zip(rows, whole, strict=True)), grain)
+        selected = tuple(at[peaks[row], s] for row, s in zip(rows, whole, strict=True))
+        return cls(tuple(tries), selected, grain, peaks[common_choice(control_LN, direction)])
 
     @property
     def peak_lrs(self) -> tuple[float, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from bench.analysis import ranking, reference
-from bench.analysis.claim_tasks import entries
+from bench.analysis.claims.claim_tasks import entries
 from bench.analysis.comparison import FIRST, Comparison, Verdict, leaders
 from bench.analysis.reference import ReferenceTest
 from bench.analysis.stats.intervals import Interval, binomial_half

@@ -5,9 +5,9 @@ import random
 import pytest
 
 from bench.analysis import claims
-from bench.analysis.claim_tasks import entries
+from bench.analysis.claims.claim_tasks import entries
+from bench.analysis.claims.lr_cost import Costs
 from bench.analysis.comparison import Comparison
-from bench.analysis.lr_cost import Costs
 from bench.analysis.results import Study
 from bench.cli import main
 from bench.contract import InputError

@@ -128,25 +128,31 @@ def ranks(values_K: Sequence[float], direction: str) -> list[float]:
 def choose(control_LN: np.ndarray, direction: str) -> tuple[int, ...]:
     """Row (peak LR, ascending) chosen for each seed by the control values [L, N] of the *other* seeds.
 
-    Fewest diverged tries (NaN) first, then the best mean control value (up to `TIE`), then the lower LR. The value of a
-    seed itself takes no part in its choice, so the choice is not biased in its favour. With one seed there is no other,
-    and its own control value (never its test value) decides.
+    It is their `common_choice`. The value of a seed itself takes no part in its choice, so the choice is not biased
+    in its favour. With one seed there is no other, and its own control value (never its test value) decides.
 
     >>> choose(np.array([[0.90, 0.50, 0.50], [0.60, 0.60, 0.90]]), "max")
     (1, 1, 0)
     """
     seeds = range(control_LN.shape[1])
+    return tuple(common_choice(control_LN[:, [s for s in seeds if s != seed] or [seed]], direction) for seed in seeds)
+
+
+def common_choice(control_LN: np.ndarray, direction: str) -> int:
+    """Row (peak LR, ascending) that the control values [L, N] of all these seeds speak for.
+
+    Fewest diverged tries (NaN) first, then the best mean control value (up to `TIE`), then the lower LR.
+
+    >>> common_choice(np.array([[0.90, 0.50, 0.50], [0.60, 0.60, 0.90], [math.nan, 0.9, 0.9]]), "max")
+    1
+    """
     sign = -1.0 if direction == "max" else 1.0
 
-    def cost(row: int, others: list[int]) -> tuple[int, float]:
-        sound = [v for v in control_LN[row, others].tolist() if not math.isnan(v)]
+    def cost(values_N: np.ndarray) -> tuple[int, float]:
+        sound = [v for v in values_N.tolist() if not math.isnan(v)]
         mean = sign * math.fsum(sound) / len(sound) if sound else 0.0
-        return len(others) - len(sound), mean
+        return len(values_N) - len(sound), mean
 
-    def pick(seed: int) -> int:
-        others = [s for s in seeds if s != seed] or [seed]
-        costs = [cost(row, others) for row in range(control_LN.shape[0])]
-        fewest, mean = min(costs)
-        return next(row for row, (n, value) in enumerate(costs) if n == fewest and not difference(value, mean))
-
-    return tuple(map(pick, seeds))
+    costs = [cost(values_N) for values_N in control_LN]
+    fewest, mean = min(costs)
+    return next(row for row, (n, value) in enumerate(costs) if n == fewest and not difference(value, mean))

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 from bench.analysis import claims, results
-from bench.analysis.claim_tasks import FAMILIES, ClaimTask, entries
 from bench.analysis.claims import ClaimPanel, Measure, Pairs, Word
+from bench.analysis.claims.claim_tasks import FAMILIES, ClaimTask, entries
+from bench.analysis.claims.lr_cost import Costs
 from bench.analysis.comparison import Comparison
-from bench.analysis.lr_cost import Costs
 from bench.analysis.reference import ALPHA
 from bench.contract import InputError
 from bench.ledger import atomic, ledger

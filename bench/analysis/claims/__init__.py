@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Literal, NamedTuple
 
 from bench.analysis import reference
-from bench.analysis.claim_tasks import FAMILIES, ClaimTask, is_constant
+from bench.analysis.claims.claim_tasks import FAMILIES, ClaimTask, is_constant
+from bench.analysis.claims.lr_cost import Costs
 from bench.analysis.comparison import Comparison, Score
 from bench.analysis.diagnostics import Diagnostics, Seeds, behind, finals_by_peak, region
-from bench.analysis.lr_cost import Costs
 from bench.analysis.reference import ALPHA
 from bench.analysis.results import SEPARATOR
 from bench.analysis.stats.tests import Flip, holm, sign_flip
