@@ -57,6 +57,7 @@ class PlanRow(Payload):
         {
             "tasks": lambda tasks: {name: TaskFacts.read(facts) for name, facts in (tasks or {}).items()},
             "replaces": tuple,
+            "seed_looks": tuple,
             "primary": lambda primary: Primary(tuple(primary["budgets"]), primary["over"]),
             "published": optional(Publication),
         }
@@ -77,6 +78,7 @@ class PlanRow(Payload):
     known_as: dict[str, str] | None = None  # a published source's own names of strategies
     published: Publication | None = None
     primary: Primary = Primary()
+    seed_looks: tuple[int, ...] = ()  # numbers of seeds at which the run may stop, declared before it
     replaces: tuple[str, ...] = ()  # keys of plan rows whose task code has changed since
 
 
