@@ -10,6 +10,7 @@ from bench import preempt
 from bench.cli import publish
 from bench.cli.options import Commands, assigned, nonempty, numbers, path, shard
 from bench.contract import InputError
+from bench.plan.plan import TUNE
 
 if TYPE_CHECKING:
     from bench.runner.config import RunConfig
@@ -62,6 +63,17 @@ def config_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder of the real data sets, or `hub` (default: $GLIDESLOPE_DATA)",
     )
     add("--extend", action="store_true", help="add to what --out holds a plan with all its cells and more")
+    add(
+        "--tune",
+        type=int,
+        nargs="?",
+        const=TUNE,
+        metavar="N",
+        help="where a chosen peak LR lies at an edge of its grid, go on with a wider one, N times a task at most "
+        f"(default: as the suite has it; without a number, {TUNE})",
+    )
+    add("--until", choices=("decided",), help="add seeds to tasks that are not decided; needs --at-most")
+    add("--at-most", type=int, metavar="N", help="seeds at which `--until decided` ends in any case")
     publish.option(parser)
 
 

@@ -6,15 +6,18 @@ with recorded cells are computed again; the plan counts these as lost in splitti
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from bench.contract import InputError
 from bench.ledger.cell_row import CellRow
 from bench.ledger.lines import Row
 from bench.ledger.rows import AttemptRow, PlanRow, of_code, of_kind
 from bench.plan.plan import Plan
+
+Without: TypeAlias = Callable[[frozenset[str]], Plan]
+"""A function that builds a plan without the cells of some ids."""
 
 
 class Past(NamedTuple):
@@ -48,13 +51,24 @@ def lineage(rows: Iterable[Row]) -> list[Past]:
     return line
 
 
-def extend(whole: Plan, past: list[Past], without: Callable[[frozenset[str]], Plan]) -> Plan:
+def begun(past: Sequence[Past], without: Without, places: Iterable[int]) -> tuple[int, Plan] | None:
+    """The place in the lineage, among `places`, of the plan that `without` builds, with this plan; None if at none."""
+    for n in places:
+        before = past[:n]
+        plan = replace(without(cells_of(before)), extends=tuple(recorded_plan.key for recorded_plan in before))
+        if plan.id == past[n].key:
+            return n, plan
+    return None
+
+
+def extend(whole: Plan, past: Sequence[Past], without: Without, why: str = "--extend") -> Plan:
     """The extension of recorded plans to `whole`: the one that was begun, or a new one.
 
     Args:
         whole: The requested plan.
         past: The lineage of the ledger.
         without: Builds the requested plan without the cells of some ids.
+        why: What asks for the extension; errors begin with it.
 
     Raises:
         InputError: a recorded cell is not in the plan, the last recorded plan is not finished, or nothing is added.
@@ -66,33 +80,31 @@ def extend(whole: Plan, past: list[Past], without: Callable[[frozenset[str]], Pl
         if len(past) == 1 and past[0].key == whole.coded(codes).id:
             return whole
         raise InputError(
-            f"--extend: cells of {', '.join(sorted(changed))} are recorded under other task code, and are not what "
+            f"{why}: cells of {', '.join(sorted(changed))} are recorded under other task code, and are not what "
             "would be trained now: give another --out"
         )
-    recorded = _cells(past)
+    recorded = cells_of(past)
     if lacking := recorded - {c.id for c in whole.cells}:
         raise InputError(
-            f"--extend: {len(lacking):,} of {len(recorded):,} recorded cells are not in this plan: an extension holds "
+            f"{why}: {len(lacking):,} of {len(recorded):,} recorded cells are not in this plan: an extension holds "
             "all that is recorded, and more"
         )
-    for n in range(1, len(past) + 1):
-        before = past[:n]
-        plan = replace(without(_cells(before)), extends=tuple(recorded_plan.key for recorded_plan in before))
-        if plan.id in {recorded_plan.key for recorded_plan in past}:
-            return plan
+    if found := begun(past, without, range(1, len(past))):
+        return found[1]
     last = past[-1].row
     if len(recorded) < last.cells:
         raise InputError(
-            f"--extend: {last.cells - len(recorded):,} cells of the recorded plan ({last.suite}, {past[-1].key}) "
+            f"{why}: {last.cells - len(recorded):,} cells of the recorded plan ({last.suite}, {past[-1].key}) "
             "have no row yet: finish it first, by the command that it was begun with"
         )
+    plan = replace(without(recorded), extends=tuple(recorded_plan.key for recorded_plan in past))
     if not plan.cohorts:
-        raise InputError("--extend: the recorded plans hold all cells of this one already: nothing to add")
+        raise InputError(f"{why}: the recorded plans hold all cells of this one already: nothing to add")
     note = f"extends plan {past[-1].key}: {len(recorded):,} cells are recorded and not trained again"
     return replace(plan, notes=(note, *plan.notes))
 
 
-def _cells(past: Iterable[Past]) -> frozenset[str]:
+def cells_of(past: Iterable[Past]) -> frozenset[str]:
     """Ids of the cells recorded under some plans."""
     return frozenset[str]().union(*(plan.cells for plan in past))
 

@@ -88,6 +88,7 @@ class Forecast:
             plan=self.plan.id,
             reference=self.plan.reference,
             primary=self.plan.primary,
+            seed_looks=self.plan.seed_looks,
             cells=len(self.plan.cells),
             cohorts=len(self.plan.cohorts),
             cell_steps=sum(c.cell_steps for c in self.plan.cohorts),

@@ -82,6 +82,11 @@ class Assigned(NamedTuple):
     path: Path
     task: int  # 0-based
 
+    @property
+    def plan(self) -> str:
+        """Id of the plan that the array tasks were submitted for."""
+        return read(self.path)[0]
+
     def of(self, plan: Plan) -> Plan:
         """The plan with only this array task's cohorts, in the order of the file.
 

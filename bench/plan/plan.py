@@ -16,6 +16,7 @@ from bench.numerics import Arithmetic
 EngineName = Literal["modules", "stacked"]
 WIDTH = 512  # cells in a cohort
 THREADS = 1  # CPU threads of a cohort
+TUNE = 4  # widenings of a grid at most, where --tune gives no number
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +41,7 @@ class Suite:
     grids: tuple[Grid, ...]
     reference: str = "constant"  # the schedule that the others are tested against, declared before the run
     primary: Primary = LARGEST  # how they are tested
+    tune: int = 0  # how often a task's grid of peak LRs may be widened where a choice lies at its edge
 
     def where(
         self, tasks: Sequence[str] | None = None, optimizers: Sequence[str] | None = None, **changes: Any
@@ -74,6 +76,7 @@ class Plan:
     notes: tuple[str, ...] = ()
     reference: str = "constant"
     primary: Primary = LARGEST
+    seed_looks: tuple[int, ...] = ()  # numbers of seeds at which the run may stop; without any, it has those it has
     extends: tuple[str, ...] = ()  # ids of the plans whose cells are recorded and left out here, oldest first
 
     @property

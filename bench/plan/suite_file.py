@@ -39,6 +39,8 @@ def load(path: Path) -> Suite:
     grids = suite.grids if isinstance(suite.grids, tuple | list) else ()
     if not grids or not all(isinstance(grid, Grid) for grid in grids):
         raise InputError(f"{subject}: its grids should be a tuple of one Grid or more, not {_short(suite.grids)}")
+    if not isinstance(suite.tune, int) or isinstance(suite.tune, bool) or suite.tune < 0:
+        raise InputError(f"{subject}: tune should be a whole number, 0 or more, not {_short(suite.tune)}")
     return replace(suite, grids=tuple(_typed(grid, subject) for grid in grids))
 
 

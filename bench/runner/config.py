@@ -5,26 +5,29 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import schedules
 import tasks
 from bench import engine, suites
+from bench.analysis import tuning
 from bench.contract import Cell, InputError, Schedule, Task, Wandb
-from bench.engine import dry_run, memory
 from bench.ledger import ledger, paths
 from bench.ledger.cell_row import CellRow
+from bench.ledger.lines import Row
 from bench.ledger.rows import AttemptRow, PlanRow
 from bench.numerics import Arithmetic
-from bench.plan import Grid, Suite, extension, limits
+from bench.plan import Suite, extension, limits
 from bench.plan.forecast import Forecast
 from bench.plan.packing import Assigned
 from bench.plan.plan import WIDTH, EngineName, Plan, build
+from bench.runner.catalogue import Catalogue
 from bench.runner.distributed import ProcessGroup
+from bench.runner.rounds import Round, Rule, comparison_of
 from bench.strategies import averagings, optimizers
 from tasks.data import dataset
 
@@ -54,6 +57,9 @@ class RunConfig:
     cadence: float = 30.0  # seconds between checkpoints
     data: str | None = None
     extend: bool = False
+    tune: int | None = None  # widenings of a task's grid of peak LRs at most; 0: none
+    until: str | None = None  # "decided": seeds are added until the tasks are decided, up to `at_most`
+    at_most: int | None = None
     wandb: Wandb = "off"
 
     @property
@@ -78,7 +84,10 @@ class PreparedRun:
     schedules: dict[str, Schedule[Any]]
     whole: Plan  # with the cells that were recorded before it, where the plan extends others
     uncut: Callable[[], Plan]  # the whole in cohorts of any width
-    past: tuple[extension.Past, ...] = ()
+    past: tuple[extension.Past, ...]
+    round: Round
+    closing: tuple[str, ...] = ()  # why no round follows, once the last one is complete
+    planner: Planner | None = None  # of a run that goes on in rounds
 
     @cached_property
     def forecast(self) -> Forecast:
@@ -95,6 +104,7 @@ class PreparedRun:
     def row(self) -> PlanRow:
         """The `plan` row."""
         own = self.forecast.row()
+        own = replace(own, notes=[*self.round.reasons, *own.notes])
         if not self.plan.extends:
             return own
         before = next(past.row for past in self.past if past.key == self.plan.extends[-1])
@@ -102,50 +112,76 @@ class PreparedRun:
 
 
 @dataclass(frozen=True)
-class _Catalogue:
-    """The tasks and schedules that the texts of a suite name, collected while these become canonical."""
+class Planner:
+    """Makes the plan of a run, from its configuration and, where it goes on in rounds, from its ledger."""
 
-    tasks: dict[str, Task] = field(default_factory=dict)
-    schedules: dict[str, Schedule[Any]] = field(default_factory=dict)
+    config: RunConfig
+    suite: Suite  # of the first round
+    rule: Rule
+    catalogue: Catalogue
+    arithmetic: Arithmetic
+    fits: Callable[[Task, Sequence[Cell], EngineName], int] | None
 
-    def canonical(self, grid: Grid) -> Grid:
-        """The grid with canonical texts.
+    def build(self, suite: Suite, recorded: Collection[str] = (), width: int | None = None) -> Plan:
+        """The plan of a suite without recorded cells; cut to a width, or else as configured."""
 
-        Raises:
-            InputError: a text that names nothing, or an averaging on an optimizer that averages.
-        """
-        task = tasks.parse(grid.task)
-        self.tasks[task.name] = task
-        grid_schedules = [schedules.parse(text) for text in grid.schedules]
-        self.schedules.update((s.text, s) for s in grid_schedules)
-        optimizer = optimizers.parse(grid.optimizer or task.optimizer)
-        grid_averagings = tuple(averagings.parse(text).text for text in grid.averagings)
-        if optimizer.averages and set(grid_averagings) != {"none"}:
-            raise InputError(f"{optimizer.name} is read by an average of its own: no averaging goes on top")
-        texts = tuple(s.text for s in grid_schedules)
-        return replace(grid, task=task.name, schedules=texts, optimizer=optimizer.text, averagings=grid_averagings)
+        def choose_engine(task: Task, optimizer: str, cells: int) -> EngineName:
+            return engine.choose(task, optimizer, cells, self.config.engine, self.arithmetic)
 
-    def check(self, grids: Iterable[Grid], arithmetic: Arithmetic) -> None:
-        """Refuse tasks and grids that would fail in training.
+        fits = self.fits if width is None else None
+        width = width or self.config.width or WIDTH
+        plan = build(suite, self.catalogue.tasks, choose_engine, width=width, fits=fits, recorded=recorded)
+        return replace(plan.under(self.arithmetic), seed_looks=self.rule.looks)
+
+    def prepare(self) -> PreparedRun:
+        """The run as its ledger stands: the first round that is not complete, or else the last one.
 
         Raises:
-            InputError: one line that names the task and the error.
+            InputError: the ledger holds another plan than the round extends.
         """
-        for task in self.tasks.values():
-            dry_run.check(task)
-            engine.check_parts(task, arithmetic)
-        for grid in grids:
-            limits.bounded(grid, self.tasks[grid.task])
+        rows, current, at, closing = self._rows(), Round(self.suite), -1, tuple[str, ...]()
+        past = extension.lineage(rows)
+        while True:
+            without = partial(self.build, current.suite)
+            whole = without()
+            found = extension.begun(past, without, self._places(current, at, past)) if self.rule else None
+            if found is None:
+                why = "--extend" if current.number == 1 else f"round {current.number}"
+                fresh = current.number == 1 and not self.config.extend
+                plan = whole if fresh else extension.extend(whole, past, without, why)
+                break
+            at, plan = found
+            cells = {cell.id for cell in whole.cells}
+            if not cells <= extension.cells_of(past[: at + 1]) or self._is_assigned(plan):
+                break
+            comparison = comparison_of(past[at].key, past[at].row, cells, rows)
+            following, closing = self.rule.after(current, comparison)
+            if following is None:
+                break
+            current = following
+        plan = plan if plan.extends else whole
+        own = self.catalogue.tasks, self.catalogue.schedules
+        uncut = partial(self.build, current.suite, width=sys.maxsize)
+        planner = self if self.rule else None
+        return PreparedRun(plan, *own, whole, uncut, tuple(past), current, closing, planner)
 
-    def fits(self, room: float, arithmetic: Arithmetic) -> Callable[[Task, Sequence[Cell], EngineName], int]:
-        """A function that gives the number of a cohort's members that fit into `room` bytes."""
-        parts = arithmetic.accumulate * arithmetic.processes
+    def most(self, current: Round) -> Plan:
+        """The plan of the last round, if every later one added all that the rule allows."""
+        return self.build(self.rule.most(current))
 
-        def members(task: Task, cells: Sequence[Cell], name: EngineName) -> int:
-            recalls = memory.needs_last_gradient(self.schedules[cell.schedule] for cell in cells)
-            return memory.of_cohort(task, cells, name, parts=parts, recalls=recalls).members(room)
+    def _rows(self) -> list[Row]:
+        """Rows that say which plans and cells are recorded; none where the ledger makes no difference."""
+        if not ((self.config.extend or self.rule) and paths.parts(self.config.directory)):
+            return []
+        return ledger.read(self.config.directory, kinds=(PlanRow.kind, AttemptRow.kind, CellRow.kind))
 
-        return members
+    def _places(self, current: Round, at: int, past: Sequence[extension.Past]) -> range:
+        """Places in the lineage where a round may stand. The first is the oldest, unless it extends others."""
+        return range(at + 1, min(len(past), 1) if current.number == 1 and not self.config.extend else len(past))
+
+    def _is_assigned(self, plan: Plan) -> bool:
+        """True for the plan that this array task was submitted for, whatever others have done since."""
+        return self.config.assigned is not None and self.config.assigned.plan == plan.id
 
 
 def prepare(config: RunConfig, group: ProcessGroup | None = None) -> PreparedRun:
@@ -165,33 +201,36 @@ def prepare(config: RunConfig, group: ProcessGroup | None = None) -> PreparedRun
     group = group or ProcessGroup()
     requested = {name: getattr(config, name) for name in ("precision", "accumulate", "backend")}
     arithmetic = group.arithmetic(config.data_parallel, **requested)
-    catalogue = _Catalogue()
-
-    def choose_engine(task: Task, optimizer: str, cells: int) -> EngineName:
-        return engine.choose(task, optimizer, cells, config.engine, arithmetic)
-
+    catalogue = Catalogue()
     reference = schedules.parse(suite.reference).text
     suite = replace(suite, grids=tuple(map(catalogue.canonical, suite.grids)), reference=reference)
     catalogue.check(suite.grids, arithmetic)
+    rule = _rule(config, suite)
+    if rule.tune:
+        suite = replace(suite, grids=tuning.explicit(suite.grids, catalogue.tasks))
+    for grid in rule.most(Round(suite)).grids if rule else ():
+        limits.bounded(grid, catalogue.tasks[grid.task])
     fits = None
     if not (config.width or config.assigned or group.memory is None):
         fits = catalogue.fits(group.memory / memory_shares(config, group), arithmetic)
+    prepared = Planner(config, suite, rule, catalogue, arithmetic, fits).prepare()
+    check_momentum(Forecast(prepared.whole, catalogue.tasks, catalogue.schedules))
+    return prepared
 
-    def build_plan(recorded: Collection[str] = ()) -> Plan:
-        width = config.width or WIDTH
-        return build(suite, catalogue.tasks, choose_engine, width=width, fits=fits, recorded=recorded).under(arithmetic)
 
-    def uncut() -> Plan:
-        return build(suite, catalogue.tasks, choose_engine, width=sys.maxsize).under(arithmetic)
+def _rule(config: RunConfig, suite: Suite) -> Rule:
+    """The rule by which a run goes on.
 
-    whole = build_plan()
-    check_momentum(Forecast(whole, catalogue.tasks, catalogue.schedules))
-    if not config.extend:
-        return PreparedRun(whole, catalogue.tasks, catalogue.schedules, whole, uncut)
-    read = (PlanRow.kind, AttemptRow.kind, CellRow.kind)
-    past = extension.lineage(ledger.read(config.directory, kinds=read)) if paths.parts(config.directory) else []
-    plan = extension.extend(whole, past, build_plan)
-    return PreparedRun(plan, catalogue.tasks, catalogue.schedules, whole, uncut, tuple(past))
+    Raises:
+        InputError: the options of the rule are wrong, or this process trains a shard.
+    """
+    rule = Rule.of(suite, config.tune, config.until, config.at_most)
+    if rule and config.shard != (0, 1):
+        raise InputError(
+            f"--shard and {rule.text} exclude each other: no shard knows when the round is complete; "
+            "`glideslope submit` plans one round at a time"
+        )
+    return rule
 
 
 def _load_suite(config: RunConfig) -> Suite:

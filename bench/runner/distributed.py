@@ -93,8 +93,8 @@ class ProcessGroup:
     device: str = "cpu"
     memory: float | None = None  # bytes that one worker may fill on any machine; None: unlimited
     run: str = ""  # an id that all processes of this run share, and no other run has
-    # all_gather(name, own value) gives the values of all processes, by rank.
-    all_gather: Callable[[str, Any], list[Any]] = field(default=lambda name, own: [own], compare=False)
+    # all_gather(name, own value, stop=...) gives the values of all processes, by rank; see `rendezvous.exchange`.
+    all_gather: Callable[..., list[Any]] = field(default=lambda name, own, stop=None: [own], compare=False)
 
     @classmethod
     def detect(cls, data_parallel: bool = False) -> ProcessGroup:
@@ -209,8 +209,11 @@ def _device(local_rank: int, cpu: bool) -> Any:
     return torch.device(accelerator.type, index)
 
 
-def _all_gather(size: int, name: str, own: Any) -> list[Any]:
-    """The values of all processes of a torch.distributed group, by rank."""
+def _all_gather(size: int, name: str, own: Any, *, stop: Callable[[], bool] | None = None) -> list[Any]:
+    """The values of all processes of a torch.distributed group, by rank. Such processes stop together, and all gather.
+
+    A single process is a group, too.
+    """
     if size == 1:
         return [own]
     from accelerate.utils import gather_object

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator, Mapping
 
 import torch
 from rich.box import SIMPLE_HEAD
@@ -15,7 +16,7 @@ from bench.contract import Cohort, Move, Task
 from bench.engine.loader import Loader
 from bench.ledger.lines import LedgerReader, row_of
 from bench.plan.forecast import Forecast
-from bench.runner.config import RunConfig, prepare
+from bench.runner.config import PreparedRun, RunConfig, prepare
 from bench.runner.distributed import ProcessGroup
 from bench.runner.run_dir import KINDS, open_run_dir
 
@@ -34,12 +35,13 @@ def show(config: RunConfig, console: Console) -> int:
     # A directory that `run` would refuse is refused here, too.
     open_run_dir(LedgerReader(config.directory, row_of(KINDS)), prepared, None)
     forecast, plan = prepared.forecast, prepared.plan
-    table, seconds = _table(), 0.0
+    table, seconds, costs = _table(), 0.0, dict[str, float]()
     for name in dict.fromkeys(c.task for c in plan.cohorts):
         task, cohorts = prepared.tasks[name], [c for c in plan.cohorts if c.task == name]
         looks = sum(forecast.looks(c.cells) for c in cohorts)
         cell_steps = sum(c.cell_steps for c in cohorts)
         look_seconds, member_bytes = trial(task, cohorts[0], group.device)
+        costs[name] = look_seconds
         cells = sum(len(c.cells) for c in cohorts)
         evals = looks / forecast.epoch_steps[name] / task.eval_epochs
         disk = evals * ROW_BYTES["eval"] + cells * ROW_BYTES["cell"] + looks * ROW_BYTES["move"]
@@ -56,6 +58,8 @@ def show(config: RunConfig, console: Console) -> int:
         )
     console.print(table)
     _totals(forecast, seconds, console)
+    for line in _rounds(prepared, costs):
+        console.print(line, highlight=False, markup=False)
     return 0
 
 
@@ -83,6 +87,28 @@ def _totals(forecast: Forecast, seconds: float, console: Console) -> None:
     ]
     for line in lines:
         console.print(line, highlight=False, markup=False)
+
+
+def _rounds(prepared: PreparedRun, costs: Mapping[str, float]) -> Iterator[str]:
+    """Lines on the round of the plan, and on those that may follow. `costs` has each task's seconds per look."""
+    planner, current = prepared.planner, prepared.round
+    if planner is None:
+        return
+    yield from prepared.closing or current.reasons
+    if prepared.closing:
+        return
+    most = Forecast(planner.most(current), prepared.tasks, prepared.schedules)
+    whole = Forecast(prepared.whole, prepared.tasks, prepared.schedules)
+    looks = {name: _looks(most, name) - _looks(whole, name) for name in prepared.tasks}
+    seconds = sum(n * costs.get(name, max(costs.values())) for name, n in looks.items())
+    yield (
+        f"This is round {current.number} of a run that goes on by {planner.rule.text}: further rounds come to "
+        f"{len(most.plan.cells) - len(whole.plan.cells):,} cells and {_duration(seconds)} more, at most."
+    )
+
+
+def _looks(forecast: Forecast, task: str) -> int:
+    return sum(forecast.looks(c.cells) for c in forecast.plan.cohorts if c.task == task)
 
 
 def trial(task: Task, cohort: Cohort, device: str) -> tuple[float, float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -31,32 +32,37 @@ def store(rank: int, size: int) -> Any:
         raise InputError(f"process {rank} of {size} does not find the others at {_place()}: {reason}") from None
 
 
-def exchange(store: Any, rank: int, size: int, name: str, own: Any) -> list[Any]:
+def exchange(
+    store: Any, rank: int, size: int, name: str, own: Any, *, stop: Callable[[], bool] = lambda: False
+) -> list[Any]:
     """Values that the processes set under a name, by rank.
 
     Polls instead of blocking, so that signals are handled. The first process, which may serve the store, returns
     when all have read.
 
     Raises:
+        InterruptedError: `stop` came true while this process waited.
         InputError: some processes set no value in time, or the store is gone.
     """
     try:
         store.set(f"{name}/{rank}", json.dumps(own))
-        values = _await(store, size, name)
+        values = _await(store, size, name, stop)
         store.set(f"{name}/read/{rank}", "1")
         if rank == 0:
-            _await(store, size, f"{name}/read")
+            _await(store, size, f"{name}/read", stop)
     except RuntimeError:
         raise InputError(f"process {rank} of {size} has lost the others at {_place()}") from None
     return [json.loads(value) for value in values]
 
 
-def _await(store: Any, size: int, name: str) -> list[Any]:
+def _await(store: Any, size: int, name: str, stop: Callable[[], bool]) -> list[Any]:
     keys, ends = [f"{name}/{i}" for i in range(size)], time.monotonic() + PATIENCE
     while not store.check(keys):
         if time.monotonic() > ends:
             missing = [i for i, key in enumerate(keys) if not store.check([key])]
             raise InputError(f"processes {missing} of {size} have not come as far as others for {PATIENCE / 60:g} min")
+        if stop():
+            raise InterruptedError
         time.sleep(0.05)
     return [store.get(key) for key in keys]
 

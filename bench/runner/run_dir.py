@@ -83,7 +83,7 @@ def uncounted(plan: Plan, cohorts: Iterable[CohortRow]) -> str:
 
 
 def check(prepared: PreparedRun, directory: Path, key: str, recorded: PlanRow) -> None:
-    """Refuse a recorded plan that this one neither continues nor extends, or that declared another reference.
+    """Refuse a recorded plan that this one neither continues nor extends, or that declared another way to test.
 
     Raises:
         InputError: the two plans differ; the message says how.
@@ -105,6 +105,21 @@ def check(prepared: PreparedRun, directory: Path, key: str, recorded: PlanRow) -
             f"{directory} was begun with {recorded.reference} as the reference, and {plan.reference} cannot take its "
             "place: it is declared before the run"
         )
+    if recorded.seed_looks != plan.seed_looks:
+        raise InputError(
+            f"{directory} was begun with {looks_text(recorded.seed_looks)}, and {looks_text(plan.seed_looks)} cannot "
+            "take its place: they are declared before the run; give another --out"
+        )
+
+
+def looks_text(looks: Iterable[int]) -> str:
+    """The looks of a plan in words.
+
+    >>> looks_text((4, 6)), looks_text(())
+    ('looks at 4, 6 seeds (--until decided)', 'a fixed number of seeds')
+    """
+    numbers = ", ".join(map(str, looks))
+    return f"looks at {numbers} seeds (--until decided)" if numbers else "a fixed number of seeds"
 
 
 SETTINGS = {

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 from rich.console import Console
@@ -42,7 +44,14 @@ def run(config: RunConfig, console: Console) -> int:
     prepared = prepare(config, group)
     # Until here there was nothing to save, and a signal ends the process at once.
     flag = Flag(speaks=group.rank == 0).install()
-    return Session(config, prepared, group, flag, console if group.rank == 0 else Console(quiet=True)).run()
+    group.agree(prepared.plan.id)
+    console = console if group.rank == 0 else Console(quiet=True)
+    while True:  # a round at a time
+        session = Session(config, prepared, group, flag, console)
+        code = session.run()
+        if session.following is None:
+            return code
+        prepared = session.following
 
 
 class Session:
@@ -65,6 +74,7 @@ class Session:
         # `settled` syncs the rows that are read to the disk, before files of cohorts that are done are removed.
         self.reader = LedgerReader(self.directory, row_of(KINDS), settled=True)
         self.done_ids: set[str] = set()  # ids of cohorts
+        self.following: PreparedRun | None = None  # the next round, once this one is complete
 
     def run(self) -> int:
         self.check()
@@ -73,12 +83,14 @@ class Session:
         if not self.main:
             outcome = self.work(todo)
             self.finish_released(outcome)
+            self.find_following(outcome)
             return self.code(outcome)
         self.announce(todo)
         tracker = self.tracker()
         try:
             outcome = self.work(todo)
             self.finish_released(outcome)
+            self.find_following(outcome)
             self.close(outcome, bool(todo))
         finally:
             if tracker is not None:
@@ -106,8 +118,7 @@ class Session:
         self.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def check(self) -> None:
-        """Refuse plans that differ, or a model that cannot be shared or compiled, before anything is written."""
-        self.group.agree(self.prepared.plan.id)
+        """Refuse a model that cannot be shared or compiled, before anything is written."""
         for cohort in {c.task: c for c in self.plan.cohorts}.values():
             if cohort.arithmetic.processes > 1 or cohort.arithmetic.backend:
                 build_engine(cohort, self.prepared.tasks[cohort.task], self.context)
@@ -124,6 +135,8 @@ class Session:
 
     def announce(self, todo: list[Cohort]) -> None:
         plan = self.prepared.plan
+        for reason in self.prepared.round.reasons if todo else ():
+            self.say(reason)
         for note in plan.notes:
             self.say(f"note: {note}")
         if self.config.data_parallel and self.group.size == 1:
@@ -171,6 +184,29 @@ class Session:
             given_up, remaining = failed_cohorts.given_up(self.directory, self.context.run), self.remaining(self.plan)
             outcome.failures = {c.id: given_up[c.id] for c in remaining if c.id in given_up} | outcome.failures
 
+    def find_following(self, outcome: pool.Outcome) -> None:
+        """Find the round that follows, if this one is complete. All processes of this run come to the same one."""
+        planner = self.prepared.planner
+        if planner is None or self.config.partial or outcome.stopped:
+            return
+        if self.flag:
+            outcome.stopped = True
+            return
+        for attempt in count():
+            again = planner.prepare() if not self.remaining(self.plan) else self.prepared
+            try:  # others may not see the last rows yet
+                name = f"after {self.plan.id}, {attempt}"
+                plans = self.group.all_gather(name, [again.plan.id, *again.closing], stop=lambda: bool(self.flag))
+            except InterruptedError:
+                outcome.stopped = True
+                return
+            if all(plan == plans[0] for plan in plans):
+                break
+            self.sleep_or_stop(1.0)
+        self.prepared = replace(self.prepared, closing=again.closing)
+        if again.plan.id != self.plan.id:
+            self.following = again
+
     def sleep_or_stop(self, seconds: float) -> None:
         """Sleep, unless a signal comes."""
         ends = time.monotonic() + seconds
@@ -182,9 +218,13 @@ class Session:
         if outcome.stopped:
             self.say("Stopped by a signal; snapshots are written. The same command continues.")
             return
-        page = None if self.config.partial else self.report(changed)
         for note in dict.fromkeys(outcome.notes):
             self.say(f"note: {note}")
+        if self.following is not None:
+            return
+        page = None if self.config.partial else self.report(changed or self.prepared.planner is not None)
+        for line in self.prepared.closing:
+            self.say(line)
         for failure in outcome.failures.values():
             self.say(f"failed: {failure}")
         self.say_pending(outcome)

@@ -69,7 +69,9 @@ def submit(order: RunConfig, request: Resources, console: Console) -> int:
     finished, notes = open_run_dir(reader, prepared, site)  # writes the plan's row, which array tasks rely on
     for note in notes:
         say(f"note: {note}")
-    loads = _loads(prepared, finished if request.only_missing else set())
+    for line in prepared.closing or prepared.round.reasons:
+        say(line)
+    loads = _loads(prepared, finished if request.only_missing or prepared.planner else set())
     if not loads:
         cells = f"all {len(prepared.plan.cells):,} cells are in {order.directory}"
         say(f"Suite {prepared.plan.suite}: {cells}, nothing is missing")
@@ -92,6 +94,8 @@ def submit(order: RunConfig, request: Resources, console: Console) -> int:
     array, report = _submit_both(files, folder)
     say(f"Array job {array}, report job {report}; scripts and logs: {folder}")
     say(f"glideslope status {order.directory} shows the progress")
+    if prepared.planner:
+        say("When the array has ended, the same command submits the next round, or says why none follows")
     return 0
 
 
@@ -199,6 +203,9 @@ def run_arguments(order: RunConfig) -> list[str]:
         "--averagings": order.averagings,
         **{option: values and ",".join(map(repr, values)) for option, values in numbers.items()},
         "--seeds": order.seeds,
+        "--tune": order.tune,
+        "--until": order.until,
+        "--at-most": order.at_most,
         "--engine": None if order.engine == "auto" else order.engine,
         "--workers": order.workers,
         "--data": order.data,

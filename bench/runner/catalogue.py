@@ -1,0 +1,64 @@
+"""The tasks and schedules that the texts of a suite name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import schedules
+import tasks
+from bench import engine
+from bench.contract import Cell, InputError, Schedule, Task
+from bench.engine import dry_run, memory
+from bench.numerics import Arithmetic
+from bench.plan import Grid, limits
+from bench.plan.plan import EngineName
+from bench.strategies import averagings, optimizers
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """The tasks and schedules that the texts of a suite name, collected while these become canonical."""
+
+    tasks: dict[str, Task] = field(default_factory=dict)
+    schedules: dict[str, Schedule[Any]] = field(default_factory=dict)
+
+    def canonical(self, grid: Grid) -> Grid:
+        """The grid with canonical texts.
+
+        Raises:
+            InputError: a text that names nothing, or an averaging on an optimizer that averages.
+        """
+        task = tasks.parse(grid.task)
+        self.tasks[task.name] = task
+        grid_schedules = [schedules.parse(text) for text in grid.schedules]
+        self.schedules.update((s.text, s) for s in grid_schedules)
+        optimizer = optimizers.parse(grid.optimizer or task.optimizer)
+        grid_averagings = tuple(averagings.parse(text).text for text in grid.averagings)
+        if optimizer.averages and set(grid_averagings) != {"none"}:
+            raise InputError(f"{optimizer.name} is read by an average of its own: no averaging goes on top")
+        texts = tuple(s.text for s in grid_schedules)
+        return replace(grid, task=task.name, schedules=texts, optimizer=optimizer.text, averagings=grid_averagings)
+
+    def check(self, grids: Iterable[Grid], arithmetic: Arithmetic) -> None:
+        """Refuse tasks and grids that would fail in training.
+
+        Raises:
+            InputError: one line that names the task and the error.
+        """
+        for task in self.tasks.values():
+            dry_run.check(task)
+            engine.check_parts(task, arithmetic)
+        for grid in grids:
+            limits.bounded(grid, self.tasks[grid.task])
+
+    def fits(self, room: float, arithmetic: Arithmetic) -> Callable[[Task, Sequence[Cell], EngineName], int]:
+        """A function that gives the number of a cohort's members that fit into `room` bytes."""
+        parts = arithmetic.accumulate * arithmetic.processes
+
+        def members(task: Task, cells: Sequence[Cell], name: EngineName) -> int:
+            recalls = memory.needs_last_gradient(self.schedules[cell.schedule] for cell in cells)
+            return memory.of_cohort(task, cells, name, parts=parts, recalls=recalls).members(room)
+
+        return members
