@@ -53,6 +53,7 @@ class Try(NamedTuple):
     error: str | None = None  # of a cell whose schedule failed
     optimizer: str = ""
     secondary: tuple[tuple[str, float], ...] = ()  # the final test values of the task's other metrics, by name
+    short: str = ""  # the strategy without the task's usual optimizer and weight decay: one name in every ledger
 
 
 @dataclass(frozen=True)
@@ -206,7 +207,8 @@ def namer(settings: Sequence[StrategySettings]) -> Callable[[StrategySettings], 
 
 def _try(cell: CellRow, strategy: str, plan: PlanRow) -> Try:
     settings, result, facts = cell.settings, cell.result, plan.tasks[cell.settings.task]
-    usual = (plan.reference or REFERENCE, facts.optimizer, facts.weight_decay, "none")
+    usual = StrategySettings(settings.task, plan.reference or REFERENCE, facts.optimizer, facts.weight_decay)
+    own = StrategySettings.of(settings)
     unfinished = Try(
         task=settings.task,
         strategy=strategy,
@@ -216,9 +218,10 @@ def _try(cell: CellRow, strategy: str, plan: PlanRow) -> Try:
         total=settings.total,
         epochs=settings.epochs,
         ride=(settings.cohort, settings.segment, settings.total, settings.averaging),
-        reference=(settings.schedule, settings.optimizer, settings.weight_decay, settings.averaging) == usual,
+        reference=own == usual,
         error=result.error if isinstance(result, Failed) else None,
         optimizer=settings.optimizer,
+        short=namer([own, usual])(own),
     )
     if not isinstance(result, Done):
         return unfinished

@@ -29,16 +29,20 @@ def recommend(args: argparse.Namespace) -> int:
     """
     from rich.console import Console
 
-    from bench.analysis.recommendation import at_hand, gather
+    from bench.analysis.recommend.evidence import at_hand, gather
+    from bench.analysis.recommend.recommendation import Recommendation
+    from bench.report.numbers import quantity
     from bench.report.sections.recommendation import show
 
     if not 0 < args.epochs < float("inf"):
         raise InputError(f"--epochs {args.epochs:g}: give a number above 0")
     notes: list[str] = []
     evidence = gather(at_hand(args.ledger, notes), args.task, args.family, args.epochs)
-    show(evidence, args.task or f"family {args.family}", args.epochs, Console(), long=args.long)
-    for note in notes if args.long else notes[:1]:
+    subject, over_family = (args.task, False) if args.family is None else (args.family, True)
+    show(Recommendation.of(subject, over_family, args.epochs, evidence), Console(), long=args.long)
+    for note in notes if args.long else ():
         print(f"note: {note}")
-    if len(notes) > 1 and not args.long:
-        print(f"note: {len(notes) - 1} more with --long")
+    if evidence and not args.long:
+        more = f", and {quantity(len(notes), 'notes')} on ledgers" if notes else ""
+        print(f"--long shows the tables and reasons{more}.")
     return 0

@@ -1,4 +1,7 @@
-"""Evidence for a recommendation of a decay, for a task and a budget, from the ledgers available. No text."""
+"""Evidence for a recommendation: each task of each ledger at hand, at its recorded budget nearest to the one asked for.
+
+No text.
+"""
 
 from __future__ import annotations
 
@@ -13,15 +16,19 @@ from bench.analysis.results import KINDS, Study
 from bench.contract import InputError
 from bench.ledger import ledger, paths
 from bench.ledger.cell_row import CellRow
+from bench.ledger.rows import TaskFacts
 from schedules.spec import hint
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 RESULTS = Path("results") if Path.cwd() == ROOT else ROOT / "results"
-SEEDS, FACTOR = 3, 2.0
-"""Fewest seeds, and largest factor between budgets, that allow a recommendation."""
+SEEDS, FACTOR = 6, 2.0
+"""Fewest seeds of a task, and largest factor between budgets, that allow a recommendation.
 
-Doubt = Literal["few seeds", "distant budget", "one strategy"]
-"""Reason for not recommending anything."""
+With 5 seeds no test of signs within one task can be significant, and all seeds choose one peak LR together.
+"""
+
+Doubt = Literal["wind tunnel", "distant budget", "one strategy", "reference not run", "few seeds"]
+"""Reason for not recommending anything, the gravest first."""
 
 
 class Evidence(NamedTuple):
@@ -34,6 +41,10 @@ class Evidence(NamedTuple):
     epochs: float
 
     @property
+    def facts(self) -> TaskFacts:
+        return self.comparison.study.tasks[self.task]
+
+    @property
     def ranked(self) -> list[tuple[str, Verdict]]:
         """Strategies that have a rank, best first."""
         group = [(s, v) for s, v in self.comparison.at(self.task, self.budget).items() if v.rank is not None]
@@ -44,24 +55,25 @@ class Evidence(NamedTuple):
         """Number of seeds of the strategy that has fewest."""
         return min((len(v.score.selected) for _, v in self.ranked), default=0)
 
-    @property
-    def unit(self) -> str:
-        return self.comparison.study.tasks[self.task].unit
-
     def budget_factor(self, epochs: float) -> float:
         """Factor, at least 1, between its budget and the requested one."""
         return math.exp(abs(math.log(self.epochs / epochs)))
 
+    def exact(self, epochs: float) -> bool:
+        """True if its budget is the requested one, up to the rounding of shares."""
+        return self.budget_factor(epochs) < 1.001
+
     def doubts(self, epochs: float) -> list[Doubt]:
         """Reasons for not recommending anything from this evidence; [] where a recommendation can be made."""
-        doubts: list[Doubt] = []
-        if self.n < SEEDS:
-            doubts.append("few seeds")
-        if self.budget_factor(epochs) > FACTOR * (1 + 1e-9):
-            doubts.append("distant budget")
-        if len(self.ranked) < 2:
-            doubts.append("one strategy")
-        return doubts
+        names = [s for s, _ in self.ranked]
+        holds: dict[Doubt, bool] = {
+            "wind tunnel": self.facts.family == "tunnel",
+            "distant budget": self.budget_factor(epochs) > FACTOR * (1 + 1e-9),
+            "one strategy": len(names) < 2,
+            "reference not run": self.comparison.reference(self.task) not in names,
+            "few seeds": self.n < SEEDS,
+        }
+        return [doubt for doubt, held in holds.items() if held]
 
 
 def at_hand(directories: Sequence[Path], notes: list[str]) -> dict[Path, Comparison]:
@@ -100,15 +112,15 @@ def _default_directories() -> list[Path]:
 def gather(ledgers: Mapping[Path, Comparison], task: str | None, family: str | None, epochs: float) -> list[Evidence]:
     """Collect the evidence on a task or a family, the best of each task first.
 
-    Better is evidence without doubts, then with a nearer budget, more seeds, more strategies.
+    Better is evidence without doubts, then with enough seeds, a nearer budget, more seeds, a margin, more strategies.
 
     Raises:
         InputError: a task that is neither in a ledger nor in the catalogue, or an unknown family.
     """
-    recorded = [(name, facts.family) for c in ledgers.values() for name, facts in c.study.tasks.items()]
-    if task is not None and task not in dict(recorded):
-        task = tasks.parse(task).name
-    families = sorted({f for _, f in recorded} | {tasks.parse(name).family for name in tasks.CATALOGUE})
+    recorded = {name: facts.family for c in ledgers.values() for name, facts in c.study.tasks.items()}
+    if task is not None:
+        task = canonical(task, recorded)
+    families = sorted({*recorded.values()} | {tasks.parse(name).family for name in tasks.CATALOGUE})
     if family is not None and family not in families:
         raise InputError(f"no family {family!r}{hint(family, families)}: there are {', '.join(families)}")
     evidence = []
@@ -117,10 +129,27 @@ def gather(ledgers: Mapping[Path, Comparison], task: str | None, family: str | N
             if name == task or (family is not None and facts.family == family):
                 evidence += _nearest(directory, comparison, name, epochs)
 
-    def order(e: Evidence) -> tuple[str, bool, float, int, int, str]:
-        return e.task, bool(e.doubts(epochs)), e.budget_factor(epochs), -e.n, -len(e.ranked), str(e.directory)
+    def order(e: Evidence) -> tuple[str, int, int, float, int, bool, int, str]:
+        grave = sum(doubt != "few seeds" for doubt in e.doubts(epochs)) + (e.n < 2)
+        margin, breadth = e.facts.margin is None, -len(e.ranked)
+        return e.task, grave, -min(e.n, SEEDS), e.budget_factor(epochs), -e.n, margin, breadth, str(e.directory)
 
     return sorted(evidence, key=order)
+
+
+def canonical(task: str, recorded: Mapping[str, str]) -> str:
+    """The name of a task that is in a ledger or in the catalogue.
+
+    Raises:
+        InputError: it is in neither; names the nearest ones.
+    """
+    if task in recorded:
+        return task
+    try:
+        return tasks.parse(task).name
+    except InputError as error:
+        near = "" if "did you mean" in str(error) else hint(task, recorded)
+        raise InputError(f"{error}{near}") from None
 
 
 def _nearest(directory: Path, comparison: Comparison, task: str, epochs: float) -> list[Evidence]:

@@ -1,0 +1,1 @@
+"""Recommendations: which decay to take for a task or a family, from all ledgers at hand."""
