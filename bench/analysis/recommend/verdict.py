@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 from bench.analysis.comparison import Comparison, Score, leaders
 from bench.analysis.primary import ALPHA, Hypothesis, PrimaryTest, Why
 from bench.analysis.recommend.evidence import Doubt, Evidence
-from bench.analysis.reference import Standing, standings, widened
+from bench.analysis.reference import VersusReference, standings, widened
 from bench.analysis.results import Study
 from bench.analysis.stats.equivalence import decide, seeds_to_decide
 from bench.analysis.stats.intervals import Interval, t_quantile
@@ -37,7 +37,7 @@ class TaskVerdict:
         return self.evidence.doubts(self.requested)
 
     @cached_property
-    def standings(self) -> dict[str, Standing]:
+    def standings(self) -> dict[str, VersusReference]:
         e = self.evidence
         return standings(e.comparison, e.task, e.budget, tries=self.tries)
 
@@ -58,7 +58,7 @@ class TaskVerdict:
         return self.evidence.comparison.reference(self.evidence.task)
 
     @cached_property
-    def rival(self) -> Standing | None:
+    def rival(self) -> VersusReference | None:
         """The best strategy beside the reference or, where the reference is best, the one that comes next.
 
         Runs identical to the reference are passed over.
@@ -84,7 +84,7 @@ class TaskVerdict:
         return decide(behind.low, behind.high, self.evidence.comparison.margin(self.evidence.task)) == "better"
 
     @cached_property
-    def undecided(self) -> Standing | None:
+    def undecided(self) -> VersusReference | None:
         """The best-ranked strategy that is undecided beside the reference."""
         ranked = (self.standings[s] for s, _ in self.evidence.ranked if s in self.standings)
         return next((s for s in ranked if s.word == "undecided"), None)
