@@ -90,7 +90,7 @@ def _totals(forecast: Forecast, seconds: float, console: Console) -> None:
 
 
 def _rounds(prepared: PreparedRun, costs: Mapping[str, float]) -> Iterator[str]:
-    """Lines on the round that the plan is of, and on those that may follow. `costs` has each task's seconds per look."""
+    """Lines on the plan's round and those that may follow. `costs` has each task's seconds per look."""
     planner, current = prepared.planner, prepared.round
     if planner is None:
         return

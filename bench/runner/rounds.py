@@ -18,7 +18,7 @@ from bench.contract import InputError
 from bench.ledger.cell_row import CellRow
 from bench.ledger.lines import Row
 from bench.ledger.rows import PlanRow
-from bench.plan import Suite
+from bench.plan import Suite, limits
 
 
 @dataclass(frozen=True)
@@ -64,8 +64,8 @@ class Rule:
             InputError: an option is out of range or lacks the other, or tasks start with different numbers of seeds.
         """
         tune = suite.tune if tune is None else tune
-        if tune < 0:
-            raise InputError(f"--tune {tune}: give a number of widenings, 0 or more")
+        if not 0 <= tune <= limits.MOST_WIDENINGS:
+            raise InputError(f"--tune {tune}: give a number of widenings, 0 to {limits.MOST_WIDENINGS}")
         if until is None and at_most is None:
             return cls(tune)
         if until is None or at_most is None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from bench.contract import Array, Data, digest, InputError, Margin, Stream, Task
+from bench.contract import Array, Data, InputError, Margin, Stream, Task, digest
 from schedules.spec import render
 from tasks import classification
 from tasks.data import inventory, picture
