@@ -40,7 +40,7 @@ class Decision(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Rule:
+class StoppingRule:
     """When a run goes on: first while choices of peak LRs lie at edges, then while tasks are not decided."""
 
     tune: int = 0  # widenings at most
@@ -57,7 +57,7 @@ class Rule:
         return " ".join(parts)
 
     @classmethod
-    def of(cls, suite: Suite, tune: int | None, until: str | None, at_most: int | None) -> Rule:
+    def of(cls, suite: Suite, tune: int | None, until: str | None, at_most: int | None) -> StoppingRule:
         """The rule that the options give; None for `tune` means the suite's own.
 
         Raises:

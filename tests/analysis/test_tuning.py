@@ -7,7 +7,7 @@ from bench.analysis.comparison import Comparison
 from bench.analysis.results import Study
 from bench.contract import InputError
 from bench.plan import Grid, Suite
-from bench.runner.rounds import Round, Rule
+from bench.runner.rounds import Round, StoppingRule
 from tests.analysis.rows import ledger, task
 
 TWO = ("constant", "linear")
@@ -38,7 +38,7 @@ def texts(comparison):
 def after(outcome, tune=4, peak_lrs=GRID, widenings=0, rows=()):
     grid = Grid(task="digits", schedules=TWO, peak_lrs=peak_lrs, optimizer=SGD, seeds=2)
     current = Round(Suite("synthetic", (grid,)), 1 + widenings, widenings)
-    return Rule(tune).after(current, compared(outcome, peak_lrs, rows=rows))
+    return StoppingRule(tune).after(current, compared(outcome, peak_lrs, rows=rows))
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_another_optimizer_keeps_its_grid():
     sgd = Grid(task="digits", schedules=TWO, peak_lrs=GRID, optimizer=SGD)
     adam = Grid(task="digits", schedules=TWO, peak_lrs=(1e-3, 2e-3, 4e-3), optimizer="adam")
     assert [g.peak_lrs for g in tuning.widen((sgd, adam), choices)] == [GRID, (1e-3, 2e-3, 4e-3, 8e-3)]
-    (reason,) = Rule(4).after(Round(Suite("both", (sgd, adam))), comparison).following.reasons
+    (reason,) = StoppingRule(4).after(Round(Suite("both", (sgd, adam))), comparison).following.reasons
     names = "constant with adam, linear with adam"
     assert reason == f"round 2: digits: {names} at the high edge (0.004): adding 0.008 for all strategies with adam"
 
