@@ -63,6 +63,13 @@ def config_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder of the real data sets, or `hub` (default: $GLIDESLOPE_DATA)",
     )
     add("--extend", action="store_true", help="add to what --out holds a plan with all its cells and more")
+    round_arguments(parser)
+    publish.option(parser)
+
+
+def round_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments by which a run goes on in rounds."""
+    add = parser.add_argument
     add(
         "--tune",
         type=int,
@@ -74,7 +81,6 @@ def config_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--until", choices=("decided",), help="add seeds to tasks that are not decided; needs --at-most")
     add("--at-most", type=int, metavar="N", help="seeds at which `--until decided` ends in any case")
-    publish.option(parser)
 
 
 def config_of(args: argparse.Namespace) -> RunConfig:

@@ -6,6 +6,7 @@ from bench.contract import InputError, Task
 from bench.plan.plan import Grid, check
 
 MOST_SEEDS, MOST_UPDATES = 10**5, 10**8
+MOST_WIDENINGS = 32  # of a grid of peak LRs, a factor of 2 each
 
 
 def bounded(grid: Grid, task: Task) -> None:

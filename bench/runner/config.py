@@ -27,7 +27,7 @@ from bench.plan.packing import Assigned
 from bench.plan.plan import WIDTH, EngineName, Plan, build
 from bench.runner.catalogue import Catalogue
 from bench.runner.distributed import ProcessGroup
-from bench.runner.rounds import Round, Rule, comparison_of
+from bench.runner.rounds import Round, StoppingRule, comparison_of
 from bench.strategies import averagings, optimizers
 from tasks.data import dataset
 
@@ -117,7 +117,7 @@ class Planner:
 
     config: RunConfig
     suite: Suite  # of the first round
-    rule: Rule
+    rule: StoppingRule
     catalogue: Catalogue
     arithmetic: Arithmetic
     fits: Callable[[Task, Sequence[Cell], EngineName], int] | None
@@ -218,13 +218,13 @@ def prepare(config: RunConfig, group: ProcessGroup | None = None) -> PreparedRun
     return prepared
 
 
-def _rule(config: RunConfig, suite: Suite) -> Rule:
+def _rule(config: RunConfig, suite: Suite) -> StoppingRule:
     """The rule by which a run goes on.
 
     Raises:
         InputError: the options of the rule are wrong, or this process trains a shard.
     """
-    rule = Rule.of(suite, config.tune, config.until, config.at_most)
+    rule = StoppingRule.of(suite, config.tune, config.until, config.at_most)
     if rule and config.shard != (0, 1):
         raise InputError(
             f"--shard and {rule.text} exclude each other: no shard knows when the round is complete; "

@@ -18,7 +18,7 @@ from bench.contract import InputError
 from bench.ledger.cell_row import CellRow
 from bench.ledger.lines import Row
 from bench.ledger.rows import PlanRow
-from bench.plan import Suite
+from bench.plan import Suite, limits
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Decision(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Rule:
+class StoppingRule:
     """When a run goes on: first while choices of peak LRs lie at edges, then while tasks are not decided."""
 
     tune: int = 0  # widenings at most
@@ -57,15 +57,15 @@ class Rule:
         return " ".join(parts)
 
     @classmethod
-    def of(cls, suite: Suite, tune: int | None, until: str | None, at_most: int | None) -> Rule:
+    def of(cls, suite: Suite, tune: int | None, until: str | None, at_most: int | None) -> StoppingRule:
         """The rule that the options give; None for `tune` means the suite's own.
 
         Raises:
             InputError: an option is out of range or lacks the other, or tasks start with different numbers of seeds.
         """
         tune = suite.tune if tune is None else tune
-        if tune < 0:
-            raise InputError(f"--tune {tune}: give a number of widenings, 0 or more")
+        if not 0 <= tune <= limits.MOST_WIDENINGS:
+            raise InputError(f"--tune {tune}: give a number of widenings, 0 to {limits.MOST_WIDENINGS}")
         if until is None and at_most is None:
             return cls(tune)
         if until is None or at_most is None:

@@ -45,8 +45,12 @@ def run(config: RunConfig, console: Console) -> int:
     # Until here there was nothing to save, and a signal ends the process at once.
     flag = Flag(speaks=group.rank == 0).install()
     group.agree(prepared.plan.id)
-    console = console if group.rank == 0 else Console(quiet=True)
-    while True:  # a round at a time
+    return run_rounds(config, prepared, group, flag, console if group.rank == 0 else Console(quiet=True))
+
+
+def run_rounds(config: RunConfig, prepared: PreparedRun, group: ProcessGroup, flag: Flag, console: Console) -> int:
+    """Run a round, and those that follow it, and return the exit code of the last."""
+    while True:
         session = Session(config, prepared, group, flag, console)
         code = session.run()
         if session.following is None:

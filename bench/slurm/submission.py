@@ -93,9 +93,8 @@ def submit(order: RunConfig, request: Resources, console: Console) -> int:
         return 0
     array, report = _submit_both(files, folder)
     say(f"Array job {array}, report job {report}; scripts and logs: {folder}")
-    say(f"glideslope status {order.directory} shows the progress")
-    if prepared.planner:
-        say("When the array has ended, the same command submits the next round, or says why none follows")
+    then = "; when the array has ended, the same command goes on" if prepared.planner else ""
+    say(f"glideslope status {order.directory} shows the progress{then}")
     return 0
 
 

@@ -107,6 +107,7 @@ GRID = SUITE.format("'mine', (Grid(task='digits', {}),)")
             SUITE.format("3, (Grid(task='digits', schedules=('rex',)),)"),
             "its name and reference should be texts",
         ),
+        (SUITE.format("'mine', (Grid(task='digits', schedules=('rex',)),), tune=0.5"), "tune should be a whole number"),
         (GRID.format("schedules='cosine'"), "schedules of a Grid should be a tuple such as ('cosine', 'rex'), not"),
         (GRID.format("schedules=(3,)"), "schedules of a Grid should be a tuple"),
         (GRID.format("schedules=()"), "schedules of a Grid should be a tuple"),

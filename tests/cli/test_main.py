@@ -126,8 +126,8 @@ def test_help_says_what_each_command_is_for():
 
 FROZEN = (
     "suite --out --tasks --schedules --optimizers --averagings --budgets --peak-lrs --seeds --engine --workers "
-    "--data-parallel --precision --accumulate --compile --width --snapshot-seconds --data --extend --wandb "
-    "--shard --assigned --plan"
+    "--data-parallel --precision --accumulate --compile --width --snapshot-seconds --data --extend --tune --until "
+    "--at-most --wandb --shard --assigned --plan"
 )
 
 

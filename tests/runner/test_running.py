@@ -172,6 +172,8 @@ class Store(dict):
 def test_processes_tell_each_other_without_a_group(monkeypatch):
     store = Store({"plan/1": '"b"', "plan/read/1": "1"})
     assert rendezvous.exchange(store, 0, 2, "plan", "a") == ["a", "b"]
+    with pytest.raises(InterruptedError):
+        rendezvous.exchange(Store(), 0, 2, "plan", "a", stop=lambda: True)
     monkeypatch.setattr(rendezvous, "PATIENCE", 0.0)
     with pytest.raises(InputError, match=r"processes \[1\] of 2 have not come as far"):
         rendezvous.exchange(Store(), 0, 2, "plan", "a")
