@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple
 from bench.analysis.comparison import Comparison, leaders
 from bench.analysis.primary import Hypothesis, PrimaryTest
 from bench.analysis.reference import VersusReference, differences, standings
+from bench.analysis.sequential import verdicts
 from bench.analysis.stats.intervals import Interval, interval
 from bench.analysis.stats.power import detectable_mean
 
@@ -52,7 +53,7 @@ class Answer:
     @cached_property
     def pooled(self) -> tuple[Hypothesis, ...]:
         """The primary test, best effect first."""
-        return tuple(sorted(self.test.hypotheses, key=lambda h: -(h.effect.mean if h.effect else h.flip.effect)))
+        return tuple(sorted(verdicts(self.comparison), key=lambda h: -(h.effect.mean if h.effect else h.flip.effect)))
 
     @cached_property
     def budgets(self) -> tuple[float, ...]:
@@ -85,9 +86,12 @@ class Answer:
 
     @cached_property
     def best(self) -> Hypothesis | None:
-        """The strategy with the largest effect of those significantly better, or of all."""
+        """The strategy to take of those significantly better, or of all: over most tasks, then with the largest effect.
+
+        Effects over other tasks cannot be compared.
+        """
         better = [h for h in self.pooled if h.word == "better"]
-        return next(iter(better or self.pooled), None)
+        return max(better or self.pooled, key=lambda h: len(h.tasks), default=None)
 
     @cached_property
     def tied(self) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from typing import IO, TYPE_CHECKING
 from bench.analysis.comparison import Comparison
 from bench.analysis.primary import PrimaryTest
 from bench.analysis.results import Study
+from bench.analysis.sequential import verdicts
 from bench.ledger import atomic, paths
 from bench.ledger.lines import Row
 from bench.report import csv_tables, markup, tables
@@ -44,7 +45,7 @@ def write(directory: Path, rows: Iterable[Row]) -> Path:
     files = {
         "table.md": markup.markdown(sections),
         "table.csv": csv_tables.table_csv(comparison),
-        "tests.csv": csv_tables.tests_csv(PrimaryTest(comparison).hypotheses),
+        "tests.csv": csv_tables.tests_csv(verdicts(comparison)),
         "diagnostics.csv": diagnostics.diagnostics_csv(comparison),
         "peaks.csv": peaks.peaks_csv(comparison),
         "theory.csv": theory.theory_csv(comparison),
