@@ -1,4 +1,4 @@
-"""How often the choice of a peak LR matters, and how often it misses the best one, in pairs of a task and a strategy.
+"""Shares of pairs of a task and a strategy in which the choice of a peak LR matters, or misses the best one.
 
 Pairs where nothing was learnt, and decays that are one run with constant LR, are left out.
 """
@@ -83,7 +83,7 @@ grid, or not decided."""
 
 
 class Misses(NamedTuple):
-    """How much the chosen peak LRs end behind the best in hindsight, in pairs of a task and a strategy."""
+    """Regret of the chosen peak LRs against the best in hindsight, in pairs of a task and a strategy."""
 
     found: tuple[tuple[str, Miss], ...]  # (task, regret) of each pair whose task states a margin
     unstated: int  # pairs of tasks without a margin

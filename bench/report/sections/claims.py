@@ -36,7 +36,7 @@ RULES = (
     "Claims about what a decay does, against constant LR, are tested as the primary test of a report is: a block is a "
     "task and seed, with equal tries of the peak LR, paired by seed; with BatchNorm a difference counts only if "
     "running and recalibrated statistics both show it; tasks where nothing was learnt, decays that are one run with "
-    "constant LR, and choices at an edge of the grid are left out, as listed below. Quality pools the budgets that the "
+    "constant LR, and choices at an edge of the grid are left out, and listed. Quality pools the budgets that the "
     "suite declared; all else is at the largest of them. A decay is tested where at least half of the tasks count for "
     "it; p is corrected over all decays of a claim, in all families together, and significant at most "
     f"{ALPHA:g}. Holds: at least half of the decays are significantly for it and none against. Holds in part: fewer, "
