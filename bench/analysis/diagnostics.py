@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from itertools import pairwise
 from typing import NamedTuple
 
-from bench.analysis.comparison import Comparison, Score
+from bench.analysis.comparison import Comparison, Reading, Score
 from bench.analysis.history import HistoryInterval, decline
 from bench.analysis.results import SEPARATOR, Try
 from bench.analysis.stats.intervals import Interval, interval, paired
@@ -73,12 +73,16 @@ class Diagnostics:
         cohort, segment, total, _ = t.ride
         return self.comparison.study.courses.of(cohort, segment, total, (facts.eval_epochs or 1) * facts.epoch_steps)
 
-    def gaps(self, score: Score) -> Seeds:
+    def gaps(self, score: Score, reading: Reading = "final") -> Seeds:
         """Test loss after the last update, minus the mean training loss since the evaluation before it.
 
         Averages of weights are left out: they have no training loss.
         """
-        return self._last(score, lambda end: end.test_loss - end.train_loss)
+        losses = {t.seed: t.recalibrated_loss for t in score.selected if reading == "recalibrated"}
+        tests = self._last(score, lambda end: end.test_loss)
+        trained = self._last(score, lambda end: end.train_loss)
+        again = {seed: loss for seed, loss in losses.items() if loss is not None}
+        return {seed: again.get(seed, test) - trained[seed] for seed, test in tests.items()}
 
     def _last(self, score: Score, read: Callable[[HistoryInterval], float]) -> Seeds:
         sound = [t for t in score.selected if t.final is not None and t.ride[3] == "none"]

@@ -8,7 +8,7 @@ blocks do not count in the correction.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, NamedTuple
@@ -64,12 +64,24 @@ class Hypothesis(NamedTuple):
         return self.word in ("better", "worse")
 
 
-class _Strata(NamedTuple):
-    """Blocks of one strategy by task, for each reading, and in margins."""
+class TaskBlocks(NamedTuple):
+    """Blocks [N] of one strategy in one task, for each reading of BatchNorm statistics."""
 
-    blocks: dict[Reading, list[list[float]]]
-    margins: dict[Reading, list[list[float]]] | None  # mean differences over budgets; None where a task states none
-    tasks: tuple[str, ...]
+    task: str
+    pooled: Mapping[Reading, list[float]]  # without a unit
+    margins: Mapping[Reading, list[float]] | None  # mean differences over budgets; None where the task states none
+
+    @classmethod
+    def of(cls, task: str, differences: Mapping[Reading, list[list[float]]], margin: float | None) -> TaskBlocks:
+        """Blocks of differences [B][N] of the same seeds at each budget."""
+        pooled = {reading: pool(d_BN) for reading, d_BN in differences.items()}
+        if not margin:
+            return cls(task, pooled, None)
+        means = {
+            r: [math.fsum(d_B) / len(d_B) / margin for d_B in zip(*d_BN, strict=True)]
+            for r, d_BN in differences.items()
+        }
+        return cls(task, pooled, means)
 
 
 @dataclass(frozen=True)
@@ -133,23 +145,7 @@ class PrimaryTest:
     @cached_property
     def hypotheses(self) -> tuple[Hypothesis, ...]:
         """One for each strategy and group, lowest p first."""
-        strata = {key: blocks for key in self._keys() if (blocks := self._strata(*key)).tasks}
-        flips = {key: sign_flip(s.blocks["final"]) for key, s in strata.items()}
-        both = {key: _joint(flips[key], s) for key, s in strata.items()}
-        floors = [flip.floor for flip in flips.values()]
-        joint = step_down(list(both.values()), floors, self.alpha)
-        running = step_down([flip.p for flip in flips.values()], floors, self.alpha)
-        able = testable(floors, self.alpha)
-        every = []
-        for i, ((strategy, group), s) in enumerate(strata.items()):
-            flip = flips[strategy, group]
-            effects = [stratified(blocks) for blocks in s.margins.values()] if s.margins else []
-            word = _word(flip.effect, joint[i] <= self.alpha, running[i] <= self.alpha, able[i], effects)
-            share = improvement([d for d_N in s.blocks["final"] for d in d_N])
-            signs = _signs(s.blocks["final"])
-            p, effect = both[strategy, group], next(iter(effects), None)
-            every.append(Hypothesis(strategy, group, s.tasks, flip, p, joint[i], effect, share, signs, word))
-        return tuple(sorted(every, key=lambda h: (h.p, -h.flip.effect)))
+        return weigh({key: blocks for key in self._keys() if (blocks := self._of_group(*key))}, self.alpha)
 
     def in_margins(self, strategy: str, group: str = "all") -> dict[str, list[float]]:
         """Differences [N] of a strategy by task, in its margins, budgets averaged; {} where one states none."""
@@ -164,24 +160,14 @@ class PrimaryTest:
             for strategy in study.strategies:
                 yield strategy, group
 
-    def _strata(self, strategy: str, group: str) -> _Strata:
-        blocks: dict[Reading, list[list[float]]] = {"final": [], "recalibrated": []}
-        margins: dict[Reading, list[list[float]]] = {"final": [], "recalibrated": []}
-        tasks = []
-        for task, facts in self.comparison.study.tasks.items():
-            if group not in ("all", facts.family, task):
-                continue
-            seeds, by_reading = self._by_seed(task, strategy, self.columns(task, strategy))
-            if len(seeds) < 2:
-                continue
-            tasks.append(task)
-            margin = self.comparison.margin(task) or math.nan
-            for reading, differences_BN in by_reading.items():
-                blocks[reading].append(pool(differences_BN))
-                means_N = [math.fsum(d_B) / len(d_B) / margin for d_B in zip(*differences_BN, strict=True)]
-                margins[reading].append(means_N)
-        stated = all(self.comparison.margin(task) for task in tasks)
-        return _Strata(blocks, margins if stated else None, tuple(tasks))
+    def _of_group(self, strategy: str, group: str) -> list[TaskBlocks]:
+        tasks = [task for task, facts in self.comparison.study.tasks.items() if group in ("all", facts.family, task)]
+        return [blocks for task in tasks if (blocks := self.blocks(task, strategy))]
+
+    def blocks(self, task: str, strategy: str) -> TaskBlocks | None:
+        """Blocks of a strategy in a task, of the columns that count; None with fewer than two seeds."""
+        seeds, by_reading = self._by_seed(task, strategy, self.columns(task, strategy))
+        return TaskBlocks.of(task, by_reading, self.comparison.margin(task)) if len(seeds) > 1 else None
 
     def _by_seed(
         self, task: str, strategy: str, columns: Sequence[float]
@@ -194,11 +180,44 @@ class PrimaryTest:
         return seeds, {r: [[d[s] for s in seeds] for d in by_budget] for r, by_budget in found.items()}
 
 
-def _joint(flip: Flip, strata: _Strata) -> float:
+def weigh(groups: Mapping[tuple[str, str], Sequence[TaskBlocks]], alpha: float = ALPHA) -> tuple[Hypothesis, ...]:
+    """Test each (strategy, group) over its tasks, corrected for all of them together; lowest p first."""
+    running = {key: [b.pooled["final"] for b in tasks] for key, tasks in groups.items()}
+    flips = {key: sign_flip(strata) for key, strata in running.items()}
+    both = {key: _joint(flips[key], [b.pooled["recalibrated"] for b in groups[key]], running[key]) for key in groups}
+    floors = [flip.floor for flip in flips.values()]
+    joint = step_down(list(both.values()), floors, alpha)
+    alone = step_down([flip.p for flip in flips.values()], floors, alpha)
+    able = testable(floors, alpha)
+    every = []
+    for i, ((strategy, group), tasks) in enumerate(groups.items()):
+        flip, strata = flips[strategy, group], running[strategy, group]
+        effects = _effects(tasks)
+        word = _word(flip.effect, joint[i] <= alpha, alone[i] <= alpha, able[i], effects)
+        share, signs, names = (
+            improvement([d for d_N in strata for d in d_N]),
+            _signs(strata),
+            tuple(b.task for b in tasks),
+        )
+        p, effect = both[strategy, group], next(iter(effects), None)
+        every.append(Hypothesis(strategy, group, names, flip, p, joint[i], effect, share, signs, word))
+    return tuple(sorted(every, key=lambda h: (h.p, -h.flip.effect)))
+
+
+def _effects(tasks: Sequence[TaskBlocks]) -> list[Interval]:
+    """Mean effect over tasks in margins, for each reading; [] where a task states no margin."""
+    margins = [b.margins for b in tasks if b.margins]
+    if len(margins) < len(tasks):
+        return []
+    readings: tuple[Reading, ...] = ("final", "recalibrated")
+    return [stratified([by_reading[r] for by_reading in margins]) for r in readings]
+
+
+def _joint(flip: Flip, recalibrated: list[list[float]], running: list[list[float]]) -> float:
     """P of both readings of BatchNorm together: an intersection-union test, so the larger one."""
-    if strata.blocks["recalibrated"] == strata.blocks["final"]:
+    if recalibrated == running:
         return flip.p
-    other = sign_flip(strata.blocks["recalibrated"])
+    other = sign_flip(recalibrated)
     return max(flip.p, other.p) if flip.effect * other.effect > 0 else 1.0
 
 

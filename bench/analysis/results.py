@@ -49,6 +49,7 @@ class Try(NamedTuple):
     best: float | None = None  # test at the epoch of the best control value
     best_epoch: float | None = None
     recalibrated: float | None = None  # final test with recalibrated BatchNorm statistics
+    recalibrated_loss: float | None = None  # the same of the test loss
     reference: bool = False  # true for the strategy that the others are tested against
     error: str | None = None  # of a cell whose schedule failed
     optimizer: str = ""
@@ -231,5 +232,6 @@ def _try(cell: CellRow, strategy: str, plan: PlanRow) -> Try:
         best=result.best and result.best.test,  # a published run has its end only
         best_epoch=result.best and result.best.epoch,
         recalibrated=result.recalibrated[facts.metric] if result.recalibrated else None,
+        recalibrated_loss=result.recalibrated.get("loss") if result.recalibrated else None,
         secondary=tuple((name, score) for name, score in result.final.items() if name not in (facts.metric, "loss")),
     )

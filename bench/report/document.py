@@ -99,7 +99,7 @@ def _over(comparison: Comparison, task: str, other: str | None) -> Item:
 
 def _against(comparison: Comparison, test: PrimaryTest) -> Iterator[str | Table]:
     yield primary(comparison, test) if test.hypotheses else conclusion(comparison, test)
-    yield from omitted(test)
+    yield from omitted(test.omissions)
 
 
 def summary(comparison: Comparison, test: PrimaryTest) -> Iterator[str]:

@@ -4,6 +4,7 @@ import csv
 import io
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,7 +12,8 @@ from hypothesis import strategies as st
 import schedules
 from bench.analysis.comparison import Comparison
 from bench.analysis.results import Study
-from bench.analysis.textbook.theory import POINTS, Bound, Theory, _of_text, bound, reach
+from bench.analysis.stats.correlation import kendall, order
+from bench.analysis.textbook.theory import POINTS, TIE, Bound, Theory, _of_text, bound, noise_ceiling, reach
 from bench.report.sections import theory as predicted
 from schedules.schedule import factors
 from tests.analysis.rows import ledger, task
@@ -152,9 +154,51 @@ def test_a_task_counts_once_however_many_budgets_it_has():
 
     tasks = {"digits": task(FOUR, (0.25, 0.5, 1.0)), "vowels": task(FOUR, (1.0,))}
     theory = Theory(Comparison(Study.of(ledger(tasks, outcome, tied=()))))
-    over = theory.over_tasks()
+    over, _ = theory.over_tasks()
     assert over.n == 2
+    assert [theory.over_tasks(b)[0].n for b in (0.25, 0.5, 1.0)] == [1, 1, 2]
+    assert theory.over_tasks(0.1) is None
     assert len(theory.agreements) == 4
+
+
+def test_tau_is_said_at_each_budget():
+    def outcome(name, strategy, budget, peak_lr, seed):
+        place = FOUR.index(strategy) * (1 if budget == 1.0 else -1)
+        return (v := 0.9 - 0.01 * place), v, v
+
+    it = Comparison(Study.of(ledger({name: task(FOUR, (0.25, 1.0)) for name in "ab"}, outcome, tied=())))
+    low, high = (Theory(it).over_tasks(b)[0].mean for b in (0.25, 1.0))
+    assert low == -high != 0
+    sentence = next(iter(predicted.section(it)))
+    assert "at 25 % (2 tasks); " in sentence
+    assert "of 1 at 100 % (2 tasks)." in sentence
+
+
+def test_the_noise_ceiling_holds_the_tau_of_the_true_order():
+    """Ranks of noisy values: the tau of the true order with a seed's lies between the two estimates, on average."""
+    draw, told, n = np.random.default_rng(0), order(range(8)), 40
+    ends, truth = [], []
+    for _ in range(n):
+        values_NK = np.arange(8.0) + 2 * draw.standard_normal((5, 8))
+        costs_NK = [np.argsort(np.argsort(values_K)) + 1.0 for values_K in values_NK]
+        ends.append(noise_ceiling(told, costs_NK))
+        truth.append(sum(kendall(range(8), costs_K) for costs_K in costs_NK) / 5)
+    low, high = np.mean(ends, axis=0)
+    assert low < np.mean(truth) < high
+    assert high - low < 0.25
+
+
+def test_noise_alone_has_no_ceiling_to_speak_of_and_one_seed_has_none():
+    draw = np.random.default_rng(0)
+    lows = [noise_ceiling(order(range(6)), [draw.permutation(6) + 1 for _ in range(8)])[0] for _ in range(50)]
+    assert abs(np.mean(lows)) < 0.05
+    assert noise_ceiling(order(range(6)), [range(1, 7)]) is None
+
+
+def test_pairs_that_theory_hardly_tells_apart_tie():
+    near = order([1.0, 1.0 + TIE / 2, 1.5], TIE)
+    assert (near[0, 1], near[0, 2], near[2, 1]) == (0, -1, 1)
+    assert noise_ceiling(near, [[1, 2, 3]] * 2)[0] == pytest.approx(math.sqrt(2 / 3))  # of 3 pairs told, 2 can be had
 
 
 def test_a_bound_is_of_the_schedule_alone_under_the_usual_optimizer():
@@ -187,7 +231,9 @@ def test_the_report_says_the_correlation_and_what_has_no_prediction(tmp_path):
     rows = ledger({name: task((*FOUR, "plateau(patience=2)"), (1.0,)) for name in "ab"}, outcome, tied=())
     it = Comparison(Study.of(rows))
     sentence, about, taus, *tables = predicted.section(it)
-    expected = Theory(it).over_tasks()
+    expected, ceiling = Theory(it).over_tasks()
+    assert ceiling == (1.0, 1.0)  # all seeds have one order
+    assert "the true order would reach 1." in sentence
     assert expected.half == 0  # both tasks have one tau, which says nothing of its width
     assert f"{expected.mean:.2g} on average over 2 tasks, without an interval".replace("-", "−") in sentence
     assert "Nothing is fitted" in about
@@ -197,6 +243,7 @@ def test_the_report_says_the_correlation_and_what_has_no_prediction(tmp_path):
     lines = list(csv.DictReader(io.StringIO(predicted.theory_csv(it))))
     assert {(line["task"], line["strategy"]) for line in lines} == {(t, s) for t in "ab" for s in FOUR}
     assert sorted(float(line["predicted_rank"]) for line in lines[:4]) == [1, 2, 3, 4]
+    assert {(line["ceiling_low"], line["ceiling_high"]) for line in lines} == {("1.0", "1.0")}
 
 
 def test_an_interval_of_a_correlation_lies_within_its_range(tmp_path):

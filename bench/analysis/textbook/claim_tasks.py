@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple, get_args
 
-from bench.analysis.comparison import Comparison, Score
+from bench.analysis.comparison import Comparison, Score, Verdict
 from bench.analysis.diagnostics import Diagnostics
+from bench.analysis.primary import PrimaryTest
 from bench.analysis.results import SEPARATOR, schedule_of
 from bench.contract import Family
 
@@ -15,16 +16,24 @@ FAMILIES = tuple(family for family in get_args(Family) if family != "tunnel")
 
 
 class ClaimTask(NamedTuple):
-    """A task and the ledger it is judged from."""
+    """A task and the ledger it is judged from, with that ledger's primary test."""
 
     task: str
     ledger: str
-    comparison: Comparison
-    diagnostics: Diagnostics
+    test: PrimaryTest
+
+    @property
+    def comparison(self) -> Comparison:
+        return self.test.comparison
+
+    @property
+    def diagnostics(self) -> Diagnostics:
+        return Diagnostics(self.comparison)
 
     @property
     def budget(self) -> float:
-        return self.comparison.study.budgets(self.task)[-1]
+        """Largest declared budget, at which is judged whatever does not pool budgets."""
+        return max(self.test.declared(self.task))
 
     @property
     def family(self) -> str:
@@ -38,14 +47,26 @@ class ClaimTask(NamedTuple):
     def sign(self) -> float:
         return 1.0 if self.comparison.direction(self.task) == "max" else -1.0
 
+    @property
+    def learns(self) -> bool:
+        return self.comparison.learns(self.task, self.budget)
+
+    @property
+    def verdicts(self) -> dict[str, Verdict]:
+        return self.comparison.at(self.task, self.budget)
+
     def score(self, strategy: str) -> Score:
-        return self.comparison.full(self.task)[strategy].score
+        return self.verdicts[strategy].score
 
     def decays(self) -> dict[str, str]:
         """Strategy of each schedule that decays, with the optimizer and weight decay of the reference."""
         kind = self.constant.partition(SEPARATOR)[2]
-        usual = (s for s in self.comparison.full(self.task) if s.partition(SEPARATOR)[2] == kind)
+        usual = (s for s in self.verdicts if s.partition(SEPARATOR)[2] == kind)
         return {schedule_of(s): s for s in usual if not is_constant(schedule_of(s))}
+
+    def counts(self, strategy: str) -> bool:
+        """True if the primary test leaves nothing of a strategy out at this budget."""
+        return self.budget in self.test.columns(self.task, strategy)
 
 
 def is_constant(schedule: str) -> bool:
@@ -56,17 +77,20 @@ def is_constant(schedule: str) -> bool:
 def entries(ledgers: Mapping[str, Comparison]) -> list[ClaimTask]:
     """Select the ledger that each task is judged from: most seeds, then most decays, then the first.
 
-    A task counts once, so that no seed is two blocks. Tasks with a single seed of the reference, ledgers with another
-    reference than constant LR, and the wind tunnel are left out.
+    A task counts once, so that no seed is two blocks. Tasks with a single seed of the reference, or with no declared
+    budget, ledgers with another reference than constant LR, and the wind tunnel are left out.
     """
     best: dict[str, tuple[tuple[int, int], ClaimTask]] = {}
     for name, comparison in ledgers.items():
         if not is_constant(comparison.study.reference):
             continue
+        test = PrimaryTest(comparison)
         for task in comparison.study.tasks:
-            entry = ClaimTask(task, name, comparison, Diagnostics(comparison))
-            constant = comparison.full(task).get(entry.constant)
+            entry = ClaimTask(task, name, test)
+            if entry.family not in FAMILIES or not test.declared(task):
+                continue
+            constant = entry.verdicts.get(entry.constant)
             size = (len(constant.score.selected), len(entry.decays())) if constant else (0, 0)
-            if size[0] > 1 and entry.family in FAMILIES and (task not in best or size > best[task][0]):
+            if size[0] > 1 and (task not in best or size > best[task][0]):
                 best[task] = size, entry
     return sorted((entry for _, entry in best.values()), key=lambda e: (FAMILIES.index(e.family), e.task))

@@ -1,219 +1,180 @@
 """Textbook claims about learning-rate decay, judged on ledgers. No text but the verdicts.
 
-Each claim is judged by a rule fixed before its evidence: a family of tests of decays against constant LR, or a share of
-(task, decay) pairs. `results/README.md` explains the rules.
+Each claim is judged by a rule fixed before its evidence: here by the primary test's own procedure, of decays against
+constant LR over the tasks of several ledgers; in `lr_choice` by counts. `results/README.md` explains the rules.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
-from bench.analysis import reference
-from bench.analysis.comparison import Comparison, Score
-from bench.analysis.diagnostics import Diagnostics, Seeds, behind, finals_by_peak, region
-from bench.analysis.primary import ALPHA
-from bench.analysis.results import SEPARATOR
-from bench.analysis.stats.tests import Flip, holm, sign_flip
-from bench.analysis.textbook.claim_tasks import FAMILIES, ClaimTask, is_constant
-from bench.analysis.textbook.lr_cost import Costs
+from bench.analysis.comparison import Reading, Score, read
+from bench.analysis.diagnostics import Seeds
+from bench.analysis.primary import Hypothesis, TaskBlocks, weigh
+from bench.analysis.primary import Word as TestWord
+from bench.analysis.textbook.claim_tasks import ClaimTask
 
-Word = Literal["holds", "holds in part", "mixed", "does not hold", "not clear", "not tested"]
+Word = Literal[
+    "holds",
+    "holds in part",
+    "mixed",
+    "does not hold",
+    "equal",
+    "BatchNorm statistics only",
+    "not clear",
+    "too few blocks",
+    "not tested",
+    "not testable with this measure",
+]
 
 MOST, SOME = 0.5, 0.1
-"""Lowest shares of pairs at which a claim holds, and holds in part."""
+"""Lowest shares at which a claim holds, and holds in part."""
 
-COST = 0.01
-"""Lowest share of an update's time at which deciding its LR is called a cost."""
-
-UNTUNED = {"prodigy": 1.0, "dadapt_sgd": 1.0, "dadapt_adam": 1.0, "momo": 1.0, "momo_adam": 1e-2}
-"""Optimizers that promise to need no tuned LR, with their authors' LR."""
-
-
-# --------------------------------------------------------------------------- decays against constant LR
+READINGS: tuple[Reading, ...] = ("final", "recalibrated")
 
 
 class ClaimPanel(NamedTuple):
-    """Tests of decays against constant LR for one claim, with Holm's correction. Effects above 0 support the claim."""
+    """Tests of decays against constant LR for one claim in one place. Effects above 0 support the claim."""
 
-    flips: dict[str, Flip]
-    adjusted: dict[str, float]
-    tasks: tuple[str, ...]
+    hypotheses: tuple[Hypothesis, ...]
+    tasks: tuple[str, ...]  # that count for some decay
+    rest: tuple[str, ...] = ()  # decays that are not tested, as fewer than half of the tasks count for them
 
     @property
     def blocks(self) -> int:
         """Number of (task, seed) pairs of the decay that has most."""
-        return max((flip.blocks for flip in self.flips.values()), default=0)
+        return max((h.flip.blocks for h in self.hypotheses), default=0)
 
-    def significant(self, sign: int) -> list[str]:
-        return [s for s, p in self.adjusted.items() if p <= ALPHA and self.flips[s].effect * sign > 0]
-
-    @property
-    def blind(self) -> bool:
-        """True where no result could have been significant, with so few blocks."""
-        return all(flip.floor * len(self.flips) > ALPHA for flip in self.flips.values())
+    def of(self, *words: TestWord) -> list[Hypothesis]:
+        return [h for h in self.hypotheses if h.word in words]
 
     @property
     def word(self) -> Word:
         """Verdict: the claim holds if most decays are significantly for it and none against."""
-        up, down = len(self.significant(1)), len(self.significant(-1))
-        if not self.flips:
-            return "not tested"
-        if up and down:
-            return "mixed"
-        if down:
-            return "does not hold"
-        if up:
-            return "holds" if up >= MOST * len(self.flips) else "holds in part"
-        return "not clear"
-
-
-Measure = Callable[[ClaimTask, str], Sequence[float]]  # differences [N] from constant LR; above 0 supports the claim
-
-
-def panel(tasks: Sequence[ClaimTask], measure: Measure) -> ClaimPanel:
-    """Test the decays that at least half of the measured tasks ran, each over the tasks that measured it."""
-    strata: dict[str, dict[str, Sequence[float]]] = {}
-    for entry in tasks:
-        for schedule, strategy in entry.decays().items():
-            if len(values := measure(entry, strategy)) > 1:
-                strata.setdefault(schedule, {})[entry.task] = values
-    measured = {task for by_task in strata.values() for task in by_task}
-    flips = {s: sign_flip(list(by_task.values())) for s, by_task in strata.items() if 2 * len(by_task) >= len(measured)}
-    adjusted = dict(zip(flips, holm([flip.p for flip in flips.values()]), strict=True))
-    return ClaimPanel(flips, adjusted, tuple(e.task for e in tasks if e.task in measured))
-
-
-def quality(entry: ClaimTask, strategy: str) -> Sequence[float]:
-    """Differences [N] in final quality: how much better the decay ended."""
-    return list(reference.differences(entry.comparison, entry.task, entry.budget, strategy).values())
-
-
-def overfitting(entry: ClaimTask, strategy: str) -> Sequence[float]:
-    """Differences [N] of the gap between test and training loss: how much smaller the decay's is."""
-    diagnostics = entry.diagnostics
-    return _less(diagnostics.gaps(entry.score(entry.constant)), diagnostics.gaps(entry.score(strategy)))
-
-
-def gradients(entry: ClaimTask, strategy: str) -> Sequence[float]:
-    """Differences [N] of the decline of the gradient norm, in octaves: how much less the decay's falls."""
-    diagnostics = entry.diagnostics
-    return _less(diagnostics.declines(entry.score(strategy)), diagnostics.declines(entry.score(entry.constant)))
-
-
-def _less(a: Seeds, b: Seeds) -> list[float]:
-    return [a[s] - b[s] for s in sorted(a.keys() & b.keys())]
-
-
-# ------------------------------------------------------------------------------------- shares of pairs
-
-
-class Pairs(NamedTuple):
-    """Count of the (task, decay) pairs in which a claim is seen."""
-
-    hits: int
-    pairs: int
-    tasks: int
+        return self._verdict[0]
 
     @property
-    def word(self) -> Word:
-        if not self.pairs:
-            return "not tested"
-        share = self.hits / self.pairs
-        if share >= MOST:
-            return "holds"
-        return "holds in part" if share >= SOME else "does not hold"
+    def alone(self) -> str | None:
+        """The one task that the verdict rests on; None where it rests on several."""
+        tasks = {task for h in self.of(*self._verdict[1]) for task in h.tasks}
+        return tasks.pop() if len(tasks) == 1 else None
+
+    @property
+    def _verdict(self) -> tuple[Word, tuple[TestWord, ...]]:
+        """Verdict, and the words of the hypotheses that it rests on."""
+        n = {word: len(self.of(word)) for word in EVERY}
+        most = MOST * len(self.hypotheses)
+        verdict: tuple[Word, tuple[TestWord, ...]] = "not clear", EVERY
+        if not self.hypotheses:
+            verdict = "not tested", ()
+        elif n["better"] and n["worse"]:
+            verdict = "mixed", ("better", "worse")
+        elif n["worse"]:
+            verdict = "does not hold", ("worse",)
+        elif n["better"]:
+            verdict = "holds" if n["better"] >= most else "holds in part", ("better",)
+        elif n["equal"] >= most:
+            verdict = "equal", ("equal",)
+        elif n["BatchNorm statistics only"]:
+            verdict = "BatchNorm statistics only", ("BatchNorm statistics only",)
+        elif not n["undecided"] and n["too few blocks"]:
+            verdict = "too few blocks", ("too few blocks",)
+        return verdict
 
 
-def _pairs(tasks: Sequence[ClaimTask], see: Callable[[ClaimTask, Score], bool | None]) -> Pairs:
-    """Count the pairs in which `see` is true, of those where it is not None."""
-    every = [(e.task, see(e, e.score(s))) for e in tasks for s in e.decays().values()]
-    return _count((task, bool(hit)) for task, hit in every if hit is not None)
+EVERY: tuple[TestWord, ...] = (
+    "better",
+    "worse",
+    "equal",
+    "undecided",
+    "BatchNorm statistics only",
+    "too few blocks",
+)
+
+Measure = Callable[[ClaimTask, str], TaskBlocks | None]  # blocks of a decay beside constant LR; above 0 supports
 
 
-def _count(hits: Iterable[tuple[str, bool]]) -> Pairs:
-    pairs = list(hits)
-    return Pairs(sum(hit for _, hit in pairs), len(pairs), len({task for task, _ in pairs}))
+def panels(places: Mapping[str, Sequence[ClaimTask]], measure: Measure) -> dict[str, ClaimPanel]:
+    """Test the decays in each place (a family, say), corrected for the hypotheses of all places together.
 
-
-def tuning(tasks: Sequence[ClaimTask]) -> Pairs:
-    """Pairs where some peak LR of the grid ends clearly worse than the best one: it has to be tuned."""
-
-    def see(entry: ClaimTask, score: Score) -> bool | None:
-        good = region(score, entry.comparison.direction(entry.task))
-        return good and (good.low, good.high) != (score.peak_lrs[0], score.peak_lrs[-1])
-
-    return _pairs(tasks, see)
-
-
-def missing(tasks: Sequence[ClaimTask]) -> tuple[Pairs, Pairs]:
-    """Pairs where the peak LR chosen on control ends clearly worse on test than the best in hindsight; and edges.
-
-    An edge is a pair where most seeds chose the lowest or highest of three or more peak LRs: the best may lie outside.
+    A decay is tested where at least half of the place's tasks count for it.
     """
+    groups: dict[tuple[str, str], list[TaskBlocks]] = {}
+    for place, tasks in places.items():
+        for entry in tasks:
+            for schedule, strategy in entry.decays().items():
+                if blocks := measure(entry, strategy):
+                    groups.setdefault((schedule, place), []).append(blocks)
+    counted = {place: {b.task for key, found in groups.items() if key[1] == place for b in found} for place in places}
+    usual = {key: blocks for key, blocks in groups.items() if len(blocks) >= MOST * len(counted[key[1]])}
+    every = weigh(usual)
+    return {
+        place: ClaimPanel(
+            tuple(h for h in every if h.group == place),
+            tuple(e.task for e in tasks if e.task in counted[place]),
+            tuple(schedule for schedule, where in groups if where == place and (schedule, where) not in usual),
+        )
+        for place, tasks in places.items()
+    }
 
-    def regret(entry: ClaimTask, score: Score) -> bool | None:
-        by_peak = finals_by_peak(score)
-        if len(score.peak_lrs) < 2 or len(score.selected) < 2 or not by_peak:
-            return None
-        best = max(by_peak.values(), key=lambda finals: entry.sign * math.fsum(finals.values()))
-        finals = _finals(score)
-        return len(finals) < len(score.selected) or behind(best, finals, entry.sign, score.grain)
 
-    def edge(entry: ClaimTask, score: Score) -> bool | None:
-        grid = score.peak_lrs
-        if len(grid) < 3 or not score.selected:
-            return None
-        return 2 * sum(t.peak_lr in (grid[0], grid[-1]) for t in score.selected) > len(score.selected)
-
-    return _pairs(tasks, regret), _pairs(tasks, edge)
+# ------------------------------------------------------------------------------------------------ measures
 
 
-def untuned(ledgers: Iterable[Comparison]) -> Pairs:
-    """Pairs where an optimizer of `UNTUNED`, at its authors' constant LR, ends clearly worse than the best tuned decay.
+def quality(entry: ClaimTask, strategy: str) -> TaskBlocks | None:
+    """Final quality, as the primary test has it: declared budgets pooled."""
+    return entry.test.blocks(entry.task, strategy)
 
-    The best decay is the one that ranks first at the largest budget. Pairs are of a task and an optimizer.
+
+def overfitting(entry: ClaimTask, strategy: str) -> TaskBlocks | None:
+    """Gap between test and training loss: how much smaller the decay's is."""
+
+    def gaps(score: Score, reading: Reading) -> Seeds:
+        return entry.diagnostics.gaps(score, reading)
+
+    return _less(entry, strategy, gaps, None)
+
+
+def sensitivity(entry: ClaimTask, strategy: str) -> TaskBlocks | None:
+    """Loss of quality when the peak LR is left to chance: how much larger the decay's is."""
+    if (
+        len(entry.score(strategy).peak_lrs) < 2
+        or entry.score(strategy).peak_lrs != entry.score(entry.constant).peak_lrs
+    ):
+        return None
+
+    def spared(score: Score, reading: Reading) -> Seeds:
+        return {seed: -loss for seed, loss in untuned_loss(entry, score, reading).items()}
+
+    return _less(entry, strategy, spared, entry.comparison.margin(entry.task))
+
+
+def untuned_loss(entry: ClaimTask, score: Score, reading: Reading = "final") -> Seeds:
+    """By seed, how far the mean over the peak LRs of the grid ends behind the one with the best mean over seeds.
+
+    Where a run diverged, the worst value of the task and budget stands in.
     """
-    hits: list[tuple[str, bool]] = []
-    for comparison in ledgers:
-        for task in comparison.study.tasks:
-            best = _best_decay(comparison, task)
-            sign = 1.0 if comparison.direction(task) == "max" else -1.0
-            for strategy, lr in _untuned(comparison, task):
-                tries = {t.seed: t.final for t in comparison.full(task)[strategy].score.tries if t.peak_lr == lr}
-                if len(best) > 1 and best.keys() <= tries.keys():
-                    finals = {seed: final for seed, final in tries.items() if final is not None}
-                    diverged = not best.keys() <= finals.keys()
-                    hits.append((task, diverged or behind(best, finals, sign, comparison.grain(task))))
-    return _count(hits)
+    every = [read(t, reading) for v in entry.verdicts.values() for t in v.score.tries]
+    worst = min((entry.sign * value for value in every if value is not None), default=0.0)
+    seeds = [t.seed for t in score.selected]
+    at: dict[float, Seeds] = {}
+    for t in score.tries:
+        value = read(t, reading)
+        at.setdefault(t.peak_lr, {})[t.seed] = worst if value is None else entry.sign * value
+    best = max(at.values(), key=lambda values: math.fsum(values[s] for s in seeds), default={})
+    return {s: best[s] - math.fsum(values[s] for values in at.values()) / len(at) for s in seeds}
 
 
-def _best_decay(comparison: Comparison, task: str) -> Seeds:
-    """Final values by seed of the best decay of a task; {} where the task takes no part or has no decay."""
-    entry = ClaimTask(task, "", comparison, Diagnostics(comparison))
-    if entry.family not in FAMILIES or not comparison.reference(task):
-        return {}
-    decays = entry.decays().values()
-    first = next((s for s in comparison.standing(task) if s in decays), None)
-    return _finals(entry.score(first)) if first else {}
-
-
-def _finals(score: Score) -> Seeds:
-    """Final values by seed, at the peak LRs chosen; without runs that diverged."""
-    return {t.seed: t.final for t in score.selected if t.final is not None}
-
-
-def _untuned(comparison: Comparison, task: str) -> Iterator[tuple[str, float]]:
-    """(strategy, its authors' LR) of each optimizer of `UNTUNED` that ran with a constant schedule."""
-    for strategy in comparison.full(task):
-        schedule, _, more = strategy.partition(SEPARATOR)
-        optimizer = more.partition("(")[0]
-        if schedule == "constant" and optimizer in UNTUNED:
-            yield strategy, UNTUNED[optimizer]
-
-
-def costly(costs: Costs) -> Pairs:
-    """Pairs where deciding the LR takes `COST` of an update or more."""
-    hits = [share >= COST for _, schedule, share in costs.shares() if not is_constant(schedule)]
-    return Pairs(sum(hits), len(hits), len(costs.updates))
+def _less(
+    entry: ClaimTask, strategy: str, measure: Callable[[Score, Reading], Seeds], margin: float | None
+) -> TaskBlocks | None:
+    """Differences by seed at the largest declared budget: how much less a decay has of something than constant LR."""
+    if not entry.counts(strategy):
+        return None
+    every: dict[Reading, list[list[float]]] = {}
+    for reading in READINGS:
+        own, constant = (measure(entry.score(s), reading) for s in (strategy, entry.constant))
+        every[reading] = [[constant[s] - own[s] for s in sorted(own.keys() & constant.keys())]]
+    return TaskBlocks.of(entry.task, every, margin) if len(every["final"][0]) > 1 else None

@@ -25,12 +25,15 @@ import numpy as np
 import schedules
 from bench.analysis.comparison import Comparison, Verdict
 from bench.analysis.results import SEPARATOR, schedule_of
-from bench.analysis.stats.correlation import kendall, spearman
+from bench.analysis.stats.correlation import kendall, order, spearman, tau_b
 from bench.analysis.stats.intervals import Interval, interval, ranks
 from bench.contract import Array, Clock, InputError
 
 POINTS = 10_000
 """Most updates of a schedule whose factors are computed one by one."""
+
+TIE = 0.02
+"""Relative difference below which two bounds tie in tau: the bound is no sharper than that."""
 
 
 class Bound(NamedTuple):
@@ -110,8 +113,37 @@ class Agreement(NamedTuple):
     lines: tuple[Line, ...]
     left_out: tuple[str, ...]  # strategies without a bound: closed loop, another optimizer, or not our schedule
     tau: Interval | None  # Kendall's tau-b, over seeds; None when there is no order to compare
+    ceiling: tuple[float, float] | None  # tau of the true order, by two estimates; None with one seed
     rho: float | None  # Spearman's, of the predicted order and that of the means over seeds
     tau_peaks: float | None  # of predicted and chosen peak LRs, over strategies; None when either is all one
+
+
+def noise_ceiling(predicted_KK: np.ndarray, costs_NK: Sequence[Sequence[float]]) -> tuple[float, float] | None:
+    """Mean tau over seeds that the true order would reach, low and high; None with one seed, or where all ties.
+
+    The true order is estimated by mean ranks: of the other seeds, which have noise of their own, so that tau comes out
+    too low; and of all seeds, the seed itself among them, so that it comes out too high (Nili et al. 2014,
+    doi:10.1371/journal.pcbi.1003553). Pairs that the prediction ties are tied in it, too, as they lower tau-b.
+
+    Args:
+        predicted_KK: Predicted order of each pair, as of `order`.
+        costs_NK: Ranks of the strategies with each seed.
+    """
+    if len(costs_NK) < 2:
+        return None
+    ranks_NK, told_KK = np.asarray(costs_NK, float), np.abs(predicted_KK)
+    all_KK = told_KK * order(ranks_NK.mean(0).tolist())
+    low, high = [], []
+    for seed, rank_K in enumerate(ranks_NK):
+        others_KK = told_KK * order(np.delete(ranks_NK, seed, axis=0).mean(0).tolist())
+        low.append(tau_b(others_KK, order(rank_K.tolist())))
+        high.append(tau_b(all_KK, order(rank_K.tolist())))
+    sound = [(a, b) for a, b in zip(low, high, strict=True) if a is not None and b is not None]
+    return (_mean([a for a, _ in sound]), _mean([b for _, b in sound])) if sound else None
+
+
+def _mean(values: Sequence[float]) -> float:
+    return math.fsum(values) / len(values)
 
 
 @dataclass(frozen=True)
@@ -126,18 +158,24 @@ class Theory:
         every = {key: self._agreement(*key) for key in self.comparison.verdicts}
         return {key: agreement for key, agreement in every.items() if agreement}
 
-    def over_tasks(self) -> Interval | None:
-        """Mean tau over tasks, with its t interval. A task counts once, by the mean over its budgets, which share runs.
+    def over_tasks(self, budget: float | None = None) -> tuple[Interval, tuple[float, float] | None] | None:
+        """Mean tau over tasks, with its t interval, and its noise ceiling; at one budget, or at all of them.
 
-        Seeds of one task share schedules and data, so their spread tells how certain its own tau is, not how well it
-        generalizes to other tasks.
+        A task counts once, by the mean over its budgets, which share runs. Seeds of one task share schedules and data,
+        so their spread tells how certain its own tau is, not how well it generalizes to other tasks.
         """
-        by_task: dict[str, list[float]] = {}
-        for (task, _), agreement in self.agreements.items():
-            if agreement.tau:
-                by_task.setdefault(task, []).append(agreement.tau.mean)
-        means = [math.fsum(taus) / len(taus) for taus in by_task.values()]
-        return interval(means) if means else None
+        by_task: dict[str, list[Agreement]] = {}
+        for (task, own), agreement in self.agreements.items():
+            if agreement.tau and budget in (None, own):
+                by_task.setdefault(task, []).append(agreement)
+        if not by_task:
+            return None
+        taus = [_mean([a.tau.mean for a in each if a.tau]) for each in by_task.values()]
+        ceilings = [[a.ceiling for a in each if a.ceiling] for each in by_task.values()]
+        if not all(ceilings):
+            return interval(taus), None
+        low, high = (_mean([_mean([ends[i] for ends in each]) for each in ceilings]) for i in (0, 1))
+        return interval(taus), (low, high)
 
     def _agreement(self, task: str, budget: float) -> Agreement | None:
         verdicts = {s: v for s, v in self.comparison.at(task, budget).items() if v.score.selected}
@@ -154,11 +192,13 @@ class Theory:
             names, bounds.values(), ranks(omegas, "min"), ranks(finals, direction), gammas, peaks, strict=True
         )
         lines = sorted((Line(*column) for column in columns), key=lambda line: line.predicted)
-        taus = [kendall(omegas, costs) for costs in self._costs(names, verdicts, direction)]
+        costs = self._costs(names, verdicts, direction)
+        taus = [kendall(omegas, of_seed, TIE) for of_seed in costs]
         sound = [tau for tau in taus if tau is not None]
         rest = tuple(s for s in verdicts if s not in bounds)
         rho = spearman(omegas, ranks(finals, direction))
-        return Agreement(tuple(lines), rest, interval(sound) if sound else None, rho, kendall(gammas, peaks))
+        tau, ceiling = interval(sound) if sound else None, noise_ceiling(order(omegas, TIE), costs)
+        return Agreement(tuple(lines), rest, tau, ceiling, rho, kendall(gammas, peaks))
 
     def _costs(self, names: Sequence[str], verdicts: Mapping[str, Verdict], direction: str) -> list[list[float]]:
         """Ranks of the final values for each seed that all of the strategies have."""

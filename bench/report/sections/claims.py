@@ -1,41 +1,62 @@
-"""The page of the textbook's claims with their verdicts, `results/claims.md`; `textbook.claims` judges."""
+"""The page of the textbook's claims with their verdicts, `results/claims.md`; `bench.analysis.textbook` judges."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, NamedTuple
 
 from bench.analysis import results
 from bench.analysis.comparison import Comparison
-from bench.analysis.primary import ALPHA
-from bench.analysis.textbook import claims
+from bench.analysis.primary import ALPHA, Hypothesis
+from bench.analysis.textbook import claims, lr_choice
 from bench.analysis.textbook.claim_tasks import FAMILIES, ClaimTask, entries
-from bench.analysis.textbook.claims import ClaimPanel, Measure, Pairs, Word
+from bench.analysis.textbook.claims import ClaimPanel, Word
+from bench.analysis.textbook.lr_choice import Misses, Pairs
 from bench.analysis.textbook.lr_cost import Costs
 from bench.contract import InputError
 from bench.ledger import atomic, ledger
 from bench.report import markup
 from bench.report.markup import Item, Mark, Section, Table
-from bench.report.numbers import listed, percent, value
-from bench.report.sections.diagnostics import factor
-from bench.report.sections.reference import probability
+from bench.report.numbers import MISSING, listed, percent
+from bench.report.sections import claim_tables
+from bench.report.sections.claim_tables import OUTCOMES
 
-LOOK: dict[Word, Mark] = {"holds": "best", "not clear": "noise", "not tested": "noise", "does not hold": "bad"}
+LOOK: dict[Word, Mark] = {
+    "holds": "best",
+    "does not hold": "bad",
+    "equal": "noise",
+    "not clear": "noise",
+    "too few blocks": "noise",
+    "not tested": "noise",
+    "not testable with this measure": "noise",
+}
 
 RULES = (
-    "Claims about what a decay does, against constant LR: in each task the differences from constant LR at the largest "
-    "budget, with equal tries of the peak LR and paired by seed, are tested by sign flips over task and seed, with "
-    "Holm's correction over the decays that at least half of the tasks ran; significant is a corrected p of at most "
+    "Claims about what a decay does, against constant LR, are tested as the primary test of a report is: a block is a "
+    "task and seed, with equal tries of the peak LR, paired by seed; with BatchNorm a difference counts only if "
+    "running and recalibrated statistics both show it; tasks where nothing was learnt, decays that are one run with "
+    "constant LR, and choices at an edge of the grid are left out, and listed. Quality pools the budgets that the "
+    "suite declared; all else is at the largest of them. A decay is tested where at least half of the tasks count for "
+    "it; p is corrected over all decays of a claim, in all families together, and significant at most "
     f"{ALPHA:g}. Holds: at least half of the decays are significantly for it and none against. Holds in part: fewer, "
-    "and none against. Mixed: some for, some against. Does not hold: some against, none for. Not clear: none either "
-    "way. Not tested: no task with two seeds.",
-    "Claims about how often: of all pairs of a task and a decay, it holds where it is seen in at least "
-    f"{percent(claims.MOST)} of them, holds in part from {percent(claims.SOME)} on, and does not hold below that. One "
-    "pair in twenty or more is seen by chance.",
-    "Each task is judged from the one ledger that has most seeds of it. The wind tunnel's tasks, which are no "
-    "networks, take no part. A family is as wide as its tasks, which are listed below: text is what the textbook says "
-    "of GLUE. These rules stood in the code before its first page was made.",
+    "and none against. Mixed: some for, some against. Does not hold: some against, none for. With none either way: "
+    "equal, where at least half of the decays lie within one margin (the smallest difference worth having) of "
+    "constant LR to both sides; BatchNorm statistics only, where some would be significant by running statistics; too "
+    "few blocks, where so few could not have shown it; else not clear. A verdict of one task rests on that task alone.",
+    "Hyperparameters: tested in the same way is how far the mean over the peak LRs of the grid ends behind the best of "
+    "them, with a decay and with constant LR on the same grid. The claim holds where a decay loses more by a peak LR "
+    "left to chance, and does not where it loses less or equally much. The counts of pairs beside it describe, and "
+    "take choices at an edge, too.",
+    "The best rate: regret is how far the peak LR that control chose ends behind the grid's best one in hindsight, "
+    "which flatters the latter. The claim holds where regret is clearly above the task's margin in at least "
+    f"{percent(claims.MOST)} of all pairs of a task and a decay, does not hold where it is shown to lie within the "
+    f"margin in {percent(lr_choice.SURE)}, and is not clear otherwise; a choice at an edge of the grid shows neither.",
+    f"Compute: of all pairs of a task and a decay, the claim holds where at least {percent(claims.MOST)} cost so much, "
+    f"holds in part from {percent(claims.SOME)} on, and does not hold below that.",
+    "Each task is judged from the one ledger that has most seeds of it; tasks with one seed, and the wind tunnel's, "
+    "which are no networks, take no part. A family is as wide as its tasks. These rules replaced those of the first "
+    "page before any ledger with declared budgets and margins was read.",
 )
 
 
@@ -47,6 +68,7 @@ class VerdictRow(NamedTuple):
     word: Word
     evidence: str
     n: str
+    alone: str | None = None  # the one task that it rests on
 
 
 def write(directories: Sequence[Path], out: Path, costs: Path | None = None) -> None:
@@ -73,15 +95,28 @@ def write(directories: Sequence[Path], out: Path, costs: Path | None = None) -> 
 def document(ledgers: Mapping[str, Comparison], costs: Costs | None) -> list[Section]:
     """The page."""
     tasks = entries(ledgers)
-    compared = dict(_compared(tasks))
-    rows = [_verdict(claim, place, *panel_tasks) for (claim, place), panel_tasks in compared.items()]
-    rows += _shares(tasks, ledgers, costs)
-    tables = [_tests(key, panel) for key, (panel, _) in compared.items() if panel.flips]
+    families = {family: [e for e in tasks if e.family == family] for family in FAMILIES}
+    quality = claims.panels(families, claims.quality)
+    everywhere = {ALL: tasks}
+    gap, tuning = (claims.panels(everywhere, measure)[ALL] for measure in (claims.overfitting, claims.sensitivity))
+    untuned = lr_choice.untuned(ledgers.values())
+    rows = [_tested(QUALITY, family, panel) for family, panel in quality.items()]
+    rows += [
+        _tested(OVERFITTING, ALL, gap),
+        VANISHING,
+        tuned(tasks, tuning, untuned),
+        _missing(tasks),
+        _compute(costs),
+    ]
+    compared = {(QUALITY, family): panel for family, panel in quality.items()}
+    compared |= {(OVERFITTING, ALL): gap, (TUNING, ALL): tuning}
+    tables = [claim_tables.tests(": ".join(key), panel) for key, panel in compared.items() if panel.hypotheses]
     return [
         Section("What the textbook claims of learning-rate decay", (_verdicts(rows), *RULES)),
         Section("The tests", tuple(tables)),
-        Section("The tasks", (_tasks(tasks),)),
-        *([Section("What deciding the LR costs", (_costs(costs),))] if costs else []),
+        Section("The tasks", (claim_tables.tasks(tasks), claim_tables.sizes(tasks))),
+        Section("What is left out", tuple(claim_tables.omissions(tasks))),
+        *([Section("What deciding the LR costs", (claim_tables.costs(costs),))] if costs else []),
     ]
 
 
@@ -90,7 +125,7 @@ def _verdicts(rows: Sequence[VerdictRow]) -> Table:
         (
             Item(row.claim),
             Item(row.place, "prose"),
-            Item(row.word, LOOK.get(row.word, "")),
+            Item(row.word + ", of one task" * bool(row.alone), LOOK.get(row.word, "")),
             Item(row.evidence, "prose"),
             Item(row.n),
         )
@@ -101,118 +136,96 @@ def _verdicts(rows: Sequence[VerdictRow]) -> Table:
 
 # --------------------------------------------------------------------------- decays against constant LR
 
-GENERAL: dict[str, Measure] = {
-    "Decay avoids overfitting": claims.overfitting,
-    "Decay keeps gradients from vanishing": claims.gradients,
-}
+QUALITY = "Higher quality for the same epochs, with decay"
+OVERFITTING = "Decay avoids overfitting"
+TUNING = "Decay needs hyperparameters set by hand"
+ALL = "all families"
+
+VANISHING = VerdictRow(
+    "Decay keeps gradients from vanishing",
+    ALL,
+    "not testable with this measure",
+    "Ledgers hold the norm of the whole gradient. At the end of training it is small because the training data is "
+    "fitted, whether or not gradients vanish on their way through the layers, which a norm for each layer would show.",
+    MISSING,
+)
 
 
-def _compared(tasks: Sequence[ClaimTask]) -> Iterator[tuple[tuple[str, str], tuple[ClaimPanel, list[ClaimTask]]]]:
-    """(claim, family): the panel of decays against constant LR, and its tasks."""
-    for family in FAMILIES:
-        members = [e for e in tasks if e.family == family]
-        panel = claims.panel(members, claims.quality)
-        yield ("Higher quality for the same epochs, with decay", family), (panel, members)
-    for claim, measure in GENERAL.items():
-        yield (claim, "all families"), (claims.panel(tasks, measure), list(tasks))
+def _tested(claim: str, place: str, panel: ClaimPanel) -> VerdictRow:
+    n = f"{_n(len(panel.tasks), 'task')}, {panel.blocks} blocks"
+    return VerdictRow(claim, place, panel.word, _outcomes(panel) + ".", n, panel.alone)
 
 
-def _verdict(claim: str, place: str, panel: ClaimPanel, tasks: Sequence[ClaimTask]) -> VerdictRow:
-    if not panel.flips:
-        return VerdictRow(claim, place, panel.word, "nothing recorded that bears on it", "0 tasks")
-    up, down = listed(panel.significant(1)) or "none", listed(panel.significant(-1)) or "none"
-    evidence = f"of {len(panel.flips)} decays, significantly for it: {up}; against: {down}"
-    evidence += "; so few blocks could not have shown it" * panel.blind
-    examples = [example for e in tasks if e.task in panel.tasks and (example := _example(claim, e))]
-    n = f"{len(panel.tasks)} task{'s' * (len(panel.tasks) != 1)}, {panel.blocks} blocks"
-    return VerdictRow(claim, place, panel.word, ". ".join([evidence, *examples]) + ".", n)
+def _outcomes(panel: ClaimPanel) -> str:
+    """The decays of each outcome. Those that rest on one task of several say so."""
+
+    def name(h: Hypothesis) -> str:
+        return f"{h.strategy} (of {h.tasks[0]} alone)" if len(h.tasks) == 1 < len(panel.tasks) else h.strategy
+
+    if not panel.hypotheses:
+        return "Nothing recorded counts for or against it"
+    groups = {group: [name(h) for h in panel.of(word)] for word, group in OUTCOMES.items()}
+    phrases = [f"{group}: {listed(names)}" for group, names in groups.items() if names]
+    return f"Of {_n(len(panel.hypotheses), 'decay')}, {'; '.join(phrases)}"
 
 
-def _example(claim: str, entry: ClaimTask) -> str:
-    """Values of constant LR on a task, and of the decay that ranks first."""
-    decays = entry.decays().values()
-    first = next((s for s in entry.comparison.standing(entry.task) if s in decays), None)
-    if first is None:
-        return ""
-    constant, best = (entry.diagnostics.of(entry.task, entry.budget)[s] for s in (entry.constant, first))
-    if claim == "Decay avoids overfitting":
-        return f"{entry.task}: gap {value(constant.gap)}, with {first} {value(best.gap)}"
-    if claim == "Decay keeps gradients from vanishing":
-        return f"{entry.task}: norms {factor(constant.decline)}, with {first} {factor(best.decline)}"
-    lead = entry.score(entry.constant).behind(entry.score(first), entry.comparison.direction(entry.task))
-    return f"{entry.task}: {first} ranks first of the decays, {value(lead, signed=True)} over constant"
+def _n(n: int, word: str) -> str:
+    return f"{n} {word}{'s' * (n != 1)}"
 
 
-def _tests(key: tuple[str, str], panel: ClaimPanel) -> Table:
-    rows = tuple(_test(s, panel) for s in sorted(panel.flips, key=lambda s: (panel.flips[s].p, s)))
-    note = "Effects, in [−1, 1], are above 0 where they speak for the claim; p is two-sided."
-    return Table(": ".join(key), ("decay", "tasks", "blocks", "effect", "p", "p, Holm"), rows, (note,))
+# ------------------------------------------------------------------------------------- the choice of peak LRs
 
 
-def _test(decay: str, panel: ClaimPanel) -> tuple[Item, ...]:
-    flip = panel.flips[decay]
-    text = [decay, str(flip.tasks), str(flip.blocks), f"{flip.effect:+.2f}".replace("-", "−")]
-    return tuple(map(Item, [*text, probability(flip.p), probability(panel.adjusted[decay])]))
-
-
-# ------------------------------------------------------------------------------------- shares of pairs
-
-
-def _shares(tasks: Sequence[ClaimTask], ledgers: Mapping[str, Comparison], costs: Costs | None) -> Iterator[VerdictRow]:
-    """Verdicts on the claims about how often."""
-    tuning, untuned = claims.tuning(tasks), claims.untuned(ledgers.values())
-    evidence = f"some peak LR of the grid ends clearly worse than the best one in {_of(tuning)}"
+def tuned(tasks: Sequence[ClaimTask], panel: ClaimPanel, untuned: Pairs) -> VerdictRow:
+    row = _tested(TUNING, ALL, panel)
+    decays, constant = lr_choice.tuning(tasks), lr_choice.tuning(tasks, constant=True)
+    evidence = f"Tested is the loss by a peak LR left to chance, beside constant LR's. {row.evidence}"
+    if decays.pairs:
+        evidence += (
+            f" Some peak LR of the grid ends clearly worse than the best one in {_of(decays)} of a task and a decay, "
+            f"and with constant LR in {constant.hits} of {_n(constant.pairs, 'task')}."
+        )
     if untuned.pairs:
-        evidence += f"; optimizers without a tuned LR end clearly worse than the best tuned decay in {_of(untuned)}"
-    yield _row("Decay needs hyperparameters set by hand", tuning, evidence)
-    regret, edge = claims.missing(tasks)
-    evidence = (
-        f"the peak LR chosen on control ends clearly worse on test than the best in hindsight in {_of(regret)}; most "
-        f"seeds choose one at an edge of the grid, so that the best may lie outside, in {_of(edge)}"
+        evidence += f" Optimizers without a tuned LR end clearly worse than the best tuned decay in {_of(untuned)}."
+    return row._replace(word="does not hold" if panel.word == "equal" else panel.word, evidence=evidence)
+
+
+def _missing(tasks: Sequence[ClaimTask]) -> VerdictRow:
+    misses, constant = lr_choice.missing(tasks), lr_choice.missing(tasks, constant=True)
+    if not misses.found and misses.unstated:
+        evidence = "No task states the smallest difference worth having, so no regret can be called large or small"
+    elif not misses.found:
+        evidence = "Nothing recorded counts for or against it"
+    else:
+        evidence = f"Regret is {_regrets(misses)}"
+        evidence += f"; with constant LR it is {_regrets(constant)}" * bool(constant.found)
+        if misses.unstated:
+            evidence += f". In {_n(misses.unstated, 'more pair')} the task states no margin"
+    n = f"{_n(misses.tasks, 'task')}, {_n(len(misses.found), 'pair')}"
+    return VerdictRow("Decay may miss the best rate", ALL, misses.word, evidence + ".", n)
+
+
+def _regrets(misses: Misses) -> str:
+    n = {miss: misses.number(miss) for miss in ("missed", "within the margin", "edge of the grid", "open")}
+    return (
+        f"clearly above the margin in {n['missed']} of {_n(len(misses.found), 'pair')}, shown to lie within it in "
+        f"{n['within the margin']}, not known in {n['edge of the grid']} for a choice at an edge of the grid, and open "
+        f"in {n['open']}"
     )
-    yield _row("Decay may miss the best rate", regret, evidence)
+
+
+def _compute(costs: Costs | None) -> VerdictRow:
+    claim = "Decay costs compute"
     if costs is None:
-        yield VerdictRow("Decay costs compute", "all families", "not tested", "no costs were given", "0 pairs")
-        return
-    costly = claims.costly(costs)
+        return VerdictRow(claim, ALL, "not tested", "No costs were given.", MISSING)
+    costly = lr_choice.costly(costs)
     task, schedule, share = max(costs.shares(), key=lambda row: row[2])
     evidence = (
-        f"deciding the LR takes {percent(claims.COST)} of an update or more in {_of(costly)}; at most "
-        f"{100 * share:.2g} %, of {schedule} on {task}"
+        f"Deciding the LR takes {percent(lr_choice.COST)} of an update or more in {_of(costly)}; at most "
+        f"{100 * share:.2g} %, of {schedule} on {task}."
     )
-    yield _row("Decay costs compute", costly, evidence)
+    return VerdictRow(claim, ALL, costly.word, evidence, f"{_n(costly.tasks, 'task')}, {_n(costly.pairs, 'pair')}")
 
 
 def _of(pairs: Pairs) -> str:
-    return f"{pairs.hits} of {pairs.pairs} pairs"
-
-
-def _row(claim: str, pairs: Pairs, evidence: str) -> VerdictRow:
-    return VerdictRow(claim, "all families", pairs.word, evidence + ".", f"{pairs.tasks} tasks, {pairs.pairs} pairs")
-
-
-# -------------------------------------------------------------------------------------------- sources
-
-
-def _tasks(tasks: Sequence[ClaimTask]) -> Table:
-    head = ("task", "family", "ledger", "metric", "seeds", "decays", "peak LRs each")
-    return Table("Tasks, and the ledger each is judged from", head, tuple(map(_entry, tasks)))
-
-
-def _entry(entry: ClaimTask) -> tuple[Item, ...]:
-    facts, score = entry.comparison.study.tasks[entry.task], entry.score(entry.constant)
-    texts = (entry.family, entry.ledger, f"{facts.metric} ({entry.comparison.direction(entry.task)})")
-    counts = (len(score.selected), len(entry.decays()), len(score.peak_lrs))
-    return (Item(entry.task), *(Item(text, "prose") for text in texts), *(Item(str(n)) for n in counts))
-
-
-def _costs(costs: Costs) -> Table:
-    """Time of one decision in microseconds, and its share of each task's update."""
-    share = {(task, schedule): share for task, schedule, share in costs.shares()}
-    rows = []
-    for schedule, cost in costs.decisions.items():
-        shares = (f"{100 * share[task, schedule]:.2g} %" for task in costs.updates)
-        rows.append((Item(schedule), Item(f"{cost:.3g}"), *map(Item, shares)))
-    head = ("schedule", "microseconds", *(f"{task} ({update:,.0f})" for task, update in costs.updates.items()))
-    note = "Process CPU time on one thread; in brackets an update of one member, trained alone, in microseconds."
-    return Table("Deciding the LR of one update, and its share of an update", head, tuple(rows), (note,))
+    return f"{pairs.hits} of {_n(pairs.pairs, 'pair')}"

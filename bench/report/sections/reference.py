@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from bench.analysis.budget_worth import worths
 from bench.analysis.comparison import Comparison
-from bench.analysis.primary import ALPHA, Hypothesis, PrimaryTest, Why, Word
+from bench.analysis.primary import ALPHA, Hypothesis, Omission, PrimaryTest, Why, Word
 from bench.analysis.ranking import LOW, STRATEGIES, TASKS, RankPanel
 from bench.analysis.reference import visible
 from bench.analysis.stats.equivalent_budget import Worth
@@ -75,10 +75,10 @@ def probability(p: float) -> str:
     return f"{p:.3f}" if p >= 0.001 else f"{p:.1e}".replace("e-0", "e−").replace("e-", "e−")
 
 
-def omitted(test: PrimaryTest) -> Iterator[str]:
-    """One sentence for each task and reason for leaving something out of the test."""
+def omitted(omissions: Iterable[Omission]) -> Iterator[str]:
+    """One sentence for each task and reason for leaving something out of a test."""
     by_reason: dict[tuple[str, Why, str | None], list[float]] = {}
-    for o in test.omissions:
+    for o in omissions:
         by_reason.setdefault((o.task, o.why, o.strategy), []).extend([] if o.budget is None else [o.budget])
     shown: dict[tuple[str, Why, tuple[float, ...]], list[str]] = {}
     for (task, why, strategy), columns in by_reason.items():
