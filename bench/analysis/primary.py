@@ -149,8 +149,9 @@ class PrimaryTest:
 
     def in_margins(self, strategy: str, group: str = "all") -> dict[str, list[float]]:
         """Differences [N] of a strategy by task, in its margins, budgets averaged; {} where one states none."""
-        strata = self._strata(strategy, group)
-        return dict(zip(strata.tasks, strata.margins["final"], strict=True)) if strata.margins else {}
+        tasks = self._of_group(strategy, group)
+        by_task = {b.task: b.margins["final"] for b in tasks if b.margins}
+        return by_task if len(by_task) == len(tasks) else {}
 
     def _keys(self) -> Iterator[tuple[str, str]]:
         study = self.comparison.study
@@ -194,13 +195,9 @@ def weigh(groups: Mapping[tuple[str, str], Sequence[TaskBlocks]], alpha: float =
         flip, strata = flips[strategy, group], running[strategy, group]
         effects = _effects(tasks)
         word = _word(flip.effect, joint[i] <= alpha, alone[i] <= alpha, able[i], effects)
-        share, signs, names = (
-            improvement([d for d_N in strata for d in d_N]),
-            _signs(strata),
-            tuple(b.task for b in tasks),
-        )
+        share, names = improvement([d for d_N in strata for d in d_N]), tuple(b.task for b in tasks)
         p, effect = both[strategy, group], next(iter(effects), None)
-        every.append(Hypothesis(strategy, group, names, flip, p, joint[i], effect, share, signs, word))
+        every.append(Hypothesis(strategy, group, names, flip, p, joint[i], effect, share, _signs(strata), word))
     return tuple(sorted(every, key=lambda h: (h.p, -h.flip.effect)))
 
 
