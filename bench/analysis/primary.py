@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple
 
 from bench.analysis.comparison import Comparison, Reading
 from bench.analysis.reference import differences
-from bench.analysis.stats.intervals import Interval, stratified
+from bench.analysis.stats.intervals import LEVEL, Interval, stratified
 from bench.analysis.stats.tests import Flip, Share, improvement, pool, sign_flip, step_down, testable
 
 ALPHA = 0.04
@@ -80,6 +80,7 @@ class PrimaryTest:
     against: str | None = None
     budgets: tuple[float, ...] | None = None
     alpha: float = ALPHA
+    level: float = LEVEL  # of the interval of the effect, which says what is equal
     interior: bool = True  # whether choices at an edge of the grid are left out
 
     def declared(self, task: str) -> tuple[float, ...]:
@@ -143,7 +144,7 @@ class PrimaryTest:
         every = []
         for i, ((strategy, group), s) in enumerate(strata.items()):
             flip = flips[strategy, group]
-            effects = [stratified(blocks) for blocks in s.margins.values()] if s.margins else []
+            effects = [stratified(blocks, self.level) for blocks in s.margins.values()] if s.margins else []
             word = _word(flip.effect, joint[i] <= self.alpha, running[i] <= self.alpha, able[i], effects)
             share = improvement([d for d_N in s.blocks["final"] for d in d_N])
             signs = _signs(s.blocks["final"])
