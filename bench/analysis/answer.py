@@ -106,10 +106,13 @@ class Answer:
 
     @cached_property
     def invisible(self) -> float | None:
-        """Effect in margins that these blocks would show with 80 % power, by the interval of the best strategy."""
+        """Effect in margins that the test would find with 80 % power, by the interval of the best strategy.
+
+        It is one of so many: at the first step of Holm's correction.
+        """
         if self.best is None or self.best.effect is None or self.best.effect.half is None:
             return None
-        return detectable_mean(self.best.effect.half)
+        return detectable_mean(self.best.effect.half, self.test.alpha / len(self.pooled))
 
     @cached_property
     def forest(self) -> tuple[ForestLine, ...]:

@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple
 
 from bench.analysis.comparison import Comparison, Reading
 from bench.analysis.reference import differences
-from bench.analysis.stats.intervals import Interval, stratified
+from bench.analysis.stats.intervals import LEVEL, Interval, stratified
 from bench.analysis.stats.tests import Flip, Share, improvement, pool, sign_flip, step_down, testable
 
 ALPHA = 0.04
@@ -92,6 +92,7 @@ class PrimaryTest:
     against: str | None = None
     budgets: tuple[float, ...] | None = None
     alpha: float = ALPHA
+    level: float = LEVEL  # of the interval of the effect, which says what is equal
     interior: bool = True  # whether choices at an edge of the grid are left out
 
     def declared(self, task: str) -> tuple[float, ...]:
@@ -145,7 +146,7 @@ class PrimaryTest:
     @cached_property
     def hypotheses(self) -> tuple[Hypothesis, ...]:
         """One for each strategy and group, lowest p first."""
-        return weigh({key: blocks for key in self._keys() if (blocks := self._of_group(*key))}, self.alpha)
+        return weigh({key: blocks for key in self._keys() if (blocks := self._of_group(*key))}, self.alpha, self.level)
 
     def in_margins(self, strategy: str, group: str = "all") -> dict[str, list[float]]:
         """Differences [N] of a strategy by task, in its margins, budgets averaged; {} where one states none."""
@@ -181,7 +182,9 @@ class PrimaryTest:
         return seeds, {r: [[d[s] for s in seeds] for d in by_budget] for r, by_budget in found.items()}
 
 
-def weigh(groups: Mapping[tuple[str, str], Sequence[TaskBlocks]], alpha: float = ALPHA) -> tuple[Hypothesis, ...]:
+def weigh(
+    groups: Mapping[tuple[str, str], Sequence[TaskBlocks]], alpha: float = ALPHA, level: float = LEVEL
+) -> tuple[Hypothesis, ...]:
     """Test each (strategy, group) over its tasks, corrected for all of them together; lowest p first."""
     running = {key: [b.pooled["final"] for b in tasks] for key, tasks in groups.items()}
     flips = {key: sign_flip(strata) for key, strata in running.items()}
@@ -193,7 +196,7 @@ def weigh(groups: Mapping[tuple[str, str], Sequence[TaskBlocks]], alpha: float =
     every = []
     for i, ((strategy, group), tasks) in enumerate(groups.items()):
         flip, strata = flips[strategy, group], running[strategy, group]
-        effects = _effects(tasks)
+        effects = _effects(tasks, level)
         word = _word(flip.effect, joint[i] <= alpha, alone[i] <= alpha, able[i], effects)
         share, names = improvement([d for d_N in strata for d in d_N]), tuple(b.task for b in tasks)
         p, effect = both[strategy, group], next(iter(effects), None)
@@ -201,13 +204,13 @@ def weigh(groups: Mapping[tuple[str, str], Sequence[TaskBlocks]], alpha: float =
     return tuple(sorted(every, key=lambda h: (h.p, -h.flip.effect)))
 
 
-def _effects(tasks: Sequence[TaskBlocks]) -> list[Interval]:
-    """Mean effect over tasks in margins, for each reading; [] where a task states no margin."""
+def _effects(tasks: Sequence[TaskBlocks], level: float) -> list[Interval]:
+    """Mean effect over tasks in margins, for each reading, with its interval; [] where a task states no margin."""
     margins = [b.margins for b in tasks if b.margins]
     if len(margins) < len(tasks):
         return []
     readings: tuple[Reading, ...] = ("final", "recalibrated")
-    return [stratified([by_reading[r] for by_reading in margins]) for r in readings]
+    return [stratified([by_reading[r] for by_reading in margins], level) for r in readings]
 
 
 def _joint(flip: Flip, recalibrated: list[list[float]], running: list[list[float]]) -> float:

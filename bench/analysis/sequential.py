@@ -1,7 +1,8 @@
 """Group-sequential looks at the primary test: seeds are added until it is decided. No text.
 
 The looks, as numbers of seeds, are declared before the run. Each spends a part of the level, so that together they
-stay within it. What a look has decided stays decided.
+stay within it; so do the intervals of the effect, which are wide enough to hold at all looks together in 95 %. What a
+look has decided stays decided.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import replace
 from bench.analysis.comparison import Comparison
 from bench.analysis.primary import ALPHA, Hypothesis, PrimaryTest, Word
 from bench.analysis.reference import standings
+from bench.analysis.stats.intervals import LEVEL
 from bench.analysis.stats.spending import levels
 
 DECIDED: tuple[Word, ...] = ("better", "worse", "equal")
@@ -37,8 +39,9 @@ def undecided_tasks(comparison: Comparison, looks: Sequence[int], look: int) -> 
 
 def _by_look(comparison: Comparison, looks: Sequence[int], done: int) -> tuple[Hypothesis, ...]:
     decided: dict[tuple[str, str], Hypothesis] = {}
-    for n, alpha in zip(looks[:done], levels(looks, ALPHA), strict=False):
-        for h in PrimaryTest(first_seeds(comparison, n), alpha=alpha).hypotheses:
+    errors = zip(levels(looks, ALPHA), levels(looks, 1 - LEVEL), strict=True)
+    for n, (alpha, outside) in zip(looks[:done], errors, strict=False):
+        for h in PrimaryTest(first_seeds(comparison, n), alpha=alpha, level=1 - outside).hypotheses:
             key = h.strategy, h.group
             if key not in decided or decided[key].word not in DECIDED:
                 decided[key] = h

@@ -1,180 +1,233 @@
-"""Simulated experiments of the size of `core`, without any true difference, as variable and as correlated as `core` is.
+"""How often the protocol is wrong, and how often it finds what is there, on experiments like a published ledger.
 
-    python -m tests.analysis.simulate 1000
+    python -m tests.analysis.simulate 2000 [DIR]
 
-In each experiment a task's strategies are all one in truth (A/A): they have the means and standard deviations, at each
-peak LR and budget, on control and on test, of one strategy of the published ledger, drawn again. Deviations have the
-correlations between budgets, peak LRs and splits that the task's strategies show together, and part of them is the
-seed's, alike for all strategies: how large a part is estimated from the task. They are normal on a scale where the
-metric has no bounds, and accuracies come in whole test examples.
-E experiments, K strategies, N seeds, L peak LRs, B budgets.
+Experiments are drawn by `tests.analysis.experiments` from the ledger of DIR (`results/core`), without any true
+difference; differences are planted in the final values.
 """
 
 import sys
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
 
 import numpy as np
-from scipy.special import expit, logit
 
-from bench.analysis.comparison import Comparison
 from bench.analysis.primary import ALPHA
-from bench.analysis.results import Study
-from bench.analysis.stats.intervals import choose, t_quantile
-from bench.analysis.stats.power import detectable
-from bench.analysis.stats.tests import holm, sign_flip
-from bench.ledger import ledger
-from tests.runs import ROOT
+from bench.analysis.stats.intervals import t_quantile
+from bench.analysis.stats.power import detectable, detectable_mean
+from tests.analysis import experiments, protocol
+from tests.analysis.protocol import ABSENT, BETTER, DECIDED, EQUAL
 
-SCALES = {
-    "accuracy": (logit, expit),
-    "map": (logit, expit),
-    "matthews": (np.arctanh, np.tanh),
-    "mse": (lambda v: -np.log(v), lambda v: np.exp(-v)),
-    "excess": (lambda v: -np.arcsinh(100 * v), lambda v: np.sinh(-v) / 100),  # on a finite test split it can be below 0
-}
-"""From a metric to a scale without bounds on which higher is better, and back."""
+LOOKS = (8, 12, 16, 24)
+CHUNK = 250
+
+ROUGH = 20_000
+"""Patterns of signs where a p need not be exact."""
 
 
 @dataclass
-class Model:
-    """Model that a task's results are drawn from. The axes of a draw are [E, K, N, split, L, B]."""
+class Drawn:
+    """Experiments of all tasks, at each look's number of seeds."""
 
-    strategies: tuple[str, ...]
-    metric: str
-    grain: float  # spacing of the values that are drawn
-    mean: np.ndarray  # [K, split, L, B], on the scale
-    spread: np.ndarray  # [K, split, L, B], standard deviations over seeds
-    common: np.ndarray  # [K * N, split, L, B], deviations of all strategies over their standard deviations
-    alike: float  # share of their variance that is the seed's, for all strategies
+    models: dict
+    count: int
+    seed: int = 0
+    looks: tuple = LOOKS
+    finals: dict = field(init=False)  # by look, then task
 
-    @classmethod
-    def of(cls, study, task):
-        tries, facts = [t for t in study.tries if t.task == task], study.tasks[task]
-        names, budgets = study.of_task(task), study.budgets(task)
-        peaks, seeds = sorted({t.peak_lr for t in tries}), sorted({t.seed for t in tries})
-        seen = np.full((len(names), len(seeds), 2, len(peaks), len(budgets)), np.nan)
-        for t in tries:
-            at = (names.index(t.strategy), seeds.index(t.seed), slice(None))
-            seen[(*at, peaks.index(t.peak_lr), budgets.index(t.budget))] = t.control, t.final
-        examples, metric = facts.sizes["test"], facts.metric
-        edge = 0.5 / examples if facts.direction == "max" else -np.inf  # an accuracy of 1 is finite on the scale
-        seen = SCALES[metric][0](np.clip(seen, edge if metric != "matthews" else -1 + edge, 1 - edge))
-        mean, spread = seen.mean(1), seen.std(1, ddof=1)
-        common = (seen - mean[:, None]) / np.where(spread, spread, 1)[:, None]
-        common = common.reshape(-1, *mean.shape[1:]) / np.sqrt((common**2).sum((0, 1)))
-        grain, alike = Comparison(study).grain(task), _alike(finals(seen[None])[0, :, :, -1])
-        return cls(names, metric, grain, mean, spread, common, alike)
+    def __post_init__(self):
+        draw, parts = np.random.default_rng(self.seed), {n: {task: [] for task in self.models} for n in self.looks}
+        for task, model in self.models.items():
+            for start in range(0, self.count, CHUNK):
+                seen, world = model.draw(min(CHUNK, self.count - start), self.looks[-1], draw)
+                for n in self.looks:
+                    parts[n][task].append(model.finals(seen[:, :, :n], world))
+        self.finals = {
+            n: {task: experiments.Finals(*map(np.concatenate, zip(*some, strict=True))) for task, some in each.items()}
+            for n, each in parts.items()
+        }
 
-    def draw(self, experiments, draw):
-        """(values, higher is better; the strategy [E] that all are in truth)."""
-        k, m = len(self.strategies), len(self.common)
-        n, world = m // k, draw.integers(0, k, experiments)
-        weight = np.sqrt(self.alike) * draw.normal(size=(experiments, 1, n, m))
-        weight = weight + np.sqrt(1 - self.alike) * draw.normal(size=(experiments, k, n, m))
-        noise = np.tensordot(weight, self.common, 1) * self.spread[world][:, None, None]
-        seen = SCALES[self.metric][1](self.mean[world][:, None, None] + noise)
-        if self.grain:
-            seen = np.round(seen / self.grain) * self.grain
-        return (-seen if self.metric in ("mse", "excess") else seen), world
+    @cached_property
+    def names(self):
+        every = dict.fromkeys(s for m in self.models.values() for s in m.strategies)
+        return [s for s in every if s != next(iter(self.models.values())).study.reference]
+
+    @cached_property
+    def pairs(self):
+        """Differences of each task at each number of seeds."""
+        return {
+            n: {task: protocol.paired(self.models[task], f, self.names) for task, f in each.items()}
+            for n, each in self.finals.items()
+        }
+
+    def truth(self, n):
+        """Effect of each strategy at the chosen peak LRs [E, H], in margins, over the tasks and budgets that count."""
+        total, tasks = 0.0, 0
+        for task, p in self.pairs[n].items():
+            model, it = self.models[task], self.finals[n][task].truth
+            at = [self.names.index(s) for s in model.strategies if s in self.names]
+            rest = [k for k in range(len(model.strategies)) if k != model.reference]
+            lead = np.zeros(p.counts.shape)
+            lead[:, at] = it[:, rest] - it[:, [model.reference]]
+            total = total + (lead * p.counts).sum(2) / np.maximum(p.counts.sum(2), 1) / model.margin
+            tasks = tasks + p.counts.any(2)
+        return total / np.maximum(tasks, 1)
+
+    def deviation(self, task):
+        """Standard deviation of a task's paired differences [B]."""
+        return np.sqrt(np.nanmean(self.pairs[self.looks[0]][task].d[..., 0].var(2, ddof=1), (0, 1)))
+
+    def blocks(self, n, shift: Callable = lambda task, pairs: 0.0):
+        """Blocks by task, with `shift(task, pairs)` added to the differences."""
+        return [protocol.blocks(p._replace(d=p.d + shift(task, p))) for task, p in self.pairs[n].items()]
+
+    def by_look(self, shift=lambda task, pairs: 0.0):
+        return [self.blocks(n, shift) for n in self.looks]
 
 
-def _alike(values_KN):
-    """Intraclass correlation of strategies with the same seed, strategies of equal values counted once, 0 at least."""
-    values_KN = np.unique(values_KN, axis=0)
-    k, n = values_KN.shape
-    left = values_KN - values_KN.mean(1, keepdims=True)
-    seeds = k * (left.mean(0) ** 2).sum() / (n - 1)
-    rest = ((left - left.mean(0)) ** 2).sum() / ((k - 1) * (n - 1))
-    return max(0.0, (seeds - rest) / (seeds + (k - 1) * rest))
+def margins(effect):
+    """Shift by so many margins, of all strategies or of each experiment and strategy [E, H]."""
+    return lambda task, pairs: np.asarray(effect)[..., None, None, None] * pairs.margin
 
 
-def finals(seen):
-    """Test values [E, K, N, B] at the peak LR that the control values of the other seeds choose."""
-    control = seen[:, :, :, 0]
-    others = np.stack([np.delete(control, i, 2).sum(2) for i in range(control.shape[2])], 2)
-    row = others.argmax(3)[:, :, :, None]  # the lower LR where two are equal
-    return np.take_along_axis(seen[:, :, :, 1], row, 3)[:, :, :, 0]
+def deviations(drawn, effect):
+    """Shift by so many standard deviations of a paired difference."""
+    return lambda task, pairs: effect * drawn.deviation(task)[:, None]
 
 
-def chosen_one_by_one(seen):
-    """The same by `choose` itself."""
-    e, k, n, _, _, b = seen.shape
-    found = np.empty((e, k, n, b))
-    for i, j, x in np.ndindex(e, k, b):
-        for seed, row in enumerate(choose(seen[i, j, :, 0, :, x].T, "max")):
-            found[i, j, seed, x] = seen[i, j, seed, 1, row, x]
+def false_alarms(drawn, alpha):
+    """Shares of experiments with anything significant: (first look alone, all looks, all looks by their words)."""
+    fixed = protocol.primary_test(drawn.blocks(drawn.looks[0]), alpha)
+    course = protocol.sequential(drawn.by_look(), drawn.looks, alpha)
+    words = np.isin(course.word, (protocol.BETTER, protocol.WORSE)).any(1)
+    return (fixed.adjusted <= alpha).any(1).mean(), course.false.mean(), words.mean()
+
+
+def coverage(drawn, n):
+    """By task, shares of 95 % intervals [B] that hold the truth.
+
+    Of a strategy's mean and of a difference, both at the peak LRs that were chosen; and of a difference when the choice
+    is part of the strategy (0): the noise of choosing, which all seeds of a task share, is in no interval over seeds.
+    """
+    found = {}
+    for task, model in drawn.models.items():
+        f, grain = drawn.finals[n][task], model.grains[1]
+        values, reference = f.values[..., 0], [model.reference]
+        rest = np.delete(np.arange(len(model.strategies)), reference)
+        means = t_quantile(n) * np.sqrt((values.var(2, ddof=1) + grain**2 / 12) / n)
+        d, truth = values[:, rest] - values[:, reference], f.truth[:, rest] - f.truth[:, reference]
+        size = protocol.half(d, grain, 2)
+        held = np.abs(values.mean(2) - f.truth) <= means, np.abs(d.mean(2) - truth) <= size, np.abs(d.mean(2)) <= size
+        found[task] = [h.mean((0, 1)) for h in held]
     return found
 
 
-def half(values_N, grain=0.0):
-    """Half of the 95 % t interval over the last axis, of values that have this spacing."""
-    n = values_N.shape[-1]
-    return t_quantile(n) * np.sqrt((values_N.var(-1, ddof=1) + grain**2 / 12) / n)
+def pooled_coverage(drawn, n):
+    """Shares of pooled intervals that hold the truth: at the peak LRs that were chosen, and 0."""
+    it, truth = protocol.primary_test(drawn.blocks(n)), drawn.truth(n)
+    there = it.word != ABSENT
+    return tuple((np.abs(it.mean - x) <= it.half)[there].mean() for x in (truth, 0.0))
 
 
-def models():
-    study = Study.of(ledger.read(ROOT / "results" / "core"))
-    return {task: Model.of(study, task) for task in study.tasks}
+def equal_by_task(drawn, n):
+    """By task, share of differences of one margin that `decide` calls equal [B]."""
+    found = {}
+    for task, p in drawn.pairs[n].items():
+        d = p.d[:, ~np.isnan(p.d).any((0, 2, 3, 4))]
+        equal = np.abs(d.mean(2) + p.margin) + protocol.half(d, p.grain, 2) < p.margin
+        found[task] = equal.all(-1).mean((0, 1))
+    return found
 
 
-def family_wise(by_task, drawn):
-    """(share of experiments in which anything is significant after Holm, share of single tests with p <= 5 %)."""
-    order = list(dict.fromkeys(s for m in by_task.values() for s in m.strategies))
-    experiments = len(next(iter(drawn.values())))
-    p = np.array(
-        [
-            [sign_flip(list(_differences(by_task, drawn, e, s))).p for s in order if s != "constant"]
-            for e in range(experiments)
-        ]
-    )
-    return np.mean([min(holm(line)) <= ALPHA for line in p.tolist()]), np.mean(p <= 0.05)
+def said(word, what):
+    """Share of the tested hypotheses with a word."""
+    return np.isin(word, what)[word != ABSENT].mean()
 
 
-def _differences(by_task, drawn, e, strategy):
-    for task, model in by_task.items():
-        if strategy in model.strategies:
-            values = drawn[task][e, :, :, -1]  # at the full budget
-            yield values[model.strategies.index(strategy)] - values[model.strategies.index("constant")]
+def equal_pooled(drawn, spread):
+    """Shares called equal at a true difference of one margin: (first look alone, all looks, experiments with any)."""
+    fixed = protocol.primary_test(drawn.blocks(drawn.looks[0], margins(1.0)), patterns=ROUGH)
+    course = protocol.sequential(drawn.by_look(margins(1.0)), drawn.looks, spread=spread, patterns=ROUGH)
+    return said(fixed.word, EQUAL), said(course.word, EQUAL), (course.word == EQUAL).any(1).mean()
 
 
-def coverage(seen, world, grain):
-    """Share of 95 % intervals [B] that hold the truth: of a strategy's mean, and of the difference of two (0).
-
-    A mean is of the peak LRs that were chosen, so its truth is the mean of what those reach.
-    """
-    values, reach = finals(seen), seen.copy()
-    for w in set(world.tolist()):
-        reach[world == w, :, :, 1] = seen[world == w, :, :, 1].mean((0, 1, 2))
-    truth = finals(reach).mean(2)
-    values = values.swapaxes(2, 3)  # [E, K, B, N]
-    d = values[:, 1:] - values[:, :1]
-    held = np.abs(values.mean(-1) - truth) <= half(values, grain), np.abs(d.mean(-1)) <= half(d)
-    return [h.mean((0, 1)) for h in held]
+def power_by_task(drawn, n, most=300):
+    """By task, share of planted differences of the printed detectable size that the rule of comparison finds [B]."""
+    found = {}
+    for task, f in drawn.finals[n].items():
+        hits = []
+        for values_KNB, d_HNB in zip(f.values[:most, ..., 0], drawn.pairs[n][task].d[:most, ..., 0], strict=True):
+            size = np.array([detectable(v.tolist()) for v in np.moveaxis(values_KNB, 2, 0)])
+            d = d_HNB[~np.isnan(d_HNB).any((1, 2))] + size
+            hits.append((d.mean(1) > protocol.half(d, drawn.models[task].grains[1], 1)).mean(0))
+        found[task] = np.mean(hits, 0)
+    return found
 
 
-def detection_power(values):
-    """Share of experiments [E, K, N] in which the rule finds a planted difference of the printed detectable size."""
-    hits = []
-    for values_KN in values:
-        d = values_KN[1] - values_KN[0] + detectable(values_KN.tolist())
-        hits.append(d.mean() > half(d))
-    return np.mean(hits)
+def power_pooled(drawn, n, strategy):
+    """(share of planted effects of the printed size that are significantly better, median size in margins)."""
+    h = drawn.names.index(strategy)
+    plain = protocol.primary_test(drawn.blocks(n))
+    there = plain.word[:, h] != ABSENT
+    effect = np.zeros(plain.half.shape)
+    tested = (plain.word != ABSENT).sum(1)
+    effect[:, h] = [detectable_mean(x, ALPHA / k) for x, k in zip(plain.half[:, h], tested, strict=True)]
+    it = protocol.primary_test(drawn.blocks(n, margins(effect)))
+    found = (it.adjusted[:, h] <= ALPHA) & (it.mean[:, h] > 0)
+    return found[there].mean(), np.median(effect[there, h])
 
 
-def report(experiments):
-    by_task, draw = models(), np.random.default_rng(0)
-    seen = {task: model.draw(experiments, draw) for task, model in by_task.items()}
-    drawn = {task: finals(values) for task, (values, _) in seen.items()}
-    rejected, single = family_wise(by_task, drawn)
-    print(f"{experiments} experiments: significant after Holm in {rejected:.1%}, single tests {single:.1%}")
-    for task, values in drawn.items():
-        means, differences = coverage(*seen[task], by_task[task].grain)
-        power = detection_power(values[:300, :, :, -1])
-        print(
-            f"{task}: alike {by_task[task].alike:.2f}, means {means.round(3)}, differences {differences.round(3)}, "
-            f"power {power:.1%}"
-        )
+def costs(drawn, shift):
+    """What looks cost beside one test of the most seeds, and what they decide."""
+    course = protocol.sequential(drawn.by_look(shift), drawn.looks, patterns=ROUGH)
+    most, there = drawn.looks[-1], course.word != ABSENT
+    full = sum(b.present * b.n for b in drawn.blocks(most))
+    decided = {
+        n: said(protocol.primary_test(drawn.blocks(n, shift), patterns=ROUGH).word, DECIDED) for n in drawn.looks
+    }
+    ratio = course.cost[there] / np.maximum(full[there], 1)
+    return {
+        "one": np.median(ratio),
+        "all": np.median(course.spent) / (most * len(drawn.models)),
+        "decided": said(course.word, DECIDED),
+        "better": said(course.word, BETTER),
+        "equal": said(course.word, EQUAL),
+        "fixed": decided,
+    }
+
+
+def spans(by_task):
+    """Mean over everything and the least of shares by task [B]."""
+    shares = np.concatenate([np.ravel(x) for x in by_task])
+    return f"mean {shares.mean():.1%}, from {shares.min():.1%} to {shares.max():.1%}"
+
+
+def report(experiments_drawn, directory):
+    drawn = Drawn(experiments.models(directory), experiments_drawn)
+    first, most = drawn.looks[0], drawn.looks[-1]
+    print(f"{experiments_drawn} experiments of {len(drawn.models)} tasks and {len(drawn.names)} strategies")
+    for alpha in sorted({0.05, 0.04, ALPHA}):
+        fixed, looks, words = false_alarms(drawn, alpha)
+        print(f"false alarms at {alpha:g}: {first} seeds {fixed:.1%}; all looks {looks:.1%}, said {words:.1%}")
+    for n in (first, most):
+        means, chosen, differences = zip(*coverage(drawn, n).values(), strict=True)
+        print(f"intervals, {n} seeds: means {spans(means)}; differences at the chosen peak LRs {spans(chosen)}")
+        pooled, whole = pooled_coverage(drawn, n)
+        print(f"  pooled {pooled:.1%}; with the choice's noise {spans(differences)}; pooled {whole:.1%}")
+    print(f"equal at one margin, {first} seeds, by task: {spans(equal_by_task(drawn, first).values())}")
+    for spread in (False, True):
+        fixed, looks, some = equal_pooled(drawn, spread)
+        print(f"equal at one margin, pooled: {fixed:.1%}; looks, spread {spread}: {looks:.1%}, any strategy {some:.1%}")
+    print(f"printed detectable differences found, {first} seeds: {spans(power_by_task(drawn, first).values())}")
+    for strategy in ("cosine", "rex"):
+        found, size = power_pooled(drawn, first, strategy)
+        print(f"printed effect of {strategy} ({size:.2f} margins): found {found:.1%}")
+    for unit, plant in (("margins", margins), ("deviations", lambda x: deviations(drawn, x))):
+        for effect in (0.3, 0.5, 1.0):
+            print(f"{effect} {unit}: {costs(drawn, plant(effect))}", flush=True)
 
 
 if __name__ == "__main__":
-    report(int(sys.argv[1]))
+    report(int(sys.argv[1]), Path(sys.argv[2]) if len(sys.argv) > 2 else experiments.ROOT / "results" / "core")

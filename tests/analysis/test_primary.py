@@ -202,6 +202,14 @@ def test_looks_spend_the_level_and_what_is_decided_stays():
     assert sequential.undecided_tasks(compare(margin=None), looks, 1) == {"digits", "mnist5k"}  # cosine
 
 
+def test_equal_is_said_at_a_look_by_an_interval_that_holds_at_all_of_them():
+    it = compare(see=outcome(dict.fromkeys(NAMES, 0.0), spread=0.008), seeds=8)
+    first, looks = sequential.first_seeds(it, 4), [4, 8]
+    assert words(first)["cosine"] == "equal"
+    assert words(first, level=1 - 0.05 / 4)["cosine"] == "undecided"  # a quarter is what four of eight seeds may spend
+    assert sequential.undecided_tasks(it, looks, 0) == {"digits", "mnist5k"}
+
+
 def test_tasks_where_the_undecided_strategy_is_equal_need_no_more_seeds():
     def see(name, strategy, budget, peak_lr, seed):
         wild = {"mnist5k": 0.05}.get(name, 0.002)

@@ -83,8 +83,8 @@ def interval(values_N: Sequence[float], grain: float = 0.0) -> Interval:
     return Interval(mean, t_quantile(n) * math.sqrt((variance + grain**2 / 12) / n), n)
 
 
-def stratified(strata: Sequence[Sequence[float]]) -> Interval:
-    """Mean over strata of the means over their values [N], with its 95 % t interval (Welch and Satterthwaite).
+def stratified(strata: Sequence[Sequence[float]], level: float = LEVEL) -> Interval:
+    """Mean over strata of the means over their values [N], with its t interval (Welch and Satterthwaite).
 
     The variance is the sum of s² / n over strata, over their squared number; degrees of freedom are Satterthwaite's
     (Biometrics Bulletin 2, 1946). `n` counts all values. Without any variance there is no half-width.
@@ -102,7 +102,7 @@ def stratified(strata: Sequence[Sequence[float]]) -> Interval:
     if variance == 0:
         return Interval(mean, None, n)
     freedom = variance**2 / math.fsum(part**2 / (i.n - 1) for part, i in zip(parts, every, strict=True))
-    return Interval(mean, float(stdtrit(freedom, (1 + LEVEL) / 2)) * math.sqrt(variance), n)
+    return Interval(mean, float(stdtrit(freedom, (1 + level) / 2)) * math.sqrt(variance), n)
 
 
 def paired(a_N: Sequence[float], b_N: Sequence[float], grain: float = 0.0) -> Interval:

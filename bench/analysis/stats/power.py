@@ -6,10 +6,11 @@ import math
 from collections.abc import Sequence
 from functools import cache
 from itertools import combinations
+from statistics import NormalDist
 
 import numpy as np
 
-from bench.analysis.stats.intervals import t_quantile
+from bench.analysis.stats.intervals import LEVEL, t_quantile
 
 POWER = 0.8
 """Probability that the rule of comparison detects the minimum detectable difference."""
@@ -63,10 +64,13 @@ def _shift(n: int, freedom: int) -> float:
     return high
 
 
-def detectable_mean(half: float) -> float:
-    """Mean that a test finds with 80 % power, from half the width of its 95 % interval: half (1 + z(.8) / z(.975)).
+def detectable_mean(half: float, alpha: float = 1 - LEVEL) -> float:
+    """Mean that a two-sided test of level alpha finds with 80 % power, from half the width of its 95 % interval.
 
-    >>> round(detectable_mean(1.0), 2)
-    1.43
+    It is half (z(1 - alpha / 2) + z(.8)) / z(.975).
+
+    >>> round(detectable_mean(1.0), 2), round(detectable_mean(1.0, 0.05 / 13), 2)
+    (1.43, 1.9)
     """
-    return half * (1 + 0.8416212335729143 / 1.959963984540054)
+    normal = NormalDist().inv_cdf
+    return half * (normal(1 - alpha / 2) + normal(POWER)) / normal((1 + LEVEL) / 2)
