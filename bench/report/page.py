@@ -15,7 +15,7 @@ from string import Template
 from typing import Any
 
 from bench.report.figures import INK
-from bench.report.markup import MARKDOWN, TEX, Facts, Figure, Item, Section, Table
+from bench.report.markup import MARKDOWN, TEX, Block, Columns, Facts, Figure, Fold, Item, Section, Table
 
 WEB = Path(__file__).with_name("web")
 SCRIPTS = ("dom.js", "table.js", "panel.js", "chart.js", "filter.js")
@@ -52,12 +52,22 @@ def _json(drawing: Mapping[str, Any]) -> str:
 
 def _section(section: Section, anchor: str, figures: Path, charts: Mapping[str, Any]) -> str:
     tag = "h1" if anchor == "part0" else "h2"
+    head = f"<{tag}>{escape(section.title)}</{tag}>"
     blocks = "\n".join(_block(block, figures, charts) for block in section.blocks)
-    return f'<section id="{anchor}">\n<{tag}>{escape(section.title)}</{tag}>\n{blocks}\n</section>'
+    if section.folded:
+        brief = f"<span>{escape(section.brief)}</span>" if section.brief else ""
+        return f'<section id="{anchor}">\n<details><summary>{head}{brief}</summary>\n{blocks}\n</details></section>'
+    return f'<section id="{anchor}">\n{head}\n{blocks}\n</section>'
 
 
-def _block(block: str | Table | Figure | Facts, figures: Path, charts: Mapping[str, Any]) -> str:
+def _block(block: Block, figures: Path, charts: Mapping[str, Any]) -> str:
     match block:
+        case Columns():
+            sides = ("\n".join(_block(plain, figures, charts) for plain in side) for side in block)
+            return f'<div class="columns">{"".join(f"<div>{side}</div>" for side in sides)}</div>'
+        case Fold(title, blocks):
+            inner = "\n".join(_block(plain, figures, charts) for plain in blocks)
+            return f"<details><summary>{escape(title)}</summary>\n{inner}\n</details>"
         case Table():
             return _table(block)
         case Figure(name, caption):

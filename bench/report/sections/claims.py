@@ -20,7 +20,7 @@ from bench.report.numbers import listed, percent, value
 from bench.report.sections.diagnostics import factor
 from bench.report.sections.reference import probability
 
-LOOK: dict[Word, Mark] = {"holds": "best", "not clear": "noise", "not tested": "noise", "does not hold": "bad"}
+LOOK: dict[Word, Mark] = {"holds": "first"}
 
 RULES = (
     "Claims about what a decay does, against constant LR: in each task the differences from constant LR at the largest "

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from bench.analysis.comparison import Comparison
 from bench.analysis.stats.intervals import Interval
-from bench.analysis.theory import Agreement, Theory, reach
+from bench.analysis.theory import Theory, reach
 from bench.report.csv_tables import csv_text
 from bench.report.markup import Item, Table
 from bench.report.numbers import MISSING, listed, number, percent
@@ -32,9 +32,6 @@ def section(comparison: Comparison) -> Iterator[str | Table]:
         "geometric mean over the strategies of the same task and budget."
     )
     yield _taus(theory)
-    for task in comparison.study.tasks:
-        if agreement := theory.agreements.get((task, comparison.study.budgets(task)[-1])):
-            yield _lines(task, percent(comparison.study.budgets(task)[-1]), agreement)
 
 
 def _conclusion(theory: Theory) -> str:
@@ -66,11 +63,13 @@ def _taus(theory: Theory) -> Table:
         rho = MISSING if last.rho is None else number(last.rho)
         peaks = MISSING if last.tau_peaks is None else number(last.tau_peaks)
         rows.append((Item(task), *taus, Item(rho), Item(peaks), Item(str(len(last.lines)))))
-    notes = (
+    notes: tuple[str, ...] = (
         "Kendall's tau-b for these strategies: mean over seeds, and its 95 % interval over seeds, cut to [−1, 1].",
         "At the largest budget: Spearman's rho of the order of the means; tau of the best peak LRs, predicted and "
-        "chosen, which a coarse grid ties; and how many strategies have a bound.",
+        "chosen, which a coarse grid ties; and how many strategies have a bound. `theory.csv` has each of them.",
     )
+    left_out = list(dict.fromkeys(s for a in theory.agreements.values() for s in a.left_out))
+    notes += (f"Without a bound: {listed(left_out)}.",) if left_out else ()
     head = ("task", *map(percent, budgets), "rho", "tau of peak LRs", "strategies")
     return Table("Predicted and measured order", head, tuple(rows), notes)
 
@@ -80,17 +79,6 @@ def _correlation(tau: Interval) -> str:
     interval = reach(tau)
     text = f"{tau.mean:.2g} ({interval[0]:.2g} to {interval[1]:.2g})" if interval else f"{tau.mean:.2g}"
     return text.replace("-", "−")
-
-
-def _lines(task: str, budget: str, agreement: Agreement) -> Table:
-    rows = []
-    for line in agreement.lines:
-        ranks = f"{line.predicted:.3g}", f"{line.measured:.3g}"
-        peaks = f"{line.peak_lr:.2g}", f"{line.selected:.2g}"
-        rows.append((Item(line.strategy), *map(Item, ranks + peaks)))
-    head = ("strategy", "rank, predicted", "measured", "best peak LR, predicted", "chosen")
-    rest = (f"Without a bound: {listed(list(agreement.left_out))}.",) if agreement.left_out else ()
-    return Table(f"{task}: predicted and measured, at {budget}", head, tuple(rows), rest)
 
 
 def theory_csv(comparison: Comparison) -> str:

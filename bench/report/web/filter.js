@@ -40,7 +40,7 @@ function applyFilter() {
   }
 }
 
-const CHARTS = { task: (frame, i) => taskChart(frame, DATA.tasks[i]), ranks: rankChart, curves: curveChart };
+const CHARTS = { task: (frame, i) => taskChart(frame, DATA.tasks[i]), curves: curveChart };
 
 function redraw() {
   for (const frame of document.querySelectorAll(".chart")) {

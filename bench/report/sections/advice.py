@@ -1,0 +1,93 @@
+"""What to do in each task at each budget, as a table; `bench.analysis.answer` finds it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bench.analysis.answer import Advice, Answer
+from bench.report.markup import Item, Mark, Table
+from bench.report.numbers import MISSING, listed, percent
+
+LEGEND = (
+    "Blue: better than {reference}; orange: worse; no colour: not decided. Bold: first of its column. A margin is the "
+    "smallest difference worth having, which each task states."
+)
+
+
+def advice(answer: Answer) -> Table:
+    """For each task and budget: the strategy that ended first, its peak LR, and how sure it is."""
+    given = {(a.task, a.budget): a for a in answer.advice}
+    rows = tuple(
+        (Item(task), *(_advice(answer, given.get((task, b))) for b in answer.budgets))
+        for task in answer.comparison.study.tasks
+    )
+    head = ("task", *map(percent, answer.budgets))
+    return Table("What to take in each task, at each budget, and how sure that is", head, rows)
+
+
+def _advice(answer: Answer, a: Advice | None) -> Item:
+    if a is None:
+        return Item(MISSING)
+    if not a.learnt:
+        return Item("nothing learnt\nno strategy got beyond the trivial baseline", "prose")
+    lr = "" if a.peak_lr is None else f", LR {a.peak_lr:g}"
+    sure, mark = _how_sure(answer, a)
+    near = f"; as good: {_near(a.tied)}" if a.tied else ""
+    return Item(f"{a.strategy}{lr}\n{sure}{near}", mark)
+
+
+def _near(tied: Sequence[str]) -> str:
+    return listed(list(tied)) if len(tied) <= 2 else f"{len(tied)} others"
+
+
+def _how_sure(answer: Answer, a: Advice) -> tuple[str, Mark]:
+    """How sure it is that the first one is better than the reference."""
+    standing = a.standing
+    if answer.comparison.reference(a.task) == a.strategy:
+        return "nothing is better", "prose"
+    if standing is None:
+        return "no reference", "prose"
+    match standing.word:
+        case "better":
+            return "better", "better"
+        case "worse":
+            return "worse", "worse"
+        case "undecided":
+            return f"undecided, about {standing.seeds:,} seeds" if standing.seeds else "undecided", "prose"
+        case "edge of the grid":
+            return "at an edge of the LR grid", "prose"
+        case "not judged":
+            return "one seed, not judged" if standing.lead and standing.lead.n == 1 else "not judged", "prose"
+        case "identical run":
+            return f"the same run as {answer.comparison.reference(a.task)}", "prose"
+        case word:
+            return str(word), "prose"
+
+
+SIGN = {"better": "+", "worse": "−", "equal": "=", "undecided": "?"}
+"""Verdicts on a terminal."""
+
+
+def signs(answer: Answer) -> str:
+    """Meaning of the signs in `brief`."""
+    return f"+ better than {answer.comparison.study.reference}, = equal, ? undecided, ! see the page."
+
+
+def brief(answer: Answer) -> Table:
+    """The advice for a terminal."""
+    given = {(a.task, a.budget): a for a in answer.advice}
+    rows = tuple(
+        (Item(task), *(_brief(answer, given.get((task, b))) for b in answer.budgets))
+        for task in answer.comparison.study.tasks
+    )
+    return Table("", ("task", *map(percent, answer.budgets)), rows)
+
+
+def _brief(answer: Answer, a: Advice | None) -> Item:
+    if a is None or not a.learnt:
+        return Item(MISSING if a is None else "nothing learnt")
+    lr = "" if a.peak_lr is None else f" {a.peak_lr:g}"
+    if answer.comparison.reference(a.task) == a.strategy:
+        return Item(f"{a.strategy}{lr}")
+    word = a.standing.word if a.standing else ""
+    return Item(f"{a.strategy}{lr} {SIGN.get(word, '!')}", "better" if word == "better" else "")
