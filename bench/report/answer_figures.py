@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
-import math
 import textwrap
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from bench.analysis.answer import Answer
 from bench.analysis.primary import Hypothesis
-from bench.analysis.stats.intervals import Interval
 from bench.report.numbers import percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+INK = "#010203"
+"""Colour of text and axes. The page replaces it by the colour of its own text."""
+
 BETTER, WORSE, GREY = "#2272b4", "#c8581a", "#808080"
-"""Better and worse than the reference, in pictures, and undecided. Told apart with colour-blindness, and in print by
-the signs of the numbers."""
+"""Better and worse than the reference, in pictures, and undecided. They differ to colour-blind eyes, too, and in print
+the signs of the numbers tell them apart."""
 
 WIDTH, NAME = 4.7, 21
 """Width of a picture in inches, which a phone shows whole, and most characters in a line of a name."""
 
-MOST = 3.0
-"""Effect, in margins, of the deepest colour."""
+MOST = 2.0
+"""Least effect, in margins, of the deepest colour."""
 
 
 class EffectColumn(NamedTuple):
@@ -48,8 +49,9 @@ def pictures(answer: Answer) -> Iterator[tuple[str, str, str, Figure]]:
         beside = Figure(figsize=(WIDTH, low), layout="constrained")
         forest(beside.add_subplot(), answer)
         yield "forest", "forest", _about_forest(answer), beside
-    both = Figure(figsize=(WIDTH * (2 if answer.forest else 1), max(high, low)), layout="constrained", facecolor="white")
-    axes = both.subplots(1, 2 if answer.forest else 1, squeeze=False)[0]
+    count = 2 if answer.forest else 1
+    both = Figure(figsize=(WIDTH * count, max(high, low)), layout="constrained", facecolor="white")
+    axes = both.subplots(1, count, squeeze=False)[0]
     effects(axes[0], answer)
     if answer.forest:
         forest(axes[1], answer)
@@ -78,7 +80,8 @@ def effects(axes: Axes, answer: Answer) -> None:
     from matplotlib.colors import LinearSegmentedColormap
 
     across, rows = columns(answer), [(h.strategy, h.group) for h in answer.pooled]
-    most = MOST if all(h.effect for h in answer.pooled) else 1.0
+    every = [h for column in across for h in column.tests.values()]
+    most = max(MOST, *(abs(size(h)) for h in every)) if all(h.effect for h in answer.pooled) else 1.0
     colours = LinearSegmentedColormap.from_list("effects", [WORSE, "#ffffff", BETTER])
     for x, column in enumerate(across):
         for y, row in enumerate(rows):
@@ -95,8 +98,8 @@ def effects(axes: Axes, answer: Answer) -> None:
     axes.xaxis.tick_top()
     if len(across) > 1:
         axes.axvline(len(across) - 1.5, color=GREY, linewidth=1.5)
-    unit = "margins" if most == MOST else "standardised"
-    title = f"Over {answer.comparison.study.reference}, {unit} (* significant)"
+    unit = "margins" if all(h.effect for h in answer.pooled) else "standard units"
+    title = f"Lead over {answer.comparison.study.reference}, in {unit} (framed: significant)"
     axes.set_title(title, fontsize=9, fontweight="bold", loc="left")
 
 
@@ -106,7 +109,10 @@ def _cell(axes: Axes, place: tuple[int, int], colour: tuple[float, ...], h: Hypo
     (x, y), ink = place, "white" if 0.3 * colour[0] + 0.59 * colour[1] + 0.11 * colour[2] < 0.5 else "black"
     axes.add_patch(Rectangle((x - 0.48, y - 0.47), 0.96, 0.94, facecolor=colour, edgecolor="none"))
     decimals = 1 if h.effect and abs(size(h)) >= 0.1 else 2
-    text = f"{size(h):+.{decimals}f}".replace("-", "−") + "*" * h.significant
+    text = f"{size(h):+.{decimals}f}".replace("-", "−")
+    if h.significant:
+        frame = {"fill": False, "edgecolor": INK, "linewidth": 2}
+        axes.add_patch(Rectangle((x - 0.46, y - 0.43), 0.92, 0.86, **frame))
     axes.text(x, y, text, ha="center", va="center", fontsize=8, color=ink, fontweight="bold" if h.significant else None)
 
 
@@ -124,10 +130,10 @@ def _height(answer: Answer, pooled: Sequence[Hypothesis]) -> float:
 
 
 def _about_effects(answer: Answer) -> str:
-    unit = "in margins" if all(h.effect for h in answer.pooled) else "standardised, from −1 to 1, for want of margins"
+    unit = "in margins" if all(h.effect for h in answer.pooled) else "from −1 to 1, for want of stated margins"
     return (
-        f"Mean lead over {answer.comparison.study.reference}, {unit}. The column declared is the primary test, with all "
-        "its budgets; the others are each budget alone, corrected within it. * significant. No field: not tested."
+        f"Mean lead over {answer.comparison.study.reference}, {unit}; blue is better, orange worse. Declared: the "
+        "primary test, over all its budgets; before it, each budget alone. No field: not tested."
     )
 
 
@@ -140,6 +146,7 @@ def forest(axes: Axes, answer: Answer) -> None:
     pooled = best.effect if best and best.effect else None
     leads = [line.lead for line in lines] + ([pooled] if pooled else [])
     names = [line.task for line in lines] + (["all tasks"] if pooled else [])
+    verdict = {"better": BETTER, "worse": WORSE}.get(best.word if best else "", GREY)
     axes.axvspan(-1, 1, color="#80808030", linewidth=0)
     axes.axvline(0, color=GREY, linewidth=1)
     for y, lead in enumerate(leads):
@@ -148,7 +155,7 @@ def forest(axes: Axes, answer: Answer) -> None:
             [lead.mean],
             [y],
             xerr=[[lead.half or 0.0]] * 2,
-            color=_colour(lead),
+            color=verdict if all_tasks else INK,
             marker="D" if all_tasks else "o",
             markersize=7 if all_tasks else 5,
             linewidth=2.4 if all_tasks else 1.4,
@@ -163,20 +170,16 @@ def forest(axes: Axes, answer: Answer) -> None:
     axes.tick_params(axis="y", length=0)
     axes.grid(visible=False, axis="y")
     axes.spines["left"].set_visible(False)
+    axes.tick_params(axis="x", labelsize=8)
     axes.set_xlabel("margins; to the right is better", fontsize=8)
     name = textwrap.shorten(best.strategy, 2 * NAME, placeholder="…") if best else ""
-    axes.set_title(f"{name} over {answer.comparison.study.reference}, by task", fontsize=9, fontweight="bold", loc="left")
-
-
-def _colour(lead: Interval) -> str:
-    if lead.low is None or lead.high is None or math.isnan(lead.mean):
-        return GREY
-    return BETTER if lead.low > 0 else WORSE if lead.high < 0 else GREY
+    title = f"{name} over {answer.comparison.study.reference}, by task"
+    axes.set_title(title, fontsize=9, fontweight="bold", loc="left")
 
 
 def _about_forest(answer: Answer) -> str:
     best = answer.best.strategy if answer.best else ""
     return (
-        f"{best}: lead in each task with its 95 % interval, at the declared budgets that count, and over all tasks. In "
-        "the shaded band the difference is smaller than what is worth having."
+        f"{best} over {answer.comparison.study.reference} in each task and over all, with 95 % intervals. Shaded: less "
+        "than the smallest difference worth having."
     )

@@ -148,8 +148,9 @@ def _reading(comparison: Comparison) -> Iterator[Block]:
     yield "A value is a mean over seeds ± half of its 95 % interval, with as many digits as tell verdicts apart."
     yield (
         "“Best epoch's” is the test value at the epoch with the best control value, never a maximum over test. “Final” "
-        "has BatchNorm's running statistics; “recalibrated”, those of training batches. “Worst LR costs” is the distance "
-        "between the means at the best and the worst peak LR. Differences are paired by seed; above 0 is better."
+        "has BatchNorm's running statistics; “recalibrated”, those of training batches. “Worst LR costs” is the "
+        "distance between the means at the best and the worst peak LR. Differences are paired by seed; above 0 is "
+        "better."
     )
     yield Facts(diagnostics.NOTES)
 

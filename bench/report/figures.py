@@ -16,6 +16,7 @@ from bench.analysis.results import schedule_of
 from bench.contract import digest
 from bench.ledger import atomic
 from bench.report import answer_figures, critical_difference, markup
+from bench.report.answer_figures import INK
 from bench.report.numbers import percent, quantity
 
 if TYPE_CHECKING:
@@ -28,9 +29,6 @@ COLOURS = (*TEN, "#117733", "#cc6677", "#44aa99")
 MARKERS, DASHES = "osD^v<>PXph*d", ("-", "--", ":", "-.")
 SPAN = 20
 """A metric to be minimised is drawn on a logarithmic axis if its largest mean is more than this times the smallest."""
-INK = "#010203"
-"""Colour of text and axes. The page replaces it by the colour of its own text."""
-
 SETTINGS: dict[Any, Any] = {
     "svg.hashsalt": "glideslope",
     "svg.fonttype": "path",
@@ -91,7 +89,7 @@ def _figures(comparison: Comparison) -> Iterator[tuple[str, str, str, Figure]]:
             yield f"task {task}", f"task-{_slug(task)}", caption, panels(comparison, task, looks)
         if study.peak_lrs(task) > 1 and any(comparison.at(task, b) for b in study.budgets(task)):
             caption = (
-                f"{task}: mean final test {facts.metric} at every peak LR and budget; the darker, the better within its "
+                f"{task}: mean final test {facts.metric} at every peak LR and budget; darker is better within a "
                 "budget. A frame marks the peak LR that the control values choose."
             )
             yield f"peaks {task}", f"peaks-{_slug(task)}", caption, by_peak(comparison, task)
@@ -196,9 +194,7 @@ def by_peak(comparison: Comparison, task: str) -> Figure:
     groups = [comparison.at(task, b) for b in budgets]
     peaks = sorted({lr for group in groups for v in group.values() for lr in v.score.peak_lrs})
     name = max(1.2, 0.075 * max(map(len, names)))
-    figure = Figure(
-        figsize=(name + 0.47 * len(peaks) * len(budgets), 0.9 + 0.22 * len(names)), layout="constrained"
-    )
+    figure = Figure(figsize=(name + 0.47 * len(peaks) * len(budgets), 0.9 + 0.22 * len(names)), layout="constrained")
     axes = figure.add_subplot()
     for x, group in enumerate(groups):
         _peaks_of_budget(axes, comparison, task, group, (peaks, names, x * len(peaks)))

@@ -70,7 +70,7 @@ Block = Plain | Columns | Fold
 
 
 class Section(NamedTuple):
-    """A heading and its blocks, in reading order. On a page a folded one shows its heading and `brief` until clicked."""
+    """A heading and its blocks, in reading order. Of a folded one a page shows heading and `brief`, until clicked."""
 
     title: str
     blocks: tuple[Block, ...]

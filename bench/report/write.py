@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Literal
 
 from bench.analysis.answer import Answer
 from bench.analysis.comparison import Comparison
@@ -74,6 +74,10 @@ def show(rows: Iterable[Row], console: Console) -> None:
         console.print(line, highlight=False, markup=False)
 
 
+LEAST = 20
+"""Characters of a name that a column has room for, if any name is so long."""
+
+
 def print_table(table: markup.Table, console: Console) -> None:
     """Print one table."""
     from rich import box
@@ -82,9 +86,11 @@ def print_table(table: markup.Table, console: Console) -> None:
 
     style = {"better": "cyan", "worse": "yellow", "first": "bold", "first better": "bold cyan", "prose": "", "": ""}
     grid = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    widest = max((len(word) for first, *_ in table.rows for word in first.text.split()), default=0)
     for i, name in enumerate(table.head):
-        prose = table.prose(i)
-        grid.add_column(Text(name), justify="left" if prose else "right", overflow="fold", no_wrap=not prose)
+        prose, least = table.prose(i), None if i else min(widest, LEAST)
+        justify: Literal["left", "right"] = "left" if prose else "right"
+        grid.add_column(Text(name), justify=justify, overflow="fold", no_wrap=not prose, min_width=least)
     for first, *rest in table.rows:
         grid.add_row(Text(first.text), *(Text(item.text, style.get(item.mark, "bold yellow")) for item in rest))
     if table.title:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from bench.analysis.answer import Advice, Answer
+from bench.analysis.results import SEPARATOR
 from bench.report.markup import Item, Mark, Table
 from bench.report.numbers import MISSING, listed, percent
 
@@ -53,7 +55,7 @@ def _how_sure(answer: Answer, a: Advice) -> tuple[str, Mark]:
         case "worse":
             return "worse", "worse"
         case "undecided":
-            return f"undecided, about {standing.seeds:,} seeds" if standing.seeds else "undecided", "prose"
+            return f"undecided (about {standing.seeds:,} seeds)" if standing.seeds else "undecided", "prose"
         case "edge of the grid":
             return "at an edge of the LR grid", "prose"
         case "not judged":
@@ -63,6 +65,9 @@ def _how_sure(answer: Answer, a: Advice) -> tuple[str, Mark]:
         case word:
             return str(word), "prose"
 
+
+BUDGETS = 4
+"""Most budgets that a terminal shows."""
 
 SIGN = {"better": "+", "worse": "−", "equal": "=", "undecided": "?"}
 """Verdicts on a terminal."""
@@ -74,20 +79,21 @@ def signs(answer: Answer) -> str:
 
 
 def brief(answer: Answer) -> Table:
-    """The advice for a terminal."""
-    given = {(a.task, a.budget): a for a in answer.advice}
+    """The advice for a terminal, at the largest budgets if there are many."""
+    given, budgets = {(a.task, a.budget): a for a in answer.advice}, answer.budgets[-BUDGETS:]
     rows = tuple(
-        (Item(task), *(_brief(answer, given.get((task, b))) for b in answer.budgets))
-        for task in answer.comparison.study.tasks
+        (Item(task), *(_brief(answer, given.get((task, b))) for b in budgets)) for task in answer.comparison.study.tasks
     )
-    return Table("", ("task", *map(percent, answer.budgets)), rows)
+    return Table("", ("task", *map(percent, budgets)), rows)
 
 
 def _brief(answer: Answer, a: Advice | None) -> Item:
     if a is None or not a.learnt:
         return Item(MISSING if a is None else "nothing learnt")
+    schedule, _, rest = a.strategy.partition(SEPARATOR)
+    name = " ".join([re.split(r"[(\[]", schedule)[0], *([rest] if rest else [])])
     lr = "" if a.peak_lr is None else f" {a.peak_lr:g}"
     if answer.comparison.reference(a.task) == a.strategy:
-        return Item(f"{a.strategy}{lr}")
+        return Item(f"{name}{lr}")
     word = a.standing.word if a.standing else ""
-    return Item(f"{a.strategy}{lr} {SIGN.get(word, '!')}", "better" if word == "better" else "")
+    return Item(f"{name}{lr} {SIGN.get(word, '!')}", "better" if word == "better" else "")

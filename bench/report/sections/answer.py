@@ -1,4 +1,4 @@
-"""The answer in words: one sentence, and what it cannot say; `bench.analysis.answer` finds it."""
+"""The answer in words: one sentence, the other strategies, and its limits; `bench.analysis.answer` finds it."""
 
 from __future__ import annotations
 
@@ -40,17 +40,22 @@ def sentence(answer: Answer) -> str:
 
 def _take(answer: Answer) -> str:
     best = _sure(answer)
-    text = (
+    return (
         f"Take {spoken(best.strategy)}{_group(best)}: {_where(answer)} it ends better than {_constant(answer)}"
-        f"{_by(best)} (p = {probability(best.adjusted)}; {_tasks(answer, [best])})."
+        f"{_by(best)}p = {probability(best.adjusted)}; {_tasks(answer, [best])})."
     )
-    if answer.tied:
-        text += f" Not told apart from it: {_some(answer.tied)}."
+
+
+def others(answer: Answer) -> str:
+    """The strategies that the sentence does not name; "" where it leaves none out."""
+    if answer.outcome not in ("take", "undecided") or answer.best is None:
+        return ""
+    said = {answer.best.strategy, *answer.tied}
+    parts = [f"Not told apart from it: {_some(answer.tied)}."] if answer.tied else []
     for word, says in REST.items():
-        others = [h.strategy for h in answer.pooled if h.word == word and h.strategy != best.strategy]
-        if names := [name for name in others if name not in answer.tied]:
-            text += f" {says.format(reference=_constant(answer))}: {_some(names)}."
-    return text
+        if names := [h.strategy for h in answer.pooled if h.word == word and h.strategy not in said]:
+            parts.append(f"{says.format(reference=_constant(answer))}: {_some(names)}.")
+    return " ".join(parts)
 
 
 REST: dict[Word, str] = {
@@ -58,16 +63,17 @@ REST: dict[Word, str] = {
     "equal": "No better than {reference}",
     "undecided": "Not decided",
     "BatchNorm statistics only": "Better only by stale BatchNorm statistics",
+    "too few blocks": "Too few runs to tell",
 }
 """What is said of strategies that are not better."""
 
 
 def _by(h: Hypothesis) -> str:
-    """By how much, with the interval."""
+    """By how much, and the beginning of a bracket with its interval."""
     if h.effect is None:
-        return ""
-    reach = "" if h.effect.low is None else f" ({h.effect.low:.1f} to {h.effect.high:.1f})".replace("-", "−")
-    return f" by {h.effect.mean:.1f} times{reach} the smallest difference worth having"
+        return " ("
+    reach = "" if h.effect.low is None else f"{h.effect.low:.1f} to {h.effect.high:.1f}; ".replace("-", "−")
+    return f", by {h.effect.mean:.1f} times the smallest difference worth having ({reach}"
 
 
 def _keep(answer: Answer) -> str:
@@ -171,14 +177,16 @@ def _sure(answer: Answer) -> Hypothesis:
 
 
 def limits(answer: Answer) -> Iterator[str]:
-    """What the answer cannot say: differences too small to be found, what was left out, and what is missing."""
+    """What else was tested, differences too small to be found, what was left out, and what is missing."""
     study = answer.comparison.study
+    if rest := others(answer):
+        yield rest
     if answer.invisible is not None:
         low, high = answer.seeds
         n = f"{low} to {high}" if low < high else f"{high}"
         yield (
-            f"With {n} seeds, a difference of less than {answer.invisible:.1f} margins would be missed more often than "
-            "one time in five."
+            f"With {n} seeds, a true lead of {answer.invisible:.1f} margins is found four times in five, a smaller one "
+            "less often."
         )
     if out := left_out(answer):
         yield out
@@ -191,25 +199,18 @@ def left_out(answer: Answer) -> str:
         return ""
     parts = []
     for why, says in SHORT.items():
-        found = [o for o in answer.test.omissions if o.why == why]
-        tasks = list(dict.fromkeys(o.task for o in found))
-        if found:
-            parts.append(f"{says} ({_some_tasks(tasks)})")
+        if tasks := list(dict.fromkeys(o.task for o in answer.test.omissions if o.why == why)):
+            parts.append(f"{says} ({listed(tasks) if len(tasks) <= 2 else f'in {len(tasks)} tasks'})")
     return f"Left out of the test: {'; '.join(parts)}." if parts else ""
 
 
 SHORT: dict[Why, str] = {
-    "wind tunnel": "wind tunnels",
-    "no declared budget": "tasks without a declared budget",
-    "nothing learnt": "what learnt nothing",
-    "reference not run": "tasks without the reference",
-    "one seed": "tasks with one seed",
-    "identical run": "runs identical with the reference",
-    "edge of the grid": "peak LRs at an edge of the grid",
+    "wind tunnel": "the wind tunnel",
+    "no declared budget": "without a declared budget",
+    "nothing learnt": "nothing learnt",
+    "reference not run": "without the reference",
+    "one seed": "one seed",
+    "identical run": "the same run as the reference",
+    "edge of the grid": "best peak LR at an edge of the grid",
 }
 """Reasons for leaving something out, in a few words."""
-
-
-def _some_tasks(tasks: list[str]) -> str:
-    more = [f"{len(tasks) - NAMES} more"] * (len(tasks) > NAMES + 1)
-    return listed(tasks if not more else [*tasks[:NAMES], *more])

@@ -41,7 +41,7 @@ NOTES = (
 
 
 def columns(comparison: Comparison, task: str) -> dict[str, dict[str, str]]:
-    """Fields by strategy for each diagnostic at the largest budget; none where nothing is recorded, as in published runs."""
+    """Fields by strategy of each diagnostic at the largest budget; none where nothing is recorded."""
     diagnoses = Diagnostics(comparison).of(task, comparison.study.budgets(task)[-1])
     if not any(d.test_loss or d.recalibrated for d in diagnoses.values()):
         return {}
