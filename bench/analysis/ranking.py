@@ -42,6 +42,11 @@ def panels(comparison: Comparison) -> list[RankPanel]:
     return [panel for panel in every if panel.means]
 
 
+def widest(comparison: Comparison) -> RankPanel | None:
+    """The panel over most tasks; of two over as many, the one with all strategies."""
+    return max(panels(comparison), key=lambda panel: len(panel.full), default=None)
+
+
 def _panel(comparison: Comparison, names: Sequence[str]) -> RankPanel:
     study = comparison.study
     tasks = tuple(t for t in study.tasks if set(names) <= set(study.of_task(t)))

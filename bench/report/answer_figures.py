@@ -21,7 +21,7 @@ BETTER, WORSE, GREY = "#2272b4", "#c8581a", "#808080"
 """Better and worse than the reference, in pictures, and undecided. They differ to colour-blind eyes, too, and in print
 the signs of the numbers tell them apart."""
 
-WIDTH, NAME = 4.7, 21
+WIDTH, NAME = 4.7, 24
 """Width of a picture in inches, which a phone shows whole, and most characters in a line of a name."""
 
 MOST = 2.0
@@ -98,8 +98,8 @@ def effects(axes: Axes, answer: Answer) -> None:
     axes.xaxis.tick_top()
     if len(across) > 1:
         axes.axvline(len(across) - 1.5, color=GREY, linewidth=1.5)
-    unit = "margins" if all(h.effect for h in answer.pooled) else "standard units"
-    title = f"Lead over {answer.comparison.study.reference}, in {unit} (framed: significant)"
+    unit = "margins" if all(h.effect for h in answer.pooled) else "units of their spread"
+    title = f"Lead over {answer.comparison.study.reference}, in {unit}\n(framed: significant)"
     axes.set_title(title, fontsize=9, fontweight="bold", loc="left")
 
 
@@ -126,7 +126,7 @@ def bare(axes: Axes) -> None:
 
 def _height(answer: Answer, pooled: Sequence[Hypothesis]) -> float:
     lines = sum(max(1, len(textwrap.wrap(h.strategy, NAME))) for h in pooled)
-    return 0.75 + 0.06 * len(pooled) + 0.17 * max(lines, len(pooled) + 2)
+    return 0.9 + 0.06 * len(pooled) + 0.17 * max(lines, len(pooled) + 2)
 
 
 def _about_effects(answer: Answer) -> str:

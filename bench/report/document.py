@@ -124,10 +124,9 @@ def baselines(comparison: Comparison) -> Iterator[str]:
 
 def _across(comparison: Comparison, figures: Mapping[str, Figure]) -> Iterator[Block]:
     """Ranks over tasks, once: as the diagram of their test or, where none is drawn, as means."""
-    if panels := ranking.panels(comparison):
-        i, panel = max(enumerate(panels), key=lambda pair: (len(pair[1].full), -pair[0]))
+    if panel := ranking.widest(comparison):
         yield "A rank says nothing of distance: differences within noise change ranks freely."
-        yield figures.get(f"distances {i}") or tables.mean_ranks(panel)
+        yield figures.get("distances") or tables.mean_ranks(panel)
         yield reference.friedman(panel)
     else:
         yield "No task has a rank for every strategy, so there is no mean rank."
@@ -140,8 +139,8 @@ def _claims(comparison: Comparison) -> Iterator[Section]:
     ledgers = {comparison.study.plan.suite: comparison}
     if entries(ledgers):
         section = claims.document(ledgers, None)[0]
-        alone = "Of this ledger alone; the command glideslope claims judges several together."
-        yield _folded(section.title, alone, *section.blocks)
+        alone = "Of this ledger alone; glideslope claims judges several together, and results/README.md has the rules."
+        yield _folded(section.title, alone, section.blocks[0])
 
 
 def _reading(comparison: Comparison) -> Iterator[Block]:
@@ -215,6 +214,6 @@ def _spread_of_test_set(comparison: Comparison, task: str) -> Iterator[str]:
     if n and final is not None:
         half = binomial_half(final.mean, n)
         yield (
-            f"Another test set of {n:,} examples would move the best value by ± {half:.2g} (binomial, 95 %); the "
-            "intervals here are over seeds on this one. Differences move less, as strategies share the test set."
+            f"Another test set of {n:,} examples would move the best value by ± {half:.2g} (binomial, 95 %); differences, "
+            "by less."
         )

@@ -78,8 +78,9 @@ def _figures(comparison: Comparison) -> Iterator[tuple[str, str, str, Figure]]:
     yield from answer_figures.pictures(Answer(comparison))
     if study.plan.curves:
         yield "curves", "curves", _curves_caption(comparison), curves(study.plan.curves, looks)
-    for i, caption, figure in critical_difference.diagrams(ranking.panels(comparison), INK):
-        yield f"distances {i}", f"distances-{i}", caption, figure
+    if (panel := ranking.widest(comparison)) and panel.test:
+        caption = critical_difference.caption(panel, panel.test)
+        yield "distances", "distances", caption, critical_difference.diagram(panel, INK)
     for task, facts in study.tasks.items():
         if any(v.score.final for b in study.budgets(task) for v in comparison.at(task, b).values()):
             caption = (
@@ -226,7 +227,7 @@ def _peaks_of_budget(
         share = min(1.0, max(0.0, (sign * mean.mean - low) / (high - low))) if mean and high > low else 0.0
         grey = str(round(1 - 0.6 * share, 3))
         axes.add_patch(Rectangle((x - 0.47, y - 0.45), 0.94, 0.9, facecolor=grey, edgecolor="none"))
-        text = "×" if diverged else f"{mean.mean:.3g}" if mean else ""
+        text = "×" if diverged else f"{mean.mean:#.3g}" if mean else ""
         axes.text(x, y, text, ha="center", va="center", fontsize=6.5, color="white" if share > 0.75 else "black")
         if lr == group[s].score.pick:
             axes.add_patch(Rectangle((x - 0.44, y - 0.42), 0.88, 0.84, fill=False, edgecolor=INK, linewidth=1.3))

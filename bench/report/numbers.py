@@ -19,13 +19,13 @@ def number(mean: float, half: float | None = None, *, signed: bool = False, apar
     """A mean, and half the width of its interval where there is one.
 
     The half-width gets one significant digit, two if the first is 1, and the mean the same decimals; alone, the mean
-    gets four significant digits. Tiny and huge numbers are written with a power of ten. With `apart`, values that lie
-    at least that far from each other never read alike.
+    gets four significant digits. Tiny and huge numbers are written with a power of ten. With `apart`, the mean gets as
+    many digits as show a difference of that size, so that values at least so far from each other never read alike.
 
     >>> number(0.96234, 0.00412), number(0.5, 0.0123), number(-3.1e-5, 2e-6, signed=True), number(0.9583)
     ('0.962 ± 0.004', '0.500 ± 0.012', '(−3.1 ± 0.2)e−5', '0.9583')
-    >>> number(0.9712, 0.02, apart=0.0024), number(0.9688, 0.02, apart=0.0024)
-    ('0.9712 ± 0.0200', '0.9688 ± 0.0200')
+    >>> number(0.9712, 0.02), number(0.9712, 0.02, apart=0.0024), number(0.9688, 0.02, apart=0.0024)
+    ('0.97 ± 0.02', '0.971 ± 0.02', '0.969 ± 0.02')
     """
     size = max(abs(mean), half or 0.0)
     exponent = math.floor(math.log10(size)) if size else 0
@@ -43,10 +43,11 @@ def _fixed(mean: float, half: float | None, signed: bool, apart: float) -> str:
     if half:
         digits = f"{half:.0e}"  # rounded first, so that 0.096 counts as 0.1
         decimals = min(most + 2, (digits[0] == "1") - int(digits[2:]))
-    if apart:
-        decimals = max(decimals, min(most + DIGITS - 4, 1 - math.floor(math.log10(apart))))
     decimals = max(0, decimals)
-    text = f"{mean:{'+' if signed else ''}.{decimals}f}".replace("-", "−")
+    shown = decimals
+    if apart:  # a little less, as two values that are exactly 1 apart may round to one
+        shown = max(decimals, min(most + DIGITS - 4, -math.floor(math.log10(apart * (1 - 1e-9)))))
+    text = f"{mean:{'+' if signed else ''}.{shown}f}".replace("-", "−")
     return text if half is None else f"{text} ± {f'{half:.{decimals}f}' if half else '0'}"
 
 
@@ -56,7 +57,7 @@ def value(interval: Interval | None, *, signed: bool = False, apart: float = 0.0
 
 
 def gap(verdicts: Iterable[tuple[float, Hashable]]) -> float:
-    """Smallest difference between two values of a column whose verdicts differ: its values show two digits of it.
+    """Smallest difference between two values of a column whose verdicts differ: all of them show a digit of it.
 
     0.0 where no two verdicts differ, or those that do are of equal values.
 

@@ -11,9 +11,12 @@ from bench.report.markup import Item, Mark, Table
 from bench.report.numbers import MISSING, listed, percent
 
 LEGEND = (
-    "Blue: better than {reference}; orange: worse; no colour: not decided. Bold: first of its column. A margin is the "
-    "smallest difference worth having, which each task states."
+    "Blue: better than {reference}; orange: worse; no colour: not decided. Undecided (15 seeds): about so many would "
+    "decide. ≈: within noise of the first. A margin is the smallest difference worth having, which each task states."
 )
+
+ROOMY = 2
+"""Most budgets with which a table names the strategies that are within noise of the first."""
 
 
 def advice(answer: Answer) -> Table:
@@ -31,22 +34,24 @@ def _advice(answer: Answer, a: Advice | None) -> Item:
     if a is None:
         return Item(MISSING)
     if not a.learnt:
-        return Item("nothing learnt\nno strategy got beyond the trivial baseline", "prose")
+        return Item("nothing learnt\nbeyond the trivial baseline", "prose")
     lr = "" if a.peak_lr is None else f", LR {a.peak_lr:g}"
     sure, mark = _how_sure(answer, a)
-    near = f"; as good: {_near(a.tied)}" if a.tied else ""
-    return Item(f"{a.strategy}{lr}\n{sure}{near}", mark)
+    return Item(f"{a.strategy}{lr}\n{sure}{_near(answer, a.tied)}", mark)
 
 
-def _near(tied: Sequence[str]) -> str:
-    return listed(list(tied)) if len(tied) <= 2 else f"{len(tied)} others"
+def _near(answer: Answer, tied: Sequence[str]) -> str:
+    """Strategies that are not told apart from the first one: by name where there is room."""
+    if not tied:
+        return ""
+    return f", ≈ {listed(list(tied))}" if len(tied) <= 2 and len(answer.budgets) <= ROOMY else f", ≈ {len(tied)}"
 
 
 def _how_sure(answer: Answer, a: Advice) -> tuple[str, Mark]:
     """How sure it is that the first one is better than the reference."""
     standing = a.standing
     if answer.comparison.reference(a.task) == a.strategy:
-        return "nothing is better", "prose"
+        return "nothing better", "prose"
     if standing is None:
         return "no reference", "prose"
     match standing.word:
@@ -55,9 +60,9 @@ def _how_sure(answer: Answer, a: Advice) -> tuple[str, Mark]:
         case "worse":
             return "worse", "worse"
         case "undecided":
-            return f"undecided (about {standing.seeds:,} seeds)" if standing.seeds else "undecided", "prose"
+            return f"undecided ({standing.seeds:,} seeds)" if standing.seeds else "undecided", "prose"
         case "edge of the grid":
-            return "at an edge of the LR grid", "prose"
+            return "LR at an edge of the grid", "prose"
         case "not judged":
             return "one seed, not judged" if standing.lead and standing.lead.n == 1 else "not judged", "prose"
         case "identical run":

@@ -50,7 +50,6 @@ def columns(comparison: Comparison, task: str) -> dict[str, dict[str, str]]:
         f"gap {over}": {s: value(d.gap_over, signed=True) for s, d in found},
         f"norm {over}": {s: factor(d.decline_over) for s, d in found},
         "good peak LRs, octaves": {s: octaves(d.region) for s, d in found},
-        "recalibrated − running": {s: value(d.recalibrated, signed=True) for s, d in found},
     }
     return {name: column for name, column in fields.items() if any(text != MISSING for text in column.values())}
 

@@ -15,7 +15,7 @@ from bench.report.numbers import listed, number
 
 COLUMNS = "task budget peak_lr strategy n diverged mean low high half rank over_reference over_reference_half"
 
-NAMES = 6
+NAMES = 3
 """Most strategies that are named in a sentence; `peaks.csv` has them all."""
 
 

@@ -122,8 +122,8 @@ def worth(comparison: Comparison, task: str) -> Iterator[str]:
     budgets = comparison.study.budgets(task)
     found = {b: by_strategy[best, b] for b in budgets[:-1] if best and (best, b) in by_strategy}
     if best != against and found:
-        parts = [f"at {percent(b)}, as well as {against} at {_worth(worth, budgets)}" for b, worth in found.items()]
-        yield f"What {best} is worth in budget: it ends {'; '.join(parts)} (95 % intervals)."
+        parts = [f"at {percent(b)} as well as {against} at {_worth(worth, budgets)}" for b, worth in found.items()]
+        yield f"In budget: {best} ends {'; '.join(parts)} (95 % intervals)."
 
 
 def _worth(worth: Worth, budgets: Sequence[float]) -> str:
