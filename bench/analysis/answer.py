@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 
 from bench.analysis.comparison import Comparison, leaders
 from bench.analysis.primary import Hypothesis, PrimaryTest
-from bench.analysis.reference import Standing, differences, standings, together
+from bench.analysis.reference import Standing, differences, joint_standings, standings
 from bench.analysis.stats.equivalence import seeds_to_decide
 from bench.analysis.stats.intervals import Interval, interval, t_quantile
 from bench.analysis.stats.power import detectable_mean
@@ -20,7 +20,7 @@ Outcome = Literal["take", "keep", "equal", "undecided", "untested"]
 
 
 class Advice(NamedTuple):
-    """What to do in one task at one budget."""
+    """The strategy to take in one task at one budget, and how sure that is."""
 
     task: str
     budget: float
@@ -152,7 +152,7 @@ class Answer:
 
     @cached_property
     def advice(self) -> tuple[Advice, ...]:
-        """What to do in each task at each budget that has a result."""
+        """The advice for each task and budget that has a result."""
         study = self.comparison.study
         return tuple(a for task in study.tasks for b in study.budgets(task) if (a := self._advice(task, b)))
 
@@ -165,7 +165,7 @@ class Answer:
         near = [
             s for s, v in group.items() if s != strategy and v.word in ("tied best", "within noise", "identical run")
         ]
-        beside = together(self.comparison, task, budget)
+        beside = joint_standings(self.comparison, task, budget)
         learnt = self.comparison.learns(task, budget)
         return Advice(task, budget, strategy, group[strategy].score.pick, tuple(near), beside.get(strategy), learnt)
 

@@ -59,7 +59,7 @@ def standings(comparison: Comparison, task: str, budget: float, tries: int = 1) 
     return {s: _standing(comparison, task, budget, s, tries) for s in group if s != reference}
 
 
-def together(comparison: Comparison, task: str, budget: float) -> dict[str, Standing]:
+def joint_standings(comparison: Comparison, task: str, budget: float) -> dict[str, Standing]:
     """Standings at a level at which they hold for all strategies together: for what is picked from a column."""
     return standings(comparison, task, budget, tries=max(1, len(comparison.at(task, budget)) - 1))
 

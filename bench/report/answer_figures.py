@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bench.analysis.answer import Answer
 from bench.analysis.primary import Hypothesis
@@ -64,10 +64,10 @@ def pictures(answer: Answer) -> Iterator[tuple[str, str, str, Figure]]:
 def columns(answer: Answer) -> list[EffectColumn]:
     """One for each budget with a test, and the primary test; a budget that is all of it has no column of its own."""
     alone = [b for b in answer.budgets if answer.by_budget[b] and answer.declared != (b,)]
-    found = [EffectColumn(percent(b), answer.by_budget[b]) for b in alone]
+    single = [EffectColumn(percent(b), answer.by_budget[b]) for b in alone]
     pooled = {(h.strategy, h.group): h for h in answer.pooled}
     head = percent(answer.declared[0]) if len(answer.declared) == 1 else "pooled"
-    return [*found, EffectColumn(f"{head},\ndeclared" if found else head, pooled)]
+    return [*single, EffectColumn(f"{head},\ndeclared" if single else head, pooled)]
 
 
 def size(h: Hypothesis) -> float:
@@ -111,7 +111,7 @@ def _cell(axes: Axes, place: tuple[int, int], colour: tuple[float, ...], h: Hypo
     decimals = 1 if h.effect and abs(size(h)) >= 0.1 else 2
     text = f"{size(h):+.{decimals}f}".replace("-", "−")
     if h.significant:
-        frame = {"fill": False, "edgecolor": INK, "linewidth": 2}
+        frame: dict[str, Any] = {"fill": False, "edgecolor": INK, "linewidth": 2}
         axes.add_patch(Rectangle((x - 0.46, y - 0.43), 0.92, 0.86, **frame))
     axes.text(x, y, text, ha="center", va="center", fontsize=8, color=ink, fontweight="bold" if h.significant else None)
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def caption(panel: RankPanel, test: Friedman) -> str:
-    """What the diagram of a tested panel shows."""
+    """Caption of the diagram of a tested panel."""
     return (
         f"Mean ranks of {len(panel.strategies)} strategies at the largest budgets of {test.tasks} tasks, 1 is best. A "
         f"bar joins those that Nemenyi's test cannot tell apart, which lie closer than {test.distance:.2f}."

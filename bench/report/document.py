@@ -18,12 +18,12 @@ from bench.report.sections import advice, answer, claims, diagnostics, peaks, pr
 
 def document(comparison: Comparison, figures: Mapping[str, Figure]) -> list[Section]:
     """The whole report. `figures` by key: `effects`, `forest`, `curves`, and `task NAME`, `peaks NAME` of each task."""
-    study, found = comparison.study, Answer(comparison)
+    study, result = comparison.study, Answer(comparison)
     sharing = [] if study.published else [_folded("How sharing paid", Facts(tuple(provenance.sharing(comparison))))]
     return [
-        Section(f"Glideslope: {study.plan.suite}", tuple(_first_screen(found, figures))),
+        Section(f"Glideslope: {study.plan.suite}", tuple(_first_screen(result, figures))),
         *(_task(comparison, task, figures) for task in study.tasks),
-        _folded("The test behind the answer", *_test(found)),
+        _folded("The test behind the answer", *_test(result)),
         _folded("Across tasks", *_across(comparison, figures)),
         _folded("Theory beside measurement", *theory.section(comparison)),
         *_claims(comparison),
@@ -40,25 +40,25 @@ def _folded(title: str, *blocks: Block) -> Section:
 # ---------------------------------------------------------------------------------------------- the answer
 
 
-def _first_screen(found: Answer, figures: Mapping[str, Figure]) -> Iterator[Block]:
-    """The answer in a sentence, as pictures, and task by task; how it was found is folded away."""
-    yield answer.sentence(found)
-    yield from answer.limits(found)
+def _first_screen(result: Answer, figures: Mapping[str, Figure]) -> Iterator[Block]:
+    """The answer in a sentence, as pictures, and task by task; the method is folded away."""
+    yield answer.sentence(result)
+    yield from answer.limits(result)
     pictures = tuple(figures[key] for key in ("effects", "forest") if key in figures)
-    legend = advice.LEGEND.format(reference=found.comparison.study.reference)
+    legend = advice.LEGEND.format(reference=result.comparison.study.reference)
     if pictures:
-        yield Columns(pictures, (advice.advice(found), legend))
+        yield Columns(pictures, (advice.advice(result), legend))
     else:
-        yield advice.advice(found)
+        yield advice.advice(result)
         yield legend
-    yield Fold("How this was judged", tuple(_method(found)))
+    yield Fold("How this was judged", tuple(_method(result)))
 
 
-def _method(found: Answer) -> Iterator[Plain]:
-    comparison = found.comparison
+def _method(result: Answer) -> Iterator[Plain]:
+    comparison = result.comparison
     if published := comparison.study.published:
         yield from _published(comparison, published)
-    yield reference.method(comparison, found.test)
+    yield reference.method(comparison, result.test)
     yield (
         "Peak LRs are chosen for each seed by the final control value of the other seeds, or with few seeds by all "
         "together, with the same tries for every strategy. Everything reported is on test. Intervals are Student's t "
@@ -73,16 +73,16 @@ def _method(found: Answer) -> Iterator[Plain]:
     yield from baselines(comparison)
 
 
-def _test(found: Answer) -> Iterator[Block]:
-    if found.test.hypotheses:
-        yield reference.primary(found.comparison, found.test)
+def _test(result: Answer) -> Iterator[Block]:
+    if result.test.hypotheses:
+        yield reference.primary(result.comparison, result.test)
     else:
-        yield reference.method(found.comparison, found.test)
-    yield from reference.omitted(found.test)
+        yield reference.method(result.comparison, result.test)
+    yield from reference.omitted(result.test)
 
 
 def _published(comparison: Comparison, publication: Publication) -> Iterator[str]:
-    """What is to be known of other people's runs."""
+    """Facts about other people's runs."""
     study = comparison.study
     yield (
         f"Published runs ({publication.source}, {publication.licence}), {len(study.tries):,} configurations; none of "
@@ -183,7 +183,7 @@ def _brief(comparison: Comparison, task: str) -> str:
 
 
 def _sentences(comparison: Comparison, task: str) -> Iterator[str]:
-    """What the table of results does not show."""
+    """Facts that the table of results does not show."""
     budgets = comparison.study.budgets(task)
     for budget in reversed(budgets):
         first = leaders(comparison.at(task, budget))
@@ -214,6 +214,6 @@ def _spread_of_test_set(comparison: Comparison, task: str) -> Iterator[str]:
     if n and final is not None:
         half = binomial_half(final.mean, n)
         yield (
-            f"Another test set of {n:,} examples would move the best value by ± {half:.2g} (binomial, 95 %); differences, "
-            "by less."
+            f"Another test set of {n:,} examples would move the best value by ± {half:.2g} (binomial, 95 %), "
+            "and differences by less."
         )

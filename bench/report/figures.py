@@ -219,10 +219,10 @@ def _peaks_of_budget(
 
     peaks, names, start = place
     sign = 1.0 if comparison.direction(task) == "max" else -1.0
-    found = {(s, lr): group[s].score.at_peak(lr) for s in group for lr in group[s].score.peak_lrs}
-    means = sorted(sign * mean.mean for mean, *_ in found.values() if mean)
+    outcomes = {(s, lr): group[s].score.at_peak(lr) for s in group for lr in group[s].score.peak_lrs}
+    means = sorted(sign * mean.mean for mean, *_ in outcomes.values() if mean)
     low, high = (means[len(means) // 5], means[-1]) if means else (0.0, 0.0)  # the worst fifth is all white
-    for (s, lr), (mean, diverged, _) in found.items():
+    for (s, lr), (mean, diverged, _) in outcomes.items():
         x, y = start + peaks.index(lr), names.index(s)
         share = min(1.0, max(0.0, (sign * mean.mean - low) / (high - low))) if mean and high > low else 0.0
         grey = str(round(1 - 0.6 * share, 3))

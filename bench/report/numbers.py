@@ -15,28 +15,28 @@ DIGITS = 7
 """Most significant digits of a value that has to be told apart from others."""
 
 
-def number(mean: float, half: float | None = None, *, signed: bool = False, apart: float = 0.0) -> str:
+def number(mean: float, half: float | None = None, *, signed: bool = False, resolution: float = 0.0) -> str:
     """A mean, and half the width of its interval where there is one.
 
     The half-width gets one significant digit, two if the first is 1, and the mean the same decimals; alone, the mean
-    gets four significant digits. Tiny and huge numbers are written with a power of ten. With `apart`, the mean gets as
-    many digits as show a difference of that size, so that values at least so far from each other never read alike.
+    gets four significant digits. Tiny and huge numbers are written with a power of ten. With `resolution`, the mean
+    gets as many digits as show a difference of that size: values so far from each other never read alike.
 
     >>> number(0.96234, 0.00412), number(0.5, 0.0123), number(-3.1e-5, 2e-6, signed=True), number(0.9583)
     ('0.962 ± 0.004', '0.500 ± 0.012', '(−3.1 ± 0.2)e−5', '0.9583')
-    >>> number(0.9712, 0.02), number(0.9712, 0.02, apart=0.0024), number(0.9688, 0.02, apart=0.0024)
+    >>> number(0.9712, 0.02), number(0.9712, 0.02, resolution=0.0024), number(0.9688, 0.02, resolution=0.0024)
     ('0.97 ± 0.02', '0.971 ± 0.02', '0.969 ± 0.02')
     """
     size = max(abs(mean), half or 0.0)
     exponent = math.floor(math.log10(size)) if size else 0
     if -4 < exponent < 5:
-        return _fixed(mean, half, signed, apart)
+        return _fixed(mean, half, signed, resolution)
     one = 10.0**exponent
-    scaled = _fixed(mean / one, None if half is None else half / one, signed, apart / one)
+    scaled = _fixed(mean / one, None if half is None else half / one, signed, resolution / one)
     return f"({scaled})e{exponent}".replace("-", "−") if half is not None else f"{scaled}e{exponent}".replace("-", "−")
 
 
-def _fixed(mean: float, half: float | None, signed: bool, apart: float) -> str:
+def _fixed(mean: float, half: float | None, signed: bool, resolution: float) -> str:
     size = max(abs(mean), half or 0.0)
     most = 3 - math.floor(math.log10(size)) if size else 3  # decimals of four significant digits
     decimals = most
@@ -45,15 +45,15 @@ def _fixed(mean: float, half: float | None, signed: bool, apart: float) -> str:
         decimals = min(most + 2, (digits[0] == "1") - int(digits[2:]))
     decimals = max(0, decimals)
     shown = decimals
-    if apart:  # a little less, as two values that are exactly 1 apart may round to one
-        shown = max(decimals, min(most + DIGITS - 4, -math.floor(math.log10(apart * (1 - 1e-9)))))
+    if resolution:  # a little less, as two values that are exactly 1 apart may round to one
+        shown = max(decimals, min(most + DIGITS - 4, -math.floor(math.log10(resolution * (1 - 1e-9)))))
     text = f"{mean:{'+' if signed else ''}.{shown}f}".replace("-", "−")
     return text if half is None else f"{text} ± {f'{half:.{decimals}f}' if half else '0'}"
 
 
-def value(interval: Interval | None, *, signed: bool = False, apart: float = 0.0) -> str:
+def value(interval: Interval | None, *, signed: bool = False, resolution: float = 0.0) -> str:
     """An interval; `MISSING` without one."""
-    return MISSING if interval is None else number(interval.mean, interval.half, signed=signed, apart=apart)
+    return MISSING if interval is None else number(interval.mean, interval.half, signed=signed, resolution=resolution)
 
 
 def gap(verdicts: Iterable[tuple[float, Hashable]]) -> float:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from bench.analysis.comparison import Comparison, Score, Verdict, fate
 from bench.analysis.ranking import RankPanel
-from bench.analysis.reference import together
+from bench.analysis.reference import joint_standings
 from bench.report.markup import Item, Mark, Table
 from bench.report.numbers import MISSING, gap, percent, quantity, value
 from bench.report.sections import diagnostics, reference
@@ -48,18 +48,18 @@ def results(comparison: Comparison, task: str) -> Table:
 
 def _results(comparison: Comparison, task: str, budget: float) -> dict[str, Item]:
     """A column of results, by strategy."""
-    looks, apart = looks_of(comparison, task, budget), told_apart(comparison, task, budget)
+    looks, resolution = looks_of(comparison, task, budget), told_apart(comparison, task, budget)
     column = {}
     for s, verdict in comparison.at(task, budget).items():
         if verdict.rank is not None:
-            text = f"{outcome(verdict.score, apart)}{_signs(comparison, task, verdict)} ({verdict.rank:.3g})"
+            text = f"{outcome(verdict.score, resolution)}{_signs(comparison, task, verdict)} ({verdict.rank:.3g})"
             column[s] = Item(text, looks[s])
     return column
 
 
 def looks_of(comparison: Comparison, task: str, budget: float) -> dict[str, Mark]:
     """Look of each strategy: first of its column or not, and better or worse than the reference or neither."""
-    beside, group = together(comparison, task, budget), comparison.at(task, budget)
+    beside, group = joint_standings(comparison, task, budget), comparison.at(task, budget)
     looks: dict[str, Mark] = {}
     for s, verdict in group.items():
         look = LOOK.get(verdict.word, "")
@@ -96,11 +96,11 @@ def _about(comparison: Comparison, task: str) -> str:
     return f"{task}: final test {facts.metric} ({better} is better; {grid}; n = {n} seed{'s' * (max(counts) != 1)})"
 
 
-def outcome(score: Score, apart: float = 0.0) -> str:
+def outcome(score: Score, resolution: float = 0.0) -> str:
     """Final value of a score, or the number of its seeds that diverged or failed."""
     if score.diverged:
         return f"{fate(score.selected)} {score.diverged}/{len(score.selected)}"
-    return value(score.final, apart=apart)
+    return value(score.final, resolution=resolution)
 
 
 def _signs(comparison: Comparison, task: str, verdict: Verdict) -> str:
@@ -112,7 +112,7 @@ def _signs(comparison: Comparison, task: str, verdict: Verdict) -> str:
 def readings(comparison: Comparison, task: str) -> Table:
     """All readings at the largest budget, each in its own column, and what its runs came through."""
     study, full, budget = comparison.study, comparison.full(task), comparison.study.budgets(task)[-1]
-    looks, apart = looks_of(comparison, task, budget), told_apart(comparison, task, budget)
+    looks, resolution = looks_of(comparison, task, budget), told_apart(comparison, task, budget)
     recalibrated = any(t.recalibrated is not None for v in full.values() for t in v.score.tries)
     secondary = list(dict.fromkeys(name for v in full.values() for t in v.score.selected for name, _ in t.secondary))
     extra = diagnostics.columns(comparison, task)
@@ -124,7 +124,7 @@ def readings(comparison: Comparison, task: str) -> Table:
         fields += [value(score.over_seeds("recalibrated"))] * recalibrated
         fields += [reference.over(comparison, task, s), selected_peak_lrs(score), cost_of_worst(score)]
         fields += [column.get(s, MISSING) for column in extra.values()]
-        rows.append((Item(s), Item(outcome(score, apart), looks[s]), *map(Item, fields)))
+        rows.append((Item(s), Item(outcome(score, resolution), looks[s]), *map(Item, fields)))
     head = ["strategy", "final", *(f"final {metric}" for metric in secondary), "best epoch's"]
     head += ["final, recalibrated"] * recalibrated
     head += [f"over {study.reference}", "peak LRs chosen", "worst LR costs", *extra]

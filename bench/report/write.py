@@ -67,10 +67,10 @@ def show(rows: Iterable[Row], console: Console) -> None:
     Raises:
         InputError: the rows hold no plan.
     """
-    found = Answer(Comparison(Study.of(rows)))
-    console.print(answer.sentence(found), highlight=False, markup=False)
-    print_table(advice.brief(found), console)
-    for line in (advice.signs(found), *answer.limits(found)):
+    result = Answer(Comparison(Study.of(rows)))
+    console.print(answer.sentence(result), highlight=False, markup=False)
+    print_table(advice.brief(result), console)
+    for line in (advice.signs(result), *answer.limits(result)):
         console.print(line, highlight=False, markup=False)
 
 

@@ -1,4 +1,4 @@
-"""What to do in each task at each budget, as a table; `bench.analysis.answer` finds it."""
+"""Advice for each task at each budget, as a table; `bench.analysis.answer` finds it."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ ROOMY = 2
 
 def advice(answer: Answer) -> Table:
     """For each task and budget: the strategy that ended first, its peak LR, and how sure it is."""
-    given = {(a.task, a.budget): a for a in answer.advice}
+    by_place = {(a.task, a.budget): a for a in answer.advice}
     rows = tuple(
-        (Item(task), *(_advice(answer, given.get((task, b))) for b in answer.budgets))
+        (Item(task), *(_advice(answer, by_place.get((task, b))) for b in answer.budgets))
         for task in answer.comparison.study.tasks
     )
     head = ("task", *map(percent, answer.budgets))
@@ -48,7 +48,7 @@ def _near(answer: Answer, tied: Sequence[str]) -> str:
 
 
 def _how_sure(answer: Answer, a: Advice) -> tuple[str, Mark]:
-    """How sure it is that the first one is better than the reference."""
+    """Certainty that the first one is better than the reference."""
     standing = a.standing
     if answer.comparison.reference(a.task) == a.strategy:
         return "nothing better", "prose"
@@ -85,9 +85,10 @@ def signs(answer: Answer) -> str:
 
 def brief(answer: Answer) -> Table:
     """The advice for a terminal, at the largest budgets if there are many."""
-    given, budgets = {(a.task, a.budget): a for a in answer.advice}, answer.budgets[-BUDGETS:]
+    by_place, budgets = {(a.task, a.budget): a for a in answer.advice}, answer.budgets[-BUDGETS:]
     rows = tuple(
-        (Item(task), *(_brief(answer, given.get((task, b))) for b in budgets)) for task in answer.comparison.study.tasks
+        (Item(task), *(_brief(answer, by_place.get((task, b))) for b in budgets))
+        for task in answer.comparison.study.tasks
     )
     return Table("", ("task", *map(percent, budgets)), rows)
 

@@ -50,10 +50,10 @@ def others(answer: Answer) -> str:
     """The strategies that the sentence does not name; "" where it leaves none out."""
     if answer.outcome not in ("take", "undecided") or answer.best is None:
         return ""
-    said = {answer.best.strategy, *answer.tied}
+    named = {answer.best.strategy, *answer.tied}
     parts = [f"Not told apart from it: {_some(answer.tied)}."] if answer.tied else []
     for word, says in REST.items():
-        if names := [h.strategy for h in answer.pooled if h.word == word and h.strategy not in said]:
+        if names := [h.strategy for h in answer.pooled if h.word == word and h.strategy not in named]:
             parts.append(f"{says.format(reference=_constant(answer))}: {_some(names)}.")
     return " ".join(parts)
 
@@ -65,7 +65,7 @@ REST: dict[Word, str] = {
     "BatchNorm statistics only": "Better only by stale BatchNorm statistics",
     "too few blocks": "Too few runs to tell",
 }
-"""What is said of strategies that are not better."""
+"""What is named of strategies that are not better."""
 
 
 def _by(h: Hypothesis) -> str:
@@ -148,7 +148,7 @@ def _where(answer: Answer) -> str:
 
 
 def _tasks(answer: Answer, hypotheses: Sequence[Hypothesis]) -> str:
-    """How many tasks, families and seeds hypotheses are about: 4 tasks of 3 families, 8 seeds each."""
+    """Number of tasks, families and seeds hypotheses are about: 4 tasks of 3 families, 8 seeds each."""
     tasks = list(dict.fromkeys(t for h in hypotheses for t in h.tasks))
     families = of_families(answer, tasks)
     low, high = answer.seeds
@@ -177,7 +177,7 @@ def _sure(answer: Answer) -> Hypothesis:
 
 
 def limits(answer: Answer) -> Iterator[str]:
-    """What else was tested, differences too small to be found, what was left out, and what is missing."""
+    """Whatever else was tested, differences too small to be found, what was left out, and what is missing."""
     study = answer.comparison.study
     if rest := others(answer):
         yield rest
@@ -194,7 +194,7 @@ def limits(answer: Answer) -> Iterator[str]:
 
 
 def left_out(answer: Answer) -> str:
-    """What the test leaves out, in one line; "" where that is nothing or all."""
+    """Cases that the test leaves out, in one line; "" where that is none or all."""
     if not answer.pooled:
         return ""
     parts = []

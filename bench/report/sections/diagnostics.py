@@ -45,11 +45,11 @@ def columns(comparison: Comparison, task: str) -> dict[str, dict[str, str]]:
     diagnoses = Diagnostics(comparison).of(task, comparison.study.budgets(task)[-1])
     if not any(d.test_loss or d.recalibrated for d in diagnoses.values()):
         return {}
-    over, found = f"over {comparison.study.reference}", diagnoses.items()
+    over, items = f"over {comparison.study.reference}", diagnoses.items()
     fields = {
-        f"gap {over}": {s: value(d.gap_over, signed=True) for s, d in found},
-        f"norm {over}": {s: factor(d.decline_over) for s, d in found},
-        "good peak LRs, octaves": {s: octaves(d.region) for s, d in found},
+        f"gap {over}": {s: value(d.gap_over, signed=True) for s, d in items},
+        f"norm {over}": {s: factor(d.decline_over) for s, d in items},
+        "good peak LRs, octaves": {s: octaves(d.region) for s, d in items},
     }
     return {name: column for name, column in fields.items() if any(text != MISSING for text in column.values())}
 

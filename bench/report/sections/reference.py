@@ -89,7 +89,7 @@ def omitted(test: PrimaryTest) -> Iterator[str]:
 
 
 def method(comparison: Comparison, test: PrimaryTest) -> str:
-    """How the primary test was made, in one paragraph."""
+    """Description of the primary test, in one paragraph."""
     study = comparison.study
     undeclared = OTHERS if study.published else UNDECLARED
     against = f"{study.reference}, {'declared before the run' if study.declared else undeclared}"
@@ -117,12 +117,12 @@ def over(comparison: Comparison, task: str, strategy: str) -> str:
 
 
 def worth(comparison: Comparison, task: str) -> Iterator[str]:
-    """What the strategy that ends first is worth in budget of the reference, in a sentence."""
+    """Worth of the strategy that ends first, in budget of the reference, in a sentence."""
     by_strategy, against, best = worths(comparison, task), comparison.reference(task), comparison.best(task)
     budgets = comparison.study.budgets(task)
-    found = {b: by_strategy[best, b] for b in budgets[:-1] if best and (best, b) in by_strategy}
-    if best != against and found:
-        parts = [f"at {percent(b)} as well as {against} at {_worth(worth, budgets)}" for b, worth in found.items()]
+    by_budget = {b: by_strategy[best, b] for b in budgets[:-1] if best and (best, b) in by_strategy}
+    if best != against and by_budget:
+        parts = [f"at {percent(b)} as well as {against} at {_worth(worth, budgets)}" for b, worth in by_budget.items()]
         yield f"In budget: {best} ends {'; '.join(parts)} (95 % intervals)."
 
 
