@@ -226,7 +226,7 @@ def test_results_mark_the_first_and_what_is_better_than_the_reference_and_nothin
         final = 0.9 + ahead + 0.001 * ((seed + 2 * len(strategy)) % 3)
         return final, final, final
 
-    rows = ledger({name: task(("constant", "cosine"), (1.0,)) for name in "abcd"}, outcome=outcome, tied=())
+    rows = ledger({name: task(("constant", "cosine"), (1.0,), (0.1,)) for name in "abcd"}, outcome=outcome, tied=())
     it = Comparison(Study.of(rows))
     marks = [{row[0].text: row[1].mark for row in tables.results(it, name).rows} for name in "abcd"]
     assert marks == [

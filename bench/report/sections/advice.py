@@ -32,7 +32,7 @@ def advice(answer: Answer) -> Table:
 
 def _advice(answer: Answer, a: Advice | None) -> Item:
     if a is None:
-        return Item(MISSING)
+        return Item(f"{MISSING}\nnot run", "prose")
     if not a.learnt:
         return Item("nothing learnt\nbeyond the trivial baseline", "prose")
     lr = "" if a.peak_lr is None else f", LR {a.peak_lr:g}"

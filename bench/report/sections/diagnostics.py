@@ -33,7 +33,7 @@ NOTES = (
     ),
     (
         "good peak LRs, octaves",
-        "Those not clearly worse than the best one by the rule of comparison. The first number is how wide they are "
+        "Those within noise of the best one by the rule of comparison. The first number is how wide they are "
         "for certain; the second, where the next ones lie that are worse. Between them the grid is too coarse to tell.",
     ),
 )
