@@ -106,7 +106,9 @@ def _field(item: Item, head: str) -> str:
     look = " ".join(filter(None, (item.mark, "advice" if how else "long" * (len(item.text) > LONG))))
     look = f' class="{look}"' if look else ""
     if how:
-        return f'<td{look} data-head="{escape(head)}"><strong>{escape(what)}</strong>\n<small>{escape(how)}</small></td>'
+        return (
+            f'<td{look} data-head="{escape(head)}"><strong>{escape(what)}</strong>\n<small>{escape(how)}</small></td>'
+        )
     return f"<td{look}>{escape(item.text)}</td>"
 
 
