@@ -10,9 +10,10 @@ from typing import Literal, NamedTuple
 
 from bench.analysis.comparison import Comparison, leaders
 from bench.analysis.primary import Hypothesis, PrimaryTest
-from bench.analysis.reference import VersusReference, differences, standings
+from bench.analysis.reference import VersusReference, differences, joint_standings, standings
 from bench.analysis.sequential import verdicts
-from bench.analysis.stats.intervals import Interval, interval
+from bench.analysis.stats.equivalence import seeds_to_decide
+from bench.analysis.stats.intervals import Interval, interval, t_quantile
 from bench.analysis.stats.power import detectable_mean
 
 Outcome = Literal["take", "keep", "equal", "undecided", "untested"]
@@ -20,16 +21,15 @@ Outcome = Literal["take", "keep", "equal", "undecided", "untested"]
 
 
 class Advice(NamedTuple):
-    """Advice for one task at one budget."""
+    """The strategy to take in one task at one budget, and how sure that is."""
 
     task: str
     budget: float
     strategy: str  # the best-ranked one
     peak_lr: float | None
     tied: tuple[str, ...]  # the others that are not told apart from it
-    standing: (
-        VersusReference | None
-    )  # beside the reference, at a level for the best of all tried; None if it is the reference
+    standing: VersusReference | None  # at a level for the best of all tried; None if it is the reference
+    learnt: bool  # some strategy got beyond the trivial baseline
 
 
 class ForestLine(NamedTuple):
@@ -68,10 +68,10 @@ class Answer:
         return tuple(sorted({b for task in tasks for b in self.test.declared(task)}))
 
     @cached_property
-    def by_budget(self) -> dict[float, dict[str, Hypothesis]]:
-        """The same test at each budget alone, by strategy: secondary, and corrected for its strategies only."""
+    def by_budget(self) -> dict[float, dict[tuple[str, str], Hypothesis]]:
+        """The same test at each budget alone, by strategy and group: secondary, corrected for its hypotheses only."""
         every = {b: PrimaryTest(self.comparison, budgets=(b,)).hypotheses for b in self.budgets}
-        return {b: {h.strategy: h for h in hypotheses} for b, hypotheses in every.items()}
+        return {b: {(h.strategy, h.group): h for h in hypotheses} for b, hypotheses in every.items()}
 
     @cached_property
     def outcome(self) -> Outcome:
@@ -115,6 +115,32 @@ class Answer:
         return detectable_mean(self.best.effect.half, self.test.alpha / len(self.pooled))
 
     @cached_property
+    def seeds(self) -> tuple[int, int]:
+        """Fewest and most seeds of a task that the best strategy is tested on; zeros where nothing is."""
+        if self.best is None:
+            return 0, 0
+        study = self.comparison.study
+        counts = [len(study.tasks[task].seeds) for task in self.best.tasks]
+        return min(counts), max(counts)
+
+    @cached_property
+    def seeds_to_decide(self) -> int | None:
+        """Seeds a task with which the best strategy's effect would be decided; None where no margin is stated."""
+        effect = self.best.effect if self.best else None
+        if effect is None or effect.half is None:
+            return None
+        n = self.seeds[1]  # the interval is as wide as that of one task with so many seeds, and this deviation
+        return seeds_to_decide(effect.mean, effect.half * math.sqrt(n) / t_quantile(effect.n), 1.0)
+
+    @cached_property
+    def at(self) -> tuple[float, ...]:
+        """Budgets at which the best strategy is tested in some task."""
+        if self.best is None:
+            return self.declared
+        columns = (self.test.columns(task, self.best.strategy) for task in self.best.tasks)
+        return tuple(sorted({b for column in columns for b in column}))
+
+    @cached_property
     def forest(self) -> tuple[ForestLine, ...]:
         """The best strategy's lead in each task; tasks without a margin or a second seed are left out."""
         if self.best is None:
@@ -133,7 +159,7 @@ class Answer:
 
     @cached_property
     def advice(self) -> tuple[Advice, ...]:
-        """Advice for each task and budget that has a result."""
+        """The advice for each task and budget that has a result."""
         study = self.comparison.study
         return tuple(a for task in study.tasks for b in study.budgets(task) if (a := self._advice(task, b)))
 
@@ -146,8 +172,9 @@ class Answer:
         near = [
             s for s, v in group.items() if s != strategy and v.word in ("tied best", "within noise", "identical run")
         ]
-        beside = standings(self.comparison, task, budget, tries=max(1, len(group) - 1))
-        return Advice(task, budget, strategy, group[strategy].score.pick, tuple(near), beside.get(strategy))
+        beside = joint_standings(self.comparison, task, budget)
+        learnt = self.comparison.learns(task, budget)
+        return Advice(task, budget, strategy, group[strategy].score.pick, tuple(near), beside.get(strategy), learnt)
 
 
 def of_families(answer: Answer, tasks: Sequence[str]) -> list[str]:

@@ -1,15 +1,15 @@
-"""Ranks across tasks: means, counts of first places, and Friedman's test. No text.
+"""Ranks across tasks: means, and Friedman's test. No text.
 
 K = strategies, T = tasks.
 
-A rank tells nothing about distance, and budgets of one task are not independent: means and counts over budgets only
+A rank tells nothing about distance, and budgets of one task are not independent: means over budgets only
 describe. The test is of the ranks at the full budget, over tasks, where there are enough of them.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from bench.analysis.comparison import Comparison
@@ -21,17 +21,6 @@ TASKS, STRATEGIES = 5, 3
 strategies) its F rejects 4 to 6 % with 5 tasks, up to 7 % with 4 and up to 20 % with 3. With two strategies a
 rank says no more than which is better."""
 
-LOW = 0.25
-"""Budgets below this share count as low, as in Table 1 of REX (arXiv:2107.04197)."""
-
-
-class Count(NamedTuple):
-    """Number of (task, budget) columns in which a strategy was first, and among the first three."""
-
-    first: int
-    three: int
-    columns: int
-
 
 class RankPanel(NamedTuple):
     """Ranks of a set of strategies, among themselves, over the tasks that ran all of them."""
@@ -39,8 +28,6 @@ class RankPanel(NamedTuple):
     strategies: tuple[str, ...]
     tasks: tuple[str, ...]
     means: dict[float, tuple[list[float], int]]  # by budget: mean rank of each strategy, and of how many tasks
-    low: tuple[Count, ...]  # of each strategy, at budgets below a quarter
-    high: tuple[Count, ...]  # and at the others
     test: Friedman | None  # at the full budgets; None where there are too few tasks or strategies
     full: tuple[tuple[float, ...], ...]  # [T, K], ranks at the full budgets of the tasks where each has one
 
@@ -55,6 +42,11 @@ def panels(comparison: Comparison) -> list[RankPanel]:
     return [panel for panel in every if panel.means]
 
 
+def widest(comparison: Comparison) -> RankPanel | None:
+    """The panel over most tasks; of two over as many, the one with all strategies."""
+    return max(panels(comparison), key=lambda panel: len(panel.full), default=None)
+
+
 def _panel(comparison: Comparison, names: Sequence[str]) -> RankPanel:
     study = comparison.study
     tasks = tuple(t for t in study.tasks if set(names) <= set(study.of_task(t)))
@@ -67,10 +59,8 @@ def _panel(comparison: Comparison, names: Sequence[str]) -> RankPanel:
     for budget in sorted({b for _, b in lines}):
         ranks_TK = [line for (_, b), line in lines.items() if b == budget]
         means[budget] = ([math.fsum(column) / len(ranks_TK) for column in zip(*ranks_TK, strict=True)], len(ranks_TK))
-    low = _counts([line for (_, b), line in lines.items() if b < LOW], names)
-    high = _counts([line for (_, b), line in lines.items() if b >= LOW], names)
     full_TK = tuple(tuple(lines[key]) for t in tasks if (key := (t, study.budgets(t)[-1])) in lines)
-    return RankPanel(tuple(names), tasks, means, low, high, friedman_test(full_TK), full_TK)
+    return RankPanel(tuple(names), tasks, means, friedman_test(full_TK), full_TK)
 
 
 def friedman_test(rank_TK: Sequence[Sequence[float]]) -> Friedman | None:
@@ -87,13 +77,3 @@ def _ranks(comparison: Comparison, task: str, budget: float, names: Sequence[str
         return None
     finals = [group[s].score.final for s in names]
     return ranks([f.mean if f else math.nan for f in finals], comparison.direction(task))
-
-
-def _counts(lines: Sequence[Sequence[float]], names: Iterable[str]) -> tuple[Count, ...]:
-    """Places of each strategy. Ties share the better place: an average rank of 1.5 is two first places."""
-    places = [[r - (line.count(r) - 1) / 2 for r in line] for line in lines]
-
-    def count(i: int) -> Count:
-        return Count(sum(line[i] <= 1 for line in places), sum(line[i] <= 3 for line in places), len(places))
-
-    return tuple(count(i) for i, _ in enumerate(names))

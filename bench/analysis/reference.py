@@ -59,6 +59,11 @@ def standings(comparison: Comparison, task: str, budget: float, tries: int = 1) 
     return {s: _standing(comparison, task, budget, s, tries) for s in group if s != reference}
 
 
+def joint_standings(comparison: Comparison, task: str, budget: float) -> dict[str, VersusReference]:
+    """Standings at a level at which they hold for all strategies together: for what is picked from a column."""
+    return standings(comparison, task, budget, tries=max(1, len(comparison.at(task, budget)) - 1))
+
+
 def _standing(comparison: Comparison, task: str, budget: float, strategy: str, tries: int) -> VersusReference:
     group, direction = comparison.at(task, budget), comparison.direction(task)
     score, other = group[strategy].score, group[comparison.reference(task) or ""].score

@@ -55,7 +55,7 @@ def document(
     sections = [Section("Conformance of learning-rate schedules", head)]
     unexplained = [comparison for comparison in comparisons if not comparison.explained]
     if unexplained:
-        table = deviations(unexplained, "Deviations that no claim explains", "bad")
+        table = deviations(unexplained, "Deviations that no claim explains", "worse")
         sections.append(Section("Unexplained", (table,)))
     explained = [comparison for comparison in comparisons if comparison.explained and comparison.equivalent.why]
     table = deviations(explained, "Deviations, each with its explanation")
@@ -122,7 +122,7 @@ def trap_table(traps: Sequence[Trap]) -> Table:
     rows = []
     for trap in traps:
         expected, observed = Item(trap.expected, "prose"), Item(trap.observed, "prose")
-        state = Item("shows", "bad") if trap.shows else Item("no longer shows", "best")
+        state = Item("shows", "worse") if trap.shows else Item("no longer shows", "first")
         rows.append((Item(trap.title), Item(trap.library, "prose"), expected, observed, state))
     return Table("Known traps, tried out", ("what", "where", "expected", "seen", ""), tuple(rows))
 

@@ -41,7 +41,7 @@ def show(comparisons: Sequence[LibraryComparison], traps: Sequence[Trap], consol
     report.print_table(document.trap_table(traps), console)
     unexplained = [comparison for comparison in comparisons if not comparison.explained]
     if unexplained:
-        report.print_table(document.deviations(unexplained, "Unexplained", "bad"), console)
+        report.print_table(document.deviations(unexplained, "Unexplained", "worse"), console)
     versions = ", ".join(f"{name} {version}" for name, version in document.versions(comparisons).lines)
     for line in (*document.summary(comparisons, traps), f"Read: {versions}."):
         console.print(line, highlight=False, markup=False)

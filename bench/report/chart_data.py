@@ -33,7 +33,7 @@ def drawing(comparison: Comparison, figures: Mapping[str, Figure]) -> Data:
     """
     study, diagnostics = comparison.study, Diagnostics(comparison)
     charts = {f"task {task}": {"kind": "task", "task": i} for i, task in enumerate(study.tasks)}
-    charts |= {key: {"kind": key} for key in ("ranks", "curves")}
+    charts["curves"] = {"kind": "curves"}
     number = {s: i for i, s in enumerate(study.strategies)}
     return {
         "figures": {figure.name: charts[key] for key, figure in figures.items() if key in charts},

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bench.analysis.ranking import RankPanel
+from bench.analysis.stats.tests import Friedman
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def diagrams(panels: list[RankPanel], ink: str) -> Iterator[tuple[int, str, Figure]]:
-    """(index, caption, figure) of each panel whose ranks were tested."""
-    for i, panel in enumerate(panels):
-        if panel.test is not None:
-            caption = (
-                f"Mean ranks of {len(panel.strategies)} strategies at the largest budgets of {panel.test.tasks} tasks, "
-                "1 is best. A bar joins those that Nemenyi's test cannot tell apart, which lie closer than "
-                f"{panel.test.distance:.2f}."
-            )
-            yield i, caption, diagram(panel, ink)
+def caption(panel: RankPanel, test: Friedman) -> str:
+    """Caption of the diagram of a tested panel."""
+    return (
+        f"Mean ranks of {len(panel.strategies)} strategies at the largest budgets of {test.tasks} tasks, 1 is best. A "
+        f"bar joins those that Nemenyi's test cannot tell apart, which lie closer than {test.distance:.2f}."
+    )
 
 
 def diagram(panel: RankPanel, ink: str) -> Figure:

@@ -1,146 +1,88 @@
-"""The document behind `table.md` and the page: the comparison in words and tables, the answer first."""
+"""The document behind `table.md` and the page: the answer first, then each task, and what else the ledger says."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
 from bench.analysis import ranking
-from bench.analysis.comparison import FIRST, Comparison, Verdict, leaders
-from bench.analysis.primary import PrimaryTest
+from bench.analysis.answer import Answer
+from bench.analysis.comparison import Comparison, leaders
 from bench.analysis.stats.intervals import Interval, binomial_half
 from bench.analysis.textbook.claim_tasks import entries
 from bench.ledger.cell_row import Publication
 from bench.report import tables
-from bench.report.markup import Facts, Figure, Item, Section, Table
-from bench.report.numbers import MISSING, listed, number, percent, value
-from bench.report.sections import claims, diagnostics, peaks, provenance, theory
-from bench.report.sections.missing import losses
-from bench.report.sections.reference import conclusion, friedman, limits, omitted, places, primary, worth
+from bench.report.markup import Block, Columns, Facts, Figure, Fold, Plain, Section
+from bench.report.numbers import listed, number, percent
+from bench.report.sections import advice, answer, claims, diagnostics, peaks, provenance, reference, theory
 
 
 def document(comparison: Comparison, figures: Mapping[str, Figure]) -> list[Section]:
-    """The whole report. `figures` by key: `curves`, `ranks`, and `task NAME` of each task."""
-    study, test = comparison.study, PrimaryTest(comparison)
-    overview = [figures[key] for key in ("ranks", "curves") if key in figures]
-    sharing = [] if study.published else [Section("How sharing paid", (Facts(tuple(provenance.sharing(comparison))),))]
+    """The whole report. `figures` by key: `effects`, `forest`, `curves`, and `task NAME`, `peaks NAME` of each task."""
+    study, result = comparison.study, Answer(comparison)
+    sharing = [] if study.published else [_folded("How sharing paid", Facts(tuple(provenance.sharing(comparison))))]
     return [
-        Section(f"Glideslope: {study.plan.suite}", (headline(comparison), *summary(comparison, test))),
-        Section(f"Against {study.reference}", tuple(_against(comparison, test))),
-        Section("By task and budget", (tables.matrix(comparison),)),
-        Section("Across tasks", (*_across(comparison, figures), *overview)),
+        Section(f"Glideslope: {study.plan.suite}", tuple(_first_screen(result, figures))),
         *(_task(comparison, task, figures) for task in study.tasks),
-        Section("Theory beside measurement", tuple(theory.section(comparison))),
+        _folded("The test behind the answer", *_test(result)),
+        _folded("Across tasks", *_across(comparison, figures)),
+        _folded("Theory beside measurement", *theory.section(comparison)),
         *_claims(comparison),
+        _folded("How to read the tables", *_reading(comparison)),
         *sharing,
-        Section("Provenance", (Facts(tuple(provenance.sources(comparison))),)),
+        _folded("Provenance", Facts(tuple(provenance.sources(comparison)))),
     ]
+
+
+def _folded(title: str, *blocks: Block) -> Section:
+    return Section(title, blocks, folded=True)
 
 
 # ---------------------------------------------------------------------------------------------- the answer
 
 
-def headline(comparison: Comparison) -> Table:
-    """The best strategy of each task at its largest budget, by how much it is better, and how sure that is."""
-    rows = tuple(_headline(comparison, task) for task in comparison.study.tasks)
-    note = "Differences are means paired by seed ± half of their 95 % interval; positive: the best is better."
-    head = ("task", "best", "final", f"over {comparison.study.reference}", "over the runner-up", "metric, budget")
-    return Table("The best at the largest budget, by how much, and how sure", head, rows, (note,))
+def _first_screen(result: Answer, figures: Mapping[str, Figure]) -> Iterator[Block]:
+    """The answer in a sentence, as pictures, and task by task; the method is folded away."""
+    yield answer.sentence(result)
+    yield from answer.limits(result)
+    pictures = tuple(figures[key] for key in ("effects", "forest") if key in figures)
+    legend = advice.LEGEND.format(reference=result.comparison.study.reference)
+    if pictures:
+        yield Columns(pictures, (advice.advice(result), legend))
+    else:
+        yield advice.advice(result)
+        yield legend
+    yield Fold("How this was judged", tuple(_method(result)))
 
 
-def _headline(comparison: Comparison, task: str) -> tuple[Item, ...]:
-    facts, best = comparison.study.tasks[task], comparison.best(task)
-    metric = Item(f"{facts.metric} ({facts.direction}), {percent(comparison.study.budgets(task)[-1])}")
-    if best is None:
-        return (Item(task), *[Item(MISSING)] * 4, metric)
-    full, second = comparison.full(task), comparison.runner_up(task)
-    runner = _over(comparison, task, second)
-    runner = runner._replace(text=f"{runner.text} ({second})") if second else runner
-    final = Item(tables.outcome(full[best].score))
-    return (Item(task), Item(_first(full)), final, _over(comparison, task, comparison.reference(task)), runner, metric)
-
-
-def _first(group: Mapping[str, Verdict]) -> str:
-    """The strategy that ranks first, with those that are the same run; or those that tie."""
-    best, *tied = leaders(group)
-    if tied:
-        return f"none: {listed([best, *tied])} tie"
-    same = group[best].identical
-    return listed([best, *same]) + " (one run)" * bool(same)
-
-
-def answer(comparison: Comparison, task: str) -> str:
-    """The task's line of the headline, as a sentence."""
-    _, best, final, against, runner, metric = (field.text for field in _headline(comparison, task))
-    over = f"over {comparison.study.reference}: {against}; over the runner-up: {runner}"
-    return f"{task} ({metric}): {best} {final}; {over}."
-
-
-SURE: dict[str, Item] = {
-    "worse": Item("clear", "best"),
-    "within noise": Item("within noise", "noise"),
-    "not judged": Item("not judged"),
-}
-"""Certainty that the best is better, by the verdict on the other strategy."""
-
-
-def _over(comparison: Comparison, task: str, other: str | None) -> Item:
-    """By how much the best is better than another strategy, and how sure."""
-    # Missing if only some of the task's strategies run its largest budget.
-    verdict = comparison.full(task).get(other or "")
-    if verdict is None:
-        return Item(MISSING)
-    if verdict.word in (*FIRST, "identical run"):
-        return Item({"best": "is the best", "tied best": "ties"}.get(verdict.word, verdict.word))
-    sure = SURE.get(verdict.word, Item(verdict.word, "bad"))
-    if verdict.behind and verdict.behind.n == 1:
-        sure = Item("one seed, not judged")
-    return sure if verdict.behind is None else sure._replace(text=f"{value(verdict.behind, signed=True)}, {sure.text}")
-
-
-def _against(comparison: Comparison, test: PrimaryTest) -> Iterator[str | Table]:
-    yield primary(comparison, test) if test.hypotheses else conclusion(comparison, test)
-    yield from omitted(test.omissions)
-
-
-def summary(comparison: Comparison, test: PrimaryTest) -> Iterator[str]:
-    """The answer in a few sentences, and its limits."""
-    study = comparison.study
-    if published := study.published:
+def _method(result: Answer) -> Iterator[Plain]:
+    comparison = result.comparison
+    if published := comparison.study.published:
         yield from _published(comparison, published)
-        return
-    yield from _wins(comparison)
-    yield conclusion(comparison, test)
-    yield from losses(study)
+    yield reference.method(comparison, result.test)
+    yield (
+        "Peak LRs are chosen for each seed by the final control value of the other seeds, or with few seeds by all "
+        "together, with the same tries for every strategy. Everything reported is on test. Intervals are Student's t "
+        "over seeds (initial weights and batch order), on these test sets."
+    )
+    yield (
+        "In the table, and wherever a single task is judged, a strategy is better or worse than "
+        f"{comparison.study.reference} if the 95 % interval of their differences, paired by seed, excludes 0; the "
+        "intervals of a column hold together (Bonferroni). Equal: the interval lies within one margin. “As good” are "
+        "those within noise of the first one. The number of seeds is what would decide with the spread seen so far."
+    )
     yield from baselines(comparison)
-    yield (
-        "A beats B only if the mean of their differences, paired by seed, exceeds half of its 95 % t interval. "
-        f"{comparison.comparisons:,} comparisons with a best-ranked strategy were made, none adjusted for the others: "
-        "even if nothing differed, one in twenty or more would come out “clear”, and the best of many looks better "
-        "than it is. “Clear” is therefore less than “significant”, which only the primary test says."
-    )
-    yield (
-        "Peak LRs are chosen for each seed by the final control value of the other seeds, with the same tries for all. "
-        "Intervals are Student's t over seeds (initial weights and batch order), conditional on these test sets: "
-        "another test set is not in them, and what it would change is said per task where the metric is a share."
-    )
 
 
-def _wins(comparison: Comparison) -> Iterator[str]:
-    """In how many tasks the best clearly beats the reference and its own runner-up."""
-    tasks = [t for t in comparison.study.tasks if comparison.best(t)]
-    references = [v for t in tasks if (v := comparison.full(t).get(comparison.reference(t) or ""))]
-    runners_up = [comparison.full(t)[s] for t in tasks if (s := comparison.runner_up(t))]
-    if references and runners_up:
-        over_reference = sum(v.word in ("worse", "diverged", "failed") for v in references)
-        over_second = sum(v.word == "worse" for v in runners_up)
-        yield (
-            f"At the largest budget the best strategy clearly beats {comparison.study.reference} in {over_reference} "
-            f"of {len(references)} tasks, and its own runner-up in {over_second} of {len(runners_up)}."
-        )
+def _test(result: Answer) -> Iterator[Block]:
+    if result.test.hypotheses:
+        yield reference.primary(result.comparison, result.test)
+    else:
+        yield reference.method(result.comparison, result.test)
+    yield from reference.omitted(result.test.omissions)
 
 
 def _published(comparison: Comparison, publication: Publication) -> Iterator[str]:
-    """The summary of other people's runs."""
+    """Facts about other people's runs."""
     study = comparison.study
     yield (
         f"Published runs ({publication.source}, {publication.licence}), {len(study.tries):,} configurations; none of "
@@ -159,7 +101,6 @@ def _published(comparison: Comparison, publication: Publication) -> Iterator[str
                 f"{task}: {repeats['runs']} runs repeat configurations with the same seed, with a pooled standard "
                 f"deviation of {number(repeats['deviation'])}: a floor under the noise between seeds."
             )
-    yield from losses(study)
 
 
 def baselines(comparison: Comparison) -> Iterator[str]:
@@ -181,18 +122,16 @@ def baselines(comparison: Comparison) -> Iterator[str]:
         yield "Every strategy's interval at the largest budget lies wholly beyond its task's trivial baseline."
 
 
-def _across(comparison: Comparison, figures: Mapping[str, Figure]) -> Iterator[str | Table | Figure]:
-    panels = ranking.panels(comparison)
-    if not panels:
+def _across(comparison: Comparison, figures: Mapping[str, Figure]) -> Iterator[Block]:
+    """Ranks over tasks, once: as the diagram of their test or, where none is drawn, as means."""
+    if panel := ranking.widest(comparison):
+        yield "A rank says nothing of distance: differences within noise change ranks freely."
+        yield figures.get("distances") or tables.mean_ranks(panel)
+        yield reference.friedman(panel)
+    else:
         yield "No task has a rank for every strategy, so there is no mean rank."
-        return
-    yield "A rank says nothing of distance: differences within noise change ranks freely."
-    for i, panel in enumerate(panels):
-        yield tables.mean_ranks(panel)
-        yield friedman(panel)
-        if f"distances {i}" in figures:
-            yield figures[f"distances {i}"]
-        yield places(panel)
+    if "curves" in figures:
+        yield figures["curves"]
 
 
 def _claims(comparison: Comparison) -> Iterator[Section]:
@@ -200,38 +139,57 @@ def _claims(comparison: Comparison) -> Iterator[Section]:
     ledgers = {comparison.study.plan.suite: comparison}
     if entries(ledgers):
         section = claims.document(ledgers, None)[0]
-        alone = "Of this ledger alone; the command glideslope claims judges several together."
-        yield Section(section.title, (alone, *section.blocks))
+        alone = "Of this ledger alone; glideslope claims judges several together, and results/README.md has the rules."
+        yield _folded(section.title, alone, section.blocks[0])
+
+
+def _reading(comparison: Comparison) -> Iterator[Block]:
+    yield "A value is a mean over seeds ± half of its 95 % interval, with as many digits as tell verdicts apart."
+    yield (
+        "“Best epoch's” is the test value at the epoch with the best control value, never a maximum over test. “Final” "
+        "has BatchNorm's running statistics; “recalibrated”, those of training batches. “Worst LR costs” is the "
+        "distance between the means at the best and the worst peak LR. Differences are paired by seed; above 0 is "
+        "better."
+    )
+    yield Facts(diagnostics.NOTES)
 
 
 # ------------------------------------------------------------------------------------------------ each task
 
 
 def _task(comparison: Comparison, task: str, figures: Mapping[str, Figure]) -> Section:
-    blocks: list[str | Table | Figure | Facts] = [tables.results(comparison, task), *_sentences(comparison, task)]
+    blocks: list[Block] = [tables.results(comparison, task), *_sentences(comparison, task)]
+    blocks += reference.worth(comparison, task)
     if f"task {task}" in figures:
         blocks.append(figures[f"task {task}"])
-    if budget_worth := worth(comparison, task):
-        blocks.append(budget_worth)
+    if f"peaks {task}" in figures:
+        blocks.append(figures[f"peaks {task}"])
+    blocks += peaks.flips(comparison, task)
+    # The table of verdicts by the number of tries belongs here.
     if comparison.full(task):
-        blocks += [tables.readings(comparison, task), tables.sensitivity(comparison, task)]
-        blocks += diagnostics.sheets(comparison, task)
-    if by_peak := peaks.table(comparison, task):
-        blocks += [by_peak, *peaks.flips(comparison, task)]
-    return Section(task, (*blocks, Facts(tuple(provenance.grid(comparison, task)))))
+        blocks += [tables.readings(comparison, task), *diagnostics.sheets(comparison, task)]
+    blocks.append(Facts(tuple(provenance.grid(comparison, task))))
+    return Section(task, tuple(blocks), folded=True, brief=_brief(comparison, task))
+
+
+def _brief(comparison: Comparison, task: str) -> str:
+    """The first of a task at its largest budget, beside its name."""
+    first, budget = leaders(comparison.full(task)), percent(comparison.study.budgets(task)[-1])
+    if not first:
+        return "nothing recorded at the largest budget"
+    names = "a tie" if len(first) > 1 else first[0]
+    facts = comparison.study.tasks[task]
+    return f"{names} first at {budget}: {facts.metric} {tables.outcome(comparison.full(task)[first[0]].score)}"
 
 
 def _sentences(comparison: Comparison, task: str) -> Iterator[str]:
+    """Facts that the table of results does not show."""
     budgets = comparison.study.budgets(task)
     for budget in reversed(budgets):
-        group = comparison.at(task, budget)
-        first = leaders(group)
-        if len(first) == 1:
-            yield f"{percent(budget)}: {_first(group)} ranks first; {_others(group)}."
-        elif first:
-            yield f"{percent(budget)}: no best, for {listed(first)} tie; {_others(group)}."
-        yield from _identical(percent(budget), {s: v.identical for s, v in group.items() if v.identical})
-    yield from limits(comparison, task)
+        first = leaders(comparison.at(task, budget))
+        if len(first) > 1:
+            yield f"{percent(budget)}: no best, for {listed(first)} tie."
+    yield from _identical(comparison, task)
     yield from _spread_of_test_set(comparison, task)
     peak_lrs = comparison.study.peak_lrs(task)
     if peak_lrs < 3:
@@ -240,24 +198,14 @@ def _sentences(comparison: Comparison, task: str) -> Iterator[str]:
         yield f"Nothing is recorded at {percent(budgets[-1])} yet."
 
 
-def _others(group: Mapping[str, Verdict]) -> str:
-    """Verdict on the strategies that do not rank first, in a few words."""
-    near = [s for s, v in group.items() if v.word == "within noise"]
-    worse = sum(v.word == "worse" for v in group.values())
-    if all(v.word in FIRST for v in group.values()):
-        return "no other is recorded"
-    if not near and not worse and any(v.word == "not judged" for v in group.values()):
-        single = all(v.score.final is None or v.score.final.n == 1 for v in group.values())
-        return "one seed, so the others are not judged" if single else "the others are not judged"
-    noise = f"within noise of it: {listed(near)}" if near else "none is within noise of it"
-    rest = sum(v.word not in FIRST for v in group.values())
-    return f"{noise}; clearly worse: {worse} of {rest}"
-
-
-def _identical(budget: str, same: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
-    groups = sorted({tuple(sorted((s, *others))) for s, others in same.items()})
-    for group in groups:
-        yield f"{budget}: {listed(list(group))} are one identical run: their LRs never differed."
+def _identical(comparison: Comparison, task: str) -> Iterator[str]:
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for budget in comparison.study.budgets(task):
+        same = {s: v.identical for s, v in comparison.at(task, budget).items() if v.identical}
+        for group in sorted({tuple(sorted((s, *others))) for s, others in same.items()}):
+            groups.setdefault(group, []).append(percent(budget))
+    for group, budgets in groups.items():
+        yield f"At {listed(budgets)} {listed(list(group))} are one identical run: their LRs never differed."
 
 
 def _spread_of_test_set(comparison: Comparison, task: str) -> Iterator[str]:
@@ -266,6 +214,6 @@ def _spread_of_test_set(comparison: Comparison, task: str) -> Iterator[str]:
     if n and final is not None:
         half = binomial_half(final.mean, n)
         yield (
-            f"Another test set of {n:,} examples would move the best value by ± {half:.2g} (binomial, 95 %); the "
-            "intervals here are over seeds on this one. Differences move less, as strategies share the test set."
+            f"Another test set of {n:,} examples would move the best value by ± {half:.2g} (binomial, 95 %), "
+            "and differences by less."
         )

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.analysis import ranking
-from bench.analysis.comparison import Comparison
+from bench.analysis.answer import Answer
+from bench.analysis.comparison import Comparison, Verdict
 from bench.analysis.results import schedule_of
 from bench.contract import digest
 from bench.ledger import atomic
-from bench.report import critical_difference, markup
+from bench.report import answer_figures, critical_difference, markup
+from bench.report.answer_figures import INK
 from bench.report.numbers import percent, quantity
 
 if TYPE_CHECKING:
@@ -27,9 +29,6 @@ COLOURS = (*TEN, "#117733", "#cc6677", "#44aa99")
 MARKERS, DASHES = "osD^v<>PXph*d", ("-", "--", ":", "-.")
 SPAN = 20
 """A metric to be minimised is drawn on a logarithmic axis if its largest mean is more than this times the smallest."""
-INK = "#010203"
-"""Colour of text and axes. The page replaces it by the colour of its own text."""
-
 SETTINGS: dict[Any, Any] = {
     "svg.hashsalt": "glideslope",
     "svg.fonttype": "path",
@@ -76,13 +75,12 @@ def _figures(comparison: Comparison) -> Iterator[tuple[str, str, str, Figure]]:
     """(key, file name, caption, figure) of each figure that has something to show."""
     study = comparison.study
     looks = {s: look(i) for i, s in enumerate(study.strategies)}
+    yield from answer_figures.pictures(Answer(comparison))
     if study.plan.curves:
         yield "curves", "curves", _curves_caption(comparison), curves(study.plan.curves, looks)
-    if any(v.rank is not None for group in comparison.verdicts.values() for v in group.values()):
-        caption = "Rank of each strategy by task and budget, 1 is best; strategies of one run share a rank."
-        yield "ranks", "ranks", caption, ranks(comparison)
-    for i, caption, figure in critical_difference.diagrams(ranking.panels(comparison), INK):
-        yield f"distances {i}", f"distances-{i}", caption, figure
+    if (panel := ranking.widest(comparison)) and panel.test:
+        caption = critical_difference.caption(panel, panel.test)
+        yield "distances", "distances", caption, critical_difference.diagram(panel, INK)
     for task, facts in study.tasks.items():
         if any(v.score.final for b in study.budgets(task) for v in comparison.at(task, b).values()):
             caption = (
@@ -90,6 +88,12 @@ def _figures(comparison: Comparison) -> Iterator[tuple[str, str, str, Figure]]:
                 "LR at the largest budget, means over seeds. What diverged has no point."
             )
             yield f"task {task}", f"task-{_slug(task)}", caption, panels(comparison, task, looks)
+        if study.peak_lrs(task) > 1 and any(comparison.at(task, b) for b in study.budgets(task)):
+            caption = (
+                f"{task}: mean final test {facts.metric} at every peak LR and budget; darker is better within a "
+                "budget. A frame marks the peak LR that the control values choose."
+            )
+            yield f"peaks {task}", f"peaks-{_slug(task)}", caption, by_peak(comparison, task)
 
 
 def multiples(
@@ -183,6 +187,52 @@ def against_peak(axes: Axes, comparison: Comparison, task: str, looks: Mapping[s
     return [height for column in heights.values() for height in column if not math.isnan(height)]
 
 
+def by_peak(comparison: Comparison, task: str) -> Figure:
+    """Heat map of final values: strategies down, peak LRs within budgets across. Grey, as it compares no strategies."""
+    from matplotlib.figure import Figure
+
+    budgets, names = comparison.study.budgets(task), comparison.standing(task)
+    groups = [comparison.at(task, b) for b in budgets]
+    peaks = sorted({lr for group in groups for v in group.values() for lr in v.score.peak_lrs})
+    name = max(1.2, 0.075 * max(map(len, names)))
+    figure = Figure(figsize=(name + 0.47 * len(peaks) * len(budgets), 0.9 + 0.22 * len(names)), layout="constrained")
+    axes = figure.add_subplot()
+    for x, group in enumerate(groups):
+        _peaks_of_budget(axes, comparison, task, group, (peaks, names, x * len(peaks)))
+        axes.text((x + 0.5) * len(peaks) - 0.5, -0.7, percent(budgets[x]), ha="center", va="bottom", fontsize=8)
+        if x:
+            axes.axvline(x * len(peaks) - 0.5, color=INK, linewidth=1)
+    axes.set_xlim(-0.5, len(peaks) * len(budgets) - 0.5)
+    axes.set_ylim(len(names) - 0.5, -0.6)
+    axes.set_yticks(range(len(names)), names, fontsize=8)
+    axes.set_xticks(range(len(peaks) * len(budgets)), [f"{lr:g}" for lr in peaks] * len(budgets), fontsize=7)
+    answer_figures.bare(axes)
+    axes.set_xlabel("peak LR", fontsize=8)
+    return figure
+
+
+def _peaks_of_budget(
+    axes: Axes, comparison: Comparison, task: str, group: Mapping[str, Verdict], place: tuple[Any, Any, int]
+) -> None:
+    """Draw the columns of one budget; `place` is (peak LRs, strategies, first column)."""
+    from matplotlib.patches import Rectangle
+
+    peaks, names, start = place
+    sign = 1.0 if comparison.direction(task) == "max" else -1.0
+    outcomes = {(s, lr): group[s].score.at_peak(lr) for s in group for lr in group[s].score.peak_lrs}
+    means = sorted(sign * mean.mean for mean, *_ in outcomes.values() if mean)
+    low, high = (means[len(means) // 5], means[-1]) if means else (0.0, 0.0)  # the worst fifth is all white
+    for (s, lr), (mean, diverged, _) in outcomes.items():
+        x, y = start + peaks.index(lr), names.index(s)
+        share = min(1.0, max(0.0, (sign * mean.mean - low) / (high - low))) if mean and high > low else 0.0
+        grey = str(round(1 - 0.6 * share, 3))
+        axes.add_patch(Rectangle((x - 0.47, y - 0.45), 0.94, 0.9, facecolor=grey, edgecolor="none"))
+        text = "×" if diverged else f"{mean.mean:#.3g}" if mean else ""
+        axes.text(x, y, text, ha="center", va="center", fontsize=6.5, color="white" if share > 0.75 else "black")
+        if lr == group[s].score.pick:
+            axes.add_patch(Rectangle((x - 0.44, y - 0.42), 0.88, 0.84, fill=False, edgecolor=INK, linewidth=1.3))
+
+
 # -------------------------------------------------------------------------------------------- across tasks
 
 
@@ -209,46 +259,3 @@ def _curves_caption(comparison: Comparison) -> str:
     closed_loop = [name for name in names if name not in curves]
     more = f" Not drawn, since they react to training: {', '.join(closed_loop)}." if closed_loop else ""
     return f"LR curves at the longest budget, one strategy in colour over the others.{more}"
-
-
-def ranks(comparison: Comparison) -> Figure:
-    """Heatmap of ranks: strategies down, tasks and budgets across."""
-    import numpy as np
-    from matplotlib.figure import Figure
-
-    study, names = comparison.study, comparison.study.strategies
-    columns = [(task, b) for task in study.tasks for b in study.budgets(task)]
-    rank_KC = np.array([[_rank(comparison, task, b, s) for task, b in columns] for s in names])
-    share_KC = (rank_KC - 1) / np.maximum(1, np.isfinite(rank_KC).sum(0) - 1)  # 0 best, 1 last of its column
-    # In inches: names of strategies, and names of tasks, which are slanted by 30° above their columns.
-    label = max(2.6, 0.4 + 0.067 * max(map(len, names)))
-    head = 0.068 * max(map(len, study.tasks))
-    size = label + max(1.5, 0.36 * len(columns), 0.36 + 0.87 * head), 1.1 + head / 2 + 0.27 * len(names)
-    figure = Figure(figsize=size, layout="constrained")
-    axes = figure.add_subplot()
-    axes.imshow(share_KC, cmap="cividis_r", aspect="auto", vmin=0, vmax=1)
-    for (y, x), rank in np.ndenumerate(rank_KC):
-        if not math.isnan(rank):
-            ink = "white" if share_KC[y, x] > 0.5 else "black"
-            axes.text(x, y, f"{rank:.3g}", ha="center", va="center", fontsize=7, color=ink)
-    axes.set_yticks(range(len(names)), names, fontsize=8)
-    axes.set_xticks(range(len(columns)), [percent(b) for _, b in columns], rotation=90, fontsize=7)
-    axes.grid(visible=False)
-    _task_heads(axes, comparison)
-    return figure
-
-
-def _rank(comparison: Comparison, task: str, budget: float, strategy: str) -> float:
-    verdict = comparison.at(task, budget).get(strategy)
-    return math.nan if verdict is None or verdict.rank is None else verdict.rank
-
-
-def _task_heads(axes: Axes, comparison: Comparison) -> None:
-    """Write the names of the tasks above their columns, and draw a line between tasks."""
-    start = 0
-    for task in comparison.study.tasks:
-        end = start + len(comparison.study.budgets(task))
-        axes.text(start - 0.4, -0.7, task, fontsize=7.5, rotation=30, ha="left", va="bottom")
-        if start:
-            axes.axvline(start - 0.5, color=INK, linewidth=1)
-        start = end

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal, NamedTuple
 
-Mark = Literal["", "best", "noise", "bad", "prose"]
+Mark = Literal["", "better", "worse", "first", "first better", "first worse", "prose"]
+"""Look of a field: better or worse than the reference (each has one colour in a whole report), first of its column
+(bold), or text."""
 
 
 class Item(NamedTuple):
@@ -14,6 +16,10 @@ class Item(NamedTuple):
 
     text: str
     mark: Mark = ""
+
+    @property
+    def bold(self) -> bool:
+        return self.mark.startswith("first")
 
 
 class Table(NamedTuple):
@@ -42,11 +48,51 @@ class Facts(NamedTuple):
     lines: tuple[tuple[str, str], ...]
 
 
-class Section(NamedTuple):
-    """A heading and its blocks, in reading order; a text is a paragraph."""
+Plain = str | Table | Figure | Facts
+"""A block by itself; a text is a paragraph."""
+
+
+class Columns(NamedTuple):
+    """Two columns of blocks side by side, where there is room."""
+
+    left: tuple[Plain, ...]
+    right: tuple[Plain, ...]
+
+
+class Fold(NamedTuple):
+    """Blocks that a page shows once their title is clicked."""
 
     title: str
-    blocks: tuple[str | Table | Figure | Facts, ...]
+    blocks: tuple[Plain, ...]
+
+
+Block = Plain | Columns | Fold
+
+
+class Section(NamedTuple):
+    """A heading and its blocks, in reading order. Of a folded one a page shows heading and `brief`, until clicked."""
+
+    title: str
+    blocks: tuple[Block, ...]
+    folded: bool = False
+    brief: str = ""
+
+
+def tables(sections: Iterable[Section]) -> Iterator[Table]:
+    """All tables, in reading order."""
+    for section in sections:
+        for block in section.blocks:
+            yield from (plain for plain in _plain(block) if isinstance(plain, Table))
+
+
+def _plain(block: Block) -> tuple[Plain, ...]:
+    match block:
+        case Columns(left, right):
+            return left + right
+        case Fold(_, blocks):
+            return blocks
+        case _:
+            return (block,)
 
 
 # ------------------------------------------------------------------------------------------------ Markdown
@@ -56,13 +102,19 @@ def markdown(sections: Sequence[Section]) -> str:
     """The document as Markdown (GitHub's tables)."""
     parts: list[str] = []
     for i, section in enumerate(sections):
-        parts += [f"{'##' if i else '#'} {_md(section.title)}", *map(passage, section.blocks)]
+        parts.append(f"{'##' if i else '#'} {_md(section.title)}")
+        parts += [_md(section.brief)] * bool(section.brief)
+        parts += map(passage, section.blocks)
     return "\n\n".join(parts) + "\n"
 
 
-def passage(block: str | Table | Figure | Facts) -> str:
+def passage(block: Block) -> str:
     """One block as Markdown."""
     match block:
+        case Columns(left, right):
+            return "\n\n".join(map(passage, left + right))
+        case Fold(title, blocks):
+            return "\n\n".join([f"### {_md(title)}", *map(passage, blocks)])
         case Table():
             return _md_table(block)
         case Figure(name, caption):
@@ -82,7 +134,7 @@ def _md_table(table: Table) -> str:
 
 
 def _md_field(item: Item) -> str:
-    return f"**{_md(item.text)}**" if item.mark == "best" else _md(item.text)
+    return f"**{_md(item.text)}**" if item.bold else _md(item.text)
 
 
 MARKDOWN = r"([\\`*_\[\]<>|#~$&!])"
@@ -144,7 +196,7 @@ def _tex_table(table: Table) -> str:
 
 
 def _tex_field(item: Item) -> str:
-    return f"\\textbf{{{_tex(item.text)}}}" if item.mark == "best" else _tex(item.text)
+    return f"\\textbf{{{_tex(item.text)}}}" if item.bold else _tex(item.text)
 
 
 def _tex(text: str) -> str:

@@ -14,8 +14,8 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from bench.report.figures import INK
-from bench.report.markup import MARKDOWN, TEX, Facts, Figure, Item, Section, Table
+from bench.report.answer_figures import INK
+from bench.report.markup import MARKDOWN, TEX, Block, Columns, Facts, Figure, Fold, Item, Section, Table
 
 WEB = Path(__file__).with_name("web")
 SCRIPTS = ("dom.js", "table.js", "panel.js", "chart.js", "filter.js")
@@ -30,10 +30,11 @@ LONG = 40
 def html(sections: Sequence[Section], figures: Path, drawing: Mapping[str, Any] = NO_CHARTS) -> str:
     """The page. `figures` is the folder with the SVG files that the sections name; `drawing` is for the script."""
     anchors = [f"part{i}" for i in range(len(sections))]
-    links = [f'<a href="#{a}">{escape(s.title)}</a>' for a, s in zip(anchors, sections, strict=True)][1:]
+    flat = [(a, s.title) for a, s in zip(anchors, sections, strict=True) if not s.folded][1:]
+    links = [f'<a href="#{anchor}">{escape(title)}</a>' for anchor, title in flat]  # folded ones are a list already
     charts = drawing["figures"]
     parts = [_section(s, a, figures, charts) for s, a in zip(sections, anchors, strict=True)]
-    parts.insert(1, f"<nav>{''.join(links)}</nav>")
+    parts[1:1] = [f"<nav>{''.join(links)}</nav>"] * bool(links)
     page = Template((WEB / "page.html").read_text(encoding="utf-8"))
     return page.substitute(
         title=escape(sections[0].title),
@@ -52,12 +53,22 @@ def _json(drawing: Mapping[str, Any]) -> str:
 
 def _section(section: Section, anchor: str, figures: Path, charts: Mapping[str, Any]) -> str:
     tag = "h1" if anchor == "part0" else "h2"
+    head = f"<{tag}>{escape(section.title)}</{tag}>"
     blocks = "\n".join(_block(block, figures, charts) for block in section.blocks)
-    return f'<section id="{anchor}">\n<{tag}>{escape(section.title)}</{tag}>\n{blocks}\n</section>'
+    if section.folded:
+        brief = f"<span>{escape(section.brief)}</span>" if section.brief else ""
+        return f'<section id="{anchor}">\n<details><summary>{head}{brief}</summary>\n{blocks}\n</details></section>'
+    return f'<section id="{anchor}">\n{head}\n{blocks}\n</section>'
 
 
-def _block(block: str | Table | Figure | Facts, figures: Path, charts: Mapping[str, Any]) -> str:
+def _block(block: Block, figures: Path, charts: Mapping[str, Any]) -> str:
     match block:
+        case Columns():
+            sides = ("\n".join(_block(plain, figures, charts) for plain in side) for side in block)
+            return f'<div class="columns">{"".join(f"<div>{side}</div>" for side in sides)}</div>'
+        case Fold(title, blocks):
+            inner = "\n".join(_block(plain, figures, charts) for plain in blocks)
+            return f"<details><summary>{escape(title)}</summary>\n{inner}\n</details>"
         case Table():
             return _table(block)
         case Figure(name, caption):
@@ -78,7 +89,7 @@ def _fact(text: str) -> str:
 def _table(table: Table) -> str:
     looks = [' class="prose"' if i and table.prose(i) else "" for i in range(len(table.head))]
     head = "".join(f'<th scope="col"{look}>{escape(text)}</th>' for look, text in zip(looks, table.head, strict=True))
-    rows = "\n".join(f"<tr>{''.join(map(_field, row, [True, *[False] * len(row)]))}</tr>" for row in table.rows)
+    rows = "\n".join(f"<tr>{''.join(map(_field, row, ['', *table.head[1:]]))}</tr>" for row in table.rows)
     notes = "".join(f'<p class="note">{escape(note)}</p>' for note in table.notes)
     return (
         f'<div class="table"><p class="title">{escape(table.title)}</p>\n'
@@ -87,11 +98,17 @@ def _table(table: Table) -> str:
     )
 
 
-def _field(item: Item, first: bool) -> str:
-    if first:
+def _field(item: Item, head: str) -> str:
+    """A field; the first of a row has no head. One of several lines has its head with it, for narrow screens."""
+    if not head:
         return f'<th scope="row">{escape(item.text)}</th>'
-    look = " ".join(filter(None, (item.mark, "long" * (len(item.text) > LONG))))
+    what, _, how = item.text.partition("\n")
+    look = " ".join(filter(None, (item.mark, "advice" if how else "long" * (len(item.text) > LONG))))
     look = f' class="{look}"' if look else ""
+    if how:
+        return (
+            f'<td{look} data-head="{escape(head)}"><strong>{escape(what)}</strong>\n<small>{escape(how)}</small></td>'
+        )
     return f"<td{look}>{escape(item.text)}</td>"
 
 

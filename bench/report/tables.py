@@ -2,32 +2,34 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 
-from bench.analysis.comparison import FIRST, Comparison, Score, Verdict, fate, leaders
+from bench.analysis.comparison import Comparison, Score, Verdict, fate
 from bench.analysis.ranking import RankPanel
+from bench.analysis.reference import joint_standings
 from bench.report.markup import Item, Mark, Table
-from bench.report.numbers import MISSING, percent, quantity, value
-from bench.report.sections import reference
+from bench.report.numbers import MISSING, gap, percent, quantity, value
+from bench.report.sections import diagnostics, reference
 
 SIGNS = {
     "≈": "≈ within noise of the best of its column",
     "=": "= identical run with another strategy, so they share a rank",
-    "↓": "↓ lowest peak LR of the grid chosen for some seed",
-    "↑": "↑ highest peak LR of the grid chosen for some seed",
+    "↓": "↓ lowest peak LR of the grid chosen",
+    "↑": "↑ highest peak LR of the grid chosen",
     "*": "* not every planned try is recorded",
 }
 """Signs after a value, and their meaning."""
 
-LOOK: dict[str, Mark] = {
-    "best": "best",
-    "tied best": "best",
-    "identical run": "best",
-    "within noise": "noise",
-    "diverged": "bad",
-    "failed": "bad",
+LOOK: dict[str, Mark] = {"best": "first", "tied best": "first", "identical run": "first"}
+"""Look of a strategy by its verdict beside the best of its column."""
+
+BESIDE: dict[tuple[Mark, str], Mark] = {
+    ("", "better"): "better",
+    ("", "worse"): "worse",
+    ("first", "better"): "first better",
+    ("first", "worse"): "first worse",
 }
+"""Look by the verdict beside the best, and by the one beside the reference."""
 
 
 # ------------------------------------------------------------------------------------------------ per task
@@ -36,23 +38,40 @@ LOOK: dict[str, Mark] = {
 def results(comparison: Comparison, task: str) -> Table:
     """Final test metric with ranks, strategies by budgets: the main table of a task."""
     facts, budgets = comparison.study.tasks[task], comparison.study.budgets(task)
-    rows = tuple((Item(s), *(_result(comparison, task, b, s) for b in budgets)) for s in comparison.standing(task))
+    columns = [_results(comparison, task, b) for b in budgets]
+    missing = Item(MISSING)
+    rows = tuple((Item(s), *(column.get(s, missing) for column in columns)) for s in comparison.standing(task))
     head = (f"{percent(b)} ({quantity(facts.epochs * b, facts.unit)})" for b in budgets)
     title = f"{_about(comparison, task)}, mean ± half of the 95 % interval, and (rank)"
     return Table(title, ("strategy", *head), rows, legend(rows))
 
 
-def brief(comparison: Comparison, task: str) -> Table:
-    """Results of a task for a terminal: no ranks, no epochs."""
-    rows = []
-    for name, *fields in results(comparison, task).rows:
-        rows.append((name, *(field._replace(text=_squeezed(field.text)) for field in fields)))
-    budgets = map(percent, comparison.study.budgets(task))
-    return Table(_about(comparison, task), ("strategy", *budgets), tuple(rows))
+def _results(comparison: Comparison, task: str, budget: float) -> dict[str, Item]:
+    """A column of results, by strategy."""
+    looks, resolution = looks_of(comparison, task, budget), told_apart(comparison, task, budget)
+    column = {}
+    for s, verdict in comparison.at(task, budget).items():
+        if verdict.rank is not None:
+            text = f"{outcome(verdict.score, resolution)}{_signs(comparison, task, verdict)} ({verdict.rank:.3g})"
+            column[s] = Item(text, looks[s])
+    return column
 
 
-def _squeezed(text: str) -> str:
-    return re.sub(r" \([\d.]+\)$", "", text).replace(" ± ", "±").replace(" ", "")
+def looks_of(comparison: Comparison, task: str, budget: float) -> dict[str, Mark]:
+    """Look of each strategy: first of its column or not, and better or worse than the reference or neither."""
+    beside, group = joint_standings(comparison, task, budget), comparison.at(task, budget)
+    looks: dict[str, Mark] = {}
+    for s, verdict in group.items():
+        look = LOOK.get(verdict.word, "")
+        looks[s] = BESIDE.get((look, beside[s].word if s in beside else ""), look)
+    return looks
+
+
+def told_apart(comparison: Comparison, task: str, budget: float) -> float:
+    """Smallest difference in a column between strategies with different verdicts, beside the best or the reference."""
+    looks, group = looks_of(comparison, task, budget), comparison.at(task, budget)
+    verdicts = ((v.score.final, (looks[s].removeprefix("first").strip(), v.word == "worse")) for s, v in group.items())
+    return gap([(final.mean, verdict) for final, verdict in verdicts if final])
 
 
 def legend(rows: Iterable[Sequence[Item]]) -> tuple[str, ...]:
@@ -77,17 +96,11 @@ def _about(comparison: Comparison, task: str) -> str:
     return f"{task}: final test {facts.metric} ({better} is better; {grid}; n = {n} seed{'s' * (max(counts) != 1)})"
 
 
-def _result(comparison: Comparison, task: str, budget: float, strategy: str) -> Item:
-    verdict = comparison.at(task, budget).get(strategy)
-    if verdict is None or verdict.rank is None:
-        return Item(MISSING)
-    text = f"{outcome(verdict.score)}{_signs(comparison, task, verdict)} ({verdict.rank:.3g})"
-    return Item(text, LOOK.get(verdict.word, ""))
-
-
-def outcome(score: Score) -> str:
+def outcome(score: Score, resolution: float = 0.0) -> str:
     """Final value of a score, or the number of its seeds that diverged or failed."""
-    return f"{fate(score.selected)} {score.diverged}/{len(score.selected)}" if score.diverged else value(score.final)
+    if score.diverged:
+        return f"{fate(score.selected)} {score.diverged}/{len(score.selected)}"
+    return value(score.final, resolution=resolution)
 
 
 def _signs(comparison: Comparison, task: str, verdict: Verdict) -> str:
@@ -97,35 +110,26 @@ def _signs(comparison: Comparison, task: str, verdict: Verdict) -> str:
 
 
 def readings(comparison: Comparison, task: str) -> Table:
-    """All readings at the largest budget, each in its own column: final, best epoch, recalibrated, control."""
-    study, full = comparison.study, comparison.full(task)
+    """All readings at the largest budget, each in its own column, and what its runs came through."""
+    study, full, budget = comparison.study, comparison.full(task), comparison.study.budgets(task)[-1]
+    looks, resolution = looks_of(comparison, task, budget), told_apart(comparison, task, budget)
     recalibrated = any(t.recalibrated is not None for v in full.values() for t in v.score.tries)
     secondary = list(dict.fromkeys(name for v in full.values() for t in v.score.selected for name, _ in t.secondary))
+    extra = diagnostics.columns(comparison, task)
     rows = []
-    for s in comparison.standing(task):
-        if s not in full:
-            continue
-        verdict, score = full[s], full[s].score
-        epoch = score.over_seeds("best_epoch")
+    for s in (s for s in comparison.standing(task) if s in full):
+        score = full[s].score
         fields = [value(score.secondary(metric)) for metric in secondary]
-        fields += [value(score.over_seeds("best")), f"{epoch.mean:.3g}" if epoch else MISSING]
+        fields += [value(score.over_seeds("best"))]
         fields += [value(score.over_seeds("recalibrated"))] * recalibrated
-        fields += [value(score.over_seeds("control")), selected_peak_lrs(score)]
-        fields += [reference.over(comparison, task, s), _behind(verdict), verdict.word]
-        rows.append((Item(s), Item(outcome(score), LOOK.get(verdict.word, "")), *map(Item, fields)))
-    head = ["strategy", "final", *(f"final {metric}" for metric in secondary), "best epoch's", "at epoch"]
-    head += [*["final, recalibrated"] * recalibrated, "control, final"]
-    head += ["peak LRs chosen", f"over {study.reference}", "behind the best", "verdict"]
-    notes = ["“Best epoch's” is the test value at the epoch with the best control value, never a maximum over test."]
-    if recalibrated:
-        notes.append("“Final” has BatchNorm's running statistics; “recalibrated”, those of training batches.")
-    notes.append("The two differences are paired by seed; above 0 is better over the reference, worse behind the best.")
-    title = f"{task}: readings at {percent(study.budgets(task)[-1])} of the full budget"
-    return Table(title, tuple(head), tuple(rows), tuple(notes))
-
-
-def _behind(verdict: Verdict) -> str:
-    return MISSING if verdict.word in (*FIRST, "identical run") else value(verdict.behind)
+        fields += [reference.over(comparison, task, s), selected_peak_lrs(score), cost_of_worst(score)]
+        fields += [column.get(s, MISSING) for column in extra.values()]
+        rows.append((Item(s), Item(outcome(score, resolution), looks[s]), *map(Item, fields)))
+    head = ["strategy", "final", *(f"final {metric}" for metric in secondary), "best epoch's"]
+    head += ["final, recalibrated"] * recalibrated
+    head += [f"over {study.reference}", "peak LRs chosen", "worst LR costs", *extra]
+    title = f"{task}: readings at {percent(budget)} of the full budget"
+    return Table(title, tuple(head), tuple(rows))
 
 
 def selected_peak_lrs(score: Score) -> str:
@@ -133,28 +137,6 @@ def selected_peak_lrs(score: Score) -> str:
     selected = [t.peak_lr for t in score.selected]
     counts = {lr: selected.count(lr) for lr in sorted(selected)}
     return ", ".join(f"{lr:g} ({n})" if len(counts) > 1 else f"{lr:g}" for lr, n in counts.items()) or MISSING
-
-
-def sensitivity(comparison: Comparison, task: str) -> Table:
-    """Final test metric at each peak LR of the grid, at the largest budget, and how much the worst one costs."""
-    full = comparison.full(task)
-    peak_lrs = sorted({lr for v in full.values() for lr in v.score.peak_lrs})
-    rows = []
-    for s in comparison.standing(task):
-        if s in full:
-            score = full[s].score
-            rows.append((Item(s), *(Item(_at_peak(score, lr)) for lr in peak_lrs), Item(cost_of_worst(score))))
-    title = f"{task}: final test {comparison.study.tasks[task].metric} by peak LR"
-    note = (
-        "The last column is the distance between the means at the best and the worst peak LR. Nothing is chosen here."
-    )
-    return Table(title, ("strategy", *(f"{lr:g}" for lr in peak_lrs), "worst LR costs"), tuple(rows), (note,))
-
-
-def _at_peak(score: Score, peak_lr: float) -> str:
-    mean, diverged, tries = score.at_peak(peak_lr)
-    word = fate(t for t in score.tries if t.peak_lr == peak_lr)
-    return f"{word} {diverged}/{tries}" if diverged else value(mean)
 
 
 def cost_of_worst(score: Score) -> str:
@@ -169,33 +151,6 @@ def cost_of_worst(score: Score) -> str:
 # -------------------------------------------------------------------------------------------- across tasks
 
 
-def matrix(comparison: Comparison) -> Table:
-    """The best of each task and budget, its value, and whether it is clearly better than the reference."""
-    study = comparison.study
-    budgets = sorted({b for task in study.tasks for b in study.budgets(task)})
-    rows = tuple((Item(task), *(_winner(comparison, task, b) for b in budgets)) for task in study.tasks)
-    note = (
-        f"Mean over seeds ± half of the 95 % interval. Bold: clearly better than {study.reference}; shaded: within "
-        "noise of it. Strategies that are one run with the best are not named. The best of many looks better than it "
-        "is."
-    )
-    return Table("The best of each task and budget", ("task", *map(percent, budgets)), rows, (note,))
-
-
-def _winner(comparison: Comparison, task: str, budget: float) -> Item:
-    group = comparison.at(task, budget)
-    first = leaders(group)
-    if not first:
-        return Item(MISSING)
-    against = group.get(comparison.reference(task) or "")
-    mark: Mark = ""
-    if against and against.word not in (*FIRST, "identical run", "not judged"):
-        # A reference that diverged or failed is beaten, too.
-        mark = "noise" if against.word == "within noise" else "best"
-    names = first[0] if len(first) == 1 else f"{len(first)} tie"
-    return Item(f"{names}: {outcome(group[first[0]].score)}", mark)
-
-
 def mean_ranks(panel: RankPanel) -> Table:
     """Mean rank of each strategy by budget, best first at the largest one."""
     budgets = sorted(panel.means)
@@ -205,7 +160,7 @@ def mean_ranks(panel: RankPanel) -> Table:
         fields = [Item(panel.strategies[i])]
         for b in budgets:
             means = panel.means[b][0]
-            fields.append(Item(f"{means[i]:.1f}", "best" if means[i] == min(means) else ""))
+            fields.append(Item(f"{means[i]:.1f}", "first" if means[i] == min(means) else ""))
         rows.append(tuple(fields))
     head = (f"{percent(b)} ({_tasks(panel.means[b][1])})" for b in budgets)
     title = f"Mean rank of {len(panel.strategies)} strategies, where a task ran all of them"

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Literal
 
+from bench.analysis.answer import Answer
 from bench.analysis.comparison import Comparison
-from bench.analysis.primary import PrimaryTest
 from bench.analysis.results import Study
 from bench.analysis.sequential import verdicts
 from bench.ledger import atomic, paths
 from bench.ledger.lines import Row
 from bench.report import csv_tables, markup, tables
-from bench.report.document import answer, document, summary
-from bench.report.sections import diagnostics, peaks, provenance, theory
+from bench.report.document import document
+from bench.report.sections import advice, answer, diagnostics, peaks, theory
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -62,21 +62,20 @@ def _encode(text: str, file: IO[bytes]) -> None:
 
 
 def show(rows: Iterable[Row], console: Console) -> None:
-    """Print the comparison: the table of each task, then the answer.
+    """Print the answer: a sentence, one small table, and what is left out or missing.
 
     Raises:
         InputError: the rows hold no plan.
     """
-    comparison = Comparison(Study.of(rows))
-    study = comparison.study
-    results = [tables.brief(comparison, task) for task in study.tasks]
-    for table in results:
-        print_table(table, console)
-    signs = tables.legend(row for table in results for row in table.rows)
-    answers = [answer(comparison, task) for task in study.tasks]
-    sharing = [] if study.published else [f"Sharing, {name}: {text}." for name, text in provenance.sharing(comparison)]
-    for line in (*signs, "", *answers, "", *summary(comparison, PrimaryTest(comparison)), "", *sharing):
+    result = Answer(Comparison(Study.of(rows)))
+    console.print(answer.sentence(result), highlight=False, markup=False)
+    print_table(advice.brief(result), console)
+    for line in (advice.signs(result), *answer.limits(result)):
         console.print(line, highlight=False, markup=False)
+
+
+LEAST = 20
+"""Characters of a name that a column has room for, if any name is so long."""
 
 
 def print_table(table: markup.Table, console: Console) -> None:
@@ -85,12 +84,15 @@ def print_table(table: markup.Table, console: Console) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    style = {"best": "bold", "noise": "", "bad": "red", "": "dim", "prose": ""}
+    style = {"better": "cyan", "worse": "yellow", "first": "bold", "first better": "bold cyan", "prose": "", "": ""}
     grid = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    widest = max((len(word) for first, *_ in table.rows for word in first.text.split()), default=0)
     for i, name in enumerate(table.head):
-        prose = table.prose(i)
-        grid.add_column(Text(name), justify="left" if prose else "right", overflow="fold", no_wrap=not prose)
+        prose, least = table.prose(i), None if i else min(widest, LEAST)
+        justify: Literal["left", "right"] = "left" if prose else "right"
+        grid.add_column(Text(name), justify=justify, overflow="fold", no_wrap=not prose, min_width=least)
     for first, *rest in table.rows:
-        grid.add_row(Text(first.text), *(Text(item.text, style[item.mark]) for item in rest))
-    console.print(Text(table.title, "bold"))
+        grid.add_row(Text(first.text), *(Text(item.text, style.get(item.mark, "bold yellow")) for item in rest))
+    if table.title:
+        console.print(Text(table.title, "bold"))
     console.print(grid)

@@ -89,10 +89,7 @@ def test_equal_values_of_different_members_tie_but_are_not_identical():
     assert {v.rank for v in it.full("digits").values()} == {2.0}
     assert not any(v.identical for v in it.full("digits").values())
     assert words(it) == dict.fromkeys(("constant", "linear", "cosine"), "tied best")
-    answer = document.answer(it, "digits")
-    assert ": none: constant, linear and cosine tie 0.9" in answer
-    assert "over constant: ties; over the runner-up: –." in answer
-    assert "3 tie: " in tables.matrix(it).rows[0][-1].text
+    assert {row[1].mark for row in tables.results(it, "digits").rows} == {"first"}
     assert "no best, for constant, linear and cosine tie" in " ".join(document._sentences(it, "digits"))
 
 
@@ -225,7 +222,7 @@ def test_the_synthetic_ledger_has_what_a_report_must_face():
     assert any(v.score.edges for v in it.full("digits").values())
 
 
-def test_the_matrix_marks_what_is_clearly_better_than_the_reference_and_nothing_else():
+def test_results_mark_the_first_and_what_is_better_than_the_reference_and_nothing_else():
     def outcome(name, strategy, budget, peak_lr, seed):
         ahead = {("a", "cosine"): 0.05, ("b", "constant"): 0.05, ("c", "cosine"): 0.0001}.get((name, strategy), 0.0)
         if (name, strategy) == ("d", "constant"):
@@ -233,11 +230,12 @@ def test_the_matrix_marks_what_is_clearly_better_than_the_reference_and_nothing_
         final = 0.9 + ahead + 0.001 * ((seed + 2 * len(strategy)) % 3)
         return final, final, final
 
-    rows = ledger({name: task(("constant", "cosine"), (1.0,)) for name in "abcd"}, outcome=outcome, tied=())
-    table = tables.matrix(Comparison(Study.of(rows)))
-    assert [(row[1].text.partition(":")[0], row[1].mark) for row in table.rows] == [
-        ("cosine", "best"),
-        ("constant", ""),
-        ("cosine", "noise"),
-        ("cosine", "best"),  # the reference diverged
+    rows = ledger({name: task(("constant", "cosine"), (1.0,), (0.1,)) for name in "abcd"}, outcome=outcome, tied=())
+    it = Comparison(Study.of(rows))
+    marks = [{row[0].text: row[1].mark for row in tables.results(it, name).rows} for name in "abcd"]
+    assert marks == [
+        {"cosine": "first better", "constant": ""},
+        {"constant": "first", "cosine": "worse"},
+        {"cosine": "first", "constant": ""},
+        {"cosine": "first better", "constant": ""},  # the reference diverged
     ]

@@ -175,7 +175,8 @@ def test_averages_of_constant_lr_stand_beside_decays_read_alike():
 def test_the_tables_and_the_csv_say_it():
     it = compared(FLAT, overfitted)
     text = markup.markdown(document.document(it, {}))
-    assert "digits: diagnostics at 100 % of the full budget" in text
+    assert "digits: readings at 100 % of the full budget" in text
+    assert "gap over constant | norm over constant | good peak LRs, octaves" in text
     assert "× 0.25" in text
     lines = {x["strategy"]: x for x in csv.DictReader(io.StringIO(diagnostics.diagnostics_csv(it)))}
     assert float(lines["linear"]["gap_over_reference"]) == pytest.approx(-0.3)

@@ -23,7 +23,7 @@ def compared(tasks, grid=30, **options):
 
 def charts(comparison):
     """The figures that the script draws, by key."""
-    keys = ("ranks", "curves", *(f"task {task}" for task in comparison.study.tasks))
+    keys = ("curves", *(f"task {task}" for task in comparison.study.tasks))
     return {key: Figure(key.replace(" ", "-"), f"Drawn: {key}") for key in keys}
 
 

@@ -89,7 +89,16 @@ def test_the_same_rows_in_any_order_give_the_same_page():
     assert one == other
 
 
-def test_long_names_of_tasks_leave_room_for_the_ranks():
-    names = (f"glue('{name}', model='all-MiniLM-L6-v2', scratch=True)" for name in ("mrpc", "sst2"))
-    comparison = Comparison(Study.of(ledger({name: task(("linear",), (1.0,)) for name in names})))
-    figures.ranks(comparison).savefig(io.BytesIO(), format="svg")  # where they leave none, matplotlib warns
+def test_long_names_leave_room_for_the_peak_lrs():
+    long = "stages([warmup(constant, epochs=3), wsd(cooldown=0.3, shape='sqrt')], [0.25, 0.75])"
+    comparison = Comparison(Study.of(ledger({"digits": task(("linear", long), (1.0,))})))
+    figures.by_peak(comparison, "digits").savefig(io.BytesIO(), format="svg")  # without room, matplotlib warns
+
+
+def test_every_peak_lr_of_every_budget_has_its_value_and_picks_are_framed(comparison):
+    axes = figures.by_peak(comparison, "digits").axes[0]
+    values = [text.get_text() for text in axes.texts if "%" not in text.get_text()]
+    assert len(values) == 2 * 3 * len(FEW)
+    score = comparison.at("digits", 1.0)["cosine"].score
+    assert f"{score.at_peak(0.3)[0].mean:#.3g}" in values
+    assert sum(not patch.get_fill() for patch in axes.patches) == 2 * len(FEW)

@@ -26,15 +26,10 @@ def comparison():
     return Comparison(Study.of(ledger({"digits": task(FEW, (0.5, 1.0))}, outcome, tied=())))
 
 
-def test_a_flip_of_the_order_stands_in_the_table_and_in_a_sentence(comparison):
-    table = peaks.table(comparison, "digits")
-    assert table.head == ("strategy", "0.03", "0.1", "0.3")
-    texts = {row[0].text: [field.text for field in row[1:]] for row in table.rows}
-    assert texts["cosine"][0].startswith("+0.02")
-    assert texts["cosine"][2].startswith("−0.01")
-    assert texts["cosine"][2].endswith("(3)")
-    assert texts["step"][1] == "diverged 1"
-    assert "constant" not in texts
+def test_a_flip_of_the_order_stands_in_a_sentence(comparison):
+    entries = peaks.entries(comparison, "digits", 1.0)
+    assert entries["cosine", 0.3].rank == 3
+    assert entries["step", 0.1].diverged == 1
     (sentence,) = peaks.flips(comparison, "digits")
     assert "cosine (+0.02000 at 0.03, −0.01000 at 0.3); clearly so, at both, 1 of them" in sentence
     assert "step" not in sentence
@@ -55,13 +50,14 @@ def test_another_optimizers_peak_lrs_are_not_held_against_the_references():
         if row.kind == "cell" and row.payload["schedule"] == "cosine":
             row.payload["optimizer"] = "adamw"
     comparison = Comparison(Study.of(rows))
-    assert {row[0].text for row in peaks.table(comparison, "digits").rows} == {"step with sgd(momentum=0.9)"}
+    compared = {s for (s, _), entry in peaks.entries(comparison, "digits", 1.0).items() if entry.over}
+    assert compared == {"step with sgd(momentum=0.9)"}
     entry = peaks.entries(comparison, "digits", 1.0)["cosine with adamw", 0.03]
     assert (entry.rank, entry.over) == (None, None)
     assert entry.final.mean == pytest.approx(0.93)
 
 
-def test_without_a_reference_there_is_no_such_table():
+def test_without_a_reference_nothing_flips():
     comparison = Comparison(Study.of(ledger({"digits": task(("step", "cosine"), (1.0,))}, tied=())))
-    assert peaks.table(comparison, "digits") is None
+    assert all(entry.over is None for entry in peaks.entries(comparison, "digits", 1.0).values())
     assert list(peaks.flips(comparison, "digits")) == []

@@ -93,7 +93,7 @@ def _missing_in(other: Side, side: Side) -> str:
 
 def table(changes: Sequence[Change]) -> Table:
     """Every change, the clear ones first, then by size in half-widths."""
-    looks: dict[str, Mark] = {"clearly better": "best", "clearly worse": "bad", "diverged more": "bad"}
+    looks: dict[str, Mark] = {"clearly better": "first better", "clearly worse": "worse", "diverged more": "worse"}
     order = sorted(changes, key=lambda c: (c.word in ("within noise", "not judged"), -_size(c)))[:LINES]
     rows = tuple(
         (

@@ -22,15 +22,7 @@ from bench.report.numbers import MISSING, listed, percent
 from bench.report.sections import claim_tables
 from bench.report.sections.claim_tables import OUTCOMES
 
-LOOK: dict[Word, Mark] = {
-    "holds": "best",
-    "does not hold": "bad",
-    "equal": "noise",
-    "not clear": "noise",
-    "too few blocks": "noise",
-    "not tested": "noise",
-    "not testable with this measure": "noise",
-}
+LOOK: dict[Word, Mark] = {"holds": "first"}
 
 RULES = (
     "Claims about what a decay does, against constant LR, are tested as the primary test of a report is: a block is a "

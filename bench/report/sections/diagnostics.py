@@ -10,7 +10,7 @@ from bench.analysis.diagnostics import Diagnosis, Diagnostics, Region, beside_av
 from bench.analysis.stats.intervals import Interval
 from bench.report.csv_tables import csv_text
 from bench.report.markup import Item, Table
-from bench.report.numbers import MISSING, percent, value
+from bench.report.numbers import MISSING, value
 
 COLUMNS = """
     task strategy budget n train_loss test_loss gap gap_half gap_over_reference gap_over_reference_half
@@ -19,48 +19,45 @@ COLUMNS = """
     recalibrated_over recalibrated_over_half
 """
 
-NORMS = (
-    "Gradient norm, before clipping: mean over the last tenth of the updates over that of the first one after warmup, "
-    "geometric mean over seeds and its 95 % interval; × 1 is no change, and “over” above × 1 is a smaller decline."
+NOTES = (
+    (
+        "gap over the reference",
+        "Gap: test loss after the last update minus the mean training loss (with augmentation and dropout, where there "
+        "are any) since the evaluation before it; paired by seed, and below 0 it is less. An average has no training "
+        "loss of its own, and Schedule-Free's is of other weights than those that are evaluated.",
+    ),
+    (
+        "norm over the reference",
+        "Gradient norm, before clipping: mean over the last tenth of the updates over that of the first one after "
+        "warmup, geometric mean over seeds and its 95 % interval; above × 1 is a smaller decline.",
+    ),
+    (
+        "good peak LRs, octaves",
+        "Those within noise of the best one by the rule of comparison. The first number is how wide they are "
+        "for certain; the second, where the next ones lie that are worse. Between them the grid is too coarse to tell.",
+    ),
 )
+"""Meanings of the columns, said once a report."""
+
+
+def columns(comparison: Comparison, task: str) -> dict[str, dict[str, str]]:
+    """Fields by strategy of each diagnostic at the largest budget; none where nothing is recorded."""
+    diagnoses = Diagnostics(comparison).of(task, comparison.study.budgets(task)[-1])
+    if not any(d.test_loss or d.recalibrated for d in diagnoses.values()):
+        return {}
+    over, items = f"over {comparison.study.reference}", diagnoses.items()
+    fields = {
+        f"gap {over}": {s: value(d.gap_over, signed=True) for s, d in items},
+        f"norm {over}": {s: factor(d.decline_over) for s, d in items},
+        "good peak LRs, octaves": {s: octaves(d.region) for s, d in items},
+    }
+    return {name: column for name, column in fields.items() if any(text != MISSING for text in column.values())}
 
 
 def sheets(comparison: Comparison, task: str) -> Iterator[Table]:
-    """Tables of a task at its largest budget; none where nothing is recorded, as in published runs."""
-    diagnoses = Diagnostics(comparison).of(task, comparison.study.budgets(task)[-1])
-    if any(d.test_loss or d.recalibrated for d in diagnoses.values()):
-        yield _table(comparison, task, diagnoses)
+    """Decays beside averages of the reference, at the largest budget."""
     if rows := beside_averages(comparison, task):
         yield _averages(comparison, task, rows)
-
-
-def _table(comparison: Comparison, task: str, diagnoses: dict[str, Diagnosis]) -> Table:
-    norms = any(d.decline for d in diagnoses.values())
-    recalibrated = any(d.recalibrated for d in diagnoses.values())
-    rows = tuple(_row(s, diagnoses[s], norms, recalibrated) for s in comparison.standing(task) if s in diagnoses)
-    study = comparison.study
-    head = ["strategy", "training loss", "test loss", "gap", f"gap over {study.reference}", "good peak LRs, octaves"]
-    head += ["gradient norm, end / beginning", f"norm over {study.reference}"] * norms
-    head += ["recalibrated − running"] * recalibrated
-    notes = [
-        "Gap: test loss after the last update minus the mean training loss (with augmentation and dropout, where there "
-        "are any) since the evaluation before it; “over” is paired by seed, and below 0 it is less. An average has no "
-        "training loss of its own, and Schedule-Free's is of other weights than those that are evaluated.",
-        "Good peak LRs: those not clearly worse than the best one by the rule of comparison. The first number is how "
-        "wide they are for certain; the second, where the next ones lie that are worse. Between them the grid of "
-        f"{study.peak_lrs(task)} is too coarse to tell.",
-    ]
-    notes += [NORMS] * norms
-    title = f"{task}: diagnostics at {percent(study.budgets(task)[-1])} of the full budget"
-    return Table(title, tuple(head), rows, tuple(notes))
-
-
-def _row(strategy: str, diagnosis: Diagnosis, norms: bool, recalibrated: bool) -> tuple[Item, ...]:
-    text = [value(diagnosis.train_loss), value(diagnosis.test_loss)]
-    text += [value(diagnosis.gap, signed=True), value(diagnosis.gap_over, signed=True), octaves(diagnosis.region)]
-    text += [factor(diagnosis.decline), factor(diagnosis.decline_over)] * norms
-    text += [value(diagnosis.recalibrated, signed=True)] * recalibrated
-    return (Item(strategy), *map(Item, text))
 
 
 def factor(interval: Interval | None) -> str:
@@ -101,7 +98,7 @@ def _lead(interval: Interval | None) -> Item:
     text = value(interval, signed=True)
     if interval is None or interval.half is None or interval.excludes_zero:
         return Item(text)
-    return Item(f"{text} ≈", "noise")
+    return Item(f"{text} ≈")
 
 
 # ----------------------------------------------------------------------------------------------------- CSV

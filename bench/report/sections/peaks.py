@@ -11,13 +11,12 @@ from typing import NamedTuple
 from bench.analysis.comparison import Comparison, lead
 from bench.analysis.stats.intervals import Interval, ranks
 from bench.report.csv_tables import csv_text
-from bench.report.markup import Item, Mark, Table
-from bench.report.numbers import MISSING, listed, number, percent, value
+from bench.report.numbers import listed, number
 
 COLUMNS = "task budget peak_lr strategy n diverged mean low high half rank over_reference over_reference_half"
 
-NAMES = 6
-"""Most strategies that are named in a sentence; the table has them all."""
+NAMES = 3
+"""Most strategies that are named in a sentence; `peaks.csv` has them all."""
 
 
 class PeakEntry(NamedTuple):
@@ -54,35 +53,6 @@ def entries(comparison: Comparison, task: str, budget: float) -> dict[tuple[str,
                 over = lead(tries[s], tries[against], direction, comparison.grain(task))
             table[s, lr] = PeakEntry(final, diverged, rank.get(s), over)
     return table
-
-
-def table(comparison: Comparison, task: str) -> Table | None:
-    """Differences from the reference, LR by LR, at the largest budget; None where the task has no reference."""
-    budget, reference = comparison.study.budgets(task)[-1], comparison.reference(task)
-    by_peak = entries(comparison, task, budget)
-    if all(entry.over is None for entry in by_peak.values()):
-        return None
-    alike = peers(comparison, task, budget)
-    peak_lrs = sorted({lr for s, lr in by_peak if s in alike})
-    rows = []
-    for s in comparison.standing(task):
-        if s != reference and s in alike:
-            rows.append((Item(s), *(_field(by_peak.get((s, lr))) for lr in peak_lrs)))
-    note = (
-        f"Above 0: better than {reference} at the same peak LR, paired by seed, ± half of the 95 % interval. "
-        "In brackets: the rank at this peak LR, the reference's counted. Nothing is chosen, nor adjusted for the rest."
-    )
-    title = f"{task}: LR by LR, over {reference} at {percent(budget)}"
-    return Table(title, ("strategy", *(f"{lr:g}" for lr in peak_lrs)), tuple(rows), (note,))
-
-
-def _field(entry: PeakEntry | None) -> Item:
-    if entry is None or (entry.over is None and not entry.diverged):
-        return Item(MISSING)
-    mark: Mark = "best" if entry.rank == 1 else ""
-    if entry.diverged:
-        return Item(f"diverged {entry.diverged}", mark)
-    return Item(f"{value(entry.over, signed=True)} ({entry.rank:.3g})", mark)
 
 
 def flips(comparison: Comparison, task: str) -> Iterator[str]:

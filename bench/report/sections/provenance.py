@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from bench.analysis.comparison import Comparison
 from bench.analysis.results import Try
 from bench.ledger.rows import AttemptRow
-from bench.report.numbers import number, percent, quantity
+from bench.report.numbers import number, quantity
 
 
 def sharing(comparison: Comparison) -> Iterator[tuple[str, str]]:
@@ -52,20 +52,12 @@ def grid(comparison: Comparison, task: str) -> Iterator[tuple[str, str]]:
     study, facts = comparison.study, comparison.study.tasks[task]
     splits = "choices, too, are made on it" if study.published else "on test; choices on control"
     yield "metric", f"{facts.metric} ({facts.direction}) {splits}"
-    counts = {
-        "strategies": len(study.of_task(task)),
-        "budgets": len(facts.budgets),
-        "peak LRs each": study.peak_lrs(task),
-        "seeds": len(facts.seeds),
-    }
-    yield "grid", ", ".join(f"{count} {name}" for name, count in counts.items())
     yield "cells recorded", _recorded([t for t in study.tries if t.task == task])
-    budgets = ", ".join(percent(b) for b in study.budgets(task))
-    yield "budgets", f"{budgets} of {quantity(facts.epochs, facts.unit)}"
+    yield "budgets", f"of {quantity(facts.epochs, facts.unit)}"
     if facts.batch_size:
         yield "updates per epoch", f"{facts.epoch_steps:,} of {facts.batch_size:,} examples"
-    yield "peak LRs", ", ".join(f"{lr:g}" for lr in facts.peak_lrs)
-    yield "seeds", ", ".join(map(str, facts.seeds))
+    if facts.margin:
+        yield "margin", f"{facts.margin.value:g}"
     decay = facts.weight_decay
     yield "optimizer", f"{facts.optimizer}, weight decay {'not told' if decay is None else f'{decay:g}'}"
     if facts.optimizers and len(facts.optimizers) > 1:

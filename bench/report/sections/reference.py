@@ -8,12 +8,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from bench.analysis.budget_worth import worths
 from bench.analysis.comparison import Comparison
 from bench.analysis.primary import ALPHA, Hypothesis, Omission, PrimaryTest, Why, Word
-from bench.analysis.ranking import LOW, STRATEGIES, TASKS, RankPanel
-from bench.analysis.reference import visible
+from bench.analysis.ranking import STRATEGIES, TASKS, RankPanel
 from bench.analysis.stats.equivalent_budget import Worth
 from bench.analysis.stats.tests import DRAWS
 from bench.report.markup import Item, Mark, Table
-from bench.report.numbers import MISSING, listed, number, percent, value
+from bench.report.numbers import MISSING, listed, percent, value
 
 UNDECLARED = "by default: the plan's row was written before references were declared in it"
 OTHERS = "our choice, made after these runs, for published runs declare none"
@@ -33,9 +32,9 @@ WHY: dict[Why, str] = {
 """Reasons for leaving something out of the primary test."""
 
 WORDS: dict[Word, tuple[str, Mark]] = {
-    "better": ("significantly better", "best"),
-    "worse": ("significantly worse", "bad"),
-    "equal": ("equal", "noise"),
+    "better": ("significantly better", "first better"),
+    "worse": ("significantly worse", "worse"),
+    "equal": ("equal", ""),
     "undecided": ("undecided", ""),
     "BatchNorm statistics only": ("BatchNorm statistics only", ""),
     "too few blocks": ("too few blocks to tell", ""),
@@ -89,8 +88,8 @@ def omitted(omissions: Iterable[Omission]) -> Iterator[str]:
         yield f"Not tested: {task}{names}{where}: {WHY[why]}."
 
 
-def conclusion(comparison: Comparison, test: PrimaryTest) -> str:
-    """The primary test in one paragraph."""
+def method(comparison: Comparison, test: PrimaryTest) -> str:
+    """Description of the primary test, in one paragraph."""
     study = comparison.study
     undeclared = OTHERS if study.published else UNDECLARED
     against = f"{study.reference}, {'declared before the run' if study.declared else undeclared}"
@@ -99,36 +98,11 @@ def conclusion(comparison: Comparison, test: PrimaryTest) -> str:
             f"Nothing is tested: no task has two seeds or more of both the reference ({against}) and another strategy "
             "at a declared budget."
         )
-    named = {word: [h.strategy for h in test.hypotheses if h.word == word] for word in WORDS}
-    phrases = [
-        f"{WORDS[word][0]} {'to' if word == 'equal' else 'than'} it: {listed(names)}"
-        for word, names in named.items()
-        if names and word in ("better", "worse", "equal")
-    ]
     return (
         f"The primary test compares every strategy with one reference ({against}): a stratified sign-flip permutation "
         "test over independent blocks, one a task and seed, the declared budgets pooled in each, corrected for "
-        f"{len(test.hypotheses)} hypotheses, at {percent(test.alpha)}. "
-        + ("; ".join(phrases).capitalize() if phrases else "Significantly different from it: none")
-        + ". No other difference between two strategies is called significant in this report."
+        f"{len(test.hypotheses)} hypotheses, at {percent(test.alpha)}."
     )
-
-
-def limits(comparison: Comparison, task: str) -> Iterator[str]:
-    """Smallest difference that the seeds of a task can show at its largest budget."""
-    budget = comparison.study.budgets(task)[-1]
-    least = visible(comparison, task, budget)
-    n = max((len(v.score.selected) for v in comparison.full(task).values()), default=0)
-    if n > 1 and least is None:
-        yield "All strategies of this table are one run, so there is no difference to see."
-    elif least is not None:
-        floor = 2.0 ** (1 - n)
-        alone = f"; a sign-flip test within this task alone could not go below p = {floor:g}" if floor > ALPHA else ""
-        yield (
-            f"With {n} seeds, a true difference of {number(least)} between two typical strategies at "
-            f"{percent(budget)} would be called clear in 80 % of repetitions, a smaller one less often; pairs whose "
-            f"seeds agree more closely are told apart at less{alone}."
-        )
 
 
 def over(comparison: Comparison, task: str, strategy: str) -> str:
@@ -142,26 +116,17 @@ def over(comparison: Comparison, task: str, strategy: str) -> str:
 # --------------------------------------------------------------------------------------------- budget worth
 
 
-def worth(comparison: Comparison, task: str) -> Table | None:
-    """Share of the budget at which the reference ends as well as each strategy does at each budget."""
-    by_strategy, against = worths(comparison, task), comparison.reference(task)
+def worth(comparison: Comparison, task: str) -> Iterator[str]:
+    """Worth of the strategy that ends first, in budget of the reference, in a sentence."""
+    by_strategy, against, best = worths(comparison, task), comparison.reference(task), comparison.best(task)
     budgets = comparison.study.budgets(task)
-    names = [s for s in comparison.standing(task) if any((s, b) in by_strategy for b in budgets)]
-    if not names or len(budgets) < 2:
-        return None
-    rows = tuple((Item(s), *(Item(_worth(by_strategy.get((s, b)), budgets)) for b in budgets)) for s in names)
-    note = (
-        f"61 % under 25 % says: with 25 % of the full budget it ends as well as {against} with 61 %. {against}'s curve "
-        "is linear in the logarithm of the budget between those tried. The interval holds every budget at which the "
-        "two, paired by seed, are within noise of each other."
-    )
-    title = f"{task}: worth in budget of {against}, with its 95 % interval"
-    return Table(title, ("strategy", *map(percent, budgets)), rows, (note,))
+    by_budget = {b: by_strategy[best, b] for b in budgets[:-1] if best and (best, b) in by_strategy}
+    if best != against and by_budget:
+        parts = [f"at {percent(b)} as well as {against} at {_worth(worth, budgets)}" for b, worth in by_budget.items()]
+        yield f"In budget: {best} ends {'; '.join(parts)} (95 % intervals)."
 
 
-def _worth(worth: Worth | None, budgets: Sequence[float]) -> str:
-    if worth is None:
-        return MISSING
+def _worth(worth: Worth, budgets: Sequence[float]) -> str:
     text = _share(worth.share, budgets)
     if worth.low is None or worth.high is None or (worth.low, worth.high) == (worth.share, worth.share):
         return text
@@ -177,21 +142,6 @@ def _share(share: float, budgets: Sequence[float]) -> str:
 # ---------------------------------------------------------------------------------------------------- ranks
 
 
-def places(panel: RankPanel) -> Table:
-    """Numbers of times that each strategy came first, or among the first three, at low and high budgets."""
-    order = sorted(range(len(panel.strategies)), key=lambda i: (-panel.high[i].first, -panel.high[i].three, i))
-    sides = {f"budget < {percent(LOW)}": panel.low, f"budget ≥ {percent(LOW)}": panel.high}
-    sides = {name: side for name, side in sides.items() if side[0].columns}
-    rows = []
-    for i in order:
-        counts = [(n, side[i].columns) for side in sides.values() for n in (side[i].first, side[i].three)]
-        rows.append((Item(panel.strategies[i]), *(Item(f"{n} / {columns}") for n, columns in counts)))
-    head = (f"{place}, {name}" for name in sides for place in ("first", "first three"))
-    title = f"How often {len(panel.strategies)} strategies came first, in columns of task and budget"
-    note = "Descriptive: budgets of one task share their runs' beginnings. Strategies that share a place all hold it."
-    return Table(title, ("strategy", *head), tuple(rows), (note,))
-
-
 def friedman(panel: RankPanel) -> str:
     """Friedman's test of a panel in a sentence, or the reason why there is none."""
     k, t, test = len(panel.strategies), len(panel.full), panel.test
@@ -200,10 +150,11 @@ def friedman(panel: RankPanel) -> str:
             f"No Friedman test of these {k} strategies: it asks for at least {TASKS} tasks and {STRATEGIES} "
             f"strategies, and {t} task{'s have' if t != 1 else ' has'} a rank for each at the largest budget."
         )
-    outcome = "some strategies rank differently" if test.p <= ALPHA else "no difference in ranks is shown"
+    outcome = "they do for some" if test.p <= ALPHA else "no difference in ranks is shown"
     return (
-        f"Friedman's test asks whether ranks differ at all, not which: over {t} tasks at the largest budgets {outcome} "
-        f"(Iman and Davenport's form, F = {test.statistic:.3g}, p = {probability(test.p)}). By Nemenyi's criterion "
-        f"two mean ranks less than {test.distance:.2f} apart are not told apart. Tasks that share data are not "
-        "independent, which this takes for granted."
+        f"A second look, at ranks alone: Friedman's test asks whether they differ at all, not which, nor by how much, "
+        f"and is corrected for no other test. Over {t} tasks at the largest budgets {outcome} (Iman and Davenport's "
+        f"form, F = {test.statistic:.3g}, p = {probability(test.p)}). By Nemenyi's criterion two mean ranks less than "
+        f"{test.distance:.2f} apart are not told apart. Tasks that share data are not independent, which this takes "
+        "for granted."
     )

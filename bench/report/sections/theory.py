@@ -32,9 +32,6 @@ def section(comparison: Comparison) -> Iterator[str | Table]:
         "geometric mean over the strategies of the same task and budget."
     )
     yield _taus(theory)
-    for task in comparison.study.tasks:
-        if agreement := theory.agreements.get((task, comparison.study.budgets(task)[-1])):
-            yield _lines(task, percent(comparison.study.budgets(task)[-1]), agreement)
 
 
 def _conclusion(theory: Theory) -> str:
@@ -91,14 +88,17 @@ def _taus(theory: Theory) -> Table:
         rho = MISSING if last.rho is None else number(last.rho)
         peaks = MISSING if last.tau_peaks is None else number(last.tau_peaks)
         rows.append((Item(task), *taus, Item(rho), Item(peaks), Item(str(len(last.lines)))))
-    notes = (
+    notes: tuple[str, ...] = (
         "Kendall's tau-b for these strategies: mean over seeds, and its 95 % interval over seeds, cut to [−1, 1]. "
         f"Strategies whose bounds differ by less than {percent(TIE)} tie in it. After “of” stands the noise ceiling, "
         "the tau that the true order would reach: between that of the order of the other seeds, and that of all seeds, "
         "the seed itself among them.",
         "At the largest budget: Spearman's rho of the order of the means, with every difference counted; tau of the "
-        "best peak LRs, predicted and chosen, which a coarse grid ties; and how many strategies have a bound.",
+        "best peak LRs, predicted and chosen, which a coarse grid ties; and how many strategies have a bound. "
+        "`theory.csv` has each of them.",
     )
+    left_out = list(dict.fromkeys(s for a in theory.agreements.values() for s in a.left_out))
+    notes += (f"Without a bound: {listed(left_out)}.",) if left_out else ()
     head = ("task", *map(percent, budgets), "rho", "tau of peak LRs", "strategies")
     return Table("Predicted and measured order", head, tuple(rows), notes)
 
@@ -123,17 +123,6 @@ def _correlation(tau: Interval) -> str:
     """A correlation with its interval: 0.5 (−0.2 to 1)."""
     interval = reach(tau)
     return f"{_two(tau.mean)} ({_two(interval[0])} to {_two(interval[1])})" if interval else _two(tau.mean)
-
-
-def _lines(task: str, budget: str, agreement: Agreement) -> Table:
-    rows = []
-    for line in agreement.lines:
-        ranks = f"{line.predicted:.3g}", f"{line.measured:.3g}"
-        peaks = f"{line.peak_lr:.2g}", f"{line.selected:.2g}"
-        rows.append((Item(line.strategy), *map(Item, ranks + peaks)))
-    head = ("strategy", "rank, predicted", "measured", "best peak LR, predicted", "chosen")
-    rest = (f"Without a bound: {listed(list(agreement.left_out))}.",) if agreement.left_out else ()
-    return Table(f"{task}: predicted and measured, at {budget}", head, tuple(rows), rest)
 
 
 def theory_csv(comparison: Comparison) -> str:

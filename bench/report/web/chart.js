@@ -1,4 +1,4 @@
-// Charts: results of each strategy on a task, ranks across tasks, and LR curves.
+// Charts: results of each strategy on a task, and LR curves.
 
 /** Panels of one task. A strategy under the pointer or in focus stands out in all of them; a click pins it. */
 function taskChart(frame, task) {
@@ -114,31 +114,6 @@ function highlight(panels, task, lines, b) {
 }
 
 // ------------------------------------------------------------------------------------------- across tasks
-
-/** Ranks: strategies down, tasks and budgets across, the better the darker. */
-function rankChart(frame) {
-  const columns = DATA.tasks.filter((task) => shows("task", task.name)).flatMap((task) =>
-    task.budgets.map((_, b) => [task, b]).filter(([, b]) => shows("budget", task.labels[b])));
-  const spans = new Map();
-  for (const [task] of columns) spans.set(task, (spans.get(task) ?? 0) + 1);
-  const corner = element("th", { scope: "col", rowspan: 2 }, "strategy");
-  const tasks = [...spans].map(([task, span]) => element("th", { scope: "colgroup", colspan: span }, task.name));
-  const labels = columns.map(([task, b]) => element("th", { scope: "col" }, task.labels[b]));
-  const rows = DATA.strategies.map((strategy, s) => {
-    const fields = columns.map(([task, b]) => rankField(task, task.lines.find((line) => line.strategy === s && visible(task, line)), b));
-    return fields.some((field) => field.textContent) ? [element("tr", {}, element("th", { scope: "row" }, strategy.name), ...fields)] : [];
-  }).flat();
-  const table = element("table", { class: "ranks" }, element("thead", {}, element("tr", {}, corner, ...tasks), element("tr", {}, ...labels)), element("tbody", {}, ...rows));
-  frame.replaceChildren(element("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Ranks by task and budget" }, table));
-}
-
-function rankField(task, line, b) {
-  const at = line?.at[b];
-  if (at?.rank == null) return element("td");
-  const most = Math.max(...task.lines.map((other) => other.at[b]?.rank ?? 1));
-  const share = most > 1 ? (most - at.rank) / (most - 1) : 1; // 1 the best, 0 the last of the column
-  return element("td", { style: `--share: ${share.toFixed(3)}`, class: share > 0.55 ? "deep" : "", title: describe(task, line, b) }, plain(at.rank));
-}
 
 /** LR curves, one panel for each schedule, over all the others in grey. */
 function curveChart(frame) {

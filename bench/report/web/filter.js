@@ -40,11 +40,12 @@ function applyFilter() {
   }
 }
 
-const CHARTS = { task: (frame, i) => taskChart(frame, DATA.tasks[i]), ranks: rankChart, curves: curveChart };
+const CHARTS = { task: (frame, i) => taskChart(frame, DATA.tasks[i]), curves: curveChart };
 
+/** Draw the charts in sight: none of a hidden or folded section. */
 function redraw() {
   for (const frame of document.querySelectorAll(".chart")) {
-    if (!frame.closest("section").hidden) CHARTS[frame.dataset.kind](frame, frame.dataset.task);
+    if (!frame.closest("section").hidden && !frame.closest("details:not([open])")) CHARTS[frame.dataset.kind](frame, frame.dataset.task);
   }
 }
 
@@ -97,9 +98,21 @@ function filter() {
       title.focus();
     }
   });
-  document.querySelector("nav").after(box);
+  document.querySelector("main > section").after(box);
 }
 
+/** Unfold the section that a link points to. */
+function unfold() {
+  document.getElementById(location.hash.slice(1))?.querySelector(":scope > details")?.setAttribute("open", "");
+}
+
+for (const fold of document.querySelectorAll("details:has(.chart)")) fold.addEventListener("toggle", () => fold.open && redraw());
+addEventListener("hashchange", unfold);
+unfold();
+addEventListener("beforeprint", () => {
+  for (const fold of document.querySelectorAll("main details:not(#filter)")) fold.open = true;
+  redraw();
+});
 document.body.append(notice);
 for (const table of document.querySelectorAll(".table table")) {
   sortable(table);

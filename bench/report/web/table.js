@@ -57,7 +57,7 @@ function content(table) {
     prose: heads.map((cell, i) => i === 0 || cell.classList.contains("prose")),
     rows: [...table.tBodies[0].rows]
       .filter((row) => !row.hidden)
-      .map((row) => visibleCells(row).map((cell) => ({ text: cell.textContent, bold: cell.classList.contains("best") }))),
+      .map((row) => visibleCells(row).map((cell) => ({ text: cell.textContent, bold: cell.classList.contains("first") }))),
   };
 }
 
