@@ -14,7 +14,7 @@ from tasks.data.registry import PACKS
 from tests.runs import ROOT
 
 TRACKED = subprocess.run(["git", "ls-files", "*.md"], cwd=ROOT, capture_output=True, text=True, check=True)
-README = (ROOT / "README.md").read_text()
+README, TASKS = (ROOT / "README.md").read_text(), (ROOT / "tasks" / "README.md").read_text()
 PAGES = sorted(ROOT / name for name in TRACKED.stdout.split())
 
 
@@ -48,14 +48,21 @@ def test_the_commands_of_the_readme_are_understood(line):
         assert schedules.parse_list(args.schedules)
 
 
-def test_the_readme_tells_of_every_task():
-    assert set(re.findall(r"^\| `(\w+)`", README, flags=re.MULTILINE)) == set(tasks.CATALOGUE)
+def test_the_readme_gives_the_answer_of_core_and_its_picture():
+    """The first sentence of the published table; the report makes the picture."""
+    answer = (ROOT / "results" / "core" / "table.md").read_text().split("\n\n")[1].replace("\\", "")
+    assert f"<!-- answer of core -->\n> {answer}\n<!-- end -->" in README
+    assert "](results/core/figures/answer.svg)" in README
 
 
-def test_the_readme_tells_of_every_data_set():
+def test_the_page_of_tasks_tells_of_every_task():
+    assert set(re.findall(r"^\| `(\w+)`", TASKS, flags=re.MULTILINE)) == set(tasks.CATALOGUE)
+
+
+def test_the_page_of_tasks_tells_of_every_data_set():
     for pack in PACKS.values():
         layouts = " or ".join(pack.layouts)
-        assert f"| {pack.title} | `{pack.name}` | {layouts} | {pack.size} | {pack.licence} | {pack.check} |" in README
+        assert f"| {pack.title} | `{pack.name}` | {layouts} | {pack.size} | {pack.licence} | {pack.check} |" in TASKS
 
 
 def test_the_suites_name_what_there_is():
