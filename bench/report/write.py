@@ -69,7 +69,7 @@ def show(rows: Iterable[Row], console: Console) -> None:
     """
     result = Answer(Comparison(Study.of(rows)))
     console.print(answer.sentence(result), highlight=False, markup=False)
-    print_table(advice.brief(result), console)
+    print_table(advice.brief(result, console.width), console)
     for line in (advice.signs(result), *answer.limits(result)):
         console.print(line, highlight=False, markup=False)
 

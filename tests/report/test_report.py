@@ -137,7 +137,9 @@ def test_the_terminal_is_never_overrun_and_cuts_no_name(width):
     assert "…" not in text
     assert "stages([constant," in text
     assert "cosine]," in text
-    assert len(re.findall(r"(?<= )[a-z_]+ 0\.\d+ [?!+=−]", text)) == 2 * 4
+    whole = re.findall(r"(?<= )[a-z_]+ 0\.\d+ [?!+=−] ", text)
+    assert len(whole) in ((2 * 3, 2 * 4) if width == 80 else (2 * 4,))  # a budget that has no room is left out
+    assert len(whole) == 2 * re.search(r"^ task .*$", text, re.MULTILINE)[0].count("%")
 
 
 def test_an_unfinished_ledger_says_what_is_missing(tmp_path):
@@ -291,5 +293,5 @@ def test_a_largest_budget_without_the_reference_leaves_its_column_empty(tmp_path
     write.write(tmp_path, rows)
     (answer,) = [line for line in (tmp_path / "table.md").read_text().splitlines() if line.startswith("| t |")][:1]
     assert "no reference" in answer.split("|")[5]
-    readings = (tmp_path / "table.md").read_text().split("t: readings at 100 %")[1].splitlines()
+    readings = (tmp_path / "table.md").read_text().split("t: readings at 100 %")[1].split("\n\n")[1].splitlines()
     assert {line.split("|")[4].strip() for line in readings if line.startswith("| cosine |")} == {"–"}

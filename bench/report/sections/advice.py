@@ -74,6 +74,9 @@ def _how_sure(answer: Answer, a: Advice) -> tuple[str, Mark]:
 BUDGETS = 4
 """Most budgets that a terminal shows."""
 
+NAME = 24
+"""Characters that a terminal keeps for the name of a task."""
+
 SIGN = {"better": "+", "worse": "−", "equal": "=", "undecided": "?"}
 """Verdicts on a terminal."""
 
@@ -83,13 +86,16 @@ def signs(answer: Answer) -> str:
     return f"+ better than {answer.comparison.study.reference}, = equal, ? undecided, ! see the page."
 
 
-def brief(answer: Answer) -> Table:
-    """The advice for a terminal, at the largest budgets if there are many."""
-    by_place, budgets = {(a.task, a.budget): a for a in answer.advice}, answer.budgets[-BUDGETS:]
-    rows = tuple(
-        (Item(task), *(_brief(answer, by_place.get((task, b))) for b in budgets))
-        for task in answer.comparison.study.tasks
-    )
+def brief(answer: Answer, width: int) -> Table:
+    """The advice for a terminal of so many characters a line, at the largest budgets if there are many."""
+    by_place = {(a.task, a.budget): a for a in answer.advice}
+    for count in range(min(BUDGETS, len(answer.budgets)), -1, -1):
+        budgets = answer.budgets[len(answer.budgets) - count :]
+        fields = [[_brief(answer, by_place.get((task, b))) for b in budgets] for task in answer.comparison.study.tasks]
+        widths = (max(len(item.text) for item in column) + 2 for column in zip(*fields, strict=True))
+        if sum(widths) + NAME <= width:
+            break
+    rows = tuple((Item(task), *line) for task, line in zip(answer.comparison.study.tasks, fields, strict=True))
     return Table("", ("task", *map(percent, budgets)), rows)
 
 
