@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from bench.analysis.comparison import Comparison
-from bench.analysis.reference import leads
+from bench.analysis.protocol.reference import leads
 from bench.analysis.results import KINDS, StrategySettings, Study
 from bench.analysis.stats.intervals import Interval
 from bench.analysis.stats.tests import Flip, holm, sign_flip

@@ -38,7 +38,7 @@ def compare(args: argparse.Namespace) -> int:
 
 def claims(args: argparse.Namespace) -> int:
     """Write the page that judges the claims."""
-    from bench.report.sections.claims import write
+    from bench.report.textbook.claims import write
 
     write(args.directories, args.out, args.costs)
     print(f"Claims: {args.out}")

@@ -6,8 +6,8 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from bench.analysis.answer import Answer
-from bench.analysis.primary import Hypothesis
+from bench.analysis.protocol.answer import Answer
+from bench.analysis.protocol.primary import Hypothesis
 from bench.report.numbers import percent
 
 if TYPE_CHECKING:

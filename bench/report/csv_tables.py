@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from bench.analysis.budget_worth import worths
 from bench.analysis.comparison import Comparison, Verdict
-from bench.analysis.primary import Hypothesis
-from bench.analysis.reference import VersusReference, standings, visible
+from bench.analysis.protocol.primary import Hypothesis
+from bench.analysis.protocol.reference import VersusReference, standings, visible
 from bench.analysis.stats.equivalent_budget import Worth
 from bench.analysis.stats.intervals import binomial_half
 

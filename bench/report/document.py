@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from bench.analysis import ranking
-from bench.analysis.answer import Answer
 from bench.analysis.comparison import Comparison, leaders
+from bench.analysis.protocol.answer import Answer
 from bench.analysis.stats.intervals import Interval, binomial_half
 from bench.analysis.textbook.claim_tasks import entries
 from bench.ledger.cell_row import Publication
 from bench.report import tables
 from bench.report.markup import Block, Columns, Facts, Figure, Fold, Plain, Section
 from bench.report.numbers import listed, number, percent
-from bench.report.sections import advice, answer, claims, diagnostics, peaks, provenance, reference, theory
+from bench.report.sections import advice, answer, diagnostics, peaks, provenance, reference
+from bench.report.textbook import claims, theory
 
 
 def document(comparison: Comparison, figures: Mapping[str, Figure]) -> list[Section]:

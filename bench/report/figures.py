@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.analysis import ranking
-from bench.analysis.answer import Answer
 from bench.analysis.comparison import Comparison, Verdict
+from bench.analysis.protocol.answer import Answer
 from bench.analysis.results import schedule_of
 from bench.contract import digest
 from bench.ledger import atomic

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from bench.analysis.comparison import Comparison, Score, Verdict, fate
+from bench.analysis.protocol.reference import joint_standings
 from bench.analysis.ranking import RankPanel
-from bench.analysis.reference import joint_standings
 from bench.report.markup import Item, Mark, Table
 from bench.report.numbers import MISSING, gap, percent, quantity, value
 from bench.report.sections import diagnostics, reference

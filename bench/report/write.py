@@ -7,15 +7,16 @@ from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Literal
 
-from bench.analysis.answer import Answer
 from bench.analysis.comparison import Comparison
+from bench.analysis.protocol.answer import Answer
+from bench.analysis.protocol.sequential import verdicts
 from bench.analysis.results import Study
-from bench.analysis.sequential import verdicts
 from bench.ledger import atomic, paths
 from bench.ledger.lines import Row
 from bench.report import csv_tables, markup, tables
 from bench.report.document import document
-from bench.report.sections import advice, answer, diagnostics, peaks, theory
+from bench.report.sections import advice, answer, diagnostics, peaks
+from bench.report.textbook import theory
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -14,7 +14,7 @@ from typing import Any
 import schedules
 import tasks
 from bench import engine, suites
-from bench.analysis import tuning
+from bench.analysis.protocol import tuning
 from bench.contract import Cell, InputError, Schedule, Task, Wandb
 from bench.ledger import ledger, paths
 from bench.ledger.cell_row import CellRow

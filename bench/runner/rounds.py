@@ -10,10 +10,10 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from bench.analysis import sequential, tuning
 from bench.analysis.comparison import Comparison
+from bench.analysis.protocol import sequential, tuning
+from bench.analysis.protocol.tuning import EdgeChoice
 from bench.analysis.results import Study
-from bench.analysis.tuning import EdgeChoice
 from bench.contract import InputError
 from bench.ledger.cell_row import CellRow
 from bench.ledger.lines import Row

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench.analysis.comparison import Comparison
-from bench.analysis.primary import PrimaryTest
+from bench.analysis.protocol.primary import PrimaryTest
 from bench.analysis.results import Study
 from bench.ledger import ledger
 from bench.ledger.lines import Row

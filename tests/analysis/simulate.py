@@ -2,7 +2,7 @@
 
     python -m tests.analysis.simulate 2000 [DIR]
 
-Experiments are drawn by `tests.analysis.experiments` from the ledger of DIR (`results/core`), without any true
+Experiments are drawn by `tests.analysis.simulation.experiments` from the ledger of DIR (`results/core`), without any true
 difference; differences are planted in the final values.
 """
 
@@ -14,11 +14,11 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.analysis.primary import ALPHA
+from bench.analysis.protocol.primary import ALPHA
 from bench.analysis.stats.intervals import t_quantile
 from bench.analysis.stats.power import detectable, detectable_mean
-from tests.analysis import experiments, protocol
-from tests.analysis.protocol import ABSENT, BETTER, DECIDED, EQUAL
+from tests.analysis.simulation import experiments, protocol
+from tests.analysis.simulation.protocol import ABSENT, BETTER, DECIDED, EQUAL
 
 LOOKS = (8, 12, 16, 24)
 CHUNK = 250

@@ -5,7 +5,7 @@ import random
 import pytest
 
 from bench.analysis.comparison import Comparison
-from bench.analysis.primary import PrimaryTest
+from bench.analysis.protocol.primary import PrimaryTest
 from bench.analysis.results import Study
 from bench.analysis.textbook import claims, lr_choice
 from bench.analysis.textbook.claim_tasks import entries
@@ -13,7 +13,7 @@ from bench.analysis.textbook.lr_cost import Costs
 from bench.cli import main
 from bench.contract import InputError
 from bench.ledger import ledger as record
-from bench.report.sections import claims as judgement
+from bench.report.textbook import claims as judgement
 from tests.analysis.histories import with_evaluations
 from tests.analysis.rows import ledger, task
 from tests.runs import attempt

@@ -4,7 +4,7 @@ import pytest
 
 from bench.analysis import ranking
 from bench.analysis.comparison import Comparison
-from bench.analysis.primary import PrimaryTest
+from bench.analysis.protocol.primary import PrimaryTest
 from bench.analysis.results import Study
 from bench.analysis.stats.intervals import t_quantile
 from bench.contract import InputError

@@ -2,8 +2,8 @@
 
 import pytest
 
-from bench.analysis.effect_sizes import THRESHOLDS, effect_sizes
-from bench.analysis.primary import PrimaryTest
+from bench.analysis.protocol.effect_sizes import THRESHOLDS, effect_sizes
+from bench.analysis.protocol.primary import PrimaryTest
 from bench.report.sections import effect_sizes as section
 from tests.analysis.test_primary import compare, outcome
 

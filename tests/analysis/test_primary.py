@@ -4,10 +4,10 @@ import random
 
 import pytest
 
-from bench.analysis import reference, sequential, tries
-from bench.analysis.answer import Answer
 from bench.analysis.comparison import Comparison
-from bench.analysis.primary import PrimaryTest
+from bench.analysis.protocol import reference, sequential, tries
+from bench.analysis.protocol.answer import Answer
+from bench.analysis.protocol.primary import PrimaryTest
 from bench.analysis.results import Study
 from tests.analysis.rows import PEAKS, ledger, task
 

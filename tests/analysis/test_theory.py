@@ -14,7 +14,7 @@ from bench.analysis.comparison import Comparison
 from bench.analysis.results import Study
 from bench.analysis.stats.correlation import kendall, order
 from bench.analysis.textbook.theory import POINTS, TIE, Bound, Theory, _of_text, bound, noise_ceiling, reach
-from bench.report.sections import theory as predicted
+from bench.report.textbook import theory as predicted
 from schedules.schedule import factors
 from tests.analysis.rows import ledger, task
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from bench.analysis import tuning
 from bench.analysis.comparison import Comparison
+from bench.analysis.protocol import tuning
 from bench.analysis.results import Study
 from bench.contract import InputError
 from bench.plan import Grid, Suite

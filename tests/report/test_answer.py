@@ -8,8 +8,8 @@ from itertools import combinations
 import pytest
 from rich.console import Console
 
-from bench.analysis.answer import Answer
 from bench.analysis.comparison import Comparison
+from bench.analysis.protocol.answer import Answer
 from bench.analysis.published import llama_csv
 from bench.analysis.results import Study
 from bench.report import answer_figures, document, figures, markup, tables, write

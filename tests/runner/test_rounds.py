@@ -7,7 +7,7 @@ import torch
 from rich.console import Console
 
 from bench import preempt
-from bench.analysis import sequential
+from bench.analysis.protocol import sequential
 from bench.contract import InputError
 from bench.plan import packing
 from bench.plan.plan import TUNE

@@ -31,15 +31,15 @@ def best(evidence: Sequence[Evidence]) -> list[Evidence]:
     return list(first.values())
 
 
-def pool(chosen: Sequence[Evidence], every: Sequence[Evidence]) -> PooledEvidence:
+def pool(selection: Sequence[Evidence], every: Sequence[Evidence]) -> PooledEvidence:
     """The chosen evidence in one comparison with one reference: that of most of its ledgers.
 
     A strategy is named as its task's usual settings leave it, so that it has one name in every ledger. Strategies that
     a task's own ledger lacks come from the others that ran the task under the same conditions.
     """
-    reference = Counter(e.comparison.study.reference for e in chosen).most_common(1)[0][0]
+    reference = Counter(e.comparison.study.reference for e in selection).most_common(1)[0][0]
     tries, facts, sources = list[Try](), dict[str, TaskFacts](), dict[str, tuple[Path, ...]]()
-    for e in chosen:
+    for e in selection:
         own = _tries(e, reference)
         directories = [e.directory]
         for other in (o for o in every if o.task == e.task and _alike(e, o)):
@@ -50,11 +50,11 @@ def pool(chosen: Sequence[Evidence], every: Sequence[Evidence]) -> PooledEvidenc
         schedules = [*e.facts.schedules, *(t.short for t in own)]
         facts[e.task] = replace(e.facts, budgets=[e.budget], schedules=list(dict.fromkeys(schedules)))
         sources[e.task] = tuple(directories)
-    first = chosen[0].comparison.study
+    first = selection[0].comparison.study
     plan = replace(first.plan, tasks=facts, reference=reference, primary=LARGEST, cells=len(tries))
-    cohorts = tuple(c for e in chosen for c in e.comparison.study.cohorts if c.task == e.task)
+    cohorts = tuple(c for e in selection for c in e.comparison.study.cohorts if c.task == e.task)
     comparison = Comparison(Study(plan, tuple(tries), cohorts, first.attempts))
-    return PooledEvidence(tuple(e._replace(comparison=comparison) for e in chosen), sources)
+    return PooledEvidence(tuple(e._replace(comparison=comparison) for e in selection), sources)
 
 
 def _tries(e: Evidence, reference: str) -> list[Try]:

@@ -23,7 +23,7 @@ class Recommendation:
     over_family: bool
     epochs: float  # the budget asked for
     evidence: tuple[Evidence, ...]  # all there is, the best of each task first
-    chosen: tuple[Evidence, ...]  # the best of each task, in one pooled comparison
+    selection: tuple[Evidence, ...]  # the best of each task, in one pooled comparison
     sources: Mapping[str, tuple[Path, ...]]  # directories that a task's runs come from
 
     @classmethod
@@ -36,12 +36,12 @@ class Recommendation:
     @cached_property
     def verdicts(self) -> tuple[TaskVerdict, ...]:
         """Verdict on each task alone."""
-        return tuple(TaskVerdict(e, self.epochs) for e in self.chosen)
+        return tuple(TaskVerdict(e, self.epochs) for e in self.selection)
 
     @cached_property
     def usable(self) -> tuple[Evidence, ...]:
         """The evidence that counts for a family: of two seeds or more, and without other doubts."""
-        return tuple(e for e in self.chosen if e.n > 1 and set(e.doubts(self.epochs)) <= {"few seeds"})
+        return tuple(e for e in self.selection if e.n > 1 and set(e.doubts(self.epochs)) <= {"few seeds"})
 
     @cached_property
     def family(self) -> FamilyVerdict | None:
@@ -86,10 +86,10 @@ def remedy(v: TaskVerdict) -> MissingRun | None:
     if not (doubts or sides or v.outcome == "undecided"):
         return None
     if v.outcome == "undecided" and not (doubts or sides):
-        needed = v.undecided.seeds if v.undecided else None
-        if needed is None or needed >= MOST:
+        demand = v.undecided.seeds if v.undecided else None
+        if demand is None or demand >= MOST:
             return None
-        seeds = max(seeds, needed)
+        seeds = max(seeds, demand)
     strategy = None if "one strategy" in doubts else v.best
     return missing_run(v.evidence, v.requested, seeds, strategy, sides)
 

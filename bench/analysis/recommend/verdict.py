@@ -9,9 +9,9 @@ from functools import cached_property
 from typing import Literal, NamedTuple
 
 from bench.analysis.comparison import Comparison, Score, leaders
-from bench.analysis.primary import ALPHA, Hypothesis, PrimaryTest, Why
+from bench.analysis.protocol.primary import ALPHA, Hypothesis, PrimaryTest, Why
+from bench.analysis.protocol.reference import VersusReference, standings, widened
 from bench.analysis.recommend.evidence import Doubt, Evidence
-from bench.analysis.reference import VersusReference, standings, widened
 from bench.analysis.results import Study
 from bench.analysis.stats.equivalence import decide, seeds_to_decide
 from bench.analysis.stats.intervals import Interval, t_quantile

@@ -7,7 +7,7 @@ from typing import NamedTuple, get_args
 
 from bench.analysis.comparison import Comparison, Score, Verdict
 from bench.analysis.diagnostics import Diagnostics
-from bench.analysis.primary import PrimaryTest
+from bench.analysis.protocol.primary import PrimaryTest
 from bench.analysis.results import SEPARATOR, schedule_of
 from bench.contract import Family
 

@@ -12,8 +12,8 @@ from typing import Literal, NamedTuple
 
 from bench.analysis.comparison import Reading, Score, read
 from bench.analysis.diagnostics import Seeds
-from bench.analysis.primary import Hypothesis, TaskBlocks, weigh
-from bench.analysis.primary import Word as TestWord
+from bench.analysis.protocol.primary import Hypothesis, TaskBlocks, weigh
+from bench.analysis.protocol.primary import Word as TestWord
 from bench.analysis.textbook.claim_tasks import ClaimTask
 
 Word = Literal[
@@ -107,7 +107,7 @@ def panels(places: Mapping[str, Sequence[ClaimTask]], measure: Measure) -> dict[
             for schedule, strategy in entry.decays().items():
                 if blocks := measure(entry, strategy):
                     groups.setdefault((schedule, place), []).append(blocks)
-    counted = {place: {b.task for key, found in groups.items() if key[1] == place for b in found} for place in places}
+    counted = {place: {b.task for key, blocks in groups.items() if key[1] == place for b in blocks} for place in places}
     usual = {key: blocks for key, blocks in groups.items() if len(blocks) >= MOST * len(counted[key[1]])}
     every = weigh(usual)
     return {

@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 
 from bench.analysis.comparison import Comparison, Score
 from bench.analysis.diagnostics import Seeds, behind, finals_by_peak, region
-from bench.analysis.primary import PrimaryTest
+from bench.analysis.protocol.primary import PrimaryTest
 from bench.analysis.results import SEPARATOR
 from bench.analysis.stats.equivalence import decide
 from bench.analysis.stats.intervals import interval
@@ -85,29 +85,29 @@ grid, or not decided."""
 class Misses(NamedTuple):
     """Regret of the chosen peak LRs against the best in hindsight, in pairs of a task and a strategy."""
 
-    found: tuple[tuple[str, Miss], ...]  # (task, regret) of each pair whose task states a margin
+    regrets: tuple[tuple[str, Miss], ...]  # (task, regret) of each pair whose task states a margin
     unstated: int  # pairs of tasks without a margin
 
     def number(self, miss: Miss) -> int:
-        return sum(m == miss for _, m in self.found)
+        return sum(m == miss for _, m in self.regrets)
 
     @property
     def tasks(self) -> int:
-        return len({task for task, _ in self.found})
+        return len({task for task, _ in self.regrets})
 
     @property
     def word(self) -> Word:
         """Verdict: missed in at least half of the pairs, or shown to be within the margin in nine of ten."""
-        if not self.found:
+        if not self.regrets:
             return "not testable with this measure" if self.unstated else "not tested"
-        if self.number("missed") >= MOST * len(self.found):
+        if self.number("missed") >= MOST * len(self.regrets):
             return "holds"
-        return "does not hold" if self.number("within the margin") >= SURE * len(self.found) else "not clear"
+        return "does not hold" if self.number("within the margin") >= SURE * len(self.regrets) else "not clear"
 
 
 def missing(tasks: Sequence[ClaimTask], constant: bool = False) -> Misses:
     """Pairs with a regret that can be known: three peak LRs and two seeds or more; of decays, or of constant LR."""
-    found: list[tuple[str, Miss]] = []
+    regrets: list[tuple[str, Miss]] = []
     unstated = 0
     for entry, strategy in _pairs(tasks, constant):
         score, margin = entry.score(strategy), entry.comparison.margin(entry.task)
@@ -116,8 +116,8 @@ def missing(tasks: Sequence[ClaimTask], constant: bool = False) -> Misses:
         if margin is None:
             unstated += 1
         else:
-            found.append((entry.task, _miss(score, entry.sign, margin)))
-    return Misses(tuple(found), unstated)
+            regrets.append((entry.task, _miss(score, entry.sign, margin)))
+    return Misses(tuple(regrets), unstated)
 
 
 def _miss(score: Score, sign: float, margin: float) -> Miss:

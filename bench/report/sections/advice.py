@@ -1,11 +1,11 @@
-"""Advice for each task at each budget, as a table; `bench.analysis.answer` finds it."""
+"""Advice for each task at each budget, as a table; `bench.analysis.protocol.answer` finds it."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 
-from bench.analysis.answer import Advice, Answer
+from bench.analysis.protocol.answer import Advice, Answer
 from bench.analysis.results import SEPARATOR
 from bench.report.markup import Item, Mark, Table
 from bench.report.numbers import MISSING, listed, percent

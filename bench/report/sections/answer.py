@@ -1,11 +1,11 @@
-"""The answer in words: one sentence, the other strategies, and its limits; `bench.analysis.answer` finds it."""
+"""The answer in words: one sentence, the other strategies, and its limits; `protocol.answer` finds it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from bench.analysis.answer import Answer, of_families
-from bench.analysis.primary import Hypothesis, Omission, Why, Word
+from bench.analysis.protocol.answer import Answer, of_families
+from bench.analysis.protocol.primary import Hypothesis, Omission, Why, Word
 from bench.report.numbers import listed, percent, quantity
 from bench.report.sections.missing import losses
 from bench.report.sections.reference import WHY, probability

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from bench.analysis.changes import Change, Changes, Side
-from bench.analysis.primary import ALPHA
+from bench.analysis.protocol.primary import ALPHA
 from bench.report import write
 from bench.report.markup import Item, Mark, Table
 from bench.report.numbers import MISSING, listed, percent, value

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 
 from bench.analysis.comparison import Comparison
-from bench.analysis.effect_sizes import Estimate, effect_sizes
-from bench.analysis.primary import PrimaryTest, Word
-from bench.analysis.tries import sensitivity
+from bench.analysis.protocol.effect_sizes import Estimate, effect_sizes
+from bench.analysis.protocol.primary import PrimaryTest, Word
+from bench.analysis.protocol.tries import sensitivity
 from bench.report.markup import Item, Table
 from bench.report.numbers import MISSING, quantity
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from bench.analysis.budget_worth import worths
 from bench.analysis.comparison import Comparison
-from bench.analysis.primary import ALPHA, Hypothesis, Omission, PrimaryTest, Why, Word
+from bench.analysis.protocol.primary import ALPHA, Hypothesis, Omission, PrimaryTest, Why, Word
 from bench.analysis.ranking import STRATEGIES, TASKS, RankPanel
 from bench.analysis.stats.equivalent_budget import Worth
 from bench.analysis.stats.tests import DRAWS

@@ -5,12 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bench.analysis import sequential
 from bench.analysis.comparison import Comparison
-from bench.analysis.primary import PrimaryTest
+from bench.analysis.protocol import sequential
+from bench.analysis.protocol.primary import PrimaryTest
 from bench.analysis.stats.tests import sign_flip
 from bench.ledger.rows import Margin
-from tests.analysis import experiments, protocol, simulate
+from tests.analysis import simulate
+from tests.analysis.simulation import experiments, protocol
 
 COUNT = 200
 

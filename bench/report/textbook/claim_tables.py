@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from bench.analysis.primary import Hypothesis, Word
+from bench.analysis.protocol.primary import Hypothesis, Word
 from bench.analysis.textbook.claim_tasks import ClaimTask
 from bench.analysis.textbook.claims import ClaimPanel
 from bench.analysis.textbook.lr_cost import Costs

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import stdtrit
 
-from bench.analysis.primary import ALPHA
+from bench.analysis.protocol.primary import ALPHA
 from bench.analysis.stats.intervals import LEVEL, t_quantile
 from bench.analysis.stats.spending import levels
 from bench.analysis.stats.tests import DRAWS, EXACT, step_down, testable

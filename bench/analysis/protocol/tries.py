@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from bench.analysis.comparison import Comparison
-from bench.analysis.primary import PrimaryTest, Word
+from bench.analysis.protocol.primary import PrimaryTest, Word
 
 COUNTS = (1, 2, 3, 5)
 """Numbers of peak LRs that a reader may have tried."""
@@ -47,6 +47,6 @@ def _narrowed(comparison: Comparison, k: int) -> Iterator[Comparison]:
         tried.setdefault((t.task, t.optimizer), set()).add(t.peak_lr)
     grids = {key: sorted(peaks) for key, peaks in tried.items()}
     for start in range(max(map(len, grids.values()), default=0) - k + 1):
-        kept = {key: set(grid[start : start + k]) for key, grid in grids.items() if start + k <= len(grid)}
-        tries = tuple(t for t in study.tries if t.peak_lr in kept.get((t.task, t.optimizer), ()))
+        subset = {key: set(grid[start : start + k]) for key, grid in grids.items() if start + k <= len(grid)}
+        tries = tuple(t for t in study.tries if t.peak_lr in subset.get((t.task, t.optimizer), ()))
         yield Comparison(replace(study, tries=tries))

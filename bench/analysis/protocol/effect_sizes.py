@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bench.analysis.primary import PrimaryTest
+from bench.analysis.protocol.primary import PrimaryTest
 from bench.analysis.stats.effects import interquartile_mean, mean_effect, profile, stratified_bootstrap
 
 THRESHOLDS = tuple(np.linspace(-4, 12, 65).tolist())
@@ -23,7 +23,7 @@ class Estimate(NamedTuple):
 
 
 class EffectSizes(NamedTuple):
-    """How much a strategy is better than the reference, in margins of each task; a run is a task and seed."""
+    """The lead of a strategy over the reference, in margins of each task; a run is a task and seed."""
 
     strategy: str
     tasks: int

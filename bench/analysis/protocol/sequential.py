@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from bench.analysis.comparison import Comparison
-from bench.analysis.primary import ALPHA, Hypothesis, PrimaryTest, Word
-from bench.analysis.reference import standings
+from bench.analysis.protocol.primary import ALPHA, Hypothesis, PrimaryTest, Word
+from bench.analysis.protocol.reference import standings
 from bench.analysis.stats.intervals import LEVEL
 from bench.analysis.stats.spending import levels
 
@@ -30,11 +30,11 @@ def undecided_tasks(comparison: Comparison, looks: Sequence[int], look: int) -> 
 
     A task matters to an undecided hypothesis unless the strategy is equal to the reference there at every budget.
     """
-    needed = set()
+    names = set()
     for h in _by_look(comparison, looks, look + 1):
         if h.word not in DECIDED:
-            needed |= {task for task in h.tasks if not _equal(comparison, task, h.strategy)}
-    return needed
+            names |= {task for task in h.tasks if not _equal(comparison, task, h.strategy)}
+    return names
 
 
 def _by_look(comparison: Comparison, looks: Sequence[int], done: int) -> tuple[Hypothesis, ...]:

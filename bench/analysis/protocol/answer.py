@@ -9,9 +9,9 @@ from functools import cached_property
 from typing import Literal, NamedTuple
 
 from bench.analysis.comparison import Comparison, leaders
-from bench.analysis.primary import Hypothesis, PrimaryTest
-from bench.analysis.reference import VersusReference, differences, joint_standings, standings
-from bench.analysis.sequential import verdicts
+from bench.analysis.protocol.primary import Hypothesis, PrimaryTest
+from bench.analysis.protocol.reference import VersusReference, differences, joint_standings, standings
+from bench.analysis.protocol.sequential import verdicts
 from bench.analysis.stats.equivalence import seeds_to_decide
 from bench.analysis.stats.intervals import Interval, interval, t_quantile
 from bench.analysis.stats.power import detectable_mean

@@ -8,7 +8,7 @@ from typing import IO, NamedTuple
 
 from bench.analysis import results
 from bench.analysis.comparison import Comparison
-from bench.analysis.primary import ALPHA, Hypothesis
+from bench.analysis.protocol.primary import ALPHA, Hypothesis
 from bench.analysis.textbook import claims, lr_choice
 from bench.analysis.textbook.claim_tasks import FAMILIES, ClaimTask, entries
 from bench.analysis.textbook.claims import ClaimPanel, Word
@@ -19,8 +19,8 @@ from bench.ledger import atomic, ledger
 from bench.report import markup
 from bench.report.markup import Item, Mark, Section, Table
 from bench.report.numbers import MISSING, listed, percent
-from bench.report.sections import claim_tables
-from bench.report.sections.claim_tables import OUTCOMES
+from bench.report.textbook import claim_tables
+from bench.report.textbook.claim_tables import OUTCOMES
 
 LOOK: dict[Word, Mark] = {"holds": "first"}
 
@@ -184,23 +184,23 @@ def tuned(tasks: Sequence[ClaimTask], panel: ClaimPanel, untuned: Pairs) -> Verd
 
 def _missing(tasks: Sequence[ClaimTask]) -> VerdictRow:
     misses, constant = lr_choice.missing(tasks), lr_choice.missing(tasks, constant=True)
-    if not misses.found and misses.unstated:
+    if not misses.regrets and misses.unstated:
         evidence = "No task states the smallest difference worth having, so no regret can be called large or small"
-    elif not misses.found:
+    elif not misses.regrets:
         evidence = "Nothing recorded counts for or against it"
     else:
         evidence = f"Regret is {_regrets(misses)}"
-        evidence += f"; with constant LR it is {_regrets(constant)}" * bool(constant.found)
+        evidence += f"; with constant LR it is {_regrets(constant)}" * bool(constant.findings)
         if misses.unstated:
             evidence += f". In {_n(misses.unstated, 'more pair')} the task states no margin"
-    n = f"{_n(misses.tasks, 'task')}, {_n(len(misses.found), 'pair')}"
+    n = f"{_n(misses.tasks, 'task')}, {_n(len(misses.regrets), 'pair')}"
     return VerdictRow("Decay may miss the best rate", ALL, misses.word, evidence + ".", n)
 
 
 def _regrets(misses: Misses) -> str:
     n = {miss: misses.number(miss) for miss in ("missed", "within the margin", "edge of the grid", "open")}
     return (
-        f"clearly above the margin in {n['missed']} of {_n(len(misses.found), 'pair')}, shown to lie within it in "
+        f"clearly above the margin in {n['missed']} of {_n(len(misses.regrets), 'pair')}, shown to lie within it in "
         f"{n['within the margin']}, not known in {n['edge of the grid']} for a choice at an edge of the grid, and open "
         f"in {n['open']}"
     )

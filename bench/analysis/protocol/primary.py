@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import Literal, NamedTuple
 
 from bench.analysis.comparison import Comparison, Reading
-from bench.analysis.reference import differences
+from bench.analysis.protocol.reference import differences
 from bench.analysis.stats.intervals import LEVEL, Interval, stratified
 from bench.analysis.stats.tests import Flip, Share, improvement, pool, sign_flip, step_down, testable
 
@@ -99,8 +99,8 @@ class PrimaryTest:
         """Budgets of a task that are tested."""
         study = self.comparison.study
         own = study.budgets(task)
-        wanted = self.budgets or study.plan.primary.budgets or own[-1:]
-        return tuple(b for b in own if any(math.isclose(b, w) for w in wanted))
+        targets = self.budgets or study.plan.primary.budgets or own[-1:]
+        return tuple(b for b in own if any(math.isclose(b, w) for w in targets))
 
     @cached_property
     def omissions(self) -> tuple[Omission, ...]:
@@ -175,11 +175,11 @@ class PrimaryTest:
         self, task: str, strategy: str, columns: Sequence[float]
     ) -> tuple[list[int], dict[Reading, list[list[float]]]]:
         """Seeds that a strategy has at all these budgets, and for each reading its differences [B][N]."""
-        found: dict[Reading, list[dict[int, float]]] = {}
+        leads_B: dict[Reading, list[dict[int, float]]] = {}
         for reading in ("final", "recalibrated"):
-            found[reading] = [differences(self.comparison, task, b, strategy, self.against, reading) for b in columns]
-        seeds = sorted(set.intersection(*map(set, found["final"]))) if columns else []
-        return seeds, {r: [[d[s] for s in seeds] for d in by_budget] for r, by_budget in found.items()}
+            leads_B[reading] = [differences(self.comparison, task, b, strategy, self.against, reading) for b in columns]
+        seeds = sorted(set.intersection(*map(set, leads_B["final"]))) if columns else []
+        return seeds, {r: [[d[s] for s in seeds] for d in by_budget] for r, by_budget in leads_B.items()}
 
 
 def weigh(

@@ -1,0 +1,1 @@
+"""The protocol of fair comparison: against the reference, the primary test, tuning, sequential seeds, the answer."""

@@ -1,0 +1,1 @@
+"""The claims of textbooks and theory, in words and tables."""
