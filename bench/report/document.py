@@ -13,7 +13,7 @@ from bench.ledger.cell_row import Publication
 from bench.report import tables
 from bench.report.markup import Block, Columns, Facts, Figure, Fold, Plain, Section
 from bench.report.numbers import listed, number, percent
-from bench.report.sections import advice, answer, diagnostics, peaks, provenance, reference
+from bench.report.sections import advice, answer, diagnostics, effect_sizes, peaks, provenance, reference
 from bench.report.textbook import claims, theory
 
 
@@ -80,6 +80,9 @@ def _test(result: Answer) -> Iterator[Block]:
     else:
         yield reference.method(result.comparison, result.test)
     yield from reference.omitted(result.test.omissions)
+    for table in (effect_sizes.sizes(result.test), effect_sizes.tries(result.comparison)):
+        if table:
+            yield table
 
 
 def _published(comparison: Comparison, publication: Publication) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
     python -m tests.analysis.simulate 2000 [DIR]
 
-Experiments are drawn by `tests.analysis.simulation.experiments` from the ledger of DIR (`results/core`), without any true
+Experiments are drawn by `simulation.experiments` from the ledger of DIR (`results/core`), without any true
 difference; differences are planted in the final values.
 """
 

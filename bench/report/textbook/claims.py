@@ -190,7 +190,7 @@ def _missing(tasks: Sequence[ClaimTask]) -> VerdictRow:
         evidence = "Nothing recorded counts for or against it"
     else:
         evidence = f"Regret is {_regrets(misses)}"
-        evidence += f"; with constant LR it is {_regrets(constant)}" * bool(constant.findings)
+        evidence += f"; with constant LR it is {_regrets(constant)}" * bool(constant.regrets)
         if misses.unstated:
             evidence += f". In {_n(misses.unstated, 'more pair')} the task states no margin"
     n = f"{_n(misses.tasks, 'task')}, {_n(len(misses.regrets), 'pair')}"
