@@ -14,13 +14,13 @@ from functools import cached_property
 from typing import Literal, NamedTuple
 
 from bench.analysis.comparison import Comparison, Reading
-from bench.analysis.reference import differences
+from bench.analysis.reference import curves, differences
 from bench.analysis.stats.intervals import LEVEL, Interval, stratified
+from bench.analysis.stats.swaps import Curves, swap_test
 from bench.analysis.stats.tests import Flip, Share, improvement, pool, sign_flip, step_down, testable
 
-ALPHA = 0.04
-"""Largest corrected p that is significant. The peak LRs of a task's seeds are chosen by each other, so its blocks are
-not wholly independent: `tests/analysis/simulate.py` has the share of false alarms."""
+ALPHA = 0.05
+"""Largest corrected p that is significant; `tests/analysis/simulate.py` has the share of false alarms."""
 
 Why = Literal[
     "wind tunnel",
@@ -70,6 +70,12 @@ class _Strata(NamedTuple):
     blocks: dict[Reading, list[list[float]]]
     margins: dict[Reading, list[list[float]]] | None  # mean differences over budgets; None where a task states none
     tasks: tuple[str, ...]
+    curves: dict[Reading, list[Curves | None]]  # all runs that the blocks were chosen from
+
+    def flip(self, reading: Reading) -> Flip:
+        """Test by swaps of the runs; by signs of the blocks where grids differ in size."""
+        every = [c for c in self.curves[reading] if c is not None]
+        return swap_test(every) if len(every) == len(self.tasks) else sign_flip(self.blocks[reading])
 
 
 @dataclass(frozen=True)
@@ -135,7 +141,7 @@ class PrimaryTest:
     def hypotheses(self) -> tuple[Hypothesis, ...]:
         """One for each strategy and group, lowest p first."""
         strata = {key: blocks for key in self._keys() if (blocks := self._strata(*key)).tasks}
-        flips = {key: sign_flip(s.blocks["final"]) for key, s in strata.items()}
+        flips = {key: s.flip("final") for key, s in strata.items()}
         both = {key: _joint(flips[key], s) for key, s in strata.items()}
         floors = [flip.floor for flip in flips.values()]
         joint = step_down(list(both.values()), floors, self.alpha)
@@ -163,21 +169,25 @@ class PrimaryTest:
     def _strata(self, strategy: str, group: str) -> _Strata:
         blocks: dict[Reading, list[list[float]]] = {"final": [], "recalibrated": []}
         margins: dict[Reading, list[list[float]]] = {"final": [], "recalibrated": []}
+        runs: dict[Reading, list[Curves | None]] = {"final": [], "recalibrated": []}
         tasks = []
         for task, facts in self.comparison.study.tasks.items():
             if group not in ("all", facts.family, task):
                 continue
-            seeds, by_reading = self._by_seed(task, strategy, self.columns(task, strategy))
+            columns = self.columns(task, strategy)
+            seeds, by_reading = self._by_seed(task, strategy, columns)
             if len(seeds) < 2:
                 continue
             tasks.append(task)
             margin = self.comparison.margin(task) or math.nan
             for reading, differences_BN in by_reading.items():
                 blocks[reading].append(pool(differences_BN))
+                pair = strategy, self.against or self.comparison.reference(task) or ""
+                runs[reading].append(curves(self.comparison, task, columns, pair, reading))
                 means_N = [math.fsum(d_B) / len(d_B) / margin for d_B in zip(*differences_BN, strict=True)]
                 margins[reading].append(means_N)
         stated = all(self.comparison.margin(task) for task in tasks)
-        return _Strata(blocks, margins if stated else None, tuple(tasks))
+        return _Strata(blocks, margins if stated else None, tuple(tasks), runs)
 
     def _by_seed(
         self, task: str, strategy: str, columns: Sequence[float]
@@ -194,7 +204,7 @@ def _joint(flip: Flip, strata: _Strata) -> float:
     """P of both readings of BatchNorm together: an intersection-union test, so the larger one."""
     if strata.blocks["recalibrated"] == strata.blocks["final"]:
         return flip.p
-    other = sign_flip(strata.blocks["recalibrated"])
+    other = strata.flip("recalibrated")
     return max(flip.p, other.p) if flip.effect * other.effect > 0 else 1.0
 
 

@@ -11,7 +11,6 @@ from bench.analysis.primary import ALPHA, Hypothesis, PrimaryTest, Why, Word
 from bench.analysis.ranking import LOW, STRATEGIES, TASKS, RankPanel
 from bench.analysis.reference import visible
 from bench.analysis.stats.equivalent_budget import Worth
-from bench.analysis.stats.tests import DRAWS
 from bench.report.markup import Item, Mark, Table
 from bench.report.numbers import MISSING, listed, number, percent, value
 
@@ -47,12 +46,12 @@ def primary(comparison: Comparison, test: PrimaryTest) -> Table:
     """The primary test of every strategy against the reference."""
     rows = tuple(map(_primary, test.hypotheses))
     head = ("strategy", "group", "tasks", "blocks", "effect in margins", "tasks better, worse, equal", "blocks better")
-    sampled = "" if all(h.flip.exact for h in test.hypotheses) else f" Beyond 32 blocks, of {DRAWS:,} drawn patterns."
+    sampled = "" if all(h.flip.exact for h in test.hypotheses) else " Beyond 32 blocks, of drawn patterns."
     notes = (
         "Effect: mean over tasks of the mean difference, in the smallest difference worth having (the task's margin), "
         "with its stratified 95 % t interval. “Blocks better” is the share of blocks with a better final value, ties "
         "counted half, with its Clopper-Pearson interval; no test.",
-        "p is two-sided: the share of all patterns of signs of the blocks with a standardised effect at least as large."
+        "p is two-sided: the share of all patterns of swaps of the blocks with a standardised effect at least as large."
         + sampled
         + " With BatchNorm it is the larger p of running and recalibrated statistics. Corrected by Holm's steps over "
         "the hypotheses that so many blocks can make significant (Tarone).",
@@ -106,8 +105,9 @@ def conclusion(comparison: Comparison, test: PrimaryTest) -> str:
         if names and word in ("better", "worse", "equal")
     ]
     return (
-        f"The primary test compares every strategy with one reference ({against}): a stratified sign-flip permutation "
-        "test over independent blocks, one a task and seed, the declared budgets pooled in each, corrected for "
+        f"The primary test compares every strategy with one reference ({against}): a stratified permutation test "
+        "that swaps all runs of a block, one a task and seed with its declared budgets pooled, between the two and "
+        "chooses peak LRs again, corrected for "
         f"{len(test.hypotheses)} hypotheses, at {percent(test.alpha)}. "
         + ("; ".join(phrases).capitalize() if phrases else "Significantly different from it: none")
         + ". No other difference between two strategies is called significant in this report."
@@ -123,7 +123,7 @@ def limits(comparison: Comparison, task: str) -> Iterator[str]:
         yield "All strategies of this table are one run, so there is no difference to see."
     elif least is not None:
         floor = 2.0 ** (1 - n)
-        alone = f"; a sign-flip test within this task alone could not go below p = {floor:g}" if floor > ALPHA else ""
+        alone = f"; a test of swaps within this task alone could not go below p = {floor:g}" if floor > ALPHA else ""
         yield (
             f"With {n} seeds, a true difference of {number(least)} between two typical strategies at "
             f"{percent(budget)} would be called clear in 80 % of repetitions, a smaller one less often; pairs whose "
