@@ -11,16 +11,17 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 from bench.analysis.comparison import Comparison, Reading
-from bench.analysis.protocol.reference import differences
+from bench.analysis.protocol.reference import curves, differences
 from bench.analysis.stats.intervals import LEVEL, Interval, stratified
+from bench.analysis.stats.swaps import Curves, swap_test
 from bench.analysis.stats.tests import Flip, Share, improvement, pool, sign_flip, step_down, testable
 
-ALPHA = 0.04
-"""Largest corrected p that is significant. The peak LRs of a task's seeds are chosen by each other, so its blocks are
-not wholly independent: `tests/analysis/simulate.py` has the share of false alarms."""
+ALPHA = 0.05
+"""Largest corrected p that is significant; `tests/analysis/simulate.py` has the share of false alarms."""
 
 Why = Literal[
     "wind tunnel",
@@ -70,18 +71,25 @@ class TaskBlocks(NamedTuple):
     task: str
     pooled: Mapping[Reading, list[float]]  # without a unit
     margins: Mapping[Reading, list[float]] | None  # mean differences over budgets; None where the task states none
+    curves: Mapping[Reading, Curves | None]  # the runs they were chosen from; None where grids differ in size
 
     @classmethod
-    def of(cls, task: str, differences: Mapping[Reading, list[list[float]]], margin: float | None) -> TaskBlocks:
+    def of(
+        cls,
+        task: str,
+        differences: Mapping[Reading, list[list[float]]],
+        margin: float | None,
+        curves: Mapping[Reading, Curves | None] = MappingProxyType({}),
+    ) -> TaskBlocks:
         """Blocks of differences [B][N] of the same seeds at each budget."""
         pooled = {reading: pool(d_BN) for reading, d_BN in differences.items()}
         if not margin:
-            return cls(task, pooled, None)
+            return cls(task, pooled, None, curves)
         means = {
             r: [math.fsum(d_B) / len(d_B) / margin for d_B in zip(*d_BN, strict=True)]
             for r, d_BN in differences.items()
         }
-        return cls(task, pooled, means)
+        return cls(task, pooled, means, curves)
 
 
 @dataclass(frozen=True)
@@ -168,8 +176,13 @@ class PrimaryTest:
 
     def blocks(self, task: str, strategy: str) -> TaskBlocks | None:
         """Blocks of a strategy in a task, of the columns that count; None with fewer than two seeds."""
-        seeds, by_reading = self._by_seed(task, strategy, self.columns(task, strategy))
-        return TaskBlocks.of(task, by_reading, self.comparison.margin(task)) if len(seeds) > 1 else None
+        columns = self.columns(task, strategy)
+        seeds, by_reading = self._by_seed(task, strategy, columns)
+        if len(seeds) < 2:
+            return None
+        pair = strategy, self.against or self.comparison.reference(task) or ""
+        runs = {reading: curves(self.comparison, task, columns, pair, reading) for reading in by_reading}
+        return TaskBlocks.of(task, by_reading, self.comparison.margin(task), runs)
 
     def _by_seed(
         self, task: str, strategy: str, columns: Sequence[float]
@@ -186,16 +199,15 @@ def weigh(
     groups: Mapping[tuple[str, str], Sequence[TaskBlocks]], alpha: float = ALPHA, level: float = LEVEL
 ) -> tuple[Hypothesis, ...]:
     """Test each (strategy, group) over its tasks, corrected for all of them together; lowest p first."""
-    running = {key: [b.pooled["final"] for b in tasks] for key, tasks in groups.items()}
-    flips = {key: sign_flip(strata) for key, strata in running.items()}
-    both = {key: _joint(flips[key], [b.pooled["recalibrated"] for b in groups[key]], running[key]) for key in groups}
+    flips = {key: _flip(tasks, "final") for key, tasks in groups.items()}
+    both = {key: _joint(flips[key], tasks) for key, tasks in groups.items()}
     floors = [flip.floor for flip in flips.values()]
     joint = step_down(list(both.values()), floors, alpha)
     alone = step_down([flip.p for flip in flips.values()], floors, alpha)
     able = testable(floors, alpha)
     every = []
     for i, ((strategy, group), tasks) in enumerate(groups.items()):
-        flip, strata = flips[strategy, group], running[strategy, group]
+        flip, strata = flips[strategy, group], [b.pooled["final"] for b in tasks]
         effects = _effects(tasks, level)
         word = _word(flip.effect, joint[i] <= alpha, alone[i] <= alpha, able[i], effects)
         share, names = improvement([d for d_N in strata for d in d_N]), tuple(b.task for b in tasks)
@@ -213,11 +225,17 @@ def _effects(tasks: Sequence[TaskBlocks], level: float) -> list[Interval]:
     return [stratified([by_reading[r] for by_reading in margins], level) for r in readings]
 
 
-def _joint(flip: Flip, recalibrated: list[list[float]], running: list[list[float]]) -> float:
+def _flip(tasks: Sequence[TaskBlocks], reading: Reading) -> Flip:
+    """Test by swaps of the runs; by signs of the blocks where grids differ in size, or there are no curves."""
+    runs = [c for b in tasks if (c := b.curves.get(reading)) is not None]
+    return swap_test(runs) if len(runs) == len(tasks) else sign_flip([b.pooled[reading] for b in tasks])
+
+
+def _joint(flip: Flip, tasks: Sequence[TaskBlocks]) -> float:
     """P of both readings of BatchNorm together: an intersection-union test, so the larger one."""
-    if recalibrated == running:
+    if all(b.pooled["recalibrated"] == b.pooled["final"] for b in tasks):
         return flip.p
-    other = sign_flip(recalibrated)
+    other = _flip(tasks, "recalibrated")
     return max(flip.p, other.p) if flip.effect * other.effect > 0 else 1.0
 
 

@@ -7,12 +7,16 @@ only if it holds with running statistics and with recalibrated ones.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
+
+import numpy as np
 
 from bench.analysis.comparison import Comparison, Reading, Score, read
 from bench.analysis.stats.equivalence import decide, seeds_to_decide
 from bench.analysis.stats.intervals import Interval, difference, t_quantile
 from bench.analysis.stats.power import detectable
+from bench.analysis.stats.swaps import Curves
 
 Word = Literal[
     "better",
@@ -153,6 +157,34 @@ def differences(
     sound = (abs(d) for by_seed in lead.values() for d in by_seed.values() if math.isfinite(d))
     largest = max(sound, default=0.0) or 1.0
     return {seed: math.copysign(largest, d) if math.isinf(d) else d for seed, d in lead[strategy].items()}
+
+
+def curves(
+    comparison: Comparison, task: str, budgets: Sequence[float], pair: tuple[str, str], reading: Reading = "final"
+) -> Curves | None:
+    """All runs of two strategies at the seeds that both have at these budgets; None where their grids differ in size.
+
+    A diverged run's stand-in is that of `differences`.
+    """
+    sign, by_budget, largest = 1.0 if comparison.direction(task) == "max" else -1.0, [], []
+    scores = [[comparison.at(task, b)[s].score for s in pair] for b in budgets]
+    seeds = sorted(set.intersection(*({t.seed for t in score.selected} for both in scores for score in both)))
+    if len({len(score.peak_lrs) for both in scores for score in both}) != 1:
+        return None
+    for b, both in zip(budgets, scores, strict=True):
+        by_budget.append([_grid(score, seeds, sign, reading) for score in both])
+        seen = (differences(comparison, task, b, s, pair[1], reading) for s in comparison.at(task, b))
+        largest.append(max((abs(d) for by_seed in seen for d in by_seed.values()), default=0.0) or 1.0)
+    control, test = np.moveaxis(np.array(by_budget), (0, 2), (-1, 0))  # [B, 2, split, L, N]
+    return Curves(control, test, np.array(largest))
+
+
+def _grid(score: Score, seeds: Sequence[int], sign: float, reading: Reading) -> np.ndarray:
+    """Values on control and test [2, L, N], higher is better; NaN where diverged."""
+    at = {(t.peak_lr, t.seed): t for t in score.tries}
+    tries = [[at[p, s] for s in seeds] for p in score.peak_lrs]
+    splits = (lambda t: t.control, lambda t: read(t, reading))
+    return np.array([[[math.nan if (v := of(t)) is None else sign * v for t in row] for row in tries] for of in splits])
 
 
 def leads(score: Score, other: Score, sign: float, reading: Reading = "final") -> dict[int, float]:

@@ -36,8 +36,8 @@ class Flip(NamedTuple):
 
     @property
     def exact(self) -> bool:
-        """True if all sign patterns were enumerated."""
-        return self.blocks <= EXACT
+        """True if all patterns were enumerated."""
+        return self.floor == 2.0 ** (1 - self.blocks)
 
 
 def sign_flip(strata: Sequence[Sequence[float]]) -> Flip:

@@ -10,7 +10,6 @@ from bench.analysis.comparison import Comparison
 from bench.analysis.protocol.primary import ALPHA, Hypothesis, Omission, PrimaryTest, Why, Word
 from bench.analysis.ranking import STRATEGIES, TASKS, RankPanel
 from bench.analysis.stats.equivalent_budget import Worth
-from bench.analysis.stats.tests import DRAWS
 from bench.report.markup import Item, Mark, Table
 from bench.report.numbers import MISSING, listed, percent, value
 
@@ -46,12 +45,12 @@ def primary(comparison: Comparison, test: PrimaryTest) -> Table:
     """The primary test of every strategy against the reference."""
     rows = tuple(map(_primary, test.hypotheses))
     head = ("strategy", "group", "tasks", "blocks", "effect in margins", "tasks better, worse, equal", "blocks better")
-    sampled = "" if all(h.flip.exact for h in test.hypotheses) else f" Beyond 32 blocks, of {DRAWS:,} drawn patterns."
+    sampled = "" if all(h.flip.exact for h in test.hypotheses) else " Beyond 32 blocks, of drawn patterns."
     notes = (
         "Effect: mean over tasks of the mean difference, in the smallest difference worth having (the task's margin), "
         "with its stratified 95 % t interval. “Blocks better” is the share of blocks with a better final value, ties "
         "counted half, with its Clopper-Pearson interval; no test.",
-        "p is two-sided: the share of all patterns of signs of the blocks with a standardised effect at least as large."
+        "p is two-sided: the share of all patterns of swaps of the blocks with a standardised effect at least as large."
         + sampled
         + " With BatchNorm it is the larger p of running and recalibrated statistics. Corrected by Holm's steps over "
         "the hypotheses that so many blocks can make significant (Tarone).",
@@ -99,8 +98,9 @@ def method(comparison: Comparison, test: PrimaryTest) -> str:
             "at a declared budget."
         )
     return (
-        f"The primary test compares every strategy with one reference ({against}): a stratified sign-flip permutation "
-        "test over independent blocks, one a task and seed, the declared budgets pooled in each, corrected for "
+        f"The primary test compares every strategy with one reference ({against}): a stratified permutation test "
+        "that swaps all runs of a block (one task and seed, its declared budgets pooled) between the two, and chooses "
+        "their peak LRs again, corrected for "
         f"{len(test.hypotheses)} hypotheses, at {percent(test.alpha)}."
     )
 

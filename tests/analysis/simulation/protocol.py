@@ -21,6 +21,9 @@ BATCH = 10_000
 OPEN = 0.1
 """Largest p that all patterns are drawn for: what lies clearly above it after the first ones is never significant."""
 
+NEAR = 1.5
+"""Times the level up to which an adjusted p of sign flips is looked at by swaps."""
+
 WORDS = ("undecided", "better", "worse", "equal", "BatchNorm statistics only", "too few blocks", "not tested")
 UNDECIDED, BETTER, WORSE, EQUAL, STALE, FEW, ABSENT = range(7)
 DECIDED = (BETTER, WORSE, EQUAL)
@@ -119,8 +122,12 @@ def p_values(share_XB, patterns=DRAWS):
     return (reach + 1) / (seen + 1)
 
 
-def primary_test(by_task, alpha=ALPHA, level=LEVEL, patterns=DRAWS):
-    """The primary test, of blocks by task: `PrimaryTest`, of experiments whose runs all differ and have learnt."""
+def primary_test(by_task, alpha=ALPHA, level=LEVEL, patterns=DRAWS, swaps=None):
+    """The primary test, of blocks by task: `PrimaryTest`, of experiments whose runs all differ and have learnt.
+
+    `swaps(experiment, strategy, reading)` gives the p of the report. It is slow, so it is asked only of what sign
+    flips, which reject more easily, call significant at this level or nearly; without it theirs are used.
+    """
     present = np.stack([b.present for b in by_task], -1)
     tasks = np.maximum(present.sum(-1), 1)[:, :, None]
     share = np.concatenate([b.share * b.present[:, :, None, None] for b in by_task], -1) / tasks[..., None]
@@ -132,8 +139,11 @@ def primary_test(by_task, alpha=ALPHA, level=LEVEL, patterns=DRAWS):
     p[wanted] = p_values(share[wanted], patterns)
     running, agree = p[..., 0], direction[..., 0] * direction[..., 1] > 0
     joint = np.where(differ, np.where(agree, p.max(-1), 1.0), running)
-    mean, wide = _effects(by_task, present, level)
     floor = np.where(size <= EXACT, 2.0 ** (1 - size), np.maximum(2.0 ** (1 - size), 1 / (DRAWS + 1)))
+    if swaps:
+        near = _corrected(running, floor, size > 0, NEAR * alpha) <= NEAR * alpha
+        running, joint = _swapped(swaps, (running, joint), differ, near)
+    mean, wide = _effects(by_task, present, level)
     adjusted, stale = (_corrected(p, floor, size > 0, alpha) for p in (joint, running))
     able = _able(floor, size > 0, alpha)
     word = np.where(able, UNDECIDED, FEW)
@@ -142,6 +152,16 @@ def primary_test(by_task, alpha=ALPHA, level=LEVEL, patterns=DRAWS):
     word = np.where((np.abs(mean) + wide < 1).all(-1), EQUAL, word)
     word = np.where(present.any(-1), word, ABSENT)
     return Tested(word, adjusted, mean[..., 0], wide[..., 0])
+
+
+def _swapped(swaps, p, differ, near):
+    """The p values of both readings by swaps, of hypotheses that are `near` to significant."""
+    running, joint = (each.copy() for each in p)
+    for e, h in zip(*np.nonzero(near), strict=True):
+        running[e, h] = swaps(e, h, 0)
+        other = swaps(e, h, 1) if differ[e, h] and joint[e, h] < 1 else joint[e, h] if differ[e, h] else 0.0
+        joint[e, h] = max(running[e, h], other)
+    return running, joint
 
 
 def _effects(by_task, present, level):
@@ -193,10 +213,11 @@ def pick(by_look, look):
     return Blocks(*(np.stack(f)[look, np.arange(len(look))] for f in zip(*fields, strict=True)))
 
 
-def sequential(by_look_task, looks, alpha=ALPHA, spread=True, patterns=DRAWS):
+def sequential(by_look_task, looks, alpha=ALPHA, spread=True, patterns=DRAWS, swaps=None):
     """`sequential.verdicts`, with seeds added as the runner does. `by_look_task[look][task]` are blocks.
 
     `spread` false takes the 95 % interval at every look, true that of the look's own level.
+    `swaps(seeds [T, E])` gives the function that `primary_test` takes.
     """
     tasks, (e, h) = len(by_look_task[0]), by_look_task[0][0].present.shape
     at, word = np.zeros((tasks, e), int), np.full((e, h), UNDECIDED)
@@ -204,7 +225,8 @@ def sequential(by_look_task, looks, alpha=ALPHA, spread=True, patterns=DRAWS):
     widths = [1 - x for x in levels(looks, 1 - LEVEL)] if spread else [LEVEL] * len(looks)
     for look, level in enumerate(levels(looks, alpha)):
         now = [pick([by_task[t] for by_task in by_look_task], at[t]) for t in range(tasks)]
-        found = primary_test(now, level, widths[look], patterns)
+        exact = swaps and swaps(np.array(looks)[at])
+        found = primary_test(now, level, widths[look], patterns, exact)
         undecided = ~np.isin(word, DECIDED)
         cost = np.where(undecided, sum(b.present * b.n for b in now), cost)
         word = np.where(undecided, found.word, word)

@@ -23,7 +23,7 @@ def models():
 
 @pytest.fixture(scope="module")
 def drawn(models):
-    return simulate.Drawn(models, COUNT, seed=1)
+    return simulate.Drawn.anew(models, COUNT, seed=1, looks=(8, 12))
 
 
 def at_most(share):
@@ -70,36 +70,32 @@ def planted(models, n, sizes):
     return found
 
 
-def blocks(models, seen, names, n):
-    finals = {task: model.finals(seen[task][:, :, :n]) for task, model in models.items()}
-    return [protocol.blocks(protocol.paired(model, finals[task], names)) for task, model in models.items()]
-
-
 SIZES = {"linear": 4.0, "cosine": -4.0, "wsd": 1.5, "rex": 2.0}
 
 
-def test_the_simulation_tests_as_the_report_does(models, drawn):
+def test_the_simulation_tests_as_the_report_does(models):
     seen = planted(models, 8, SIZES)
-    it = protocol.primary_test(blocks(models, seen, drawn.names, 8))
+    few = simulate.Drawn.of(models, seen, (8,))
+    it = protocol.primary_test(few.blocks(8), swaps=few.swaps_at(8))
     for e in range(3):
         one = {task: values[e] for task, values in seen.items()}
         hypotheses = PrimaryTest(comparison(models, one, dict.fromkeys(models, 8))).hypotheses
         assert {h.strategy for h in hypotheses} == {
-            s for s, word in zip(drawn.names, it.word[e], strict=True) if word != protocol.ABSENT
+            s for s, word in zip(few.names, it.word[e], strict=True) if word != protocol.ABSENT
         }
         for h in hypotheses:
-            at = e, drawn.names.index(h.strategy)
+            at = e, few.names.index(h.strategy)
             assert h.word == protocol.WORDS[it.word[at]]
             assert (h.effect.mean, h.effect.half) == pytest.approx((it.mean[at], it.half[at]))
             if h.adjusted <= 0.05:
                 assert it.adjusted[at] == pytest.approx(h.adjusted, rel=0.3, abs=2e-3)
 
 
-def test_the_simulation_adds_seeds_as_the_rule_does(models, drawn):
+def test_the_simulation_adds_seeds_as_the_rule_does(models):
     some = {task: models[task] for task in ("vowels", "digits(model='cnn')")}
     looks, seen = (8, 10, 12), planted(some, 12, SIZES)
-    by_look = [blocks(some, seen, drawn.names, n) for n in looks]
-    course = protocol.sequential(by_look, looks)
+    few = simulate.Drawn.of(some, seen, looks)
+    course = protocol.sequential(few.by_look(), looks, swaps=few.swaps)
     for e in range(3):
         one, n = {task: values[e] for task, values in seen.items()}, dict.fromkeys(some, looks[0])
         for look in range(len(looks) - 1):
@@ -107,14 +103,17 @@ def test_the_simulation_adds_seeds_as_the_rule_does(models, drawn):
             n |= {task: looks[look + 1] for task in needed if n[task] == looks[look]}
         assert list(n.values()) == course.n[e].tolist()
         for h in sequential.verdicts(comparison(some, one, n, looks)):
-            assert h.word == protocol.WORDS[course.word[e, drawn.names.index(h.strategy)]]
+            assert h.word == protocol.WORDS[course.word[e, few.names.index(h.strategy)]]
 
 
 # ------------------------------------------------------------------------------------------------- what is promised
 
 
 def test_nothing_is_significant_where_nothing_differs(drawn):
-    assert max(simulate.false_alarms(drawn, simulate.ALPHA)) <= at_most(0.05)
+    swaps, flips = simulate.false_alarms(drawn, 8)
+    assert swaps[0] <= at_most(0.05)
+    assert swaps[0] <= flips[0]
+    assert max(simulate.false_alarms_of_looks(drawn)) <= at_most(0.05)
 
 
 def test_intervals_cover_means_and_differences_as_often_as_they_claim(drawn):
@@ -134,7 +133,7 @@ def test_a_planted_difference_of_the_printed_size_is_found(drawn):
 
 
 def test_looks_cost_less_where_the_difference_is_large(models):
-    few = simulate.Drawn(models, 50, seed=2)
+    few = simulate.Drawn.anew(models, 50, seed=2)
     found = simulate.costs(few, simulate.deviations(few, 1.0))
-    assert found["decided"] >= 0.95
-    assert found["one"] <= 0.5
+    assert found.decided >= 0.95
+    assert found.one <= 0.5
