@@ -8,6 +8,7 @@ import gzip
 import json
 import math
 from collections import defaultdict
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -34,12 +35,16 @@ def table(name):
 
 
 PLAN, CELLS = read()
+BY_COLUMN = defaultdict(list)
+for c in CELLS:
+    BY_COLUMN[c["task"], c["budget"], c["schedule"]].append(c)
 TABLE = {(line["task"], float(line["budget"]), line["strategy"]): line for line in table("table.csv")}
 
 
+@cache
 def values(task, budget, strategy, split):
     """[L, N] of the headline metric, peak LRs ascending; NaN where a run diverged."""
-    found = [c for c in CELLS if (c["task"], c["budget"], c["schedule"]) == (task, budget, strategy)]
+    found = BY_COLUMN[task, budget, strategy]
     peaks, seeds = sorted({c["peak_lr"] for c in found}), sorted({c["seed"] for c in found})
     metric, grid = PLAN["tasks"][task]["metric"], np.full((len(peaks), len(seeds)), np.nan)
     for c in found:
@@ -62,6 +67,7 @@ def best_row(control, task):
     return next(i for i in np.flatnonzero(fewest) if math.isclose(mean[i], mean[fewest].max(), rel_tol=1e-9))
 
 
+@cache
 def chosen(task, budget, strategy):
     """(final values [N] at the chosen peak LRs, recalibrated ones, the peak LRs, the common choice's place, sizes)."""
     control, peaks = values(task, budget, strategy, "control")
@@ -86,7 +92,7 @@ def grain(task):
 
 def rides(task, budget, strategy, peaks):
     """The runs behind the chosen cells: equal ones are one run."""
-    found = [c for c in CELLS if (c["task"], c["budget"], c["schedule"]) == (task, budget, strategy)]
+    found = BY_COLUMN[task, budget, strategy]
     by_seed = {(c["seed"], c["peak_lr"]): (c["cohort"], c["segment"]) for c in found}
     return [by_seed[seed, peak] for seed, peak in enumerate(peaks)]
 
@@ -125,6 +131,7 @@ def columns(task, strategy):
                 yield budget
 
 
+@cache
 def learnt(task, budget):
     baseline = PLAN["tasks"][task]["baseline"]["value"]
     for s in PLAN["tasks"][task]["schedules"]:
@@ -163,24 +170,58 @@ def strata(strategy, reading):
     return found
 
 
-def p_value(blocks):
-    """(effect, p) of sign flips over blocks: exact with few, else by random signs of its own."""
-    shares = np.concatenate([rms(d) / len(d) / len(blocks) for d in blocks])
-    if len(shares) <= 16:
-        signs = 1 - 2 * ((np.arange(2 ** len(shares))[:, None] >> np.arange(len(shares))) & 1)
-    else:
-        signs = np.random.default_rng(7).choice([-1, 1], (DRAWS, len(shares)))
-    effect = shares.sum()
-    return effect, np.mean(np.abs(signs @ shares) >= abs(effect) - 1e-12)
+def p_value(strategy, tasks, reading):
+    """(effect, p) of swaps: all runs of some seeds change hands, peak LRs are chosen again. By patterns drawn here."""
+    every = [statistics(task, strategy, reading) / len(tasks) for task in tasks]
+    effect, draw = sum(line[0] for line in every), np.random.default_rng(7)
+    drawn = sum(line[draw.integers(0, len(line), DRAWS)] for line in every)
+    return effect, np.mean(np.abs(drawn) >= abs(effect) - 1e-12)
+
+
+@cache
+def statistics(task, strategy, reading):
+    """Mean of the standardised blocks of a task under each of the 2^N swaps, the first of which swaps nothing."""
+    budgets, sides = list(columns(task, strategy)), []
+    for budget in budgets:
+        control = [values(task, budget, s, "control")[0] for s in (strategy, "constant")]
+        test = [values(task, budget, s, "final")[0] for s in (strategy, "constant")]
+        if reading:
+            anew = [values(task, budget, s, "recalibrated")[0] for s in (strategy, "constant")]
+            test = [np.where(np.isnan(a), t, a) for a, t in zip(anew, test, strict=True)]
+        sides.append((control, test))
+    n = sides[0][0][0].shape[1]
+    found = []
+    for pattern in range(2**n):
+        swap = (pattern >> np.arange(n) & 1).astype(bool)
+        d_B = [difference(task, *(np.where(swap, (b, a), (a, b)) for a, b in both)) for both in sides]
+        found.append(rms(np.mean([rms(d) for d in d_B], 0)).mean())
+    return np.array(found)
+
+
+def difference(task, control, test):
+    """Differences [N] at the peak LRs that the control values [2, L, N] choose for each seed by the others."""
+    n, ends = control.shape[2], []
+    for mine in (0, 1):
+        lost = np.isnan(control[mine])
+        total = np.where(lost, 0, control[mine]) * sign(task)
+        gone = lost.sum(1, keepdims=True) - lost
+        mean = (total.sum(1, keepdims=True) - total) / np.maximum(n - 1 - gone, 1)
+        mean = np.where(gone == gone.min(0), mean, -np.inf)
+        good = np.isclose(mean, mean.max(0), rtol=1e-9, atol=0)
+        ends.append(test[mine][good.argmax(0), np.arange(n)])
+    d = sign(task) * (ends[0] - ends[1])
+    assert not np.isnan(d).any(), "a run diverged: the rule for that is not written out here"
+    d[np.isclose(*ends, rtol=1e-9, atol=0)] = 0
+    return d
 
 
 @pytest.mark.parametrize("line", table("tests.csv"), ids=lambda line: line["strategy"])
 def test_a_line_of_the_tests(line):
-    found, again = strata(line["strategy"], 0), strata(line["strategy"], 1)
+    found = strata(line["strategy"], 0)
     assert int(line["tasks"]) == len(found)
     assert int(line["blocks"]) == sum(len(d) for d, _ in found.values())
-    effect, p = p_value([d for d, _ in found.values()])
-    other, p_again = p_value([d for d, _ in again.values()])
+    effect, p = p_value(line["strategy"], list(found), 0)
+    other, p_again = p_value(line["strategy"], list(found), 1)
     p = max(p, p_again) if effect * other > 0 else 1.0
     assert float(line["effect"]) == pytest.approx(effect, rel=1e-9)
     spread = 4 * math.sqrt(max(p * (1 - p), 1e-4) / DRAWS)
@@ -200,12 +241,12 @@ def test_the_corrected_p_and_the_words():
     floors = [max(2.0 ** (1 - int(line["blocks"])), 1e-5 if int(line["blocks"]) > 32 else 0) for line in lines]
     running = 0.0
     for k, line in enumerate(lines):  # Holm's steps over those that can be significant at all (Tarone)
-        able = next(n for n in range(1, len(lines) + 1) if sum(f <= 0.04 / n for f in floors[k:]) <= n)
+        able = next(n for n in range(1, len(lines) + 1) if sum(f <= 0.05 / n for f in floors[k:]) <= n)
         running = max(running, min(1.0, able * float(line["p"])))
         assert float(line["p_adjusted"]) == pytest.approx(running, rel=1e-9)
         low, high = float(line["in_margins_low"]), float(line["in_margins_high"])
         word = "equal" if max(-low, high) < 1 else None
-        if word is None and running <= 0.04:
+        if word is None and running <= 0.05:
             word = "better" if float(line["effect"]) > 0 else "worse"
         if word is not None:
             assert line["verdict"] == word
@@ -214,7 +255,6 @@ def test_the_corrected_p_and_the_words():
 
 
 def test_every_recorded_cell_is_in_the_table():
-    seen = defaultdict(int)
-    for c in CELLS:
-        seen[c["task"], c["budget"], c["schedule"]] += 1
-    assert seen == {key: int(line["tries"]) for key, line in TABLE.items()}
+    assert {key: len(found) for key, found in BY_COLUMN.items()} == {
+        key: int(line["tries"]) for key, line in TABLE.items()
+    }
