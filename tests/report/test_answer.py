@@ -16,6 +16,7 @@ from bench.report import answer_figures, document, figures, markup, tables, writ
 from bench.report.numbers import gap, number
 from bench.report.sections import advice, answer
 from tests.analysis.rows import ledger, task
+from tests.analysis.test_primary import GAIN, NAMES, compare, outcome
 from tests.analysis.test_published import SMALL
 
 FEW = ("constant", "linear", "cosine", "rex")
@@ -265,3 +266,16 @@ def test_one_colour_means_one_thing(take):
         for field in row
     }
     assert marks <= {"", "better", "worse", "first", "first better", "first worse", "prose"}
+
+
+def test_families_have_a_clause_each():
+    speech = task(NAMES, budgets=(0.1, 0.25), seeds=8, family="speech", margin=MARGIN)
+    text = answer.sentence(Answer(compare(primary={"over": "family"}, more={"vowels": speech})))
+    assert re.fullmatch(
+        r"Beside a constant LR, image: take linear decay \(\+[45]\.\d margins, p = [^)]+\); "
+        r"speech: take linear decay \(\+[45]\.\d margins, p = [^)]+\)\.",
+        text,
+    )
+    worse = outcome({**GAIN, "linear": -0.05})
+    text = answer.sentence(Answer(compare(see=worse, primary={"over": "family"}, more={"vowels": speech})))
+    assert text.count("keep it, worse are linear decay and step decay") == 2

@@ -45,6 +45,13 @@ class Answer:
     """All that the first screen of a report shows."""
 
     comparison: Comparison
+    group: str | None = None  # of the hypotheses: a family or a task, where the suite declared these
+
+    @cached_property
+    def groups(self) -> tuple[Answer, ...]:
+        """The answer in each family or task alone; none where all tasks are pooled."""
+        names = dict.fromkeys(h.group for h in sorted(self.pooled, key=lambda h: h.tasks))
+        return () if set(names) <= {"all", self.group} else tuple(Answer(self.comparison, name) for name in names)
 
     @cached_property
     def test(self) -> PrimaryTest:
@@ -53,7 +60,8 @@ class Answer:
     @cached_property
     def pooled(self) -> tuple[Hypothesis, ...]:
         """The primary test, best effect first."""
-        return tuple(sorted(verdicts(self.comparison), key=lambda h: -(h.effect.mean if h.effect else h.flip.effect)))
+        every = [h for h in verdicts(self.comparison) if self.group in (None, h.group)]
+        return tuple(sorted(every, key=lambda h: -(h.effect.mean if h.effect else h.flip.effect)))
 
     @cached_property
     def budgets(self) -> tuple[float, ...]:
@@ -99,9 +107,11 @@ class Answer:
         if self.outcome != "take" or self.best is None:
             return ()
         beside = PrimaryTest(self.comparison, against=self.best.strategy).hypotheses
-        apart = {h.strategy for h in beside if h.word == "worse"}
+        apart = {h.strategy for h in beside if h.word == "worse" and h.group == self.best.group}
         return tuple(
-            h.strategy for h in self.pooled if h.word == "better" and h not in (self.best,) and h.strategy not in apart
+            h.strategy
+            for h in self.pooled
+            if h.word == "better" and h != self.best and h.group == self.best.group and h.strategy not in apart
         )
 
     @cached_property

@@ -21,7 +21,9 @@ NAMES = 3
 
 
 def sentence(answer: Answer) -> str:
-    """Which decay to take, in one sentence or two."""
+    """Which decay to take, in one sentence or two; a clause for each family or task, where the suite asked for them."""
+    if answer.groups:
+        return f"Beside {_constant(answer)}, {'; '.join(map(_clause, answer.groups))}."
     match answer.outcome:
         case "take":
             return _take(answer)
@@ -46,9 +48,20 @@ def _take(answer: Answer) -> str:
     )
 
 
+def _clause(answer: Answer) -> str:
+    """The answer of one group in a few words."""
+    best, worse = _sure(answer), _names(answer, ("worse",))
+    if answer.outcome != "take":
+        return f"{best.group}: " + (f"keep it, worse are {worse}" if worse else "not decided")
+    mean = f"+{best.effect.mean:.1f} margins, " if best.effect else ""
+    others = [h.strategy for h in answer.pooled if h.word == "better" and h != best]
+    more = f", or {_some(others)}" if others else ""
+    return f"{best.group}: take {spoken(best.strategy)} ({mean}p = {probability(best.adjusted)}){more}"
+
+
 def others(answer: Answer) -> str:
     """The strategies that the sentence does not name; "" where it leaves none out."""
-    if answer.outcome not in ("take", "undecided") or answer.best is None:
+    if answer.groups or answer.outcome not in ("take", "undecided") or answer.best is None:
         return ""
     named = {answer.best.strategy, *answer.tied}
     parts = [f"Not told apart from it: {_some(answer.tied)}."] if answer.tied else []
