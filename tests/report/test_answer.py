@@ -278,4 +278,4 @@ def test_families_have_a_clause_each():
     )
     worse = outcome({**GAIN, "linear": -0.05})
     text = answer.sentence(Answer(compare(see=worse, primary={"over": "family"}, more={"vowels": speech})))
-    assert text.count("keep it, worse are linear decay and step decay") == 2
+    assert text.count("keep it, worse are step decay and linear decay") == 2
