@@ -108,7 +108,7 @@ def contenders() -> Suite:
         constant = replace(decays, schedules=("constant",))
         grids += [decays, replace(constant, averagings=AVERAGINGS)]
         grids += [replace(constant, optimizer=name, peak_lrs=rates) for name, rates in RATES.items()]
-    return Suite("contenders", tuple(grids), primary=Primary(budgets=LOW[1:]))
+    return Suite("contenders", tuple(grids), primary=Primary(budgets=LOW[1:]), tune=3)
 
 
 REX = ("constant", "exponential", "step", "linear", "cosine", "plateau", "onecycle", "rex")
@@ -175,14 +175,14 @@ def decay() -> Suite:
         for task in ("digits", "digits(model='cnn')", "vowels")
         for decay in WEIGHT_DECAYS
     ]
-    return Suite("decay", tuple(grids), primary=Primary(budgets=LOW[1:]))
+    return Suite("decay", tuple(grids), primary=Primary(budgets=LOW[1:]), tune=3)
 
 
 def families() -> Suite:
     """Decay against constant LR in each task family, each tested on its own: the data of `results/claims.md`."""
     budgets = {"digits": LOW, "mnist5k": LOW, "scenes": (0.25,), "grammar": (0.5,), "vowels": (0.25, 0.5)}
     grids = (Grid(task=task, schedules=FEW, budgets=own, seeds=12) for task, own in budgets.items())
-    return Suite("families", tuple(grids), primary=Primary(budgets=(*LOW, 0.5), over="family"))
+    return Suite("families", tuple(grids), primary=Primary(budgets=(*LOW, 0.5), over="family"), tune=3)
 
 
 SUITES: dict[str, Callable[[], Suite]] = {

@@ -12,8 +12,7 @@ from bench.analysis.comparison import Comparison, leaders
 from bench.analysis.protocol.primary import Hypothesis, PrimaryTest
 from bench.analysis.protocol.reference import VersusReference, differences, joint_standings, standings
 from bench.analysis.protocol.sequential import verdicts
-from bench.analysis.stats.equivalence import seeds_to_decide
-from bench.analysis.stats.intervals import Interval, interval, t_quantile
+from bench.analysis.stats.intervals import Interval, interval
 from bench.analysis.stats.power import detectable_mean
 
 Outcome = Literal["take", "keep", "equal", "undecided", "untested"]
@@ -135,12 +134,17 @@ class Answer:
 
     @cached_property
     def seeds_to_decide(self) -> int | None:
-        """Seeds a task with which the best strategy's effect would be decided; None where no margin is stated."""
-        effect = self.best.effect if self.best else None
-        if effect is None or effect.half is None:
+        """Seeds a task with which the best strategy's effect would be decided; None where no margin is stated.
+
+        They shrink the interval until the test finds the effect, or shows it to lie within one margin; and they give
+        enough blocks for the first step of the correction.
+        """
+        if self.best is None or self.best.effect is None or self.invisible is None:
             return None
-        n = self.seeds[1]  # the interval is as wide as that of one task with so many seeds, and this deviation
-        return seeds_to_decide(effect.mean, effect.half * math.sqrt(n) / t_quantile(effect.n), 1.0)
+        n, size = self.seeds[1], abs(self.best.effect.mean)
+        least = 1 + math.log2(len(self.pooled) / self.test.alpha)  # blocks
+        more = n * (self.invisible / max(size, 1 - size)) ** 2
+        return max(n + 1, math.ceil(more), math.ceil(least / len(self.best.tasks)))
 
     @cached_property
     def at(self) -> tuple[float, ...]:
