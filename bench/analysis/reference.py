@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 
 from bench.analysis.comparison import Comparison, Reading, Score, read
 from bench.analysis.stats.equivalence import decide, seeds_to_decide
-from bench.analysis.stats.intervals import Interval, difference, t_quantile
+from bench.analysis.stats.intervals import Interval, difference, magnitude, t_quantile
 from bench.analysis.stats.power import detectable
 
 Word = Literal[
@@ -153,7 +153,8 @@ def differences(
 def leads(score: Score, other: Score, sign: float, reading: Reading = "final") -> dict[int, float]:
     """Differences by seed, of the seeds that both scores have; infinite where one of the two runs diverged."""
     values, others = _signed(score, sign, reading), _signed(other, sign, reading)
-    return {s: difference(values[s], others[s]) for s in sorted(values.keys() & others.keys())}
+    scale = magnitude([*values.values(), *others.values()])
+    return {s: difference(values[s], others[s], scale) for s in sorted(values.keys() & others.keys())}
 
 
 def _signed(score: Score, sign: float, reading: Reading) -> dict[int, float]:
