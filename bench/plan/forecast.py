@@ -131,6 +131,7 @@ class Forecast:
             budgets=sorted({c.budget for c in cells}),
             peak_lrs=sorted({c.peak_lr for c in cells}),
             schedules=list(dict.fromkeys(c.schedule for c in cells)),
+            averagings=list(dict.fromkeys(c.averaging for c in cells)),
         )
 
     def _curves(self) -> dict[str, dict[str, list[float]]]:
