@@ -10,11 +10,20 @@ from bench.plan.packing import Assigned
 from schedules.spec import hint
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     Commands: TypeAlias = "argparse._SubParsersAction[Parser]"  # argparse has no public name for it
 else:
     Commands = object
 
 BAD_INPUT = 2
+
+
+def new_console() -> Console:
+    """The terminal, for a command's output. No `:name:` in a text becomes another character."""
+    from rich.console import Console
+
+    return Console(emoji=False)
 
 
 class Parser(argparse.ArgumentParser):

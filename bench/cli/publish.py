@@ -6,7 +6,7 @@ import argparse
 import os
 from typing import get_args
 
-from bench.cli.options import Commands, path
+from bench.cli.options import Commands, new_console, path
 from bench.contract import InputError, Wandb
 
 CHOICES: tuple[Wandb, ...] = get_args(Wandb)
@@ -49,9 +49,7 @@ def add(commands: Commands) -> None:
 
 def publish(args: argparse.Namespace) -> int:
     """Publish a ledger."""
-    from rich.console import Console
-
     from bench.tracking.publish import PublishOptions, publish
 
     names = ("directory", "entity", "project", "report", "final")
-    return publish(PublishOptions(**{name: getattr(args, name) for name in names}), Console())
+    return publish(PublishOptions(**{name: getattr(args, name) for name in names}), new_console())

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from bench import preempt
 from bench.cli import publish
-from bench.cli.options import Commands, assigned, nonempty, numbers, path, shard
+from bench.cli.options import Commands, assigned, new_console, nonempty, numbers, path, shard
 from bench.contract import InputError
 from bench.plan.plan import TUNE
 
@@ -108,10 +108,8 @@ def config_of(args: argparse.Namespace) -> RunConfig:
 def run(args: argparse.Namespace) -> int:
     """Train a suite; with `--plan`, print the plan only."""
     preempt.quiet_start()
-    from rich.console import Console
-
     from bench.runner import preview, session
 
     if args.plan:
-        return preview.show(config_of(args), Console())
-    return session.run(config_of(args), Console())
+        return preview.show(config_of(args), new_console())
+    return session.run(config_of(args), new_console())

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from bench.cli import run
-from bench.cli.options import Commands
+from bench.cli.options import Commands, new_console
 from bench.contract import InputError
 
 if TYPE_CHECKING:
@@ -36,11 +36,9 @@ def add(commands: Commands) -> None:
 
 def submit(args: argparse.Namespace) -> int:
     """Write the batch scripts and submit them."""
-    from rich.console import Console
-
     from bench.slurm import submission
 
-    return submission.submit(run.config_of(args), request(args), Console())
+    return submission.submit(run.config_of(args), request(args), new_console())
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
