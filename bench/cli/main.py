@@ -56,7 +56,7 @@ def execute(args: argparse.Namespace) -> int:
         with preempt.interruptible():
             return int(args.do(args))
     except InputError as error:
-        if os.environ.get("RANK", "0") == "0":  # all processes raise the same
+        if _tells():
             print(f"glideslope: {error}", file=sys.stderr)
         return BAD_INPUT
     except KeyboardInterrupt:
@@ -67,6 +67,12 @@ def execute(args: argparse.Namespace) -> int:
             return report_os_error(error)
         print(f"glideslope: no room on the disk ({error}); free some, and the same command continues", file=sys.stderr)
         return 1
+
+
+def _tells() -> bool:
+    """True for the first process, as all raise the same; and for one whose place is none, which others may not see."""
+    rank, size = (os.environ.get(name, usual) for name, usual in (("RANK", "0"), ("WORLD_SIZE", "1")))
+    return not rank.isdigit() or not size.isdigit() or not 0 < int(rank) < int(size)
 
 
 def report_os_error(error: BaseException) -> int:

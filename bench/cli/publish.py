@@ -27,10 +27,14 @@ def wandb_mode(args: argparse.Namespace) -> Wandb:
     """The mode that `--wandb` or the environment sets.
 
     Raises:
-        InputError: the variable has another value.
+        InputError: the variable has another value, or wandb's own forbids this mode.
     """
     for choice in CHOICES:
         if args.wandb == choice:
+            if choice != "off":
+                from bench.tracking.writer import check_mode
+
+                check_mode(choice == "online")
             return choice
     raise InputError(f"{VARIABLE} is {args.wandb!r}: it should be one of {', '.join(CHOICES)}")
 

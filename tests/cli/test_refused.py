@@ -294,6 +294,37 @@ def test_no_command_ends_in_a_traceback(place, capsys, words, line):
     assert line in err
 
 
+@pytest.mark.parametrize("value", ["offline", "dryrun", "disabled", "shared", "nonsense", ""])
+def test_publishing_goes_online(place, monkeypatch, capsys, value):
+    monkeypatch.setenv("WANDB_MODE", value)
+    line = f"glideslope: WANDB_MODE is {value!r}, and runs are to be written online: unset it, or set it to online\n"
+    assert main.main(["publish", "run [1] ä"]) == 2
+    assert capsys.readouterr() == ("", line)
+    few = ["smoke", "--tasks", "linreg", "--schedules", "constant", "--seeds", "1", "--wandb", "online"]
+    for command in (["plan"], ["run", "--out", "out"], ["submit", "--dry-run"]):
+        assert main.main([*command, *few]) == 2
+        assert capsys.readouterr() == ("", line)
+    assert not (place / "out").exists()
+
+
+def test_a_run_without_wandb_asks_for_no_mode(monkeypatch, capsys):
+    monkeypatch.setenv("WANDB_MODE", "nonsense")
+    few = ["smoke", "--tasks", "linreg", "--schedules", "constant", "--seeds", "1"]
+    assert main.main(["plan", *few]) == 0
+    assert main.main(["plan", *few, "--wandb", "offline"]) == 2
+    assert "written offline: unset it, or set it to offline" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["INIT_TIMEOUT", "BASE_URL", "FINISH_TIMEOUT"])
+def test_a_variable_that_wandb_does_not_take_is_one_line(place, monkeypatch, capsys, name):
+    monkeypatch.delenv("WANDB_MODE", raising=False)
+    monkeypatch.setenv(f"WANDB_{name}", "x")
+    assert main.main(["publish", "run [1] ä"]) == 2
+    out, err = capsys.readouterr()
+    assert (out, len(err.splitlines())) == ("", 1)
+    assert f"wandb does not take its settings: WANDB_{name} (" in err
+
+
 @pytest.mark.parametrize("name", ["run [1] ä", "[red]", "run [bold] x", "x [/red]", "[/]", "a\\[b]", ":smile:", "{x} %s"])
 def test_a_path_is_printed_as_it_is(tmp_path, monkeypatch, capsys, name):
     """No name is markup, an emoji or a format."""
