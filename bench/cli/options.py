@@ -40,6 +40,24 @@ class Parser(argparse.ArgumentParser):
             raise argparse.ArgumentError(action, f"{subject}{hint(str(value), names)}; there are: {', '.join(names)}")
 
 
+MOST = 10**9
+
+
+def whole(text: str) -> int:
+    """A whole number of at most `MOST` in size; no option counts anything beyond."""
+    try:
+        number = int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"invalid int value: {_short(text)!r}") from None
+    if abs(number) > MOST:
+        raise argparse.ArgumentTypeError(f"{_short(text)} is more than {MOST:,}")
+    return number
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 40 else f"{text[:37]}..."
+
+
 def numbers(text: str) -> tuple[float, ...]:
     """Comma-separated numbers."""
     try:
