@@ -78,8 +78,7 @@ class TaskBlocks(NamedTuple):
         if not margin:
             return cls(task, pooled, None)
         means = {
-            r: [total(d_B) / len(d_B) / margin for d_B in zip(*d_BN, strict=True)]
-            for r, d_BN in differences.items()
+            r: [total(d_B) / len(d_B) / margin for d_B in zip(*d_BN, strict=True)] for r, d_BN in differences.items()
         }
         return cls(task, pooled, means)
 

@@ -50,7 +50,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--time", metavar="T", help="limit of an array task, such as 4:00:00 (default: the partition's)")
     add("--cpus", type=whole, default=1, metavar="N", help="CPU cores of a process, a worker each (default: 1)")
     add("--gpus", type=whole, default=0, metavar="N", help="GPUs on each node of an array task (default: 0)")
-    add("--nodes", type=whole, default=1, metavar="N", help="nodes of an array task, under --data-parallel (default: 1)")
+    add(
+        "--nodes", type=whole, default=1, metavar="N", help="nodes of an array task, under --data-parallel (default: 1)"
+    )
     add("--retries", type=whole, default=10, metavar="N", help="restarts of an array task at most (default: 10)")
     add("--setup", action="append", default=[], metavar="LINE", help='a shell line before, "module load cuda"; repeat')
     add("--python", metavar="WORDS", help='instead of this Python, such as "apptainer exec --nv it.sif python"')

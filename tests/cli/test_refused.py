@@ -325,7 +325,9 @@ def test_a_variable_that_wandb_does_not_take_is_one_line(place, monkeypatch, cap
     assert f"wandb does not take its settings: WANDB_{name} (" in err
 
 
-@pytest.mark.parametrize("name", ["run [1] ä", "[red]", "run [bold] x", "x [/red]", "[/]", "a\\[b]", ":smile:", "{x} %s"])
+@pytest.mark.parametrize(
+    "name", ["run [1] ä", "[red]", "run [bold] x", "x [/red]", "[/]", "a\\[b]", ":smile:", "{x} %s"]
+)
 def test_a_path_is_printed_as_it_is(tmp_path, monkeypatch, capsys, name):
     """No name is markup, an emoji or a format."""
     monkeypatch.chdir(tmp_path)
