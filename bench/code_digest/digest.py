@@ -191,9 +191,9 @@ class File:
             if (path := dynamic.by_path(node, self.path.parent)) is None:
                 raise dynamic.unknown(self.path, node)
             return [Target(file(path), ALL)]
-        if (known := dynamic.named(node)) is None:
+        if (module := dynamic.named(node)) is None:
             raise dynamic.unknown(self.path, node)
-        name, has_more = known
+        name, has_more = module
         if name in dynamic.MODULES:
             raise dynamic.unknown(self.path, node)
         level = len(name) - len(name.lstrip("."))

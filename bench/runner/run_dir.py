@@ -151,7 +151,7 @@ def differing(old: PlanRow, new: PlanRow) -> str:
     settings, implied = [name for name in names if name not in IMPLIED], [name for name in names if name in IMPLIED]
     differences += _by_task(common, settings) or ([] if differences else _by_task(common, implied))
     for name in () if differences else ("reference", "primary", "seed_looks"):
-        differences += [f"{title}: {a} there, {b} here" for title, a, b in _apart(old, new, [name])]
+        differences += [f"{title}: {a} there, {b} here" for title, a, b in _different_fields(old, new, [name])]
     more = [f"{len(differences) - SHOWN} more settings differ"] if len(differences) > SHOWN else []
     return "; ".join([*differences[:SHOWN], *more]) or (
         "its settings are the same one by one, and are combined to other cells or cohorts"
@@ -162,12 +162,12 @@ def _by_task(common: Mapping[str, tuple[TaskFacts, TaskFacts]], names: Sequence[
     """Differences of tasks in these fields; one text for all tasks that differ alike."""
     tasks_by_text: dict[str, list[str]] = {}
     for task, pair in common.items():
-        for title, a, b in _apart(*pair, names):
+        for title, a, b in _different_fields(*pair, names):
             tasks_by_text.setdefault(f"{title} of {{}}: {a} there, {b} here", []).append(task)
     return [text.replace("{}", ", ".join(tasks), 1) for text, tasks in tasks_by_text.items()]
 
 
-def _apart(old: Payload, new: Payload, names: Iterable[str]) -> Iterator[tuple[str, str, str]]:
+def _different_fields(old: Payload, new: Payload, names: Iterable[str]) -> Iterator[tuple[str, str, str]]:
     """Fields that differ, each with both values as text; one that is None was not recorded, and tells nothing."""
     for name in names:
         a, b = getattr(old, name), getattr(new, name)
