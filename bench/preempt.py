@@ -7,7 +7,6 @@ import os
 import signal
 import time
 from collections.abc import Iterator
-from multiprocessing import resource_tracker
 from types import FrameType
 
 DONE, FAILED = 0, 1
@@ -72,13 +71,42 @@ def end_at_once() -> None:
 
 def quiet_start() -> None:
     """Make Ctrl-C end this process at once and without a traceback, until a `Flag` is installed."""
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, lambda number, frame: end_at_once())
+    if signal.getsignal(signal.SIGINT) in (signal.default_int_handler, _interrupt):
+        signal.signal(signal.SIGINT, _end)
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[None]:
+    """After `quiet_start`, make Ctrl-C a KeyboardInterrupt, for work that cleans up; during imports it ends at once.
+
+    An import that is interrupted in the middle may raise anything, or print it.
+    """
+    if signal.getsignal(signal.SIGINT) is _end:
+        signal.signal(signal.SIGINT, _interrupt)
+    try:
+        yield
+    finally:
+        if signal.getsignal(signal.SIGINT) is _interrupt:
+            signal.signal(signal.SIGINT, _end)
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    end_at_once()
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            end_at_once()
+        frame = frame.f_back
+    raise KeyboardInterrupt
 
 
 @contextlib.contextmanager
 def hold_signals() -> Iterator[None]:
     """Hold back signals to this process, and to a process started inside until it installs a `Flag`. None is lost."""
+    from multiprocessing import resource_tracker  # late: the entry points import this file before all others
+
     resource_tracker.ensure_running()  # otherwise started with the process, which would unblock signals
     before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:

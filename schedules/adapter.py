@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -45,7 +46,7 @@ class Scheduler(LRScheduler):
             as peaks; -1 begins at update 0.
 
     Raises:
-        InputError: a text that is not a schedule, or a budget below one update.
+        InputError: a text that is not a schedule, or a budget that is no whole number of updates, 1 or more.
     """
 
     def __init__(
@@ -57,8 +58,7 @@ class Scheduler(LRScheduler):
         epoch_steps: int,
         last_epoch: int = -1,
     ):
-        if min(total, epoch_steps) < 1:
-            raise InputError(f"total {total}, epoch_steps {epoch_steps}: give 1 or more")
+        total, epoch_steps = _updates("total", total), _updates("epoch_steps", epoch_steps)
         self.schedule = schedules.parse(schedule) if isinstance(schedule, str) else schedule
         if self.schedule.needs and last_epoch != -1:
             raise InputError(f"schedule {self.schedule.text} is closed loop: it continues by load_state_dict only")
@@ -212,6 +212,21 @@ class Scheduler(LRScheduler):
             set_momentum(self.optimizer, group, momentum)
         self._last_lr = [copy_lr(group["lr"]) for group in groups[:count]]
         self._join()
+
+
+def _updates(name: str, value: Any) -> int:
+    """A number of updates: whole (10.0, and numpy's 10, count), finite, and 1 or more.
+
+    Raises:
+        InputError: anything else.
+    """
+    try:
+        number = operator.index(value) if not isinstance(value, float) else int(value)
+    except (TypeError, ValueError, OverflowError):
+        number = 0
+    if isinstance(value, bool) or number != value or number < 1:
+        raise InputError(f"{name} {value!r}: give a whole number of updates, 1 or more")
+    return number
 
 
 def _refuse_many_steps_an_update(text: str) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from schedules.arguments import fit
 from schedules.contract import Clock, InputError, Setting
-from schedules.refusals import AMOUNT, amounts, check_texts, try_out
+from schedules.refusals import AMOUNT, amounts, check_counts, check_texts, try_out
 from schedules.replay import REPLAYS
 from schedules.schedule import BuiltSchedule, formula
 from schedules.spec import choose, render
@@ -102,7 +102,9 @@ def _borrow(library: str, name: str, per: Per, settings: dict[str, Any]) -> Buil
         raise InputError(f"schedule {library}: {name}: {error}") from None
     parameters = inspect.signature(make).parameters
     for key, value in settings.items():
-        check_texts(f"schedule {library}: {name}: {key}", value, parameters.get(key), depth=0)
+        where = f"schedule {library}: {name}: {key}"
+        check_texts(where, value, parameters.get(key), depth=0)
+        check_counts(where, value, parameters.get(key))
     text = render(library, [name], ({} if per == "update" else {"per": per}) | settings)
     units = {amount[2] for value in settings.values() for amount in amounts(value)}
     horizon = "relative" if units & {"total", "epochs"} else "absolute"
@@ -140,6 +142,15 @@ def _parameters(function: Any) -> dict[str, Any]:
         return {}
 
 
+def within(schedule: Any) -> Iterator[Borrowed]:
+    """Schedulers of other libraries in a schedule: itself, or parts of a combinator, at any depth."""
+    machine = getattr(schedule, "machine", None)
+    if isinstance(machine, Borrowed):
+        yield machine
+    for part in (getattr(machine, "inner", None), *getattr(machine, "parts", ())):
+        yield from () if part is None else within(part)
+
+
 @dataclass(frozen=True, slots=True)
 class Borrowed:
     """Machine that replays another library's scheduler. Pure: its cache is a function of the clock."""
@@ -149,6 +160,11 @@ class Borrowed:
     name: str
     per: Per
     settings: tuple[tuple[str, Any], ...]
+
+    @property
+    def parameters(self) -> dict[str, inspect.Parameter]:
+        """Those of the scheduler's constructor."""
+        return _parameters(_maker(self.library, self.name))
 
     def init(self) -> None:
         return None

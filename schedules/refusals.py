@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
@@ -46,6 +47,50 @@ def check_texts(where: str, value: Any, parameter: inspect.Parameter | None, dep
             )
 
 
+SHARE = "a share of the budget is a text, as in '0.5 * total'"
+
+
+def check_counts(where: str, value: Any, parameter: inspect.Parameter | None) -> None:
+    """Check that what counts updates or epochs is a whole number of them, from 0.
+
+    Libraries take a share (0.5) for a count that is never met, or is met at every update.
+
+    Raises:
+        InputError: a number that counts nothing.
+    """
+    kind = _counted(parameter)
+    if kind is None or value is None:
+        return
+    for part in value if isinstance(value, tuple | list) else (value,):
+        if isinstance(part, str):
+            if (amount := AMOUNT.fullmatch(part)) and amount[2] == "peak_lr":
+                raise InputError(f"{where} is a count, and {part!r} an LR: {SHARE}")
+            continue
+        real = isinstance(part, int | float) and not isinstance(part, bool)
+        if not real or not (0 <= part < LARGEST) or (part % 1 and (kind == "int" or part < 1)):
+            whole = "a whole number, 0 or more" if kind == "int" else "0, or a number of 1 or more"
+            raise InputError(f"{where} is a count, {whole}, and not {part!r}: {SHARE}")
+
+
+LARGEST = 2**53  # above which a number cannot count
+UNCOUNTED = {"last_epoch", "noise_seed"}
+"""Whole numbers that are no counts."""
+
+
+def _counted(parameter: inspect.Parameter | None) -> str | None:
+    """How a setting counts: "int"; "float" (timm's decay_t, which may be 2.4 epochs); or None if it does not."""
+    if parameter is None or parameter.name in UNCOUNTED:
+        return None
+    hint = "" if parameter.annotation is parameter.empty else str(parameter.annotation)
+    if "Callable" in hint or "bool" in hint:
+        return None
+    if re.search(r"\bint\b", hint) and "float" not in hint:
+        return "int"
+    if parameter.name.endswith("_steps") and not hint:
+        return "int"
+    return "float" if parameter.name.endswith(("_t", "timescale")) else None
+
+
 def try_out(machine: Any, *, relative: bool) -> None:
     """Refuse a scheduler that trains nothing at any budget.
 
@@ -67,7 +112,9 @@ def try_out(machine: Any, *, relative: bool) -> None:
         return
     if not any(setting.factor for setting in lrs[1:]):
         raise InputError(f"{where} leaves an LR of 0 at every update, so that nothing would be trained")
-    if relative and len(set(lrs)) == 1:
+    if len(set(lrs)) > 1:
+        _check_relative(where, machine, lrs)
+    elif relative:
         try:
             longer = enumerate(islice(trace, LONG * total), total)
             later = next((t for t, setting in longer if setting != lrs[0]), None)
@@ -80,11 +127,23 @@ def try_out(machine: Any, *, relative: bool) -> None:
             )
 
 
-def check_moves(text: str, machine: Any, traces: Sequence[tuple[Clock, Sequence[Setting]]]) -> None:
-    """Refuse a schedule that leaves a cell at an LR of 0, or that moves in no cell but would in a longer one.
+def _check_relative(where: str, machine: Any, lrs: Sequence[Setting]) -> None:
+    """Refuse milestones relative to the budget that no budget contains; a share may be below one epoch of the trial."""
+    for key, part in idle(machine, [(TRIAL, lrs)]):
+        if {amount[2] for amount in amounts(part)} & {"total", "epochs"} and machine.amount(part, TRIAL) >= 1:
+            raise InputError(
+                f"{where}: {key} has {part!r}, which never comes: what it counts should lie within the budget; {SHARE}"
+            )
+
+
+Traces = Sequence[tuple[Clock, Sequence[Setting]]]
+
+
+def check_ends(text: str, traces: Traces) -> None:
+    """Refuse a schedule that leaves a cell at an LR of 0.
 
     Raises:
-        InputError: with the update at which it would move first, or fell to 0.
+        InputError: with the update at which it fell to 0.
     """
     for clock, trace in traces:
         first_zero = next((t for t in range(len(trace), 0, -1) if trace[t - 1].factor), 0)
@@ -93,8 +152,25 @@ def check_moves(text: str, machine: Any, traces: Sequence[tuple[Clock, Sequence[
                 f"schedule {text} leaves an LR of 0 from update {first_zero} of {clock.total} on, so that little would "
                 "be trained: say how long it lasts, as in 'total'"
             )
-    if any(len(set(trace)) > 1 for _, trace in traces):
-        return
+
+
+def check_moves(text: str, machine: Any, traces: Traces) -> None:
+    """Refuse a scheduler that moves in no cell but would in a longer one, or one of whose milestones is in no cell.
+
+    Raises:
+        InputError: with the update at which it would move first, or with the milestone.
+    """
+    if not any(len(set(trace)) > 1 for _, trace in traces):
+        _check_constant(text, machine, traces)
+    for key, part in idle(machine, traces):
+        clock = max((clock for clock, _ in traces), key=lambda clock: clock.total)
+        raise InputError(
+            f"schedule {text}: {key} has {part!r}, which never comes: no cell would change there, and the longest "
+            f"budget has {clock.total} updates in epochs of {clock.epoch_steps}; {SHARE}"
+        )
+
+
+def _check_constant(text: str, machine: Any, traces: Traces) -> None:
     clock, trace = max(traces, key=lambda pair: pair[0].total)
     try:
         longer = islice(machine.trace(clock), clock.total, LONG * clock.total)
@@ -105,3 +181,47 @@ def check_moves(text: str, machine: Any, traces: Sequence[tuple[Clock, Sequence[
         raise InputError(
             f"schedule {text} never moves: it would at update {later} first, and the longest budget has {clock.total}"
         )
+
+
+def idle(machine: Any, traces: Traces) -> Iterator[tuple[str, Any]]:
+    """Counts that no budget reaches, with their setting: milestones, and where nothing moves, counts of any kind.
+
+    Without such a milestone every trace would be the same. Where even a count of 1 would change nothing (a factor of
+    1), there is nothing to tell.
+    """
+    longest_first = sorted(traces, key=lambda pair: -pair[0].total)
+    clock, trace = longest_first[0]
+    constant = all(len(set(trace)) == 1 for _, trace in traces)
+    for key, value in machine.settings:
+        if _counted(machine.parameters.get(key)) is None:
+            continue
+        if not isinstance(value, tuple | list):
+            beyond = constant and not isinstance(value, str) and value is not None and value > clock.total
+            if beyond and not _same(_changed(machine, key, 1), clock, trace):
+                yield key, value
+            continue
+        for i, part in enumerate(value):
+            without, sooner = ((*value[:i], *entry, *value[i + 1 :]) for entry in ((), (1,)))
+            one, other = (_changed(machine, key, entries) for entries in (without, sooner))
+            if all(_same(one, *pair) for pair in longest_first) and not _same(other, clock, trace):
+                yield key, part
+
+
+def settings(machine: Any, clock: Clock) -> list[Setting]:
+    """What a scheduler sets over a budget; empty if the library raises, as it may at budgets that no cell has."""
+    try:
+        return list(islice(machine.trace(clock), clock.total))
+    except Exception:
+        return []
+
+
+def _changed(machine: Any, key: str, value: Any) -> Any:
+    return replace(machine, settings=tuple((k, value if k == key else v) for k, v in machine.settings))
+
+
+def _same(machine: Any, clock: Clock, trace: Sequence[Setting]) -> bool:
+    """True if a scheduler gives this trace; an error of the library itself tells nothing, and counts as a change."""
+    try:
+        return all(a == b for a, b in zip(trace, machine.trace(clock), strict=False))
+    except Exception:
+        return False

@@ -148,6 +148,8 @@ def choose(name: str, catalogue: Mapping[str, Any], kind: str) -> Any:
         ...
     schedules.contract.InputError: unknown optimizer 'adan' (did you mean adam?); there are: adam, sgd
     """
+    if not isinstance(name, str):  # a setting of the user's may be anything
+        raise InputError(f"{kind} {name!r}: it should be one of {', '.join(sorted(catalogue))}")
     if name in catalogue:
         return catalogue[name]
     own = f"; one of your own: {OWN[kind]}" if kind in OWN else ""

@@ -3,6 +3,7 @@
 import re
 import shlex
 import subprocess
+from itertools import pairwise
 
 import pytest
 
@@ -76,16 +77,28 @@ def test_core_has_what_it_promises():
     """The strategies, budgets, peak LRs and seeds that the README and the issue name."""
     core = SUITES["core"]()
     by_task = {g.task: g for g in core.grids}
-    names = {"constant", "exponential", "step", "stages", "polynomial", "linear", "cosine", "inverse_sqrt", "rex"}
-    for task in ("digits", "mnist5k", "vowels"):
-        grid = by_task[task]
-        assert {s.partition("(")[0] for s in grid.schedules} == names | {"wsd", "onecycle", "plateau"}
-        assert grid.budgets == (0.1, 0.25, 0.5, 1.0)
-        assert len(grid.peak_lrs or tasks.parse(task).peak_lrs) == 3
-    for task in ("grammar", "scenes"):
-        grid = by_task[task]
-        assert {"constant", "step", "linear", "cosine", "rex", "wsd"} <= set(grid.schedules)
-        assert set(grid.budgets) >= {0.25, 1.0}
-        assert len(grid.peak_lrs or tasks.parse(task).peak_lrs) >= 2
-    assert all(g.seeds >= 3 for g in core.grids)
+    names = {"constant", "exponential", "step", "piecewise", "stages", "polynomial", "linear", "cosine"}
+    names |= {"inverse_sqrt", "rex", "wsd", "onecycle", "plateau"}
+    budgets = {
+        "digits": (0.05, 0.1, 0.25),
+        "mnist5k": (0.1, 0.25),
+        "vowels": (0.25, 0.5),
+        "digits(model='cnn')": (0.05, 0.1),
+        "grammar": (0.5,),
+        "scenes": (0.25,),
+        "linreg": (0.05, 0.1, 0.25),
+        "quadratic": (0.05, 0.1, 0.25),
+    }
+    assert {task: grid.budgets for task, grid in by_task.items()} == budgets
+    for task, grid in by_task.items():
+        tunnel = tasks.parse(task).family == "tunnel"
+        main = task in ("digits(model='cnn')", "grammar", "scenes")
+        words = {s.partition("(")[0] for s in grid.schedules}
+        assert words == ({"constant", "linear", "cosine", "wsd"} if main else names)
+        assert len(grid.schedules) == (4 if main else 14)
+        assert grid.seeds == (3 if tunnel else 8)
+        peaks = grid.peak_lrs or tasks.parse(task).peak_lrs
+        if not tunnel:
+            assert len(peaks) == (4 if task in ("grammar", "scenes") else 5)
+            assert [high / low for low, high in pairwise(peaks)] == pytest.approx([2.0] * (len(peaks) - 1))
     assert {tasks.parse(g.task).family for g in core.grids} == {"image", "detection", "text", "speech", "tunnel"}

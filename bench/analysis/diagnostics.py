@@ -13,7 +13,7 @@ from typing import NamedTuple
 from bench.analysis.comparison import Comparison, Reading, Score
 from bench.analysis.history import HistoryInterval, decline
 from bench.analysis.results import SEPARATOR, Try
-from bench.analysis.stats.intervals import Interval, interval, paired
+from bench.analysis.stats.intervals import Interval, interval, leader, paired
 
 Seeds = dict[int, float]
 """A value for each seed that has one."""
@@ -124,9 +124,9 @@ def region(score: Score, direction: str) -> Region | None:
     if len(peaks) < 2 or not sound or len(finals[sound[0]]) < 2:
         return None
     sign = 1.0 if direction == "max" else -1.0
-    best = max(sound, key=lambda lr: sign * math.fsum(finals[lr].values()))
-    good = [lr in finals and not behind(finals[best], finals[lr], sign, score.grain) for lr in peaks]
-    low = high = peaks.index(best)
+    top = leader(finals, finals[sound[0]], direction)
+    good = [lr in finals and not behind(finals[top], finals[lr], sign, score.grain) for lr in peaks]
+    low = high = peaks.index(top)
     while low > 0 and good[low - 1]:
         low -= 1
     while high + 1 < len(peaks) and good[high + 1]:
@@ -146,9 +146,9 @@ def finals_by_peak(score: Score) -> dict[float, Seeds]:
     return {lr: values for lr, values in by_peak.items() if values.keys() == seeds}
 
 
-def behind(best: Mapping[int, float], other: Mapping[int, float], sign: float, grain: float) -> bool:
-    """True where the other is clearly worse: the interval of `sign` (best - other), paired by seed, lies above 0."""
-    lead = paired([sign * best[s] for s in sorted(best)], [sign * other[s] for s in sorted(best)], grain)
+def behind(top: Mapping[int, float], other: Mapping[int, float], sign: float, grain: float) -> bool:
+    """True where the other is clearly worse: the interval of `sign` (top - other), paired by seed, lies above 0."""
+    lead = paired([sign * top[s] for s in sorted(top)], [sign * other[s] for s in sorted(top)], grain)
     return lead.excludes_zero and lead.mean > 0
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from bench.cli.options import Commands, path
+from bench.cli.options import Commands, new_console, path
 
 
 def add(commands: Commands) -> None:
@@ -24,13 +24,11 @@ def add(commands: Commands) -> None:
 
 def compare(args: argparse.Namespace) -> int:
     """Print the changes between two ledgers."""
-    from rich.console import Console
-
     from bench.analysis import changes
     from bench.report.sections.changes import show
 
     notes: list[str] = []
-    show(changes.read(args.first, args.second, notes), Console())
+    show(changes.read(args.first, args.second, notes), new_console())
     for note in notes:
         print(f"note: {note}")
     return 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from bench.cli.options import Commands, path
+from bench.cli.options import Commands, new_console, path
 
 
 def add(commands: Commands) -> None:
@@ -16,8 +16,6 @@ def add(commands: Commands) -> None:
 
 def conform(args: argparse.Namespace) -> int:
     """Print the comparison, and write a page if asked to."""
-    from rich.console import Console
-
     from bench.conformance import report
 
-    return report.run(args.out, Console())
+    return report.run(args.out, new_console())

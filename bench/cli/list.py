@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from bench.cli.options import Commands, path
+from bench.cli.options import Commands, new_console, path
 from bench.contract import InputError
 
 
@@ -25,8 +25,6 @@ def show(args: argparse.Namespace) -> int:
     Raises:
         InputError: an option that the catalogue does not have.
     """
-    from rich.console import Console
-
     from bench.report import catalogue
 
     if args.long and args.catalogue not in ("schedules", "tasks"):
@@ -37,5 +35,5 @@ def show(args: argparse.Namespace) -> int:
         from bench.report import gallery
 
         gallery.write(args.page)
-    catalogue.show(args.catalogue, Console(), long=args.long)
+    catalogue.show(args.catalogue, new_console(), long=args.long)
     return 0

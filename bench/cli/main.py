@@ -1,33 +1,45 @@
-"""The command line of `glideslope`. Heavy imports wait until a command needs them."""
+"""The command line of `glideslope`.
+
+Imports wait until `main` has seen to Ctrl-C, and heavy ones until a command needs them.
+"""
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
-from collections.abc import Sequence
 
 from bench import preempt
-from bench.cli import compare, conform, list, plan, publish, recommend, report, run, status, submit
-from bench.cli.options import BAD_INPUT, Parser
-from bench.contract import InputError
-from bench.ledger import atomic
 
-COMMANDS = (run, plan, report, compare, recommend, submit, status, publish, list, conform)
-"""Modules of the commands, in the order of `glideslope --help`."""
+TYPE_CHECKING = False  # as type checkers know it: to import typing would take as long as all the rest
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+
+    from bench.cli.options import Parser
 
 
 def parser() -> Parser:
-    """The whole command line."""
+    """The whole command line, with the commands in the order of `glideslope --help`."""
+    from bench.cli import compare, conform, list, plan, publish, recommend, report, run, status, submit
+    from bench.cli.options import Parser
+
     top = Parser("glideslope", description="Which learning-rate decay ends best, by how much, and how sure are we?")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for command in COMMANDS:
+    for command in (run, plan, report, compare, recommend, submit, status, publish, list, conform):
         command.add(commands)
     return top
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Entry point of `glideslope`; bad input ends in one line and exit code 2."""
+    """Entry point of `glideslope`; bad input ends in one line and exit code 2.
+
+    Without arguments of a caller, it is the process: Ctrl-C ends it without a traceback at any moment.
+    """
+    if argv is None:
+        preempt.quiet_start()
+    from bench.cli import submit
+
     own, extra = submit.split(sys.argv[1:] if argv is None else argv)
     args = parser().parse_args(own)
     args.extra = extra
@@ -36,10 +48,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def execute(args: argparse.Namespace) -> int:
     """Run the parsed command and return its exit code. An error of the user is one line on standard error."""
+    from bench.cli.options import BAD_INPUT
+    from bench.contract import InputError
+    from bench.ledger import atomic
+
     try:
-        return int(args.do(args))
+        with preempt.interruptible():
+            return int(args.do(args))
     except InputError as error:
-        if os.environ.get("RANK", "0") == "0":  # all processes raise the same
+        if _tells():
             print(f"glideslope: {error}", file=sys.stderr)
         return BAD_INPUT
     except KeyboardInterrupt:
@@ -52,10 +69,18 @@ def execute(args: argparse.Namespace) -> int:
         return 1
 
 
+def _tells() -> bool:
+    """True for the first process, as all raise the same; and for one whose place is none, which others may not see."""
+    rank, size = (os.environ.get(name, usual) for name, usual in (("RANK", "0"), ("WORLD_SIZE", "1")))
+    return not rank.isdigit() or not size.isdigit() or not 0 < int(rank) < int(size)
+
+
 def report_os_error(error: BaseException) -> int:
     """Print one line about a file that cannot be used; an error that names no file is raised again."""
     if not isinstance(error, OSError) or error.filename is None:
         raise error
     place = error.filename if error.filename2 is None else error.filename2  # the second is the target of a move
+    from bench.cli.options import BAD_INPUT
+
     print(f"glideslope: cannot use {os.fsdecode(place)}: {error.strerror}", file=sys.stderr)
     return BAD_INPUT

@@ -10,11 +10,20 @@ from bench.plan.packing import Assigned
 from schedules.spec import hint
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     Commands: TypeAlias = "argparse._SubParsersAction[Parser]"  # argparse has no public name for it
 else:
     Commands = object
 
 BAD_INPUT = 2
+
+
+def new_console() -> Console:
+    """The terminal, for a command's output. No `:name:` in a text becomes another character."""
+    from rich.console import Console
+
+    return Console(emoji=False)
 
 
 class Parser(argparse.ArgumentParser):
@@ -29,6 +38,24 @@ class Parser(argparse.ArgumentParser):
             names = [str(choice) for choice in action.choices]
             subject = f"unknown {'command' if action.dest == 'command' else 'choice'} {value!r}"
             raise argparse.ArgumentError(action, f"{subject}{hint(str(value), names)}; there are: {', '.join(names)}")
+
+
+MOST = 10**9
+
+
+def whole(text: str) -> int:
+    """A whole number of at most `MOST` in size; no option counts anything beyond."""
+    try:
+        number = int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"invalid int value: {_short(text)!r}") from None
+    if abs(number) > MOST:
+        raise argparse.ArgumentTypeError(f"{_short(text)} is more than {MOST:,}")
+    return number
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 40 else f"{text[:37]}..."
 
 
 def numbers(text: str) -> tuple[float, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from bench.cli import run
-from bench.cli.options import Commands
+from bench.cli.options import Commands, new_console
 
 
 def add(commands: Commands) -> None:
@@ -17,8 +17,6 @@ def add(commands: Commands) -> None:
 
 def plan(args: argparse.Namespace) -> int:
     """Print the plan."""
-    from rich.console import Console
-
     from bench.runner import preview
 
-    return preview.show(run.config_of(args), Console())
+    return preview.show(run.config_of(args), new_console())

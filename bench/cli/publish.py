@@ -6,7 +6,7 @@ import argparse
 import os
 from typing import get_args
 
-from bench.cli.options import Commands, path
+from bench.cli.options import Commands, new_console, path
 from bench.contract import InputError, Wandb
 
 CHOICES: tuple[Wandb, ...] = get_args(Wandb)
@@ -27,10 +27,14 @@ def wandb_mode(args: argparse.Namespace) -> Wandb:
     """The mode that `--wandb` or the environment sets.
 
     Raises:
-        InputError: the variable has another value.
+        InputError: the variable has another value, or wandb's own forbids this mode.
     """
     for choice in CHOICES:
         if args.wandb == choice:
+            if choice != "off":
+                from bench.tracking.writer import check_mode
+
+                check_mode(choice == "online")
             return choice
     raise InputError(f"{VARIABLE} is {args.wandb!r}: it should be one of {', '.join(CHOICES)}")
 
@@ -49,9 +53,7 @@ def add(commands: Commands) -> None:
 
 def publish(args: argparse.Namespace) -> int:
     """Publish a ledger."""
-    from rich.console import Console
-
     from bench.tracking.publish import PublishOptions, publish
 
     names = ("directory", "entity", "project", "report", "final")
-    return publish(PublishOptions(**{name: getattr(args, name) for name in names}), Console())
+    return publish(PublishOptions(**{name: getattr(args, name) for name in names}), new_console())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from bench.cli.options import Commands, path
+from bench.cli.options import Commands, new_console, path
 from bench.contract import InputError
 
 
@@ -27,8 +27,6 @@ def recommend(args: argparse.Namespace) -> int:
     Raises:
         InputError: a budget that is no number above 0, or no ledger that has the task.
     """
-    from rich.console import Console
-
     from bench.analysis.recommend.evidence import at_hand, gather
     from bench.analysis.recommend.recommendation import Recommendation
     from bench.report.numbers import quantity
@@ -39,7 +37,7 @@ def recommend(args: argparse.Namespace) -> int:
     notes: list[str] = []
     evidence = gather(at_hand(args.ledger, notes), args.task, args.family, args.epochs)
     subject, over_family = (args.task, False) if args.family is None else (args.family, True)
-    show(Recommendation.of(subject, over_family, args.epochs, evidence), Console(), long=args.long)
+    show(Recommendation.of(subject, over_family, args.epochs, evidence), new_console(), long=args.long)
     for note in notes if args.long else ():
         print(f"note: {note}")
     if evidence and not args.long:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from bench.cli.options import Commands, path
+from bench.cli.options import Commands, new_console, path
 
 
 def add(commands: Commands) -> None:
@@ -21,13 +21,11 @@ def add(commands: Commands) -> None:
 
 def report(args: argparse.Namespace) -> int:
     """Write the report, and print its main table."""
-    from rich.console import Console
-
     from bench.analysis.results import KINDS
     from bench.ledger import ledger
     from bench.report import write
 
-    console, notes = Console(), list[str]()
+    console, notes = new_console(), list[str]()
     rows = ledger.read(args.directory, notes, KINDS)
     page = write.write(args.directory, rows)
     write.show(rows, console)

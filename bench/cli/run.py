@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from bench import preempt
 from bench.cli import publish
-from bench.cli.options import Commands, assigned, nonempty, numbers, path, shard
+from bench.cli.options import Commands, assigned, new_console, nonempty, numbers, path, shard, whole
 from bench.contract import InputError
 from bench.plan.plan import TUNE
 
@@ -47,14 +47,14 @@ def config_arguments(parser: argparse.ArgumentParser) -> None:
     add("--averagings", metavar="A,B", help='also read the weights by these averages, such as "none, ema, lawa(k=3)"')
     add("--budgets", type=numbers, metavar="X,Y", help="fractions of each task's full epochs, such as 0.1,0.5,1")
     add("--peak-lrs", type=numbers, metavar="X,Y", help="peak learning rates, the same for every strategy")
-    add("--seeds", type=int, metavar="N", help="number of seeds: 0 .. N-1")
+    add("--seeds", type=whole, metavar="N", help="number of seeds: 0 .. N-1")
     add("--engine", choices=("auto", "modules", "stacked"), default="auto", help="how members are trained side by side")
-    add("--workers", type=int, metavar="N", help="worker processes (default: one a CPU core; 1 on a GPU)")
+    add("--workers", type=whole, metavar="N", help="worker processes (default: one a CPU core; 1 on a GPU)")
     add("--data-parallel", action="store_true", help="train each cohort on all Accelerate processes")
     add("--precision", choices=("fp32", "bf16", "fp16"), help="of forward and backward (default: as accelerate has it)")
-    add("--accumulate", type=int, metavar="N", help="micro-batches that a process computes of each batch, in turn")
+    add("--accumulate", type=whole, metavar="N", help="micro-batches that a process computes of each batch, in turn")
     add("--compile", action="store_true", help="compile models with torch.compile, once for all members")
-    add("--width", type=int, metavar="N", help="cells in a cohort at most (default: as memory allows, 512 at most)")
+    add("--width", type=whole, metavar="N", help="cells in a cohort at most (default: as memory allows, 512 at most)")
     add("--snapshot-seconds", type=float, default=30.0, metavar="S", help="least time between snapshots (default: 30)")
     add(
         "--data",
@@ -72,7 +72,7 @@ def round_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add(
         "--tune",
-        type=int,
+        type=whole,
         nargs="?",
         const=TUNE,
         metavar="N",
@@ -80,7 +80,7 @@ def round_arguments(parser: argparse.ArgumentParser) -> None:
         f"(default: as the suite has it; without a number, {TUNE})",
     )
     add("--until", choices=("decided",), help="add seeds to tasks that are not decided; needs --at-most")
-    add("--at-most", type=int, metavar="N", help="seeds at which `--until decided` ends in any case")
+    add("--at-most", type=whole, metavar="N", help="seeds at which `--until decided` ends in any case")
 
 
 def config_of(args: argparse.Namespace) -> RunConfig:
@@ -108,10 +108,8 @@ def config_of(args: argparse.Namespace) -> RunConfig:
 def run(args: argparse.Namespace) -> int:
     """Train a suite; with `--plan`, print the plan only."""
     preempt.quiet_start()
-    from rich.console import Console
-
     from bench.runner import preview, session
 
     if args.plan:
-        return preview.show(config_of(args), Console())
-    return session.run(config_of(args), Console())
+        return preview.show(config_of(args), new_console())
+    return session.run(config_of(args), new_console())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from bench.cli.options import Commands, path
+from bench.cli.options import Commands, new_console, path
 
 
 def add(commands: Commands) -> None:
@@ -16,8 +16,6 @@ def add(commands: Commands) -> None:
 
 def show(args: argparse.Namespace) -> int:
     """Print how far the run is."""
-    from rich.console import Console
-
     from bench.slurm import status
 
-    return status.show(args.directory, Console())
+    return status.show(args.directory, new_console())

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from bench.cli import run
-from bench.cli.options import Commands
+from bench.cli.options import Commands, new_console, whole
 from bench.contract import InputError
 
 if TYPE_CHECKING:
@@ -36,24 +36,24 @@ def add(commands: Commands) -> None:
 
 def submit(args: argparse.Namespace) -> int:
     """Write the batch scripts and submit them."""
-    from rich.console import Console
-
     from bench.slurm import submission
 
-    return submission.submit(run.config_of(args), request(args), Console())
+    return submission.submit(run.config_of(args), request(args), new_console())
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `submit` that do not configure training."""
     add = parser.add_argument
-    add("--array", type=int, metavar="N", help="array tasks (default: of about half an hour each, as predicted)")
-    add("--max-parallel", type=int, metavar="N", help="array tasks at once (default: as many as the cluster lets)")
+    add("--array", type=whole, metavar="N", help="array tasks (default: of about half an hour each, as predicted)")
+    add("--max-parallel", type=whole, metavar="N", help="array tasks at once (default: as many as the cluster lets)")
     add("--partition", metavar="P", help="where both jobs run (default: the cluster's own)")
     add("--time", metavar="T", help="limit of an array task, such as 4:00:00 (default: the partition's)")
-    add("--cpus", type=int, default=1, metavar="N", help="CPU cores of a process, a worker each (default: 1)")
-    add("--gpus", type=int, default=0, metavar="N", help="GPUs on each node of an array task (default: 0)")
-    add("--nodes", type=int, default=1, metavar="N", help="nodes of an array task, under --data-parallel (default: 1)")
-    add("--retries", type=int, default=10, metavar="N", help="restarts of an array task at most (default: 10)")
+    add("--cpus", type=whole, default=1, metavar="N", help="CPU cores of a process, a worker each (default: 1)")
+    add("--gpus", type=whole, default=0, metavar="N", help="GPUs on each node of an array task (default: 0)")
+    add(
+        "--nodes", type=whole, default=1, metavar="N", help="nodes of an array task, under --data-parallel (default: 1)"
+    )
+    add("--retries", type=whole, default=10, metavar="N", help="restarts of an array task at most (default: 10)")
     add("--setup", action="append", default=[], metavar="LINE", help='a shell line before, "module load cuda"; repeat')
     add("--python", metavar="WORDS", help='instead of this Python, such as "apptainer exec --nv it.sif python"')
     add("--only-missing", action="store_true", help="only cohorts that are not done yet")

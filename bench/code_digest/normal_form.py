@@ -6,6 +6,7 @@ import ast
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, TypeAlias
 
+from bench.code_digest.dynamic import IMPORTERS, MODULES
 from bench.code_digest.scopes import Comprehension, bound, declared
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -50,6 +51,7 @@ class NormalForm:
         look: Target of a name of the definition's module.
         attribute: Target of an attribute of a module.
         imported: Target that an import statement binds to a name.
+        loaded: Targets of an import that is a call of one of `IMPORTERS`; of no call, where one is used otherwise.
     """
 
     def __init__(
@@ -57,11 +59,13 @@ class NormalForm:
         look: Callable[[str], Target | None],
         attribute: Callable[[Target, str], Target],
         imported: Callable[[ast.AST, str], Target],
+        loaded: Callable[[ast.AST, str], list[Target]],
     ):
-        self.look, self.attribute, self.imported = look, attribute, imported
+        self.look, self.attribute, self.imported, self.loaded = look, attribute, imported, loaded
         self.text: Text = []
         self._scopes: list[tuple[Scope, bool]] = []  # inner ones last; the flag marks scopes of classes
         self._locals = 0
+        self._called: ast.AST | None = None  # the function of the call that is written
 
     def write(self, value: Any) -> None:
         """Write a node, a list of them, or a plain value."""
@@ -96,12 +100,29 @@ class NormalForm:
 
     def _Name(self, node: ast.Name) -> None:  # noqa: N802  # named as the nodes are, here and below
         self._name(node.id)
+        if self._importer(node) and node is not self._called:
+            self.loaded(node, "")
+
+    def _importer(self, node: ast.AST) -> str:
+        """The name of a function that imports what its arguments say, or of a module that has some; else ""."""
+        target = self._target(node)
+        if target is None:
+            builtin = isinstance(node, ast.Name) and node.id in IMPORTERS and self._meaning(node.id) is None
+            return node.id if builtin and isinstance(node, ast.Name) else ""
+        return target.name if target.home is None and target.name in IMPORTERS | MODULES else ""
 
     def _Attribute(self, node: ast.Attribute) -> None:  # noqa: N802
         if (target := self._target(node)) is not None:
             self.text.append(target)
+            if self._importer(node) and node is not self._called:
+                self.loaded(node, "")
         else:
             self._plain(node)
+
+    def _Subscript(self, node: ast.Subscript) -> None:  # noqa: N802
+        self._plain(node)
+        if self._target(node.value) == Target(None, "sys.modules"):
+            self.text += self.loaded(node, "sys.modules")
 
     def _target(self, node: ast.AST) -> Target | None:
         """The target of a dotted name that begins with a module."""
@@ -242,7 +263,12 @@ class NormalForm:
         if {k.arg for k in node.keywords} >= TASK:
             keywords = [k for k in node.keywords if k.arg not in WORDS]
             node = ast.Call(node.func, node.args, keywords)
+        importer = self._importer(node.func)
+        if importer in IMPORTERS:
+            self._called = node.func
         self._plain(node)
+        if importer in IMPORTERS:
+            self.text += self.loaded(node, importer)
 
     def _JoinedStr(self, node: ast.JoinedStr) -> None:  # noqa: N802  # its texts are split differently by Python version
         texts = ""

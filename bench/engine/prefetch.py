@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import signal
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -14,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from bench.contract import Batch, Data, InputError, Stream
 from bench.data import ReadRequest
-from bench.ledger.machine import processors
+from bench.ledger.machine import processors, variable
 from bench.preempt import SIGNALS, hold_signals
 
 MOST = 16
@@ -29,8 +28,7 @@ def worker_count(device: torch.device) -> int:
     # Training on CPUs needs the cores itself; a worker process of a run has one core and may not have children.
     if device.type == "cpu" or multiprocessing.current_process().daemon:
         return 0
-    local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    return min(MOST, processors() // local)
+    return min(MOST, processors() // variable("LOCAL_WORLD_SIZE", 1, least=1))
 
 
 class Examples(Dataset[Any]):

@@ -34,7 +34,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.ledger import paths
-from bench.ledger.machine import machine, started
+from bench.ledger.machine import machine, started, variable
 
 LEASE = 300.0
 """Seconds until a lease expires that is not renewed; its holder renews it five times as often.
@@ -256,7 +256,7 @@ def _job() -> tuple[str, int] | None:
     if "SLURM_JOB_ID" not in os.environ:
         return None
     job = f"{os.environ.get('SLURM_CLUSTER_NAME', '')} {os.environ['SLURM_JOB_ID']}"
-    return job, int(os.environ.get("SLURM_RESTART_COUNT", 0))
+    return job, variable("SLURM_RESTART_COUNT", 0)
 
 
 def _requeued_since(job: Sequence[Any] | None) -> bool:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
-from bench.contract import digest
+from bench.contract import InputError, digest
+
+LARGEST = 10**18  # of a variable, more than any count or id
 
 
 @cache
@@ -32,3 +35,22 @@ def started(process: int) -> str | None:
 def processors() -> int:
     """Number of CPU cores that this process may use; all of them on systems without affinity, such as macOS."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def variable(name: str, usual: int, least: int = 0, environment: Mapping[str, str] | None = None) -> int:
+    """A whole number that an environment variable sets; the usual one where it is not set.
+
+    Raises:
+        InputError: it is set to something else, or to less than `least`.
+    """
+    text = (os.environ if environment is None else environment).get(name)
+    if text is None:
+        return usual
+    try:
+        number = int(text) if len(text) <= len(str(LARGEST)) else LARGEST + 1  # int() refuses thousands of digits
+    except ValueError:
+        number = least - 1
+    if not least <= number <= LARGEST:
+        shown = text if len(text) <= 40 else f"{text[:37]}..."
+        raise InputError(f"{name} is {shown!r}: it should be a whole number, {least} or more")
+    return number

@@ -44,6 +44,7 @@ class TaskFacts(Payload):
     budgets: list[float]
     peak_lrs: list[float]
     schedules: list[str]
+    averagings: list[str] | None = None  # None in old ledgers, which did not record them
     margin: Margin | None = None
     repeats: dict[str, float] | None = None  # spread between repeats, of published runs
 

@@ -10,8 +10,8 @@ from bench.contract import Cell, Clock, Cohort, Schedule, Setting, Signals, Task
 from bench.layers import LAYERS
 from bench.ledger.rows import PlanRow, TaskFacts
 from bench.plan.plan import Plan, optimum, shareable_groups
-from schedules.borrowed import Borrowed
-from schedules.refusals import check_moves
+from schedules.borrowed import within
+from schedules.refusals import check_ends, check_moves, settings
 from schedules.schedule import curve, factors
 
 TRIED = 500  # updates of a closed-loop schedule, to see whether it sets the momentum
@@ -40,12 +40,16 @@ class Forecast:
             InputError: names the schedule, and when it would have moved.
         """
         for text, schedule in self.schedules.items():
-            machine = getattr(schedule, "machine", None)
-            if not isinstance(machine, Borrowed):
-                continue
+            machines = list(within(schedule))
             lines = {(c.total, self.epoch_steps[c.task], c.peak_lr) for c in self.plan.cells if c.schedule == text}
-            if lines:
-                check_moves(text, machine, [(Clock(0, *line), self._trace(text, *line)) for line in sorted(lines)])
+            if not machines or not lines:
+                continue
+            clocks = [Clock(0, *line) for line in sorted(lines)]
+            check_ends(text, [(clock, self._trace(text, *clock[1:])) for clock in clocks])
+            for machine in machines:  # a part of a combinator has a part of the budget, so it comes no further
+                traces = [(clock, trace) for clock in clocks if (trace := settings(machine, clock))]
+                if traces:
+                    check_moves(text, machine, traces)
 
     def _optimum(self, lines: tuple[tuple[str, int, int, float], ...]) -> int:
         return optimum((self._trace(*line) for line in lines), (line[3] for line in lines))
@@ -127,6 +131,7 @@ class Forecast:
             budgets=sorted({c.budget for c in cells}),
             peak_lrs=sorted({c.peak_lr for c in cells}),
             schedules=list(dict.fromkeys(c.schedule for c in cells)),
+            averagings=list(dict.fromkeys(c.averaging for c in cells)),
         )
 
     def _curves(self) -> dict[str, dict[str, list[float]]]:

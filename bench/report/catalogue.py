@@ -90,7 +90,9 @@ def _schedules() -> Table:
 
 
 def _schedules_at_length() -> Table:
-    table = Table("schedule", "formula, settings, source", title="Schedules", show_lines=True)
+    table = Table(title="Schedules", show_lines=True)
+    for head in ("schedule", "formula, settings, source"):
+        table.add_column(head, overflow="fold")
     for name, factory in schedules.CATALOGUE.items():
         horizon = f"horizon: {factory.horizon}"
         lines = [summary(factory), "", factory.formula, "", *map(": ".join, settings(factory)), horizon, factory.paper]

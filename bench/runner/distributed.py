@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.contract import InputError
-from bench.ledger.machine import processors
+from bench.ledger.machine import processors, variable
 from bench.numerics import Arithmetic, Precision
 from bench.runner import rendezvous
 
@@ -33,6 +33,31 @@ UNSUPPORTED = {
     "XLA_DOWNCAST_BF16": "bf16 on a TPU",
 }
 """Features of Accelerate that are not supported, by the variable that turns them on."""
+
+RANKS = (
+    ("RANK", "PMI_RANK", "OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK"),
+    ("WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE"),
+)
+"""Variables of torchrun and MPI for the process and the number of processes, in the order that Accelerate reads."""
+
+PLACES = {
+    0: (
+        *RANKS[0],
+        *("LOCAL_RANK", "MPI_LOCALRANKID", "OMPI_COMM_WORLD_LOCAL_RANK", "MV2_COMM_WORLD_LOCAL_RANK"),
+        *("MASTER_PORT", "SLURM_RESTART_COUNT"),
+    ),
+    1: (
+        *RANKS[1],
+        *("LOCAL_WORLD_SIZE", "MPI_LOCALNRANKS", "OMPI_COMM_WORLD_LOCAL_SIZE", "MV2_COMM_WORLD_LOCAL_SIZE"),
+        "SLURM_CPUS_ON_NODE",
+    ),
+}
+"""Variables that are whole numbers, by the least that they may be."""
+
+FLAGS = ("ACCELERATE_USE_CPU", "ACCELERATE_CPU_AFFINITY", "ACCELERATE_DEBUG_MODE")
+"""Variables that are true or false."""
+
+NO = ("n", "no", "f", "false", "off", "0")
 
 OFF_VALUES = ("", "0", "false", "no", "n", "f", "off", "none", "default")
 """Values of these variables that leave the feature off."""
@@ -58,9 +83,10 @@ def slurm_environment(environment: Mapping[str, str]) -> dict[str, str]:
     ('3', '10.0.0.7', {})
 
     Raises:
-        InputError: a variable of the step is not set.
+        InputError: a variable of the step is not set, or is no number.
     """
-    size = int(environment.get("SLURM_STEP_NUM_TASKS", 1))
+    number = partial(variable, environment=environment)
+    size = number("SLURM_STEP_NUM_TASKS", 1, least=1)
     if size == 1 or "RANK" in environment or "SLURM_PTY_PORT" in environment:
         return {}
     if missing := [name for name in STEP_VARIABLES if name not in environment]:
@@ -68,16 +94,17 @@ def slurm_environment(environment: Mapping[str, str]) -> dict[str, str]:
             f"this is a task of {size} of a SLURM step, but {', '.join(missing)} is not set: start it by srun itself, "
             "or set SLURM_STEP_NUM_TASKS=1 if it is to run alone"
         )
-    nodes = int(environment["SLURM_STEP_NUM_NODES"])
+    nodes = number("SLURM_STEP_NUM_NODES", 1, least=1)
+    rank, local_rank = number("SLURM_PROCID", 0), number("SLURM_LOCALID", 0)
     address = environment.get("MASTER_ADDR") or environment.get("SLURM_LAUNCH_NODE_IPADDR")
     if not address and nodes > 1:
         raise InputError("SLURM_LAUNCH_NODE_IPADDR is not set: set MASTER_ADDR to the address of the step's first node")
-    step = int(environment["SLURM_JOB_ID"]) * 7 + int(environment["SLURM_STEP_ID"])
+    step = number("SLURM_JOB_ID", 0) * 7 + number("SLURM_STEP_ID", 0)
     return {
-        "RANK": environment["SLURM_PROCID"],
+        "RANK": str(rank),
         "WORLD_SIZE": str(size),
-        "LOCAL_RANK": environment["SLURM_LOCALID"],
-        "LOCAL_WORLD_SIZE": str(size // nodes),
+        "LOCAL_RANK": str(local_rank),
+        "LOCAL_WORLD_SIZE": str(max(1, size // nodes)),
         "MASTER_ADDR": address or "127.0.0.1",
         "MASTER_PORT": environment.get("MASTER_PORT", str(PORTS[step % len(PORTS)])),
     }
@@ -113,11 +140,15 @@ class ProcessGroup:
 
         refuse_unsupported(os.environ)
         os.environ.update(slurm_environment(os.environ))
+        refuse_unread(os.environ)
         # Without ACCELERATE_USE_CPU, Accelerate treats each process on CPUs as the only one.
         cpu = parse_flag_from_env("ACCELERATE_USE_CPU") or not torch.accelerator.is_available()
         launch = get_cpu_distributed_information()
         if data_parallel or launch.world_size == 1 or not (cpu or "LOCAL_RANK" in os.environ):
-            state = PartialState(cpu=cpu)
+            try:
+                state = PartialState(cpu=cpu)
+            except (RuntimeError, ValueError) as error:
+                raise InputError(f"accelerate cannot begin: {str(error).splitlines()[0]}") from None
             rank, size, device = state.process_index, state.num_processes, state.device
             all_gather = partial(_all_gather, size)
         else:
@@ -125,7 +156,7 @@ class ProcessGroup:
             if parse_flag_from_env("ACCELERATE_CPU_AFFINITY"):
                 set_numa_affinity(launch.local_rank)
             all_gather = partial(rendezvous.exchange, rendezvous.store(rank, size), rank, size)
-        local = int(os.environ.get("LOCAL_WORLD_SIZE", size))
+        local = variable("LOCAL_WORLD_SIZE", size, least=1)
         replies = all_gather("begin", [_memory(device), secrets.token_hex(4)])
         memory = min(memory for memory, _ in replies)  # of different GPUs, the smallest decides
         return cls(rank, size, local, str(device), memory, replies[0][1], all_gather)
@@ -138,7 +169,7 @@ class ProcessGroup:
         """
         launched: dict[str, Any] = {
             "precision": os.environ.get("ACCELERATE_MIXED_PRECISION", "no"),
-            "accumulate": int(os.environ.get("ACCELERATE_GRADIENT_ACCUMULATION_STEPS", 1)),
+            "accumulate": variable("ACCELERATE_GRADIENT_ACCUMULATION_STEPS", 1, least=1),
             "backend": os.environ.get("ACCELERATE_DYNAMO_BACKEND", "no").lower(),
         }
         settings = launched | {k: v for k, v in requested.items() if v is not None}
@@ -157,7 +188,7 @@ class ProcessGroup:
     def cores(self) -> int:
         """CPU cores for this process: those that the system allows, at most those of the SLURM job on this node."""
         allowed = processors()
-        return max(1, min(allowed, int(os.environ.get("SLURM_CPUS_ON_NODE", allowed))) // self.local_size)
+        return max(1, min(allowed, variable("SLURM_CPUS_ON_NODE", allowed, least=1)) // self.local_size)
 
     def agree(self, plan: str) -> None:
         """Check that all processes have made the plan of this id; otherwise some would wait for others in vain.
@@ -194,6 +225,23 @@ def refuse_unsupported(environment: Mapping[str, str]) -> None:
                 "it out of `accelerate config` or `accelerate launch`; its precision, accumulation and Dynamo backend "
                 "are followed"
             )
+
+
+def refuse_unread(environment: Mapping[str, str]) -> None:
+    """Refuse values that Accelerate or torch could not read of the variables by which a launcher tells a place.
+
+    Raises:
+        InputError: one line that names the variable and what it should be.
+    """
+    for least, names in PLACES.items():
+        for name in names:
+            variable(name, least, least, environment)
+    for name in FLAGS:
+        if environment.get(name, "no").lower() not in ("y", "yes", "t", "true", "on", "1", *NO):
+            raise InputError(f"{name} is {environment[name]!r}: it should be true or false")
+    rank, size = (next((environment[name] for name in names if name in environment), "") for names in RANKS)
+    if int(rank or 0) >= int(size or 1):
+        raise InputError(f"this is process {rank} of {size}: RANK should lie in 0 .. WORLD_SIZE - 1")
 
 
 def _device(local_rank: int, cpu: bool) -> Any:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields, replace
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 from bench.contract import InputError
-from bench.ledger.lines import LedgerReader, Row
+from bench.ledger.lines import LedgerReader, Payload, Row
 from bench.ledger.rows import CohortRow, PlanRow, TaskFacts, last_plan, of_kind
 from bench.plan.plan import Plan
 from bench.runner.config import PreparedRun
@@ -97,7 +97,7 @@ def check(prepared: PreparedRun, directory: Path, key: str, recorded: PlanRow) -
                 f"decides unless it is given: --width {width} continues it"
             )
         raise InputError(
-            f"{directory} belongs to {other}: {differing(recorded.tasks, prepared.row().tasks)}; give another --out, "
+            f"{directory} belongs to {other}: {differing(recorded, prepared.row())}; give another --out, "
             "the settings it was begun with, or --extend for a plan that holds all its cells and more"
         )
     if (recorded.reference or plan.reference) != plan.reference:
@@ -122,41 +122,57 @@ def looks_text(looks: Iterable[int]) -> str:
     return f"looks at {numbers} seeds (--until decided)" if numbers else "a fixed number of seeds"
 
 
-SETTINGS = {
-    "schedules": "schedules",
-    "budgets": "budgets",
+TITLES = {
     "peak_lrs": "peak LRs",
-    "seeds": "seeds",
-    "optimizers": "optimizers",
     "epochs": "full epochs",
     "eval_epochs": "epochs between evaluations",
-    "batch_size": "batch size",
-    "metric": "metric",
     "digest": "data",
-    "code": "code",
-    "engine": "engine",
+    "primary": "primary test",
+    "seed_looks": "looks at seeds",
 }
-"""Fields of a task in a plan's row that decide its cells, with their names in messages."""
+"""Names in messages of the fields of a plan's row, where they are not the field's own words."""
+
+WORDS = {"family", "source", "chance", "baseline", "margin", "repeats"}
+"""Fields of a task that decide no cell."""
+
+IMPLIED = {"optimizer", "weight_decay", "epoch_steps", "sizes", "layers", "direction", "unit", "engine"}
+"""Fields of a task that follow from others, and are named only if no other differs."""
 
 SHOWN = 3  # differences in a message, at most
 
 
-def differing(old: Mapping[str, TaskFacts], new: Mapping[str, TaskFacts]) -> str:
-    """Settings in which the tasks of two plans differ: "seeds of digits: [0, 1, 2] there, [0, 1] here"."""
-    missing, added = [t for t in old if t not in new], [t for t in new if t not in old]
+def differing(old: PlanRow, new: PlanRow) -> str:
+    """Settings in which two plans differ: "seeds of digits: [0, 1, 2] there, [0, 1] here"."""
+    missing, added = [t for t in old.tasks if t not in new.tasks], [t for t in new.tasks if t not in old.tasks]
     sides = [f"{verb} {', '.join(names)}" for verb, names in (("has", missing), ("lacks", added)) if names]
     differences = [f"it {' and '.join(sides)}"] if sides else []
-    tasks_by_text: dict[str, list[str]] = {}
-    for task in [t for t in old if t in new]:
-        for key, name in SETTINGS.items():
-            a, b = getattr(old[task], key), getattr(new[task], key)
-            implied = key == "engine" and tasks_by_text  # the engine follows from the number of cells
-            if a != b and not (a is None or b is None or implied):
-                text = f"{name} of {{}}: {_only(a, b)} there, {_only(b, a)} here"
-                tasks_by_text.setdefault(text, []).append(task)
-    differences += [text.format(", ".join(names)) for text, names in tasks_by_text.items()]
+    common = {t: (old.tasks[t], new.tasks[t]) for t in old.tasks if t in new.tasks}
+    names = [f.name for f in reversed(fields(TaskFacts)) if f.name not in WORDS]  # the command line's own first
+    settings, implied = [name for name in names if name not in IMPLIED], [name for name in names if name in IMPLIED]
+    differences += _by_task(common, settings) or ([] if differences else _by_task(common, implied))
+    for name in () if differences else ("reference", "primary", "seed_looks"):
+        differences += [f"{title}: {a} there, {b} here" for title, a, b in _different_fields(old, new, [name])]
     more = [f"{len(differences) - SHOWN} more settings differ"] if len(differences) > SHOWN else []
-    return "; ".join([*differences[:SHOWN], *more]) or "the same settings make other cells or cohorts here"
+    return "; ".join([*differences[:SHOWN], *more]) or (
+        "its settings are the same one by one, and are combined to other cells or cohorts"
+    )
+
+
+def _by_task(common: Mapping[str, tuple[TaskFacts, TaskFacts]], names: Sequence[str]) -> list[str]:
+    """Differences of tasks in these fields; one text for all tasks that differ alike."""
+    tasks_by_text: dict[str, list[str]] = {}
+    for task, pair in common.items():
+        for title, a, b in _different_fields(*pair, names):
+            tasks_by_text.setdefault(f"{title} of {{}}: {a} there, {b} here", []).append(task)
+    return [text.replace("{}", ", ".join(tasks), 1) for text, tasks in tasks_by_text.items()]
+
+
+def _different_fields(old: Payload, new: Payload, names: Iterable[str]) -> Iterator[tuple[str, str, str]]:
+    """Fields that differ, each with both values as text; one that is None was not recorded, and tells nothing."""
+    for name in names:
+        a, b = getattr(old, name), getattr(new, name)
+        if a != b and a is not None and b is not None:
+            yield TITLES.get(name, name.replace("_", " ")), _only(a, b), _only(b, a)
 
 
 def _only(values: Any, others: Any) -> str:

@@ -130,13 +130,13 @@ class lawa(Averaging):
     The end of the budget counts as one. Before there are k of them, the mean is over all so far.
 
     Args:
-        k: Ends of epochs, 1 or more.
+        k: Ends of epochs, from 1 to 1,000,000.
     """
 
     k: int = 5
 
     def __post_init__(self) -> None:
-        _check(self, "k", lambda k: isinstance(k, int) and k >= 1, "a whole number, 1 or more")
+        _check(self, "k", lambda k: type(k) is int and 1 <= k <= 10**6, "a whole number from 1 to 1,000,000")
 
     def slot(self, epoch: int) -> str:
         """Slot of the weights at the end of an epoch, overwritten after k epochs."""

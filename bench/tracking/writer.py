@@ -40,6 +40,25 @@ Environment variables (`WANDB_INIT_TIMEOUT` and so on) take precedence.
 """
 
 
+VARIABLE = "WANDB_MODE"
+
+MODES = {"online": ("online", "run"), "offline": ("offline", "dryrun", "online", "run")}
+"""Values of the variable with which runs are written online and offline; offline is what `--wandb` says."""
+
+
+def check_mode(online: bool) -> None:
+    """Refuse a value of WANDB_MODE with which runs cannot be written.
+
+    Raises:
+        InputError: naming the value, and those that are allowed.
+    """
+    mode, want = os.environ.get(VARIABLE), "online" if online else "offline"
+    if mode is not None and mode not in MODES[want]:
+        raise InputError(
+            f"{VARIABLE} is {mode!r}, and runs are to be written {want}: unset it, or set it to {MODES[want][0]}"
+        )
+
+
 class UsedIdError(Exception):
     """W&B has a run of this id, or had one and never accepts the id again (HTTP 409)."""
 
@@ -48,10 +67,12 @@ class RunWriter:
     """Writes runs: online to a project, or offline into `directory/wandb`.
 
     Raises:
-        InputError: online, and no key of the right form is configured.
+        InputError: online, and no key of the right form is configured; or a variable of wandb's has a value that it
+            does not take.
     """
 
     def __init__(self, directory: Path | None, entity: str | None = None, project: str | None = None):
+        check_mode(online=directory is None)
         os.environ.setdefault("WANDB_SILENT", "true")  # read when wandb is imported
         os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
         logging.raiseExceptions = False  # a full disk shall not make wandb's log print errors
@@ -68,7 +89,10 @@ class RunWriter:
         import wandb
 
         wandb.teardown()
-        wandb.setup(settings(self.online))
+        try:
+            wandb.setup(settings(self.online))
+        except ValueError as error:
+            raise InputError(f"wandb does not take its settings: {_variables(error)}") from None
         try:
             has_key = not self.online or wandb.login(prompt=False, verify=False)
         except wandb.errors.AuthenticationError as error:
@@ -137,6 +161,13 @@ class RunWriter:
             if re.search(r"\b409\b|already exists", str(error)):
                 raise UsedIdError(f"the id {name} is used up") from None
             raise
+
+
+def _variables(error: ValueError) -> str:
+    """The variables that wandb could not read, with the reason of each, in one line."""
+    faults: list[Any] = getattr(error, "errors", list)()
+    named = [f"{'WANDB_' + str(fault['loc'][0]).upper()} ({fault['msg']})" for fault in faults if fault["loc"]]
+    return "; ".join(named) or " ".join(str(error).split())
 
 
 def settings(online: bool) -> wandb.Settings:

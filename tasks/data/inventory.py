@@ -5,6 +5,7 @@ The rules are the same for every set:
 - Hidden files (`._x`, `.DS_Store`) and what file managers leave (`Thumbs.db`, `desktop.ini`) are not data.
 - Suffixes are compared in lower case. Links are followed, because the user put them there; but a name given in a *file*
   of the set (an image's name, say) has to stay within the set's folder.
+- An example is one file, by whatever name or link it is reached: none counts twice, in two classes or in two parts.
 - Each shard of a part exists once: PART-00000-of-N states N itself, and the numbers of PART/0000.parquet have no gap.
 - Of two copies of the same part, neither is used.
 - Parts have the same names of classes in the same order; numbers alone are not trusted.
@@ -61,6 +62,22 @@ def files(folder: Path, suffixes: Iterable[str], blame: Callable[[object, str], 
 
     walk(folder)
     return sorted(listed)
+
+
+Identity = tuple[int, int]
+
+
+def claim(path: Path, owner: str, owners: dict[Identity, str], blame: Callable[[object, str], InputError]) -> int:
+    """Enter a file among those that have an owner (a class, an image's id, a part), and return its size.
+
+    Raises:
+        InputError: it has one already: the same file by another name, a link or a hard link.
+    """
+    facts = path.stat()
+    other = owners.setdefault((facts.st_dev, facts.st_ino), owner)
+    if other != owner:
+        raise blame(path, f"is one file for {other} and for {owner}: it would count twice")
+    return facts.st_size
 
 
 def only(paths: Sequence[Path], blame: Callable[[object, str], InputError]) -> Path | None:

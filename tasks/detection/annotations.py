@@ -94,12 +94,14 @@ def _loaded(pack: Pack, upright: bool, _root: str) -> Folder:
 
 
 def _require_disjoint(pack: Pack, parts: dict[str, AnnotatedPart]) -> None:
-    """Refuse an image that is in two parts."""
-    part_of: dict[Path, str] = {}
+    """Refuse an image that is in two parts, by the same name or another."""
+    part_of: dict[inventory.Identity, str] = {}
     for name, part in parts.items():
         for path in part.paths:
-            if part_of.setdefault(path, name) != name:
-                raise pack.wrong(path, f"is in the parts {part_of[path]} and {name}: it would be learnt and tested")
+            facts = path.stat()
+            other = part_of.setdefault((facts.st_dev, facts.st_ino), name)
+            if other != name:
+                raise pack.wrong(path, f"is in the parts {other} and {name}: it would be learnt and tested")
 
 
 def _split(pack: Pack, reading: AnnotatedImageReader) -> Split | Stream:
@@ -178,6 +180,9 @@ def _part(pack: Pack, part: str) -> AnnotatedPart:
     if len(listed.images) != pack.rows.get(part, len(listed.images)):
         raise pack.wrong(file, f"lists {len(listed.images):,} images, not {pack.rows[part]:,}")
     places = [_image_file(pack, file, image["file_name"]) for image in listed.images.values()]
+    owners: dict[inventory.Identity, str] = {}
+    for key, place in zip(listed.images, places, strict=True):
+        inventory.claim(place, f"image {key}", owners, pack.wrong)
     sizes = [(image["width"], image["height"]) for image in listed.images.values()]
     ids = tuple(listed.categories)
     rows = [

@@ -16,6 +16,9 @@ from tasks.data.inventory import Blame
 
 BEYOND = 0.01  # share of a side by which a box may leave its image (or a pixel, if more): annotators round
 
+LARGEST = 10**6
+"""Longest side of an image in pixels, more than any decoder takes."""
+
 Box = tuple[float, float, float, float, int, int]
 """Left, top, right and bottom in pixels of the image, the category's id, and 1 for a crowd."""
 
@@ -42,8 +45,11 @@ def read(file: Path, blame: Blame) -> Listed:
     images = _by_id(lists["images"], "image", blame)
     for key, image in images.items():
         for side in ("width", "height"):
-            if not (_is_whole(image.get(side)) and image[side] > 0):
-                raise blame(f"its image {key} has the {side} {image.get(side)!r}, not a whole number of pixels")
+            if not (_is_whole(image.get(side)) and 0 < image[side] <= LARGEST):
+                raise blame(
+                    f"its image {key} has the {side} {str(image.get(side))[:40]}, not a whole number of pixels up to "
+                    f"{LARGEST:,}"
+                )
     _text(images, "image", "file_name", blame)
     categories = _by_id(lists["categories"], "category", blame)
     _text(categories, "category", "name", blame)
@@ -117,7 +123,10 @@ def _corners(bbox: Any, wide: int, high: int, which: str, blame: Blame) -> tuple
     """Left, top, right and bottom of a box, cut to its image."""
     if not isinstance(bbox, list) or len(bbox) != 4 or not all(_is_whole(at) or isinstance(at, float) for at in bbox):
         raise blame(f"{which} has the box {bbox!r}, not four numbers: left, top, width and height")
-    left, top, width, height = map(float, bbox)
+    try:
+        left, top, width, height = map(float, bbox)
+    except OverflowError:
+        raise blame(f"{which} has a box of numbers beyond any image, of {wide}x{high}") from None
     aside, above = max(1.0, BEYOND * wide), max(1.0, BEYOND * high)
     within = -aside <= left and left + width <= wide + aside and -above <= top and top + height <= high + above
     if not (within and math.isfinite(width + height) and min(width, height) >= 0):

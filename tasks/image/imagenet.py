@@ -86,11 +86,16 @@ def load(classes: int) -> Data:
 
 @cache
 def _loaded(classes: int, _root: str) -> Data:
+    tables: dict[inventory.Identity, str] = {}
     tree = None if PACK.on_hub else PACK.find("train")
     if tree and tree.is_dir() and any(path.suffix.lower() != ".parquet" for path in inventory.visible(tree)):
-        parts = {"train": _folder(tree), "val": _folder(tree.parent / "val")}
+        owners: dict[inventory.Identity, str] = {}
+        parts = {name: _folder(tree.parent / name, owners) for name in ("train", "val")}
     else:
         parts = {"train": _table("train"), "val": _table("validation")}
+        for name in () if PACK.on_hub else ("train", "validation"):
+            for file in PACK.parquet(name):
+                inventory.claim(file, f"the {name} part", tables, PACK.wrong)
     inventory.agree("classes", {name: part.names for name, part in parts.items()}, PACK.wrong)
     for name, part in parts.items():
         if set(np.unique(part.labels)) != set(range(classes)):
@@ -164,10 +169,10 @@ def _cut(image: Image, key: int | None) -> Any:
         return v2.Compose([v2.RandomResizedCrop(SIDE, antialias=True), v2.RandomHorizontalFlip()])(image)
 
 
-def _folder(tree: Path) -> ImageFolderPart:
+def _folder(tree: Path, owners: dict[inventory.Identity, str] | None = None) -> ImageFolderPart:
     """A part with a folder for each class, in the order of their names, and images at any depth.
 
-    Its stamp covers the names and sizes of all files.
+    Its stamp covers the names and sizes of all files. `owners` are those of the parts before.
     """
     if not tree.is_dir():
         raise PACK.absent()
@@ -177,7 +182,8 @@ def _folder(tree: Path) -> ImageFolderPart:
             raise PACK.wrong(path, "lies in no class's folder")
     kinds = inventory.IMAGES
     files = [(label, f) for label, name in enumerate(names) for f in inventory.files(tree / name, kinds, PACK.wrong)]
-    sizes = [file.stat().st_size for _, file in files]
+    owners = {} if owners is None else owners
+    sizes = [inventory.claim(file, f"{tree.name}/{file.relative_to(tree)}", owners, PACK.wrong) for _, file in files]
     if 0 in sizes:
         raise PACK.wrong(files[sizes.index(0)][1], "is empty")
     labels = np.array([label for label, _ in files], np.int64)

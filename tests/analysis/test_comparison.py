@@ -5,7 +5,9 @@ import pytest
 from bench.analysis import ranking
 from bench.analysis.comparison import Comparison
 from bench.analysis.protocol.primary import PrimaryTest
+from bench.analysis.protocol.reference import leads
 from bench.analysis.results import Study
+from bench.analysis.stats.effects import improvement_probability
 from bench.analysis.stats.intervals import t_quantile
 from bench.contract import InputError
 from bench.report import document, tables
@@ -105,6 +107,35 @@ def test_means_that_differ_by_rounding_alone_tie():
     assert set(words(it).values()) == {"tied best"}
     (test, *_) = PrimaryTest(it, interior=False).hypotheses
     assert test.signs == (0, 0, 1)
+
+
+def test_means_near_0_that_differ_by_rounding_alone_tie():
+    """A Matthews correlation may be negative: three means of 0, two of them with a last bit left."""
+    nothings = {"constant": (0.1, -0.1, 0.0), "linear": (0.3, -0.2, -0.1), "cosine": (0.2, -0.3, 0.1)}
+
+    def signed(name, strategy, budget, peak_lr, seed):
+        return (v := nothings[strategy][seed]), v, v
+
+    it = compare(signed, baseline=None)
+    assert {v.rank for v in it.full("digits").values()} == {2.0}
+    assert set(words(it).values()) == {"tied best"}
+    assert {v.score.final.mean for v in it.full("digits").values()} == {0.0}
+    assert all(v.behind.mean == 0 for v in it.full("digits").values())
+    (test, *_) = PrimaryTest(it, interior=False).hypotheses
+    assert test.signs == (0, 0, 1)
+
+
+def test_seeds_near_0_that_differ_by_rounding_alone_have_no_lead():
+    """Two runs whose correlations are 0 up to a last bit in one seed, and the same in the others."""
+
+    def signed(name, strategy, budget, peak_lr, seed):
+        return (v := (0.4, -0.3, 3e-17 if strategy == "cosine" else -3e-17)[seed]), v, v
+
+    it = compare(signed, baseline=None)
+    group = it.full("digits")
+    assert set(leads(group["cosine"].score, group["constant"].score, 1.0).values()) == {0.0}
+    assert group["cosine"].score.behind(group["constant"].score, "max").mean == 0
+    assert float(improvement_probability([[0.4, 3e-17]], [[0.4, -3e-17]])) == 0.5
 
 
 def test_different_runs_with_one_difference_in_each_seed_have_a_width():

@@ -93,10 +93,18 @@ def test_the_long_list_of_tasks_has_data_and_chance(capsys, monkeypatch):
     assert "…" not in text
 
 
-@pytest.mark.parametrize("what", ["suites", "schedules"])
-def test_no_name_of_a_list_is_cut(capsys, monkeypatch, what):
-    monkeypatch.setenv("COLUMNS", "60")
-    assert "…" not in said(capsys, "list", what)
+CATALOGUES = ("tasks", "schedules", "optimizers", "averagings", "suites", "data", "tasks --long", "schedules --long")
+
+
+@pytest.mark.parametrize("columns", [40, 60, 80, 120])
+@pytest.mark.parametrize("what", CATALOGUES)
+def test_nothing_of_a_list_is_cut(capsys, monkeypatch, what, columns):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    text = said(capsys, "list", *what.split())
+    assert "…" not in text
+    if what == "schedules --long":
+        letters = "".join(filter(str.isalnum, text))
+        assert all("".join(filter(str.isalnum, made.paper)) in letters for made in schedules.CATALOGUE.values())
 
 
 def test_the_suites_are_listed(capsys):

@@ -2,7 +2,7 @@
 
 import math
 import shlex
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 
@@ -10,6 +10,8 @@ import tasks
 from bench.cli import main
 from bench.ledger.deposit import deposit
 from bench.ledger.ledger import Ledger
+from bench.ledger.rows import TaskFacts
+from bench.runner import run_dir
 from bench.runner.config import RunConfig, prepare
 from tasks.synthetic.problems import quadratic
 from tests.analysis import rows
@@ -173,8 +175,34 @@ def test_an_out_of_another_plan_names_what_differs(refused, tmp_path):
         "budgets of linreg: [0.1, 0.25] there, [0.1] here"
     )
     assert line("--schedules", "constant,cosine", "--tasks", "quadratic") == "it has linreg and lacks quadratic"
+    same = ("--schedules", "constant,cosine", "--seeds", "3")
+    assert line(*same, "--averagings", "ema") == "averagings of linreg: ['none'] there, ['ema(decay=0.99)'] here"
+    assert line(*same, "--optimizers", "adamw", "--peak-lrs", "0.1").startswith("peak LRs of linreg: ")
+    assert line(*same, "--precision", "bf16").startswith("engine of linreg: ")
     more = line("--seeds", "2", "--schedules", "constant", "--budgets", "1", "--peak-lrs", "0.1,0.2")
     assert more.endswith("; 1 more settings differ")
+
+
+VALUES = {int: (1, 2), float: (1.0, 2.0), str: ("a", "b"), list: (["a"], ["b"]), dict: ({"a": 1}, {"a": 2})}
+"""Two values of each type of a fact of a task."""
+
+
+@pytest.mark.parametrize("field", sorted({f.name for f in fields(TaskFacts)} - run_dir.WORDS))
+def test_every_setting_of_a_task_that_differs_is_named(field):
+    row = prepare(RunConfig(suite="smoke", tasks="linreg", schedules="constant", seeds=1)).row()
+    kind = type(getattr(row.tasks["linreg"], field))
+    old, new = (replace(row, tasks={"linreg": replace(row.tasks["linreg"], **{field: v})}) for v in VALUES[kind])
+    title = run_dir.TITLES.get(field, field.replace("_", " "))
+    a, b = VALUES[kind]
+    assert run_dir.differing(old, new) == f"{title} of linreg: {a} there, {b} here"
+    assert "combined" in run_dir.differing(old, old)
+
+
+@pytest.mark.parametrize(("field", "values"), [("reference", ("a", "b")), ("seed_looks", ((), (4, 6)))])
+def test_what_a_plan_declared_is_named(field, values):
+    row = prepare(RunConfig(suite="smoke", tasks="linreg", schedules="constant", seeds=1)).row()
+    text = run_dir.differing(*(replace(row, **{field: value}) for value in values))
+    assert text == f"{run_dir.TITLES.get(field, field)}: {values[0]} there, {values[1]} here"
 
 
 def test_a_shard_that_is_not_there(tmp_path, monkeypatch, capsys):
@@ -266,7 +294,43 @@ def test_no_command_ends_in_a_traceback(place, capsys, words, line):
     assert line in err
 
 
-def test_a_path_is_printed_as_it_is(place, capsys):
-    """`[1]` is no markup."""
-    assert main.main(["report", "run [1] ä"]) == 0
-    assert capsys.readouterr().out.endswith("Report: run [1] ä/report.html\n")
+@pytest.mark.parametrize("value", ["offline", "dryrun", "disabled", "shared", "nonsense", ""])
+def test_publishing_goes_online(place, monkeypatch, capsys, value):
+    monkeypatch.setenv("WANDB_MODE", value)
+    line = f"glideslope: WANDB_MODE is {value!r}, and runs are to be written online: unset it, or set it to online\n"
+    assert main.main(["publish", "run [1] ä"]) == 2
+    assert capsys.readouterr() == ("", line)
+    few = ["smoke", "--tasks", "linreg", "--schedules", "constant", "--seeds", "1", "--wandb", "online"]
+    for command in (["plan"], ["run", "--out", "out"], ["submit", "--dry-run"]):
+        assert main.main([*command, *few]) == 2
+        assert capsys.readouterr() == ("", line)
+    assert not (place / "out").exists()
+
+
+def test_a_run_without_wandb_asks_for_no_mode(monkeypatch, capsys):
+    monkeypatch.setenv("WANDB_MODE", "nonsense")
+    few = ["smoke", "--tasks", "linreg", "--schedules", "constant", "--seeds", "1"]
+    assert main.main(["plan", *few]) == 0
+    assert main.main(["plan", *few, "--wandb", "offline"]) == 2
+    assert "written offline: unset it, or set it to offline" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["INIT_TIMEOUT", "BASE_URL", "FINISH_TIMEOUT"])
+def test_a_variable_that_wandb_does_not_take_is_one_line(place, monkeypatch, capsys, name):
+    monkeypatch.delenv("WANDB_MODE", raising=False)
+    monkeypatch.setenv(f"WANDB_{name}", "x")
+    assert main.main(["publish", "run [1] ä"]) == 2
+    out, err = capsys.readouterr()
+    assert (out, len(err.splitlines())) == ("", 1)
+    assert f"wandb does not take its settings: WANDB_{name} (" in err
+
+
+@pytest.mark.parametrize(
+    "name", ["run [1] ä", "[red]", "run [bold] x", "x [/red]", "[/]", "a\\[b]", ":smile:", "{x} %s"]
+)
+def test_a_path_is_printed_as_it_is(tmp_path, monkeypatch, capsys, name):
+    """No name is markup, an emoji or a format."""
+    monkeypatch.chdir(tmp_path)
+    deposit(tmp_path / name, rows.ledger({"digits": rows.task(("constant", "cosine"), (1.0,))}, tied=()))
+    assert main.main(["report", name]) == 0
+    assert capsys.readouterr().out.endswith(f"Report: {name}/report.html\n")

@@ -5,6 +5,7 @@ import textwrap
 import pytest
 
 from bench.code_digest.digest import EQUAL, Target, file, of, of_target
+from bench.contract import InputError
 from tasks import CATALOGUE, parse
 
 PLAIN = {
@@ -165,3 +166,74 @@ def test_code_that_was_rewritten_to_the_same_effect_keeps_its_digest(monkeypatch
 def test_every_task_says_what_its_code_is():
     assert all(len(of(function)) == 12 for function in CATALOGUE.values())
     assert parse("digits").code == of(CATALOGUE["digits"]) != parse("vowels").code
+
+
+HELPER = {"helper.py": "def build():\n    return 16\n", "deep/__init__.py": "", "deep/one.py": "ONE = 16\n"}
+
+CALLS = {
+    "import_module": "importlib.import_module('helper').build()",
+    "__import__": "__import__('helper').build()",
+    "by keyword": "importlib.import_module(name='helper').build()",
+    "alias of the function": "load('helper').build()",
+    "in a helper": "through().build()",
+    "inside a lambda": "(lambda: importlib.import_module('helper'))().build()",
+    "of a package": "importlib.import_module('deep.one').ONE",
+    "relative": "importlib.import_module('.helper', __package__).build()",
+    "any of a package": "importlib.import_module(f'deep.{width}').ONE",
+    "any of a package, by +": "importlib.import_module('deep.' + str(width)).ONE",
+    "any of a package, by %": "importlib.import_module('deep.%s' % width).ONE",
+    "run_module": "runpy.run_module('helper')['build']()",
+    "run_path": "runpy.run_path('helper.py')['build']()",
+    "by location": "importlib.util.spec_from_file_location('x', Path(__file__).with_name('helper.py'))",
+    "resolve_name": "pkgutil.resolve_name('helper:build')()",
+    "sys.modules": "sys.modules['helper'].build()",
+    "sys.modules.get": "sys.modules.get('helper').build()",
+    "builtins": "builtins.__import__('helper').build()",
+}
+TOP = """
+        RATE = 0.5
+        import builtins, importlib, importlib.util, pkgutil, runpy, sys
+        from importlib import import_module as load
+        from pathlib import Path
+        def through():
+            return load('helper')
+"""
+
+
+def calling(expression):
+    return [("        RATE = 0.5\n".strip(), textwrap.dedent(TOP).strip()), ("made()\n", f"made(), {expression}\n")]
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_a_module_that_a_call_imports_is_code(mark, name):
+    swap = calling(CALLS[name])
+    changed = {path: text.replace("16", "2") for path, text in HELPER.items()}
+    assert mark(swap=swap, more=HELPER) == mark(swap=swap, more=HELPER)
+    assert mark(swap=swap, more=changed) != mark(swap=swap, more=HELPER)
+    unread = HELPER | {"other.py": "X = 1\n"}
+    assert mark(swap=swap, more=unread) == mark(swap=swap, more=HELPER)
+
+
+UNKNOWN = {
+    "a variable": "importlib.import_module(width)",
+    "an unfinished name": "importlib.import_module(f'help{width}')",
+    "of the module itself": "getattr(importlib, 'import_module')('helper')",
+    "of the result of a call": "__import__('importlib').import_module('helper').build()",
+    "an entry of sys.modules": "sys.modules[width]",
+    "by another name": "list(map(importlib.import_module, ['helper']))",
+    "the built-in by another name": "list(map(__import__, ['helper']))",
+    "a path": "runpy.run_path(width)",
+}
+
+
+@pytest.mark.parametrize("name", UNKNOWN)
+def test_a_module_that_nobody_can_tell_is_refused_in_one_line(mark, name):
+    with pytest.raises(InputError, match=r"task\.py, line \d+: it imports a module whose name is not") as it:
+        mark(swap=calling(UNKNOWN[name]), more=HELPER)
+    assert "\n" not in str(it.value)
+
+
+def test_an_installed_module_that_a_call_imports_counts_by_its_name(mark):
+    for one, other in (("'torch.nn'", "'torch.optim'"), ("f'torch.{width}'", "f'numpy.{width}'")):
+        marks = [mark(swap=calling(f"importlib.import_module({text})")) for text in (one, one, other)]
+        assert marks[0] == marks[1] != marks[2]

@@ -80,6 +80,41 @@ def test_a_variable_that_is_missing_is_named(name):
         slurm_environment(without(name))
 
 
+VARIABLES = {
+    "ACCELERATE_GRADIENT_ACCUMULATION_STEPS": ("auto", "0", "1.5", "", "9" * 5000),
+    "SLURM_STEP_NUM_TASKS": ("x", "0", "4(x2)"),
+    "SLURM_CPUS_ON_NODE": ("4x2",),
+    "SLURM_RESTART_COUNT": ("x",),
+    "ACCELERATE_USE_CPU": ("maybe", ""),
+    "RANK": ("a", "-1", "1"),
+    "WORLD_SIZE": ("two", "0"),
+    "LOCAL_RANK": ("a",),
+    "LOCAL_WORLD_SIZE": ("0", "x"),
+    "OMPI_COMM_WORLD_RANK": ("x",),
+    "MASTER_PORT": ("http",),
+}
+
+
+@pytest.mark.parametrize(("name", "value"), [(name, v) for name, values in VARIABLES.items() for v in values])
+def test_a_variable_that_is_no_number_is_one_line(monkeypatch, capsys, name, value):
+    """Before anything is planned, as torchrun, Accelerate or SLURM may set it."""
+    for each in VARIABLES:
+        monkeypatch.delenv(each, raising=False)
+    monkeypatch.setenv(name, value)
+    order = ["plan", "smoke", "--tasks", "linreg", "--schedules", "constant", "--seeds", "1"]
+    assert main.main(order) == 2
+    out, err = capsys.readouterr()
+    assert (out, len(err.splitlines())) == ("", 1)
+    assert name in err
+    assert len(err) < 200
+
+
+@pytest.mark.parametrize("name", ["SLURM_STEP_NUM_NODES", "SLURM_PROCID", "SLURM_LOCALID", "SLURM_JOB_ID"])
+def test_a_step_whose_variable_is_no_number_is_one_line(name):
+    with pytest.raises(InputError, match=f"^{name} is 'x': it should be a whole number, "):
+        slurm_environment(STEP | {name: "x"})
+
+
 def test_where_the_system_keeps_no_list_of_cores_all_count(monkeypatch):
     """As on macOS."""
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)

@@ -1,7 +1,9 @@
 """Adapter to torch's schedulers (out), and schedulers of torch, timm and transformers as schedules (in)."""
 
 import json
+import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -103,11 +105,25 @@ def test_beyond_its_budget_the_lr_stays():
     assert it.param_groups[0]["lr"] == last == pytest.approx(PEAK / TOTAL)
 
 
+@pytest.mark.parametrize("name", ["total", "epoch_steps"])
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 10.5, 0, -1, 0.5, True, "10", None, [10], 10 + 0j])
+def test_a_budget_is_a_whole_number_of_updates(name, value):
+    """Without an end the LR would stay at its peak for ever."""
+    with pytest.raises(InputError, match=rf"^{name} .*: give a whole number of updates, 1 or more$"):
+        Scheduler(sgd(), "cosine", **({"total": 10, "epoch_steps": 5} | {name: value}))
+
+
+@pytest.mark.parametrize("value", [10, 10.0, np.int64(10), np.float64(10)])
+def test_any_kind_of_whole_number_is_a_budget(value):
+    scheduler = Scheduler(sgd(), "cosine", total=value, epoch_steps=value)
+    assert (scheduler.total, type(scheduler.total)) == (10, int)
+
+
 def test_what_cannot_be_done_is_told():
     it = sgd()
     with pytest.raises(InputError, match=r"polyak is closed loop: call step\(grad_norm=\.\.\.\) before optimizer"):
         made("polyak", it).step(loss=1.0)
-    with pytest.raises(InputError, match="give 1 or more"):
+    with pytest.raises(InputError, match="1 or more"):
         Scheduler(it, "cosine", total=0, epoch_steps=1)
     with pytest.raises(InputError, match="cannot go on from the state of"):
         made("cosine", it).load_state_dict(made("linear", it).state_dict())

@@ -56,6 +56,22 @@ REFUSED = {
     "torch('LRScheduler')": "is not a scheduler by itself",
     "transformers('get_linear_schedule_with_warmup', num_warmup_steps=0, num_training_steps=1)": "an LR of 0 at every",
     "torch('ConstantLR', factor=0.0, total_iters='2 * total')": "leaves an LR of 0 at every update",
+    "torch('MultiStepLR', milestones=[0.5, 0.75])": "a whole number, 0 or more, and not 0.5: a share of the budget is",
+    "torch('MultiStepLR', milestones=[-5, -1])": "milestones is a count, a whole number, 0 or more, and not -5",
+    "torch('MultiStepLR', milestones=[2.5])": "and not 2.5",
+    "torch('MultiStepLR', milestones=['0.5 * total', 0.75])": "and not 0.75: a share of the budget is a text",
+    "torch('MultiStepLR', milestones=['0.5 * peak_lr'])": "milestones is a count, and '0.5 * peak_lr' an LR",
+    "torch('MultiStepLR', milestones=['0.5 * total', '2 * total'])": "has '2 * total', which never comes",
+    "torch('MultiStepLR', per='epoch', milestones=['0.25 * epochs', '0.5 * total'])": "'0.5 * total', which never",
+    "timm('MultiStepLRScheduler', decay_t=['0.5 * epochs', '3 * epochs'], decay_rate=0.5)": "'3 * epochs', which never",
+    "torch('CosineAnnealingLR', T_max=0.5)": "T_max is a count, a whole number, 0 or more, and not 0.5",
+    "torch('StepLR', step_size=0.5)": "step_size is a count, a whole number",  # torch decays at every update
+    "torch('StepLR', step_size=True)": "step_size is a count, a whole number",
+    "torch('StepLR', step_size=1e400)": "step_size is a count, a whole number",
+    "timm('StepLRScheduler', decay_t=0.5, decay_rate=0.5)": "decay_t is a count, 0, or a number of 1 or more, and not",
+    "timm('CosineLRScheduler', t_initial='epochs', warmup_t=0.1)": "warmup_t is a count, a whole number",
+    "transformers('get_linear_schedule_with_warmup', num_warmup_steps=0.1, num_training_steps='total')": "not 0.1",
+    "warmup(torch('LinearLR', total_iters=0.5), fraction=0.1)": "total_iters is a count, a whole number",
 }
 
 
@@ -84,13 +100,23 @@ def test_texts_stay_where_the_scheduler_takes_texts(text):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("torch('MultiStepLR', milestones=[100000])", None),
+        ("torch('MultiStepLR', milestones=[100000])", "milestones has 100000, which never comes"),
+        ("torch('MultiStepLR', milestones=[5, 100000])", "milestones has 100000, which never comes"),
+        ("torch('MultiStepLR', milestones=[5, 26])", "milestones has 26, which never comes"),
+        ("torch('MultiStepLR', milestones=[5, 20])", None),  # at one of two budgets
+        ("torch('MultiStepLR', milestones=['0.5 * total', '0.5 * total'])", None),
+        ("torch('MultiStepLR', milestones=[100000], gamma=1.0)", None),
+        ("torch('StepLR', step_size=100000)", "step_size has 100000, which never comes"),
+        ("timm('StepLRScheduler', decay_t=2.4, decay_rate=0.5)", None),  # as timm's own recipes have it
+        ("warmup(torch('MultiStepLR', milestones=[100000]), fraction=0.1)", "milestones has 100000, which never comes"),
+        ("chain([cosine, torch('StepLR', step_size=200)])", "never moves: it would at update 200 first"),
+        ("stages([torch('MultiStepLR', milestones=['0.5 * total']), cosine], [0.5, 0.5])", None),
         ("torch('PolynomialLR', total_iters=2)", "leaves an LR of 0 from update 2 of"),
         ("torch('StepLR', step_size=200)", "never moves: it would at update 200 first, and the longest budget has"),
     ],
 )
 def test_at_the_budgets_of_a_plan(text, words, capsys):
-    """Beyond ten times the longest budget nobody looks."""
+    """Whatever a list names comes in some cell, at any depth of a schedule."""
     code = main.main(["plan", "smoke", "--tasks", "linreg", "--schedules", f"constant, {text}", "--seeds", "1"])
     told = capsys.readouterr().err
     assert (code, words is None or words in told) == (0 if words is None else 2, True)

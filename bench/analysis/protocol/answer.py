@@ -12,7 +12,7 @@ from bench.analysis.comparison import Comparison, leaders
 from bench.analysis.protocol.primary import Hypothesis, PrimaryTest
 from bench.analysis.protocol.reference import VersusReference, differences, joint_standings, standings
 from bench.analysis.protocol.sequential import verdicts
-from bench.analysis.stats.intervals import Interval, interval
+from bench.analysis.stats.intervals import Interval, interval, total
 from bench.analysis.stats.power import detectable_mean
 
 Outcome = Literal["take", "keep", "equal", "undecided", "untested"]
@@ -167,7 +167,7 @@ class Answer:
         seeds = sorted(set.intersection(*map(set, by_budget))) if by_budget else []
         if margin is None or len(seeds) < 2:
             return None
-        lead = interval([math.fsum(d[s] for d in by_budget) / len(by_budget) / margin for s in seeds])
+        lead = interval([total(d[s] for d in by_budget) / len(by_budget) / margin for s in seeds])
         own = (standings(self.comparison, task, b).get(strategy) for b in columns)
         return ForestLine(task, lead, tuple(s for s in own if s is not None))
 

@@ -16,7 +16,7 @@ from typing import Literal, NamedTuple
 
 from bench.analysis.comparison import Comparison, Reading
 from bench.analysis.protocol.reference import curves, differences
-from bench.analysis.stats.intervals import LEVEL, Interval, stratified
+from bench.analysis.stats.intervals import LEVEL, Interval, stratified, total
 from bench.analysis.stats.swaps import Curves, swap_test
 from bench.analysis.stats.tests import Flip, Share, improvement, pool, sign_flip, step_down, testable
 
@@ -86,8 +86,7 @@ class TaskBlocks(NamedTuple):
         if not margin:
             return cls(task, pooled, None, curves)
         means = {
-            r: [math.fsum(d_B) / len(d_B) / margin for d_B in zip(*d_BN, strict=True)]
-            for r, d_BN in differences.items()
+            r: [total(d_B) / len(d_B) / margin for d_B in zip(*d_BN, strict=True)] for r, d_BN in differences.items()
         }
         return cls(task, pooled, means, curves)
 
@@ -252,6 +251,6 @@ def _word(direction: float, both: bool, running: bool, able: bool, effects: Sequ
 
 def _signs(strata: Sequence[Sequence[float]]) -> tuple[int, int, int]:
     """Numbers of tasks with a mean difference above 0, below 0, and of 0 up to rounding."""
-    sums = [(math.fsum(d_N), 1e-9 * math.fsum(map(abs, d_N))) for d_N in strata]  # +0.01 - 0.01 may leave a last bit
-    better, worse = sum(m > least for m, least in sums), sum(m < -least for m, least in sums)
+    sums = [total(d_N) for d_N in strata]
+    better, worse = sum(m > 0 for m in sums), sum(m < 0 for m in sums)
     return better, worse, len(sums) - better - worse

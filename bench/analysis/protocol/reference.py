@@ -14,7 +14,7 @@ import numpy as np
 
 from bench.analysis.comparison import Comparison, Reading, Score, read
 from bench.analysis.stats.equivalence import decide, seeds_to_decide
-from bench.analysis.stats.intervals import Interval, difference, t_quantile
+from bench.analysis.stats.intervals import Interval, difference, magnitude, t_quantile
 from bench.analysis.stats.power import detectable
 from bench.analysis.stats.swaps import Curves
 
@@ -190,7 +190,8 @@ def _grid(score: Score, seeds: Sequence[int], sign: float, reading: Reading) -> 
 def leads(score: Score, other: Score, sign: float, reading: Reading = "final") -> dict[int, float]:
     """Differences by seed, of the seeds that both scores have; infinite where one of the two runs diverged."""
     values, others = _signed(score, sign, reading), _signed(other, sign, reading)
-    return {s: difference(values[s], others[s]) for s in sorted(values.keys() & others.keys())}
+    scale = magnitude([*values.values(), *others.values()])
+    return {s: difference(values[s], others[s], scale) for s in sorted(values.keys() & others.keys())}
 
 
 def _signed(score: Score, sign: float, reading: Reading) -> dict[int, float]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from bench.analysis.stats.intervals import LEVEL, TIE
+from bench.analysis.stats.intervals import LEVEL, equal, magnitude
 
 Strata = Sequence[Sequence[float]] | Sequence[np.ndarray]
 
@@ -41,7 +41,7 @@ def improvement_probability(x_strata: Strata, y_strata: Strata) -> np.ndarray:
     """Probability that a run of X scores above a run of Y: mean over tasks of P(X > Y) + P(X = Y) / 2.
 
     In each task it is the Mann-Whitney statistic over the number of pairs, as in rliable's
-    `probability_of_improvement`; scores are equal up to `TIE`. For an interval, both sides are resampled as one list of
+    `probability_of_improvement`, with ties as of `equal`. For an interval, both sides are resampled as one list of
     strata, as rliable does, or as pairs [2, N] where runs are paired by seed: with a correlation of 0.5, 8 seeds of
     4 tasks and no true difference, intervals of pairs hold the truth in 95 %, those of single runs in 99 % (1,000
     simulated experiments).
@@ -55,7 +55,8 @@ def improvement_probability(x_strata: Strata, y_strata: Strata) -> np.ndarray:
 def _above(x_N: np.ndarray, y_N: np.ndarray) -> np.ndarray:
     """Whether each x is above each y [N * N], 1/2 for a tie."""
     x, y = x_N[..., :, None], y_N[..., None, :]
-    share = np.where(np.isclose(x, y, rtol=TIE, atol=0), 0.5, x > y)
+    scale = magnitude([*x_N.ravel().tolist(), *y_N.ravel().tolist()])
+    share = np.where(equal(x, y, scale), 0.5, x > y)
     return share.reshape(*share.shape[:-2], -1)
 
 

@@ -7,7 +7,7 @@ covers 72 % of the time at n = 3 where 95 % is claimed).
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import NamedTuple
 
@@ -18,6 +18,9 @@ LEVEL = 0.95
 
 TIE = 1e-9
 """Relative difference up to which two values are equal, as means of the same counts may differ in their last bits."""
+
+ROUNDING = 1e-12
+"""Share of what was summed up to which a sum is rounding: near 0, where a relative difference tells nothing."""
 
 
 class Interval(NamedTuple):
@@ -41,13 +44,42 @@ class Interval(NamedTuple):
         return self.half is not None and abs(self.mean) > self.half
 
 
-def difference(a: float, b: float) -> float:
-    """Difference a - b; 0.0 where they are equal up to `TIE`.
+def total(values: Iterable[float]) -> float:
+    """Exact sum of values; 0.0 where they cancel up to `ROUNDING` of their magnitudes.
+
+    >>> total([0.3, -0.2, -0.1]), total([0.3, -0.2, -0.1, 1e-9]) > 0
+    (0.0, True)
+    """
+    values = list(values)
+    exact = math.fsum(values)  # exact summation: the order of the seeds changes no digit
+    return 0.0 if abs(exact) <= ROUNDING * math.fsum(map(abs, values)) < math.inf else exact
+
+
+def magnitude(values: Iterable[float]) -> float:
+    """Largest finite absolute value, 0.0 if there is none: the scale by which differences near 0 are judged.
+
+    >>> magnitude([0.1, -0.3, math.inf, math.nan])
+    0.3
+    """
+    return max((abs(v) for v in values if math.isfinite(v)), default=0.0)
+
+
+def difference(a: float, b: float, scale: float = 0.0) -> float:
+    """Difference a - b; 0.0 where they are equal up to `TIE`, or up to `ROUNDING` of the `scale` that they are of.
 
     >>> difference((0.1 + 0.4) / 2, (0.2 + 0.3) / 2), difference((0.7 + 0.2 + 0.1) / 3, (0.1 + 0.2 + 0.7) / 3)
     (0.0, 0.0)
+    >>> difference(0.3 - 0.2 - 0.1, 0.0, scale=0.3)
+    0.0
     """
-    return 0.0 if math.isclose(a, b, rel_tol=TIE) else a - b
+    return 0.0 if math.isclose(a, b, rel_tol=TIE, abs_tol=ROUNDING * scale) else a - b
+
+
+def equal(a: np.ndarray, b: np.ndarray, scale: np.ndarray | float = 0.0) -> np.ndarray:
+    """Where arrays are equal, by the rule of `difference`."""
+    with np.errstate(invalid="ignore"):  # infinities are equal or not by the first rule alone
+        near: np.ndarray = np.isclose(a, b, rtol=TIE, atol=0) | (np.abs(a - b) <= ROUNDING * np.asarray(scale))
+        return near
 
 
 @cache
@@ -76,7 +108,7 @@ def interval(values_N: Sequence[float], grain: float = 0.0) -> Interval:
     n = len(values_N)
     if n == 0:
         raise ValueError("an interval needs at least one value")
-    mean = math.fsum(values_N) / n  # exact summation: the order of the seeds changes no digit
+    mean = total(values_N) / n
     if n == 1:
         return Interval(mean, None, 1)
     variance = math.fsum((v - mean) ** 2 for v in values_N) / (n - 1)
@@ -98,7 +130,7 @@ def stratified(strata: Sequence[Sequence[float]], level: float = LEVEL) -> Inter
         raise ValueError("a stratified interval needs strata of two values or more")
     every = [interval(v_N) for v_N in strata]
     parts = [(float(i.half or 0.0) / t_quantile(i.n) / len(every)) ** 2 for i in every]
-    mean, variance, n = math.fsum(i.mean for i in every) / len(every), math.fsum(parts), sum(i.n for i in every)
+    mean, variance, n = total(i.mean for i in every) / len(every), math.fsum(parts), sum(i.n for i in every)
     if variance == 0:
         return Interval(mean, None, n)
     freedom = variance**2 / math.fsum(part**2 / (i.n - 1) for part, i in zip(parts, every, strict=True))
@@ -119,9 +151,10 @@ def paired(a_N: Sequence[float], b_N: Sequence[float], grain: float = 0.0) -> In
     Raises:
         ValueError: lengths differ, or there is no pair.
     """
-    differences_N = [difference(a, b) for a, b in zip(a_N, b_N, strict=True)]
+    scale = magnitude([*a_N, *b_N])
+    differences_N = [difference(a, b, scale) for a, b in zip(a_N, b_N, strict=True)]
     estimate = interval(differences_N)
-    if estimate.n == 1 or any(difference(d, differences_N[0]) for d in differences_N):
+    if estimate.n == 1 or any(difference(d, differences_N[0], scale) for d in differences_N):
         return estimate
     return estimate._replace(half=t_quantile(estimate.n) * grain / math.sqrt(6 * estimate.n) if grain else None)
 
@@ -134,17 +167,20 @@ def binomial_half(share: float, n: int) -> float:
     return 1.959963984540054 * math.sqrt(share * (1 - share) / n)
 
 
-def ranks(values_K: Sequence[float], direction: str) -> list[float]:
-    """Ranks [K], 1 = best; values that are equal up to `TIE` share their average rank; NaN (diverged) ranks last, tied.
+def ranks(values_K: Sequence[float], direction: str, scale_K: Sequence[float] | None = None) -> list[float]:
+    """Ranks [K], 1 = best; equal values (see `difference`) share their average rank; NaN (diverged) ranks last, tied.
+
+    `scale_K` are the magnitudes that single values are of; means of `interval` need none, for they are 0 near 0.
 
     >>> ranks([0.9, 0.8, 0.9, float("nan")], "max")
     [1.5, 3.0, 1.5, 4.0]
     """
     cost = np.asarray(values_K, dtype=float) * (-1 if direction == "max" else 1)
     cost = np.where(np.isnan(cost), np.inf, cost)
-    equal = np.isclose(cost[None, :], cost[:, None], rtol=TIE, atol=0)
-    better = (cost[None, :] < cost[:, None]) & ~equal
-    return [float(r) for r in 1 + better.sum(1) + (equal.sum(1) - 1) / 2]
+    scale = np.zeros(len(cost)) if scale_K is None else np.asarray(scale_K, dtype=float)
+    tied = equal(cost[None, :], cost[:, None], np.maximum.outer(scale, scale))
+    better = (cost[None, :] < cost[:, None]) & ~tied
+    return [float(r) for r in 1 + better.sum(1) + (tied.sum(1) - 1) / 2]
 
 
 OTHERS = 5
@@ -181,8 +217,18 @@ def pick(control_LN: np.ndarray, direction: str) -> int:
 
     def cost(control_N: np.ndarray) -> tuple[int, float]:
         sound = [v for v in control_N.tolist() if not math.isnan(v)]
-        return len(control_N) - len(sound), sign * math.fsum(sound) / len(sound) if sound else 0.0
+        return len(control_N) - len(sound), sign * total(sound) / len(sound) if sound else 0.0
 
     costs = [cost(control_N) for control_N in control_LN]
     fewest, mean = min(costs)
     return next(row for row, (n, value) in enumerate(costs) if n == fewest and not difference(value, mean))
+
+
+def leader(values: Mapping[float, Mapping[int, float]], seeds: Iterable[int], direction: str) -> float:
+    """Key (peak LR) of the values by seed with the best mean over these seeds; the lower of two that are equal.
+
+    >>> leader({0.2: {0: 0.3, 1: -0.2, 2: -0.1}, 0.1: {0: 0.1, 1: -0.1, 2: 0.0}}, [0, 1, 2], "min")
+    0.1
+    """
+    keys, chosen = sorted(values), list(seeds)
+    return keys[pick(np.array([[values[key][s] for s in chosen] for key in keys]), direction)]

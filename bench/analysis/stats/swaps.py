@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bench.analysis.stats.intervals import OTHERS, TIE
+from bench.analysis.stats.intervals import OTHERS, ROUNDING, TIE, equal, magnitude
 from bench.analysis.stats.tests import DRAWS, EXACT, Flip
 
 WHOLE = 12
@@ -102,9 +102,14 @@ def swapped(curves: Curves, patterns_PN: np.ndarray) -> np.ndarray:
     turned = patterns_PN[:, :, None].astype(bool)
     one, other = (_chosen(curves, turned, mine) for mine in (0, 1))
     lost = np.isnan(one), np.isnan(other)
-    d = np.where(np.isclose(one, other, rtol=TIE, atol=0), 0.0, one - other)
+    d = np.where(equal(one, other, _scale(curves.test)), 0.0, one - other)
     stand_in = curves.largest * (lost[1].astype(int) - lost[0])
     return np.where(lost[0] | lost[1], stand_in, d)
+
+
+def _scale(values: np.ndarray) -> float:
+    """Magnitude of values, by which differences near 0 are judged."""
+    return magnitude(values.ravel().tolist())
 
 
 def _chosen(curves: Curves, turned_PN1: np.ndarray, mine: int) -> np.ndarray:
@@ -125,7 +130,9 @@ def _chosen(curves: Curves, turned_PN1: np.ndarray, mine: int) -> np.ndarray:
         if best is None or fewest is None or chosen is None:
             best, fewest, chosen = mean, gone, np.broadcast_to(test, turned_PN1.shape[:2] + test.shape[2:])
             continue
-        better = (gone < fewest) | ((gone == fewest) & (mean > best + TIE * np.abs(best)))
+        better = (gone < fewest) | (
+            (gone == fewest) & (mean > best + np.maximum(TIE * np.abs(best), ROUNDING * _scale(curves.control)))
+        )
         best, fewest = np.where(better, mean, best), np.where(better, gone, fewest)
         chosen = np.where(better, test, chosen)
     return np.asarray(chosen)

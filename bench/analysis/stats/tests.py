@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bench.analysis.stats.intervals import LEVEL
+from bench.analysis.stats.intervals import LEVEL, total
 
 EXACT = 32
 """Most blocks for which all sign patterns are enumerated; with more, `DRAWS` random ones are."""
@@ -60,7 +60,7 @@ def sign_flip(strata: Sequence[Sequence[float]]) -> Flip:
         raise ValueError("a test needs at least one block")
     share_B = np.concatenate([_standard(d_N) / (len(d_N) * len(tasks)) for d_N in tasks])
     moving = share_B[share_B != 0]
-    effect = math.fsum(moving)
+    effect = total(moving.tolist())
     p = _exact(moving, abs(effect)) if len(share_B) <= EXACT else _sampled(moving, abs(effect))
     floor = 2.0 ** (1 - len(share_B))
     return Flip(effect, p, len(share_B), len(tasks), floor if len(share_B) <= EXACT else max(floor, 1 / (DRAWS + 1)))

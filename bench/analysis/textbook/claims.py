@@ -14,6 +14,7 @@ from bench.analysis.comparison import Reading, Score, read
 from bench.analysis.diagnostics import Seeds
 from bench.analysis.protocol.primary import Hypothesis, TaskBlocks, weigh
 from bench.analysis.protocol.primary import Word as TestWord
+from bench.analysis.stats.intervals import leader
 from bench.analysis.textbook.claim_tasks import ClaimTask
 
 Word = Literal[
@@ -163,8 +164,8 @@ def untuned_loss(entry: ClaimTask, score: Score, reading: Reading = "final") -> 
     for t in score.tries:
         value = read(t, reading)
         at.setdefault(t.peak_lr, {})[t.seed] = worst if value is None else entry.sign * value
-    best = max(at.values(), key=lambda values: math.fsum(values[s] for s in seeds), default={})
-    return {s: best[s] - math.fsum(values[s] for values in at.values()) / len(at) for s in seeds}
+    top = at[leader(at, seeds, "max")] if seeds else {}
+    return {s: top[s] - math.fsum(values[s] for values in at.values()) / len(at) for s in seeds}
 
 
 def _less(

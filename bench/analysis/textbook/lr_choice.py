@@ -5,7 +5,6 @@ Pairs where nothing was learnt, and decays that are one run with constant LR, ar
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal, NamedTuple
 
@@ -14,7 +13,7 @@ from bench.analysis.diagnostics import Seeds, behind, finals_by_peak, region
 from bench.analysis.protocol.primary import PrimaryTest
 from bench.analysis.results import SEPARATOR
 from bench.analysis.stats.equivalence import decide
-from bench.analysis.stats.intervals import interval
+from bench.analysis.stats.intervals import interval, leader
 from bench.analysis.textbook.claim_tasks import FAMILIES, ClaimTask, is_constant
 from bench.analysis.textbook.claims import MOST, SOME, Word
 from bench.analysis.textbook.lr_cost import Costs
@@ -124,11 +123,11 @@ def _miss(score: Score, sign: float, margin: float) -> Miss:
     """Regret on test of the peak LRs chosen on control, against the best mean in hindsight, with its interval."""
     if score.edges:
         return "edge of the grid"
-    best = max(finals_by_peak(score).values(), key=lambda finals: sign * math.fsum(finals.values()))
-    finals = _finals(score)
+    by_peak, finals = finals_by_peak(score), _finals(score)
+    top = by_peak[leader(by_peak, (t.seed for t in score.selected), "max" if sign > 0 else "min")]
     if len(finals) < len(score.selected):
         return "missed"  # a chosen run diverged, and another peak LR did not
-    regret = interval([sign * (best[s] - finals[s]) for s in sorted(best)])
+    regret = interval([sign * (top[s] - finals[s]) for s in sorted(top)])
     low, high = regret.mean - (regret.half or 0.0), regret.mean + (regret.half or 0.0)
     if low > margin:
         return "missed"

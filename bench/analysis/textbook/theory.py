@@ -26,7 +26,7 @@ import schedules
 from bench.analysis.comparison import Comparison, Verdict
 from bench.analysis.results import SEPARATOR, schedule_of
 from bench.analysis.stats.correlation import kendall, order, spearman, tau_b
-from bench.analysis.stats.intervals import Interval, interval, ranks
+from bench.analysis.stats.intervals import Interval, interval, magnitude, ranks
 from bench.contract import Array, Clock, InputError
 
 POINTS = 10_000
@@ -204,7 +204,8 @@ class Theory:
         """Ranks of the final values for each seed that all of the strategies have."""
         finals = [{t.seed: math.nan if t.final is None else t.final for t in verdicts[s].score.selected} for s in names]
         shared = sorted(set.intersection(*map(set, finals)))
-        return [ranks([each[seed] for each in finals], direction) for seed in shared]
+        scales = [magnitude(each.values()) for each in finals]
+        return [ranks([each[seed] for each in finals], direction, scales) for seed in shared]
 
     def _bound(self, task: str, strategy: str, verdict: Verdict) -> Bound | None:
         first, facts = verdict.score.selected[0], self.comparison.study.tasks[task]

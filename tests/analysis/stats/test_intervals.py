@@ -15,6 +15,7 @@ from bench.analysis.stats.intervals import (
     binomial_half,
     choose,
     interval,
+    leader,
     paired,
     pick,
     ranks,
@@ -127,3 +128,29 @@ def test_a_stratified_interval_is_welchs():
     assert (2 * of.mean, 2 * of.low, 2 * of.high) == pytest.approx((np.mean(a) - np.mean(b), welch.low, welch.high))
     assert of.n == 7
     assert stratified([[1.0, 1.0], [3.0, 3.0]]) == (2.0, None, 4)
+
+
+ZEROS = [[0.1, -0.1, 0.0], [0.3, -0.2, -0.1], [0.2, -0.3, 0.1], [0.7, -0.6, -0.1]]
+
+
+@given(st.permutations(ZEROS), st.sampled_from([1e-12, 1.0, 1e9]))
+def test_sums_that_cancel_are_0_at_any_scale(rows, scale):
+    """So no mean, rank, choice or lead follows from a last bit; a difference that is there still counts."""
+    values_LN = scale * np.array(rows)
+    means = [interval(row.tolist()).mean for row in values_LN]
+    assert means == [0.0] * 4
+    assert ranks(means, "max") == [2.5] * 4
+    assert pick(values_LN, "max") == pick(values_LN, "min") == 0
+    assert leader(dict(enumerate(map(dict, map(enumerate, values_LN)))), range(3), "max") == 0
+    assert paired(values_LN[1].tolist(), values_LN[2].tolist()).mean == 0
+    more_LN = values_LN + scale * 1e-8 * np.arange(4)[:, None]
+    assert ranks([interval(row.tolist()).mean for row in more_LN], "max") == [4, 3, 2, 1]
+    assert pick(more_LN, "max") == 3
+
+
+def test_losses_of_many_magnitudes_do_not_tie():
+    """In the wind tunnel one strategy ends at 10 and another at 1e-14: each is judged by its own scale."""
+    assert ranks([10.0, 1e-14, 2e-14], "min") == [3, 1, 2]
+    assert ranks([10.0, 1e-14, 2e-14], "min", [20.0, 3e-14, 4e-14]) == [3, 1, 2]
+    assert ranks([0.4, 1e-17, -1e-17], "min", [0.4, 0.4, 0.4]) == [3, 1.5, 1.5]
+    assert ranks([math.inf, math.nan, 1.0], "min", [0.0, 0.0, 1.0]) == [2.5, 2.5, 1]

@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import io
 import json
+import sys
 from functools import partial
 
 import datasets
@@ -322,7 +323,15 @@ FAULTS = {
     "absolute": (lambda c: c["images"][0].update(file_name="/x.png"), r"only files within it are read"),
     "no images": (lambda c: c.update(images=[], annotations=[]), "the val part: has no images"),
     "no boxes": (lambda c: c.update(annotations=[]), "the val part: has no boxes"),
+    "same file by another name": (
+        lambda c: c["images"][1].update(file_name=f"./{c['images'][0]['file_name']}"),
+        "is one file for image 5 and for image 15: it would count twice",
+    ),
     "width": (lambda c: c["images"][0].update(width=40.5), r"image 5 has the width 40\.5"),
+    "huge width": (lambda c: c["images"][0].update(width=10**400), "image 5 has the width 1000"),
+    "huge box": (lambda c: c["annotations"][0].update(bbox=[10**400, 1, 1, 1]), "100 has a box of numbers beyond any"),
+    "huge category": (lambda c: c["annotations"][0].update(category_id=10**400), "which it does not list"),
+    "huge crowd": (lambda c: c["annotations"][0].update(iscrowd=10**400), "has iscrowd 1000"),
 }
 
 
@@ -359,6 +368,54 @@ def test_the_order_of_categories_in_a_file_means_nothing(cells):
 def test_an_image_in_two_parts_is_refused(cells):
     edit(cells, "val", lambda c: c["images"][0].update(file_name="train_00.png"))
     refused(load_cells, r"train_00\.png: is in the parts train and val")
+
+
+LINKS = {"link": lambda link, to: link.symlink_to(to), "hard link": lambda link, to: link.hardlink_to(to)}
+
+
+@pytest.mark.parametrize("kind", LINKS)
+@pytest.mark.parametrize(
+    ("old", "reason"),
+    [
+        ("train_01.png", r"link\.png: is in the parts train and val: it would be learnt and tested"),
+        ("val_01.jpg", "is one file for image 5 and for image 15: it would count twice"),
+    ],
+)
+def test_an_image_by_another_name_is_the_same_image(cells, kind, old, reason):
+    (place,) = cells.rglob(old)
+    LINKS[kind](place.with_name("link.png"), place)
+    edit(cells, "val", lambda c: [i.update(file_name="link.png") for i in c["images"] if i["id"] == 5])
+    edit(cells, "val", lambda c: [i.update(file_name="val_01.jpg") for i in c["images"] if i["id"] == 15])
+    refused(load_cells, reason)
+
+
+@pytest.mark.parametrize("kind", LINKS)
+@pytest.mark.parametrize(("part", "name"), [("train", "n1"), ("train", "n0"), ("val", "n0")])
+def test_a_file_in_two_classes_or_parts_or_twice_in_one_is_refused(folders, kind, part, name):
+    first = sorted((folders / "train").iterdir())[0]
+    (image,) = sorted(first.iterdir())[:1]
+    other = sorted((folders / part).iterdir())[int(name[1])]
+    LINKS[kind](other / "again.JPEG", image)
+    refused(load_folders, "is one file for train/.* and for .*: it would count twice")
+
+
+@pytest.mark.parametrize("part", ["train", "val"])
+def test_a_link_to_the_folder_of_another_class_is_refused(folders, part):
+    """Its images would have both labels."""
+    first, second = sorted((folders / "train").iterdir())[0], sorted((folders / part).iterdir())[1]
+    (second / "more").symlink_to(first)
+    refused(load_folders, "is one file for train/.* and for .*: it would count twice")
+
+
+def test_images_may_lie_elsewhere_by_links(folders):
+    """As long as each is there once."""
+    before = load_folders().digest()
+    (folders / "train").rename(folders.parent / "elsewhere")
+    (folders / "train").mkdir()
+    for place in sorted((folders.parent / "elsewhere").iterdir()):
+        (folders / "train" / place.name).symlink_to(place)
+    sys.modules["tasks.image.imagenet"]._loaded.cache_clear()
+    assert load_folders().digest() == before
 
 
 def test_a_part_of_an_unknown_name_is_not_left_aside(cells):
