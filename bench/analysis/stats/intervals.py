@@ -76,7 +76,7 @@ def difference(a: float, b: float, scale: float = 0.0) -> float:
 
 
 def equal(a: np.ndarray, b: np.ndarray, scale: np.ndarray | float = 0.0) -> np.ndarray:
-    """Where arrays are equal, by the rule of `difference`."""
+    """Truth of equality of arrays, element by element, by the rule of `difference`."""
     with np.errstate(invalid="ignore"):  # infinities are equal or not by the first rule alone
         near: np.ndarray = np.isclose(a, b, rtol=TIE, atol=0) | (np.abs(a - b) <= ROUNDING * np.asarray(scale))
         return near

@@ -114,7 +114,7 @@ def _scale(values: np.ndarray) -> float:
 
 def _chosen(curves: Curves, turned_PN1: np.ndarray, mine: int) -> np.ndarray:
     """Test values [P, N, B] of a side, at the peak LRs that its other seeds choose as `intervals.choose` does."""
-    lost, n = np.isnan(curves.control), curves.control.shape[2]
+    lost, n, least = np.isnan(curves.control), curves.control.shape[2], ROUNDING * _scale(curves.control)
     control, own = np.where(lost, 0.0, curves.control), n > OTHERS
 
     def others(values: np.ndarray) -> np.ndarray:
@@ -130,9 +130,7 @@ def _chosen(curves: Curves, turned_PN1: np.ndarray, mine: int) -> np.ndarray:
         if best is None or fewest is None or chosen is None:
             best, fewest, chosen = mean, gone, np.broadcast_to(test, turned_PN1.shape[:2] + test.shape[2:])
             continue
-        better = (gone < fewest) | (
-            (gone == fewest) & (mean > best + np.maximum(TIE * np.abs(best), ROUNDING * _scale(curves.control)))
-        )
+        better = (gone < fewest) | ((gone == fewest) & (mean > best + np.maximum(TIE * np.abs(best), least)))
         best, fewest = np.where(better, mean, best), np.where(better, gone, fewest)
         chosen = np.where(better, test, chosen)
     return np.asarray(chosen)
