@@ -78,7 +78,7 @@ UNCOUNTED = {"last_epoch", "noise_seed"}
 
 
 def _counted(parameter: inspect.Parameter | None) -> str | None:
-    """How a setting counts: "int"; "float" (timm's decay_t, which may be 2.4 epochs); or None if it does not."""
+    """Manner in which a setting counts: "int"; "float" (timm's decay_t, which may be 2.4 epochs); or None if it does not."""
     if parameter is None or parameter.name in UNCOUNTED:
         return None
     hint = "" if parameter.annotation is parameter.empty else str(parameter.annotation)

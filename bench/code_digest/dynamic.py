@@ -44,7 +44,7 @@ def prefix(node: ast.AST | None) -> tuple[str, bool]:
 
 
 def named(call: ast.Call) -> tuple[str, bool] | None:
-    """What a call imports by name: (module, False), or (package, True) for any module in it; None if not written."""
+    """Module that a call imports by name: (module, False), or (package, True) for any in it; None if not written."""
     names = [k.value for k in call.keywords if k.arg in ("name", "mod_name")]
     text, whole = prefix(next(iter(call.args or names), None))
     text = text.partition(":")[0]  # of pkgutil.resolve_name

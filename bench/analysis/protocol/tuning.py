@@ -57,7 +57,9 @@ def widen(grids: Iterable[Grid], choices: Iterable[EdgeChoice]) -> tuple[Grid, .
 
     def more(grid: Grid) -> Grid:
         sides = [side for side in SIDES if (grid.task, grid.optimizer, side) in wider]
-        return replace(grid, peak_lrs=tuple(sorted({*_given(grid), *(beyond(_given(grid), side) for side in sides)})))
+        return replace(
+            grid, peak_lrs=tuple(sorted({*_grid_lrs(grid), *(beyond(_grid_lrs(grid), side) for side in sides)}))
+        )
 
     return tuple(more(grid) for grid in grids)
 
@@ -88,7 +90,7 @@ def explicit(grids: Iterable[Grid], tasks: Mapping[str, Task]) -> tuple[Grid, ..
     """
     grids = tuple(replace(grid, peak_lrs=grid.peak_lrs or tasks[grid.task].peak_lrs) for grid in grids)
     for one, other in combinations(grids, 2):
-        if set(_given(one)) != set(_given(other)) and (common := _common(one, other, tasks[one.task])):
+        if set(_grid_lrs(one)) != set(_grid_lrs(other)) and (common := _common(one, other, tasks[one.task])):
             raise InputError(
                 f"tuning {one.task}: {common} stands in two grids with other peak LRs; give it all of them in one grid"
             )
@@ -115,7 +117,7 @@ def _end(peak_lrs: Sequence[float], side: Side) -> float:
     return min(peak_lrs) if side == "low" else max(peak_lrs)
 
 
-def _given(grid: Grid) -> tuple[float, ...]:
+def _grid_lrs(grid: Grid) -> tuple[float, ...]:
     """The peak LRs of a grid of `explicit`."""
     assert grid.peak_lrs, "these grids give their peak LRs"
     return grid.peak_lrs

@@ -100,11 +100,11 @@ def _standard(d: np.ndarray) -> np.ndarray:
 def swapped(curves: Curves, patterns_PN: np.ndarray) -> np.ndarray:
     """Differences [P, N, B] at the peak LRs that are chosen after swaps."""
     turned = patterns_PN[:, :, None].astype(bool)
-    one, other = (_chosen(curves, turned, mine) for mine in (0, 1))
-    lost = np.isnan(one), np.isnan(other)
+    one, other = (_chosen(curves, turned, side_index) for side_index in (0, 1))
+    nan = np.isnan(one), np.isnan(other)
     d = np.where(equal(one, other, _scale(curves.test)), 0.0, one - other)
-    stand_in = curves.largest * (lost[1].astype(int) - lost[0])
-    return np.where(lost[0] | lost[1], stand_in, d)
+    stand_in = curves.largest * (nan[1].astype(int) - nan[0])
+    return np.where(nan[0] | nan[1], stand_in, d)
 
 
 def _scale(values: np.ndarray) -> float:
@@ -112,25 +112,25 @@ def _scale(values: np.ndarray) -> float:
     return magnitude(values.ravel().tolist())
 
 
-def _chosen(curves: Curves, turned_PN1: np.ndarray, mine: int) -> np.ndarray:
+def _chosen(curves: Curves, turned_PN1: np.ndarray, side_index: int) -> np.ndarray:
     """Test values [P, N, B] of a side, at the peak LRs that its other seeds choose as `intervals.choose` does."""
-    lost, n, least = np.isnan(curves.control), curves.control.shape[2], ROUNDING * _scale(curves.control)
-    control, own = np.where(lost, 0.0, curves.control), n > OTHERS
+    nan, n, least = np.isnan(curves.control), curves.control.shape[2], ROUNDING * _scale(curves.control)
+    control, own = np.where(nan, 0.0, curves.control), n > OTHERS
 
     def others(values: np.ndarray) -> np.ndarray:
         """Sum over the other seeds, or all where these are few."""
-        here = np.where(turned_PN1, values[1 - mine], values[mine])
-        return np.asarray(here.sum(1, keepdims=True) - own * here)
+        own_runs = np.where(turned_PN1, values[1 - side_index], values[side_index])
+        return np.asarray(own_runs.sum(1, keepdims=True) - own * own_runs)
 
-    best = fewest = chosen = None
+    best = fewest = selection = None
     for row in range(curves.control.shape[1]):
-        gone = others(lost[:, row] * 1.0) if lost.any() else np.zeros(())
-        mean = others(control[:, row]) / np.maximum(n - own - gone, 1)
-        test = np.where(turned_PN1, curves.test[1 - mine, row], curves.test[mine, row])
-        if best is None or fewest is None or chosen is None:
-            best, fewest, chosen = mean, gone, np.broadcast_to(test, turned_PN1.shape[:2] + test.shape[2:])
+        nans = others(nan[:, row] * 1.0) if nan.any() else np.zeros(())
+        mean = others(control[:, row]) / np.maximum(n - own - nans, 1)
+        test = np.where(turned_PN1, curves.test[1 - side_index, row], curves.test[side_index, row])
+        if best is None or fewest is None or selection is None:
+            best, fewest, selection = mean, nans, np.broadcast_to(test, turned_PN1.shape[:2] + test.shape[2:])
             continue
-        better = (gone < fewest) | ((gone == fewest) & (mean > best + np.maximum(TIE * np.abs(best), least)))
-        best, fewest = np.where(better, mean, best), np.where(better, gone, fewest)
-        chosen = np.where(better, test, chosen)
-    return np.asarray(chosen)
+        better = (nans < fewest) | ((nans == fewest) & (mean > best + np.maximum(TIE * np.abs(best), least)))
+        best, fewest = np.where(better, mean, best), np.where(better, nans, fewest)
+        selection = np.where(better, test, selection)
+    return np.asarray(selection)

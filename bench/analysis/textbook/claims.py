@@ -108,13 +108,15 @@ def panels(places: Mapping[str, Sequence[ClaimTask]], measure: Measure) -> dict[
             for schedule, strategy in entry.decays().items():
                 if blocks := measure(entry, strategy):
                     groups.setdefault((schedule, place), []).append(blocks)
-    counted = {place: {b.task for key, blocks in groups.items() if key[1] == place for b in blocks} for place in places}
-    usual = {key: blocks for key, blocks in groups.items() if len(blocks) >= MOST * len(counted[key[1]])}
+    tasks_of = {
+        place: {b.task for key, blocks in groups.items() if key[1] == place for b in blocks} for place in places
+    }
+    usual = {key: blocks for key, blocks in groups.items() if len(blocks) >= MOST * len(tasks_of[key[1]])}
     every = weigh(usual)
     return {
         place: ClaimPanel(
             tuple(h for h in every if h.group == place),
-            tuple(e.task for e in tasks if e.task in counted[place]),
+            tuple(e.task for e in tasks if e.task in tasks_of[place]),
             tuple(schedule for schedule, where in groups if where == place and (schedule, where) not in usual),
         )
         for place, tasks in places.items()

@@ -78,10 +78,10 @@ def omitted(omissions: Iterable[Omission]) -> Iterator[str]:
     by_reason: dict[tuple[str, Why, str | None], list[float]] = {}
     for o in omissions:
         by_reason.setdefault((o.task, o.why, o.strategy), []).extend([] if o.budget is None else [o.budget])
-    shown: dict[tuple[str, Why, tuple[float, ...]], list[str]] = {}
+    omitted_of: dict[tuple[str, Why, tuple[float, ...]], list[str]] = {}
     for (task, why, strategy), columns in by_reason.items():
-        shown.setdefault((task, why, tuple(columns)), []).extend([] if strategy is None else [strategy])
-    for (task, why, budgets), strategies in shown.items():
+        omitted_of.setdefault((task, why, tuple(columns)), []).extend([] if strategy is None else [strategy])
+    for (task, why, budgets), strategies in omitted_of.items():
         where = f" at {listed([percent(b) for b in budgets])}" if budgets else ""
         names = f", {listed(strategies)}" if strategies else ""
         yield f"Not tested: {task}{names}{where}: {WHY[why]}."
