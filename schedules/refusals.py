@@ -78,7 +78,7 @@ UNCOUNTED = {"last_epoch", "noise_seed"}
 
 
 def _counted(parameter: inspect.Parameter | None) -> str | None:
-    """Manner in which a setting counts: "int"; "float" (timm's decay_t, which may be 2.4 epochs); or None if it does not."""
+    """Kind of count of a setting: "int"; "float" (timm's decay_t, which may be 2.4 epochs); None if it counts nothing."""
     if parameter is None or parameter.name in UNCOUNTED:
         return None
     hint = "" if parameter.annotation is parameter.empty else str(parameter.annotation)
@@ -208,7 +208,7 @@ def idle(machine: Any, traces: Traces) -> Iterator[tuple[str, Any]]:
 
 
 def settings(machine: Any, clock: Clock) -> list[Setting]:
-    """What a scheduler sets over a budget; empty if the library raises, as it may at budgets that no cell has."""
+    """Settings over a budget; empty if the library raises, as it may at budgets that no cell has."""
     try:
         return list(islice(machine.trace(clock), clock.total))
     except Exception:
