@@ -78,7 +78,7 @@ UNCOUNTED = {"last_epoch", "noise_seed"}
 
 
 def _counted(parameter: inspect.Parameter | None) -> str | None:
-    """Kind of count of a setting: "int"; "float" (timm's decay_t, which may be 2.4 epochs); None if it counts nothing."""
+    """Kind of count of a setting: "int"; "float" (timm's decay_t: 2.4 epochs); None if it counts nothing."""
     if parameter is None or parameter.name in UNCOUNTED:
         return None
     hint = "" if parameter.annotation is parameter.empty else str(parameter.annotation)
