@@ -89,13 +89,13 @@ AVERAGINGS = ("ema(decay=0.99)", "swa(share=0.25)", "lawa(k=5)")
 """Averages of the weights under constant LR in `contenders`."""
 
 RATES = {
-    "schedulefree_sgd": (0.3, 1.0, 3.0),
-    "schedulefree_adamw": (3e-3, 1e-2, 3e-2),
-    "prodigy": (0.1, 0.3, 1.0),
-    "dadapt_sgd": (0.1, 0.3, 1.0),
-    "dadapt_adam": (0.1, 0.3, 1.0),
-    "momo": (0.1, 1.0, 10.0),
-    "momo_adam": (1e-3, 1e-2, 1e-1),
+    "schedulefree_sgd": (0.25, 0.5, 1.0, 2.0, 4.0),
+    "schedulefree_adamw": (2.5e-3, 5e-3, 1e-2, 2e-2, 4e-2),
+    "prodigy": (0.25, 0.5, 1.0, 2.0, 4.0),
+    "dadapt_sgd": (0.25, 0.5, 1.0, 2.0, 4.0),
+    "dadapt_adam": (0.25, 0.5, 1.0, 2.0, 4.0),
+    "momo": (0.25, 0.5, 1.0, 2.0, 4.0),
+    "momo_adam": (2.5e-3, 5e-3, 1e-2, 2e-2, 4e-2),
 }
 """Optimizers that claim to need no decay, with their peak LRs: as many as the decays have. The LR is constant."""
 

@@ -36,7 +36,7 @@ def test_optimizers_and_averagings_are_crossed_with_everything_else():
 
 def test_the_same_optimizer_twice_is_one():
     config = RunConfig(**FEW, optimizers="sgd, sgd(momentum=0.9)")
-    assert [c.optimizer for c in prepare(config).plan.cells] == ["sgd(momentum=0.9)"] * 3
+    assert [c.optimizer for c in prepare(config).plan.cells] == ["sgd(momentum=0.9)"] * 5
 
 
 def test_another_optimizer_needs_peak_lrs_of_its_own():

@@ -191,7 +191,7 @@ def test_grids_of_one_task_and_optimizer_share_a_cohort_and_can_be_chosen():
     tries = {}
     for cell in plan.cells:
         tries.setdefault((cell.schedule, cell.optimizer, cell.averaging, cell.budget), set()).add(cell.peak_lr)
-    assert {len(lrs) for lrs in tries.values()} == {3}
+    assert {len(lrs) for lrs in tries.values()} == {5}
 
 
 def test_no_averaging_goes_on_top_of_schedule_free(tmp_path):
