@@ -23,7 +23,7 @@ def run(request):
 
 
 def test_core_is_the_suite_as_it_is_planned_now():
-    plan, rows = prepare(RunConfig(suite="core")).plan.coded({}), ledger.read(CORE)
+    plan, rows = prepare(RunConfig(suite="core")).plan, ledger.read(CORE)
     assert {r.key for r in rows if r.kind == "plan"} == {plan.id}
     assert sorted(r.key for r in rows if r.kind == "cell") == sorted(c.id for c in plan.cells)
 

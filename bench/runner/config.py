@@ -239,10 +239,16 @@ def _load_suite(config: RunConfig) -> Suite:
     Raises:
         InputError: optimizers that a task's peak LRs are not made for.
     """
-    suite = suites.load(config.suite).where(
-        tasks=None if config.tasks is None else [t.name for t in tasks.parse_list(config.tasks)],
+    names = None if config.tasks is None else [t.name for t in tasks.parse_list(config.tasks)]
+    suite = suites.load(config.suite).where(tasks=names)
+    chosen = [] if config.optimizers is None else optimizers.parse_list(config.optimizers)
+    for grid in suite.grids if config.peak_lrs is None else ():
+        own = grid.optimizer or tasks.parse(grid.task).optimizer
+        if others := [o.name for o in chosen if o.name != optimizers.parse(own).name]:
+            raise InputError(f"{others[0]} on {grid.task}: its peak LRs are for {own}; give --peak-lrs")
+    return suite.where(
         schedules=None if config.schedules is None else tuple(s.text for s in schedules.parse_list(config.schedules)),
-        optimizers=None if config.optimizers is None else [o.text for o in optimizers.parse_list(config.optimizers)],
+        optimizers=[o.text for o in chosen] or None,
         averagings=None
         if config.averagings is None
         else tuple(a.text for a in averagings.parse_list(config.averagings)),
@@ -250,11 +256,6 @@ def _load_suite(config: RunConfig) -> Suite:
         peak_lrs=config.peak_lrs,
         seeds=config.seeds,
     )
-    for grid in suite.grids if config.optimizers is not None else ():
-        task, optimizer = tasks.parse(grid.task), optimizers.parse(grid.optimizer or "")
-        if grid.peak_lrs is None and optimizer.name != optimizers.parse(task.optimizer).name:
-            raise InputError(f"{optimizer.name} on {task.name}: its peak LRs are for {task.optimizer}; give --peak-lrs")
-    return suite
 
 
 def memory_shares(config: RunConfig, group: ProcessGroup) -> float:

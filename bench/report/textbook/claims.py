@@ -47,8 +47,7 @@ RULES = (
     f"Compute: of all pairs of a task and a decay, the claim holds where at least {percent(claims.MOST)} cost so much, "
     f"holds in part from {percent(claims.SOME)} on, and does not hold below that.",
     "Each task is judged from the one ledger that has most seeds of it; tasks with one seed, and the wind tunnel's, "
-    "which are no networks, take no part. A family is as wide as its tasks. These rules replaced those of the first "
-    "page before any ledger with declared budgets and margins was read.",
+    "which are no networks, take no part. A family is as wide as its tasks.",
 )
 
 
