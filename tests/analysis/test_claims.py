@@ -386,7 +386,7 @@ def test_costs_that_cannot_be_read_are_refused(tmp_path, text):
 )
 def test_bad_input_is_one_line(runs, capsys, names, costs, says):
     command = ["claims", *(str(runs / name) for name in names), "--out", str(runs / "out.md")]
-    assert main.main([*command, "--costs", str(runs / costs)]) == main.BAD_INPUT
+    assert main.main([*command, "--costs", str(runs / costs)]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert says in line
     assert not (runs / "out.md").exists()

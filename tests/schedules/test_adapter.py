@@ -237,7 +237,7 @@ def test_what_cannot_be_borrowed_is_refused(text, words):
 
 
 def test_what_the_library_itself_refuses_is_one_line():
-    it = schedules.parse("torch('OneCycleLR', max_lr=1.0, total_steps=-3)")
+    it = schedules.parse("torch('OneCycleLR', max_lr=1.0, total_steps=9, anneal_strategy='none')")
     with pytest.raises(InputError, match=r"schedule torch\('OneCycleLR', .*\): OneCycleLR: ValueError: "):
         it(None, Clock(0, 9, 3, 0.1), None)
     it = schedules.parse("torch('OneCycleLR', max_lr=1.0, total_steps=5)")

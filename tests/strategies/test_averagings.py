@@ -231,7 +231,7 @@ def lerp(a, b, share):
         ("ema(decay=1)", "ema: decay is a number from 0 to below 1, not 1"),
         ("ema(decay='x')", "decay is a number"),
         ("swa(share=0)", "swa: share is a number above 0, at most 1, not 0"),
-        ("lawa(k=2.5)", "lawa: k is a whole number, 1 or more, not 2.5"),
+        ("lawa(k=2.5)", "lawa: k is a whole number from 1 to 1,000,000, not 2.5"),
         ("lawa(k=True)", "whole number"),
         ("polyak", "unknown averaging 'polyak'; there are: ema, lawa, none, swa"),
     ],
