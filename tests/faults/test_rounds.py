@@ -17,7 +17,7 @@ from bench.plan import Grid, Suite
 
 
 def suite():
-    grid = Grid(task="digits", schedules=("constant", "linear"), budgets=(0.1,), peak_lrs=(0.005, 0.01), seeds=2)
+    grid = Grid(task="digits", schedules=("constant", "linear"), budgets=(0.1,), peak_lrs=(0.2, 0.4), seeds=2)
     return Suite("rounds", (grid,), tune=2)
 """
 OPTIONS = ("--until", "decided", "--at-most", 4)
