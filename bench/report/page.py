@@ -23,7 +23,7 @@ SCRIPTS = ("dom.js", "table.js", "panel.js", "chart.js", "filter.js")
 
 NO_CHARTS: Mapping[str, Any] = {"figures": {}, "strategies": [], "tasks": [], "curves": []}
 
-LONG = 40
+LONG = 30
 """Most characters of a field before it is broken into lines, so as not to widen its column."""
 
 
