@@ -10,9 +10,9 @@ from typing import Literal, NamedTuple
 
 from bench.analysis.comparison import Comparison, leaders
 from bench.analysis.protocol.primary import Hypothesis, PrimaryTest
-from bench.analysis.protocol.reference import VersusReference, differences, joint_standings, standings
+from bench.analysis.protocol.reference import VersusReference, joint_standings, standings
 from bench.analysis.protocol.sequential import verdicts
-from bench.analysis.stats.intervals import Interval, interval, total
+from bench.analysis.stats.intervals import Interval, interval
 from bench.analysis.stats.power import detectable_mean
 
 Outcome = Literal["take", "keep", "equal", "undecided", "untested"]
@@ -162,14 +162,11 @@ class Answer:
         return tuple(line for task in self.best.tasks if (line := self._forest_line(task, self.best.strategy)))
 
     def _forest_line(self, task: str, strategy: str) -> ForestLine | None:
-        margin, columns = self.comparison.margin(task), self.test.columns(task, strategy)
-        by_budget = [differences(self.comparison, task, b, strategy) for b in columns]
-        seeds = sorted(set.intersection(*map(set, by_budget))) if by_budget else []
-        if margin is None or len(seeds) < 2:
+        blocks = self.test.blocks(task, strategy)
+        if blocks is None or blocks.margins is None:
             return None
-        lead = interval([total(d[s] for d in by_budget) / len(by_budget) / margin for s in seeds])
-        own = (standings(self.comparison, task, b).get(strategy) for b in columns)
-        return ForestLine(task, lead, tuple(s for s in own if s is not None))
+        own = (standings(self.comparison, task, b).get(strategy) for b in self.test.columns(task, strategy))
+        return ForestLine(task, interval(blocks.margins["final"]), tuple(s for s in own if s is not None))
 
     @cached_property
     def advice(self) -> tuple[Advice, ...]:

@@ -106,13 +106,9 @@ def _word(
     if min(len(score.selected), len(other.selected)) < 2:
         return "not judged"
     if score.diverged or other.diverged:
-        return (
-            "worse"
-            if score.diverged > other.diverged
-            else "better"
-            if other.diverged > score.diverged
-            else "not judged"
-        )
+        if score.diverged == other.diverged:
+            return "not judged"
+        return "worse" if score.diverged > other.diverged else "better"
     words = [
         decide(i.low, i.high, comparison.margin(task))
         for i in readings
@@ -153,10 +149,18 @@ def differences(
     group = comparison.at(task, budget)
     if other not in group or strategy not in group:
         return {}
-    lead = {s: leads(v.score, group[other].score, sign, reading) for s, v in group.items()}
-    sound = (abs(d) for by_seed in lead.values() for d in by_seed.values() if math.isfinite(d))
-    largest = max(sound, default=0.0) or 1.0
-    return {seed: math.copysign(largest, d) if math.isinf(d) else d for seed, d in lead[strategy].items()}
+    lead = leads(group[strategy].score, group[other].score, sign, reading)
+    if not any(map(math.isinf, lead.values())):
+        return lead
+    largest = _largest(comparison, task, budget, other, reading)
+    return {seed: math.copysign(largest, d) if math.isinf(d) else d for seed, d in lead.items()}
+
+
+def _largest(comparison: Comparison, task: str, budget: float, other: str, reading: Reading) -> float:
+    """Largest difference of any strategy from another one; 1 if there is none above 0. It stands for a diverged run."""
+    group = comparison.at(task, budget)
+    every = (leads(v.score, group[other].score, 1.0, reading) for v in group.values())  # the sign changes no size
+    return max((abs(d) for lead in every for d in lead.values() if math.isfinite(d)), default=0.0) or 1.0
 
 
 def curves(
@@ -173,8 +177,7 @@ def curves(
         return None
     for b, both in zip(budgets, scores, strict=True):
         by_budget.append([_grid(score, seeds, sign, reading) for score in both])
-        seen = (differences(comparison, task, b, s, pair[1], reading) for s in comparison.at(task, b))
-        largest.append(max((abs(d) for by_seed in seen for d in by_seed.values()), default=0.0) or 1.0)
+        largest.append(_largest(comparison, task, b, pair[1], reading))
     control, test = np.moveaxis(np.array(by_budget), (0, 2), (-1, 0))  # [B, 2, split, L, N]
     return Curves(control, test, np.array(largest))
 

@@ -30,10 +30,10 @@ def undecided_tasks(comparison: Comparison, looks: Sequence[int], look: int) -> 
 
     A task matters to an undecided hypothesis unless the strategy is equal to the reference there at every budget.
     """
-    names = set()
+    names, test = set(), PrimaryTest(comparison)
     for h in _by_look(comparison, looks, look + 1):
         if h.word not in DECIDED:
-            names |= {task for task in h.tasks if not _equal(comparison, task, h.strategy)}
+            names |= {task for task in h.tasks if not _equal(test, task, h.strategy)}
     return names
 
 
@@ -54,7 +54,6 @@ def first_seeds(comparison: Comparison, n: int) -> Comparison:
     return Comparison(replace(study, tries=tuple(t for t in study.tries if t.seed < n)))
 
 
-def _equal(comparison: Comparison, task: str, strategy: str) -> bool:
-    columns = PrimaryTest(comparison).columns(task, strategy)
-    words = [standings(comparison, task, b)[strategy].word for b in columns]
+def _equal(test: PrimaryTest, task: str, strategy: str) -> bool:
+    words = [standings(test.comparison, task, b)[strategy].word for b in test.columns(task, strategy)]
     return all(word == "equal" for word in words)

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from bench.analysis.stats.intervals import OTHERS, ROUNDING, TIE, equal, magnitude
-from bench.analysis.stats.tests import DRAWS, EXACT, Flip
+from bench.analysis.stats.tests import DRAWS, EXACT, Flip, share_beyond, standard
 
 WHOLE = 12
 """Most seeds of a task for which all swaps are made; with more, `FEWER` random ones are."""
@@ -59,9 +59,7 @@ def swap_test(tasks: Sequence[Curves]) -> Flip:
 def _exact(tables: Sequence[np.ndarray], observed: float) -> float:
     """Share of all combinations of patterns at least as far from 0: sums of one half matched with the other's."""
     even_P, odd_P = (np.sort(_sums(tables[first::2])) for first in (0, 1))
-    bound = observed - 1e-12  # rounding decides no tie
-    reach = len(even_P) * len(odd_P) - int(np.searchsorted(odd_P, bound - even_P, side="left").sum())
-    return min(1.0, 2 * reach / (len(even_P) * len(odd_P)))  # a swap of everything turns the sign
+    return share_beyond(even_P, odd_P, observed)
 
 
 def _sums(tables: Sequence[np.ndarray]) -> np.ndarray:
@@ -85,16 +83,8 @@ def _statistics(curves: Curves) -> Iterator[np.ndarray]:
     patterns = _patterns(curves.test.shape[2])
     for start in range(0, len(patterns), CHUNK):
         d_PNB = swapped(curves, patterns[start : start + CHUNK])
-        blocks_PN = _standard(d_PNB).mean(2)
-        yield _standard(blocks_PN).mean(1)
-
-
-def _standard(d: np.ndarray) -> np.ndarray:
-    """Differences over their root mean square over seeds, the second axis; zeros stay."""
-    largest = np.abs(d).max(1, keepdims=True)
-    scaled = d / np.where(largest > 0, largest, 1)  # squares can't underflow
-    size = np.sqrt((scaled**2).mean(1, keepdims=True))
-    return np.asarray(scaled / np.where(size > 0, size, 1))
+        blocks_PN = standard(d_PNB, 1).mean(2)
+        yield standard(blocks_PN, 1).mean(1)
 
 
 def swapped(curves: Curves, patterns_PN: np.ndarray) -> np.ndarray:

@@ -58,7 +58,7 @@ def sign_flip(strata: Sequence[Sequence[float]]) -> Flip:
     tasks = [np.asarray(d_N, float) for d_N in strata if len(d_N)]
     if not tasks:
         raise ValueError("a test needs at least one block")
-    share_B = np.concatenate([_standard(d_N) / (len(d_N) * len(tasks)) for d_N in tasks])
+    share_B = np.concatenate([standard(d_N) / (len(d_N) * len(tasks)) for d_N in tasks])
     moving = share_B[share_B != 0]
     effect = total(moving.tolist())
     p = _exact(moving, abs(effect)) if len(share_B) <= EXACT else _sampled(moving, abs(effect))
@@ -83,14 +83,17 @@ def pool(columns: Sequence[Sequence[float]]) -> list[float]:
     """
     if len({len(d_N) for d_N in columns}) != 1:
         raise ValueError("a task needs at least one budget, and the same seeds at each of its budgets")
-    scaled_BN = np.stack([_standard(np.asarray(d_N, float)) for d_N in columns])
+    scaled_BN = np.stack([standard(np.asarray(d_N, float)) for d_N in columns])
     means_N: list[float] = scaled_BN.mean(0).tolist()
     return means_N
 
 
-def _standard(d_N: np.ndarray) -> np.ndarray:
-    largest = np.abs(d_N).max(initial=0.0)
-    return d_N if largest == 0 else (d_N / largest) / np.sqrt(np.mean((d_N / largest) ** 2))  # squares can't underflow
+def standard(d: np.ndarray, axis: int = 0) -> np.ndarray:
+    """Differences over their root mean square along the axis of seeds; zeros stay."""
+    largest = np.abs(d).max(axis, keepdims=True, initial=0.0)
+    scaled = d / np.where(largest > 0, largest, 1)  # squares can't underflow
+    size = np.sqrt((scaled**2).mean(axis, keepdims=True)) if d.size else largest
+    return np.asarray(scaled / np.where(size > 0, size, 1))
 
 
 def _sums(share_B: np.ndarray) -> np.ndarray:
@@ -103,10 +106,14 @@ def _sums(share_B: np.ndarray) -> np.ndarray:
 
 def _exact(share_B: np.ndarray, observed: float) -> float:
     """Share of all patterns at least as far from 0: each sum of one half is matched with those of the other half."""
-    even_P, odd_P = _sums(share_B[::2]), _sums(share_B[1::2])
+    return share_beyond(_sums(share_B[::2]), _sums(share_B[1::2]), observed)
+
+
+def share_beyond(even_P: np.ndarray, odd_P: np.ndarray, observed: float) -> float:
+    """Share of all sums of two at least as far from 0. Both are ascending, and lie symmetrically about 0 together."""
     bound = observed - 1e-12  # rounding decides no tie
     reach = len(odd_P) * len(even_P) - int(np.searchsorted(odd_P, bound - even_P, side="left").sum())
-    return min(1.0, 2 * reach / (len(even_P) * len(odd_P)))  # sums lie symmetrically about 0
+    return min(1.0, 2 * reach / (len(even_P) * len(odd_P)))
 
 
 def _sampled(share_B: np.ndarray, observed: float) -> float:
