@@ -29,6 +29,7 @@ from bench.runner.catalogue import Catalogue
 from bench.runner.distributed import ProcessGroup
 from bench.runner.rounds import Round, StoppingRule, comparison_of
 from bench.strategies import optimizers
+from tasks import own_task
 from tasks.data import dataset
 
 
@@ -199,6 +200,7 @@ def prepare(config: RunConfig, group: ProcessGroup | None = None) -> PreparedRun
         InputError: one line that says what is wrong.
     """
     _check_writable(config.directory)
+    own_task.MADE.clear()  # data of the user's may have changed since the last run of this process
     if config.data is not None:
         dataset.use(config.data)
     suite = requested_suite.load(config)
