@@ -1,4 +1,4 @@
-"""A task of one's own, in processes: killed and resumed, on one process and on two, in shards; its rows are the same."""
+"""A task of one's own, in processes: killed and resumed, on one and on two, in shards; its rows are the same."""
 
 import os
 import random

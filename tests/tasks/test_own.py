@@ -486,7 +486,7 @@ def test_it_is_told_the_classes_and_refused_at_another_version(mine):
     assert it.model().layers[-1].out_features == 10
     dry_run.check(it)
     (mine.parent / "nets.py").write_text(NETS)
-    with pytest.raises(InputError, match="nets.py has changed"):
+    with pytest.raises(InputError, match=r"nets\.py has changed"):
         tasks.parse(it.name)
 
 

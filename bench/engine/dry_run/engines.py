@@ -7,29 +7,32 @@ import math
 from dataclasses import replace
 from typing import Any
 
-from bench.contract import Cohort, Engine, InputError, Move, Task
+from bench.contract import Cohort, Engine, InputError, Move, Split, Task
 from bench.engine import create
 from bench.engine.dry_run import check_scores
 from bench.engine.dry_run.blame import blamed_quietly
 from bench.engine.dry_run.soundness import evenly, examples
-from bench.engine.loader import CHUNK, Loader
+from bench.engine.loader import Loader
+from bench.engine.memory import FEW
 
 SPLITS = ("control", "test")
+
+MOST, NUMBERS = 256, 4_000_000
+"""Examples of a split that are scored at most, and numbers in their inputs: a trial takes seconds, also on a CPU."""
 
 
 def check(task: Task, cohort: Cohort, device: str = "cpu") -> None:
     """Try a task out with the engine and the optimizer of a cohort, on a part of its examples.
 
-    Two updates are taken, one of them by a fork and by an engine that was restored from a saved state.
+    Two updates are taken; in the first the member is forked, and the second is repeated from a saved state.
 
     Raises:
         InputError: names the task and the rule that it breaks.
     """
     import torch
 
-    counts = {"train": 2 * task.batch_size} | dict.fromkeys(SPLITS, CHUNK)
-    data = task.load()
-    few = examples(task, [(name, evenly(len(getattr(data, name)), n).tolist()) for name, n in counts.items()])
+    size = min(task.batch_size, FEW * cohort.arithmetic.accumulate)
+    few = replace(_part(task, 2 * size), batch_size=size)
     deterministic = torch.are_deterministic_algorithms_enabled()
     with blamed_quietly(f"task {task.name}, tried with the engine {cohort.engine}"), torch.random.fork_rng():
         try:
@@ -37,6 +40,16 @@ def check(task: Task, cohort: Cohort, device: str = "cpu") -> None:
             _try(few, cohort, device)
         finally:
             torch.use_deterministic_algorithms(deterministic)
+
+
+def _part(task: Task, train: int) -> Task:
+    """The task with so many training examples, and a part of the other splits: all at even distances."""
+    data = task.load()
+    first = examples(task, [("train", [0])]).load().train
+    assert isinstance(first, Split)
+    scored = max(FEW, min(MOST, NUMBERS // max(1, sum(a.size for a in first.inputs))))
+    counts = {"train": train} | dict.fromkeys(SPLITS, scored)
+    return examples(task, [(name, evenly(len(getattr(data, name)), n).tolist()) for name, n in counts.items()])
 
 
 def _try(task: Task, cohort: Cohort, device: str) -> None:
@@ -48,12 +61,13 @@ def _try(task: Task, cohort: Cohort, device: str) -> None:
 
     def update(engine: Engine, step: int) -> list[tuple[float, float, float]]:
         engine.look(loader.batch(step), step)
-        signals = engine.signals()
-        engine.move([Move(cell.peak_lr)] * len(signals))
-        return signals
+        if step == 0:
+            engine.take([0, 0])
+        engine.move([Move(cell.peak_lr)] * 2)
+        return engine.signals()
 
     engine, restored = new(), new()
-    (loss, norm, _) = update(engine, 0)[0]
+    loss, norm, _ = update(engine, 0)[0]
     if not (math.isfinite(loss) and math.isfinite(norm)):
         raise InputError(
             f"task {task.name}: the loss of its first batch is {loss}, and the norm of its gradient {norm}"
