@@ -416,22 +416,19 @@ STREAMED = (
     TASK.replace("import Data, Split", "import Data, Split, Stream")
     + """
 
+class Reader:
+    def __init__(self, how):
+        self.how, (self.inputs,), (self.target,) = how, load().train.inputs, load().train.target
+
+    def __call__(self, i, key):
+        noise = np.float32(np.random.rand() if self.how == "impure" else 0)
+        return (self.inputs[i] + noise,), (self.target[i],)
+
+
 def streamed(how="good"):
-    data = load()
-    read = data.train.inputs[0], data.train.target[0]
-
-    def local(i, key):
-        return (read[0][i],), (read[1][i],)
-
-    class Reader:
-        def __call__(self, i, key):
-            noise = np.random.rand() if how == "impure" else 0
-            return (read[0][i] + np.float32(noise),), (read[1][i],)
-
-    global Own
-    Own = Reader
-    Reader.__qualname__ = "Own"
-    reader = local if how == "local" else Reader()
+    data, reader = load(), Reader(how)
+    if how == "local":
+        reader = lambda i, key: None
     return task(load=lambda: data._replace(train=Stream(reader, data.train.target, "any")))
 """
 )
