@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from bench.contract import InputError, Move
 from bench.strategies import external_optimizers
 from bench.strategies.optimizer import Decay, Optimizer
+from bench.strategies.parameter_groups import SCALE
 from schedules import spec
 from schedules.schedule import steer
 
@@ -47,7 +48,9 @@ def _build(call: spec.Call) -> Optimizer:
 
 
 def adjust(optimizer: torch.optim.Optimizer, move: Move) -> None:
-    """Set the LR of every group, and the momentum (first beta in Adam's family); None stands for that of its text.
+    """Set the LR of every group by its multiplier, and the momentum (first beta in Adam's family).
+
+    None stands for the momentum of the optimizer's text.
 
     Raises:
         InputError: the move sets a momentum, and the optimizer has none, or averages its weights by it.
@@ -55,7 +58,7 @@ def adjust(optimizer: torch.optim.Optimizer, move: Move) -> None:
     if move.momentum is not None and "train_mode" in optimizer.defaults:
         raise InputError(f"{type(optimizer).__name__} reads its weights by its momentum, which cannot cycle")
     for group in optimizer.param_groups:
-        steer(optimizer, group, move.lr, move.momentum)
+        steer(optimizer, group, move.lr * group.get(SCALE, 1.0), move.momentum)
 
 
 # ---------------------------------------------------------------------------------------------- catalogue

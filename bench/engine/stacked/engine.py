@@ -86,6 +86,9 @@ class Stacked:
         ordered = decaying | grads
         self._layouts = {name: layout(grad) for name, grad in ordered.items()}
         self._rule = update_rules.create(optimizer, weight_decay, sum(grad.numel() for grad in decaying.values()))
+        if factors := optimizer.multipliers(self._model):
+            scales = [grad.new_full([grad.numel()], factors[self._model.get_parameter(n)]) for n, grad in ordered.items()]
+            self._rule.scale_P = torch.cat(scales)
         width = sum(grad.numel() for grad in ordered.values())
         self._set_rows(torch.empty(2, width, device=self.loader.device, dtype=self.loader.dtype))
         for name, weight_W in self._weights.items():
