@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 Decay: TypeAlias = Literal["all", "matrices"]
 """Weights that decay: all, or only those with two or more axes (not biases, not the scales of norms)."""
 
+CHOICES = {"decay": get_args(Decay), "adjust": ("original", "match_rms_adamw")}
+"""Values of the arguments that are texts."""
+
 UNBOUNDED = ("eps", "d_coef", "lb", "ratio")
 """Arguments that may be 1 or more."""
 
@@ -104,9 +107,9 @@ class Optimizer(Named):
 
 
 def _checked(optimizer: str, name: str, value: Any, default: Any) -> Any:
-    if name == "decay":
-        if value not in get_args(Decay):
-            raise InputError(f"{optimizer}: decay is 'all' or 'matrices', not {value!r}")
+    if isinstance(default, str):
+        if value not in CHOICES[name]:
+            raise InputError(f"{optimizer}: {name} is {' or '.join(map(repr, CHOICES[name]))}, not {value!r}")
         return value
     if name in SHARED:
         top, limit = (1.0, "at most 1") if name == "layer_decay" else (sys.float_info.max, "and finite")

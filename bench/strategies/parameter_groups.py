@@ -103,13 +103,17 @@ def _units(model: nn.Module) -> Iterator[Unit]:
 
 def _head(model: nn.Module) -> nn.Module:
     """The last submodule with a matrix, at the first place where more than one submodule has trained weights."""
-    while True:
-        children = [m for m in model.children() if any(w.requires_grad for w in m.parameters())]
-        own = any(w.requires_grad for w in model.parameters(recurse=False))
-        if len(children) != 1 or own:
-            with_matrix = [m for m in children if any(w.requires_grad and w.ndim > 1 for w in m.parameters())]
-            return with_matrix[-1] if with_matrix else model
-        (model,) = children
+    while (only := _only(model)) is not None:
+        model = only
+    matrices = [m for m in model.children() if any(w.requires_grad and w.ndim > 1 for w in m.parameters())]
+    return matrices[-1] if matrices else model
+
+
+def _only(module: nn.Module) -> nn.Module | None:
+    """The submodule with all trained weights of a module around it; None if there is none."""
+    children = [m for m in module.children() if any(w.requires_grad for w in m.parameters())]
+    own = any(w.requires_grad for w in module.parameters(recurse=False))
+    return children[0] if len(children) == 1 and not own else None
 
 
 def _walk(module: nn.Module, head: nn.Module, opened: bool = True) -> Iterator[Unit]:
@@ -122,6 +126,8 @@ def _walk(module: nn.Module, head: nn.Module, opened: bool = True) -> Iterator[U
         yield Unit(list(module.parameters()), loose=False)
         return
     yield Unit(list(module.parameters(recurse=False)), loose=True)
+    only = _only(module)
     for child in children:
         has_lists = any(isinstance(m, lists) for m in child.modules())
-        yield from _walk(child, head, opened=has_lists and not isinstance(module, lists))
+        opens = opened if child is only else has_lists and not isinstance(module, lists)
+        yield from _walk(child, head, opens)
