@@ -103,7 +103,7 @@ def _beside(root: Path, top: str, file: Path) -> list[Path]:
     origin = folder / "__init__.py" if (folder / "__init__.py").is_file() else module
     if not origin.is_file():
         if folder.is_dir() and any(folder.rglob("*.py")):
-            raise InputError(f"{file} imports {top}: give {folder} an __init__.py, so that changes of its code are seen")
+            raise InputError(f"{file} imports {top}: give {folder} an __init__.py, so that changes in it are seen")
         return []
     known = sys.modules.get(top)
     spec = None if known is not None else importlib.util.find_spec(top)

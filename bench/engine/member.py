@@ -57,9 +57,10 @@ class TrainedMember:
         fused = self.optimizer.defaults.get("fused")
         hosted = state.get("hosted", [() if fused else HOST for _ in self.weights])
         for weight, slots, names in zip(self.weights, state["slots"], hosted, strict=True):
-            self.optimizer.state[weight] = {
-                k: clone_state(v, None if k in names else weight.device) for k, v in slots.items()
-            }
+            if slots:  # an optimizer may ask whether it has state of a weight
+                self.optimizer.state[weight] = {
+                    k: clone_state(v, None if k in names else weight.device) for k, v in slots.items()
+                }
         self.optimizer.state.update(clone_state(state.get("rest", {}), self.weights[0].device))
         for group, saved in zip(self.optimizer.param_groups, state["groups"], strict=True):
             group.update(clone_state(saved, self.weights[0].device))

@@ -19,6 +19,7 @@ from bench.strategies import averagings, optimizers
 from bench.suites import SUITES
 from schedules import external
 from schedules.arguments import words
+from schedules.reference import installed
 from schedules.spec import OWN
 from tasks.data import dataset
 from tasks.data.registry import PACKS

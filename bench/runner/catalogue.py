@@ -11,6 +11,7 @@ import tasks
 from bench import engine
 from bench.contract import Cell, InputError, Schedule, Task
 from bench.engine import dry_run, memory
+from bench.engine.trial import optimizer as trial
 from bench.numerics import Arithmetic
 from bench.plan import Grid, limits
 from bench.plan.plan import EngineName
@@ -42,7 +43,7 @@ class Catalogue:
         return replace(grid, task=task.name, schedules=texts, optimizer=optimizer.text, averagings=grid_averagings)
 
     def check(self, grids: Iterable[Grid], arithmetic: Arithmetic) -> None:
-        """Refuse tasks and grids that would fail in training.
+        """Refuse tasks, grids and optimizers that would fail in training.
 
         Raises:
             InputError: one line that names the task and the error.
@@ -51,7 +52,12 @@ class Catalogue:
             dry_run.check(task)
             engine.check_parts(task, arithmetic)
         for grid in grids:
-            limits.bounded(grid, self.tasks[grid.task])
+            task = self.tasks[grid.task]
+            limits.bounded(grid, task)
+            if grid.optimizer and optimizers.parse(grid.optimizer).tried:
+                decay = task.weight_decay if grid.weight_decay is None else grid.weight_decay
+                trial.check(grid.optimizer, decay > 0)
+                memory.slots_on(task, grid.optimizer)
 
     def fits(self, room: float, arithmetic: Arithmetic) -> Callable[[Task, Sequence[Cell], EngineName], int]:
         """A function that gives the number of a cohort's members that fit into `room` bytes."""

@@ -47,7 +47,7 @@ class Optimizer(Named):
     slots: ClassVar[int | None] = None  # state tensors per weight at most; None if they have to be measured
     averages: ClassVar[bool] = False  # True if the optimizer itself evaluates an average
     grouped: ClassVar[bool] = True  # False if all weights have one LR
-    on_model: ClassVar[bool] = False  # True if state and validity depend on the model, on which a plan then tries it
+    tried: ClassVar[bool] = False  # True if a plan tries it out, and measures its state on the task's model
 
     def __post_init__(self) -> None:
         for f in fields(self):
@@ -107,6 +107,8 @@ class Optimizer(Named):
 
 
 def _checked(optimizer: str, name: str, value: Any, default: Any) -> Any:
+    if default is None:
+        return value
     if isinstance(default, str):
         if value not in CHOICES[name]:
             raise InputError(f"{optimizer}: {name} is {' or '.join(map(repr, CHOICES[name]))}, not {value!r}")

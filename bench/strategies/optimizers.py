@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from bench.contract import InputError, Move
-from bench.strategies import external_optimizers, parameter_groups
+from bench.strategies import external_optimizers, own_optimizers, parameter_groups
 from bench.strategies.optimizer import Decay, Optimizer
 from bench.strategies.parameter_groups import SCALE, hidden_matrices
 from schedules import spec
+from schedules.reference import installed
 from schedules.schedule import steer
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ def parse(text: str) -> Optimizer:
 
     >>> parse("adamw(decay='matrices', beta2=0.999)").text, parse("sgd").text
     ("adamw(decay='matrices')", 'sgd(momentum=0.9)')
+
+    Also one from outside: `my_opt.py:Lion(beta=0.9)`, `timm('lion')` (`own_optimizers`).
 
     Raises:
         InputError: unknown name, argument or value.
@@ -43,7 +46,9 @@ def parse_list(text: str) -> list[Optimizer]:
 
 
 def _build(call: spec.Call) -> Optimizer:
-    optimizer: Optimizer = spec.build(call, CATALOGUE, "optimizer")
+    if ":" in call.name or call.name in installed(own_optimizers.GROUP).keys() - CATALOGUE.keys():
+        return own_optimizers.own(call)
+    optimizer: Optimizer = spec.build(call, CATALOGUE | own_optimizers.LIBRARIES, "optimizer")
     return optimizer
 
 
@@ -166,12 +171,12 @@ class muon(Optimizer):
 
         w = (1 - lr * weight_decay) * w - lr * s * NS(U)
 
-    NS are `ns_steps` of Newton-Schulz, which bring U's singular values near to 1; s = sqrt(max(1, rows / columns)) with
-    adjust='original' (kellerjordan.github.io/posts/muon), 0.2 * sqrt(max(rows, columns)) with 'match_rms_adamw'
-    (arXiv:2502.16982). The LR of a move is Muon's, as is its momentum. The default `ratio` is 0.0003 / 0.02, and AdamW's
-    betas are (0.9, 0.95), as in the README of github.com/KellerJordan/Muon. Embeddings, the head, filters of
-    convolutions and weights with one axis are AdamW's (`parameter_groups.hidden_matrices`). A matrix of several stacked
-    ones (`in_proj_weight`) is one matrix.
+    NS are `ns_steps` of Newton-Schulz, which bring U's singular values near to 1. With adjust='original'
+    s = sqrt(max(1, rows / columns)) (kellerjordan.github.io/posts/muon), with 'match_rms_adamw'
+    s = 0.2 * sqrt(max(rows, columns)) (arXiv:2502.16982). The LR of a move is Muon's, as is its momentum. The default
+    `ratio` is 0.0003 / 0.02, and AdamW's betas are (0.9, 0.95), as in the README of github.com/KellerJordan/Muon.
+    Embeddings, the head, filters of convolutions and weights with one axis are AdamW's
+    (`parameter_groups.hidden_matrices`). A matrix of several stacked ones (`in_proj_weight`) is one matrix.
     """
 
     momentum: float = 0.95
@@ -184,7 +189,7 @@ class muon(Optimizer):
     eps: float = 1e-8
     decay: Decay = "all"
     family = "Muon"
-    on_model = True
+    tried = True
 
     def multipliers(self, model: nn.Module) -> dict[Tensor, float]:
         """See `Optimizer.multipliers`; `ratio` is in those of AdamW's weights."""
@@ -218,5 +223,6 @@ STACKABLE = frozenset({"sgd", "adam", "adamw"})
 """Optimizers of the engine `stacked`; the others train in `modules`."""
 
 CATALOGUE: dict[str, Callable[..., Optimizer]] = {
-    kind.__name__: kind for kind in (sgd, adam, adamw, nadam, radam, adamax, rmsprop, adagrad, muon, *external_optimizers.ALL)
+    kind.__name__: kind
+    for kind in (sgd, adam, adamw, nadam, radam, adamax, rmsprop, adagrad, muon, *external_optimizers.ALL)
 }

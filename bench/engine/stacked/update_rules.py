@@ -33,10 +33,9 @@ class Rule(ABC):
         decaying: Number of weights that decay, the first ones of a row.
     """
 
-    scale_P: Tensor | None = None  # multiplier of the LR of each weight; None if all have 1
-
     def __init__(self, momentum: float, weight_decay: float, decaying: int):
         self.momentum, self.weight_decay, self.decaying = momentum, weight_decay, decaying
+        self.scale_P: Tensor | None = None  # multiplier of the LR of each weight; None if all have 1
         self.steps = 0  # updates so far, the same for all rows
         self.slots: dict[str, Tensor] = {}  # state [M, P], by name
 
