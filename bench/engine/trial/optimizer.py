@@ -35,8 +35,8 @@ SHORT = RATES[:4]
 CUTS = (1, 7)
 """Updates after which a state is saved and restored."""
 
-DECAY = 1e3
-"""Weight decay of a trial: so much that one of LR-free optimizers, whose first steps are tiny, shows, too."""
+DECAY, MORE = 0.01, 1e3
+"""Weight decay of a trial, and one that shows even where an optimizer without LR begins with tiny steps."""
 
 
 class Shapes(nn.Module):
@@ -67,21 +67,21 @@ def check(text: str, decays: bool) -> None:
     Raises:
         InputError: one line that says why.
     """
-    trial = _Trial(text)
+    trial = _Trial(text, DECAY if decays else 0.0)
     trial.start()
     # What it compiles is compiled in training, if it passes here.
     eager = torch.compiler.set_stance("force_eager") if "torch._dynamo" in sys.modules else contextlib.nullcontext()
     with eager:
-        trial.check(decays)
+        trial.check()
 
 
 class _Trial:
     """The updates of one optimizer."""
 
-    def __init__(self, text: str):
-        self.text, self.parsed = text, optimizers.parse(text)
+    def __init__(self, text: str, weight_decay: float):
+        self.text, self.parsed, self.weight_decay = text, optimizers.parse(text), weight_decay
 
-    def check(self, decays: bool) -> None:
+    def check(self) -> None:
         self.check_kind()
         with blamed(f"optimizer {self.text}, where a weight has no gradient"):
             base = self.run(watched=True)
@@ -92,7 +92,7 @@ class _Trial:
         with blamed(f"optimizer {self.text}, tried out"):
             self.check_surroundings(base)
             self.check_resumes(base)
-            self.check_groups(base, decays)
+            self.check_groups(base)
 
     def check_kind(self) -> None:
         """The class itself, and one update."""
@@ -151,13 +151,13 @@ class _Trial:
             file.seek(0)
             return torch.load(file, weights_only=True)
 
-    def check_groups(self, base: _Run, decays: bool) -> None:
+    def check_groups(self, base: _Run) -> None:
         """Each group's own weight decay and multiplier of the LR count."""
         count = len(base.member.optimizer.param_groups)
         apart: list[list[int]] = [[i] for i in range(count)]
-        if decays:
+        if self.weight_decay:
             for groups in apart if self.parsed.kwargs["decay"] == "matrices" else [[*range(count)]]:
-                if self.unheeded("weight_decay", DECAY, groups):
+                if self.unheeded("weight_decay", MORE, groups):
                     raise self.refusal("it takes no weight decay from its groups: train it at weight decay 0")
         for groups in apart if self.parsed.scaled else ():
             if self.unheeded(SCALE, 2.0, groups):
@@ -202,7 +202,7 @@ class _Trial:
 
     def start(self, model: nn.Module | None = None, lr: float = 1.0) -> TrainedMember:
         model = Shapes() if model is None else model
-        return TrainedMember(model, self.parsed.build(model, 0.0, lr))
+        return TrainedMember(model, self.parsed.build(model, self.weight_decay, lr))
 
     def feed(self, member: TrainedMember, k: int, idle: bool = False) -> None:
         """Gradients of update k."""
