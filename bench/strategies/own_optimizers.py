@@ -135,6 +135,9 @@ def timm(name: str, **settings: Any) -> OutsideOptimizer:
     name = str(name).lower()
     if name.removeprefix("lookahead_") not in known:
         raise InputError(f"timm has no optimizer {name!r}{spec.hint(name, known)}; it has: {', '.join(known)}")
+    home = optim.get_optimizer_info(name.removeprefix("lookahead_")).opt_class
+    if isinstance(home, str) and importlib.util.find_spec(package := home.partition(".")[0]) is None:
+        raise InputError(f"timm({name!r}) needs the package {package}, which is not installed")
 
     def make(groups: Any, lr: float, **settings: Any) -> Any:
         return optim.create_optimizer_v2(groups, name, lr=lr, **settings)

@@ -1,7 +1,7 @@
 """Optimizers of one's own and of libraries: trained, forked and resumed bit for bit, or refused in one line."""
 
 import importlib.util
-import textwrap
+from importlib.metadata import version
 
 import pytest
 import torch
@@ -11,11 +11,13 @@ from bench.contract import InputError, Move
 from bench.engine import memory
 from bench.engine.loader import Loader, key
 from bench.engine.trial import optimizer as trial
+from bench.engine.trial import table
 from bench.ledger import checkpoint
 from bench.runner.config import RunConfig, prepare
 from bench.strategies import optimizers, own_optimizers
 from schedules import reference
 from tests.engine.toys import Plain, create, same, tensors, toy
+from tests.runs import ROOT
 
 MINE = """
 import torch
@@ -109,10 +111,12 @@ def test_a_plan_tries_it_out_and_names_it(folder):
     plan = prepare(RunConfig(**config, optimizers="my_opt.py:Lion, sgd", peak_lrs=(0.001,))).plan
     assert {c.optimizer for c in plan.cells} == {optimizers.parse(t).text for t in ("my_opt.py:Lion", "sgd")}
     assert {c.engine for c in plan.cohorts if "Lion" in c.cells[0].optimizer} == {"modules"}
-    with pytest.raises(InputError, match=r"onecycle\S* sets the momentum|cannot"):
-        (folder / "bare.py").write_text(MINE.replace("betas=(beta, beta2)", "mix=(beta, beta2)").replace('"betas"', '"mix"'))
-        prepare(RunConfig(**config | {"schedules": "onecycle"}, optimizers="bare.py:Lion", peak_lrs=(0.001,)))
-    assert prepare(RunConfig(**config | {"schedules": "onecycle"}, optimizers="my_opt.py:Lion", peak_lrs=(0.001,))).plan
+    bare = MINE.replace("betas=(beta, beta2)", "mix=(beta, beta2)").replace('"betas"', '"mix"')
+    (folder / "bare.py").write_text(bare)
+    momentum = config | {"schedules": "onecycle", "peak_lrs": (0.001,)}
+    with pytest.raises(InputError, match=r"onecycle sets the momentum, which bare\.py:Lion@\w+ does not have"):
+        prepare(RunConfig(**momentum, optimizers="bare.py:Lion"))
+    assert prepare(RunConfig(**momentum, optimizers="my_opt.py:Lion")).plan.cells
 
 
 def test_a_package_offers_optimizers(folder, monkeypatch):
@@ -412,30 +416,58 @@ def test_an_optimizer_that_fails_on_nan_fails_for_the_diverged_member_alone():
         trained.members[0].update()
 
 
-def resumes(text):
+def resumes(text, path):
     """Three updates on a toy, saved and loaded after two, are the same as straight on."""
     whole, loader = create("modules", toy(), text, 0.01, torch.float32)
     start = [w.detach().clone() for w in whole.members[0].weights]
+    crews = [whole]
     for k in range(3):
-        whole.look(loader.batch(k), k)
         if k == 2:
+            checkpoint.save(path, whole.state_dict())
             resumed, _ = create("modules", toy(), text, 0.01, torch.float32)
-            resumed.load_state_dict(whole.state_dict())
-            resumed.look(loader.batch(k), k)
-            resumed.move([Move(0.01)])
-        whole.move([Move(0.01)])
+            resumed.load_state_dict(checkpoint.load(path))
+            crews.append(resumed)
+        for crew in crews:
+            crew.look(loader.batch(k), k)
+            crew.move([Move(0.01)])
     assert same(whole.state_dict(), resumed.state_dict())
     assert not same(start, [w.detach() for w in whole.members[0].weights])
 
 
-@pytest.mark.parametrize("text", ["timm('lion')", "timm('adan', decay='matrices')", "timm('lookahead_adam')"])
-def test_optimizers_of_timm_train_and_resume(text):
+@pytest.mark.parametrize("text", ["timm('lion')", "timm('adan', decay='matrices')"])
+def test_optimizers_of_timm_train_and_resume(text, tmp_path):
     trial.check(optimizers.parse(text).text, decays=True)
-    resumes(text)
+    resumes(text, tmp_path / "state.pt")
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("kron", "it keeps state in its attribute rng"),
+        ("adahessian", "at an update without a closure: RuntimeError"),
+        ("lookahead_adam", "it does not go on bit for bit"),
+        ("adamc", "it keeps the LR with which it was built"),
+    ],
+)
+def test_optimizers_of_timm_that_would_not_resume_are_refused(name, words):
+    with pytest.raises(InputError, match=words):
+        trial.check(optimizers.parse(f"timm({name!r})").text, decays=True)
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("library", table.LISTS)
+def test_every_optimizer_of_a_library_that_is_not_refused_trains_and_resumes(library, tmp_path):
+    pytest.importorskip(library)
+    page = (ROOT / "bench" / "strategies" / "OPTIMIZERS.md").read_text()
+    if f"## {library} {version(library)}\n" in page:  # another version may have others
+        assert "\n".join(table.section(library)).strip() in page
+    for name in table.names(library):
+        if table.verdict(library, name) == "trains":
+            resumes(f"{library}({name!r})", tmp_path / "state.pt")
 
 
 @pytest.mark.parametrize("text", ["pytorch_optimizer('SOAP')", "pytorch_optimizer('adopt', layer_decay=0.5)"])
-def test_optimizers_of_pytorch_optimizer_train_and_resume(text):
+def test_optimizers_of_pytorch_optimizer_train_and_resume(text, tmp_path):
     pytest.importorskip("pytorch_optimizer")
     trial.check(optimizers.parse(text).text, decays=True)
-    resumes(text)
+    resumes(text, tmp_path / "state.pt")
