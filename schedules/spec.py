@@ -129,9 +129,8 @@ def build(call: Call, catalogue: Mapping[str, Callable[..., Any]], kind: str) ->
     try:
         signature.bind(*args, **kwargs)
     except TypeError as error:
-        raise InputError(
-            f"{kind} {call.name}: {error}; it is called as {call.name}{signature_text(signature)}"
-        ) from None
+        usage = call.name + signature_text(signature)
+        raise InputError(f"{kind} {call.name}: {error}; it is called as {usage}") from None
     return factory(*args, **kwargs)
 
 

@@ -1,7 +1,7 @@
 """Optimizers from outside: a class of the user's, `my_opt.py:Lion(beta=0.9)`, or one of a library, `timm('lion')`.
 
 The text of a user's class has the digest of its code in it, `my_opt.py:Lion@1f0c9a77(beta=0.9)`, as a task's has. Each
-is tried out before anything trains (`bench/engine/trial/optimizer.py`), which refuses those that would not train, fork
+is tried out before anything trains (`bench/engine/dry_run/optimizer.py`), which refuses those that would not train, fork
 and resume exactly.
 """
 
@@ -19,7 +19,7 @@ from bench.contract import InputError
 from bench.strategies import parameter_groups
 from bench.strategies.optimizer import SHARED, Decay, Optimizer
 from schedules import spec
-from schedules.reference import find, installed
+from schedules.reference import installed
 from schedules.user_code import blamed
 from tasks import own_code
 
@@ -118,9 +118,7 @@ def own(call: spec.Call) -> OutsideOptimizer:
     if call.args:
         raise InputError(f"{subject}: its settings should be named, as in my_opt.py:Lion(beta=0.9)")
     ours, theirs = _split(dict(call.kwargs), subject)
-    value = find(call.name, "optimizer").value
-    with blamed(subject):
-        parameters = list(inspect.signature(value).parameters.values())
+    parameters = list(inspect.signature(own_code.function(call.name, "optimizer").value).parameters.values())
     names = [p.name for p in parameters]
     if not names or not ("lr" in names or any(p.kind == p.VAR_KEYWORD for p in parameters)):
         raise InputError(f"{subject}: it should be a class of torch.optim.Optimizer, which takes weights, and lr")

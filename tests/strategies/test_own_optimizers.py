@@ -10,8 +10,8 @@ from torch.nn import functional
 from bench.contract import InputError, Move
 from bench.engine import memory
 from bench.engine.loader import Loader, key
-from bench.engine.trial import optimizer as trial
-from bench.engine.trial import table
+from bench.engine.dry_run import optimizer as trial
+from bench.engine.dry_run import table
 from bench.ledger import checkpoint
 from bench.runner.config import RunConfig, prepare
 from bench.strategies import optimizers, own_optimizers

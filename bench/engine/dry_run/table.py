@@ -1,6 +1,6 @@
 """The page of which optimizers of timm and pytorch_optimizer train here, and why others are refused.
 
-python -m bench.engine.trial.table > bench/strategies/OPTIMIZERS.md
+python -m bench.engine.dry_run.table > bench/strategies/OPTIMIZERS.md
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from importlib.metadata import version
 
 from bench.contract import InputError
-from bench.engine.trial.optimizer import check
+from bench.engine.dry_run.optimizer import check
 from bench.strategies import optimizers
 
 LISTS = {
@@ -23,7 +23,7 @@ LISTS = {
 
 HEAD = """# Optimizers of libraries
 
-Made by `python -m bench.engine.trial.table`: each line is the outcome of trials with the defaults of the library.
+Made by `python -m bench.engine.dry_run.table`: each line is the outcome of trials with the defaults of the library.
 A plan tries an optimizer out in the same way, with the settings that it names, and refuses it in one line.
 """
 
