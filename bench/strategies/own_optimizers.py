@@ -1,8 +1,8 @@
 """Optimizers from outside: a class of the user's, `my_opt.py:Lion(beta=0.9)`, or one of a library, `timm('lion')`.
 
 The text of a user's class has the digest of its code in it, `my_opt.py:Lion@1f0c9a77(beta=0.9)`, as a task's has. Each
-is tried out before anything trains (`bench/engine/dry_run/optimizer.py`), which refuses those that would not train, fork
-and resume exactly.
+is tried out before anything trains, and refused if it would not train, fork and resume exactly
+(`bench/engine/dry_run/optimizer.py`).
 """
 
 from __future__ import annotations

@@ -9,9 +9,9 @@ from torch.nn import functional
 
 from bench.contract import InputError, Move
 from bench.engine import memory
-from bench.engine.loader import Loader, key
 from bench.engine.dry_run import optimizer as trial
 from bench.engine.dry_run import table
+from bench.engine.loader import Loader, key
 from bench.ledger import checkpoint
 from bench.runner.config import RunConfig, prepare
 from bench.strategies import optimizers, own_optimizers
@@ -449,6 +449,7 @@ def test_optimizers_of_timm_train_and_resume(text, tmp_path):
         ("adamc", "it keeps the LR with which it was built"),
     ],
 )
+@pytest.mark.filterwarnings("ignore:It is highly recommended to have .opt_einsum.")
 def test_optimizers_of_timm_that_would_not_resume_are_refused(name, words):
     with pytest.raises(InputError, match=words):
         trial.check(optimizers.parse(f"timm({name!r})").text, decays=True)
