@@ -156,8 +156,8 @@ def slots_on(task: Task, optimizer: str) -> float:
     import torch
     from torch.utils import _pytree as pytree
 
+    model = task.model()
     with blamed(f"optimizer {optimizer}, tried on the model of {task.name}"):
-        model = task.model()
         stepper = optimizers.parse(optimizer).build(model, task.weight_decay)
         for _ in range(2):
             for weight in filter(lambda w: w.requires_grad, model.parameters()):

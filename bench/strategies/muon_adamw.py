@@ -31,9 +31,9 @@ class MuonAdamW(torch.optim.Optimizer):
         for part in self._parts:
             part.state = self.state
 
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """One update of both; the closure is called once, for the loss."""
         loss = None if closure is None else closure()
         for part in self._parts:
-            part.step()
+            part.step()  # type: ignore[no-untyped-call]
         return loss

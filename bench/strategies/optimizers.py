@@ -205,7 +205,7 @@ class muon(Optimizer):
 
         hidden = {id(w) for w in hidden_matrices(model)}
         if not hidden:
-            raise InputError("muon: no hidden layer of the model has a matrix (filters are none): take adamw")
+            raise ValueError("no hidden layer has a matrix (filters of convolutions are none): take adamw")
         factors = self.multipliers(model)
         groups = [
             {**group, "params": weights, HIDDEN: is_hidden}

@@ -144,7 +144,7 @@ def timm(name: str, **settings: Any) -> OutsideOptimizer:
 
 
 def pytorch_optimizer(name: str, **settings: Any) -> OutsideOptimizer:
-    """Any optimizer of the package pytorch_optimizer by its name there (the extra `pytorch_optimizer`)."""
+    """Any optimizer of the package pytorch_optimizer by its name there (the extra `optimizers`)."""
     package = _import("pytorch_optimizer", "pytorch_optimizer")
     known = package.get_supported_optimizers()
     if str(name).lower() not in known:

@@ -198,7 +198,7 @@ def test_settings_that_mean_nothing_are_refused(text, words):
 
 
 def test_muon_refuses_a_model_without_a_hidden_matrix():
-    with pytest.raises(InputError, match=r"no hidden layer of the model has a matrix .*: take adamw"):
+    with pytest.raises(ValueError, match=r"no hidden layer has a matrix .*: take adamw"):
         optimizers.parse("muon").build(Plain(), 0.0)
 
 
