@@ -65,7 +65,7 @@ def of_cohort(
         transient = max(look + 4.0 * trained, 8.0 * trained, 4.0 * (2 * trained + buffers))  # look, take, evaluate
         return Demand(4.0 * (frozen + trained), 4.0 * (own + trained) + transient)  # shared: the model's own weights
     averaged = any(cell.averaging != "none" for cell in cells)
-    copy = trained + buffers if averaged or norms else 0
+    copy: float = trained + buffers if averaged or norms else 0
     if optimizers.parse(optimizer).averages:
         copy = own
     return Demand(look + 4.0 * (frozen + own), 4.0 * (own + max(trained, copy)))  # the second `own`: state of a fork

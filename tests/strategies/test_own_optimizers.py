@@ -134,7 +134,7 @@ def test_a_package_offers_optimizers(folder, monkeypatch):
 
 
 WRONG = """
-import random, torch
+import numpy, random, torch
 from torch.optim import LBFGS, SGD, Optimizer, SparseAdam
 
 
@@ -203,6 +203,12 @@ class Noisy(SGD):
         for p in (p for g in self.param_groups for p in g["params"] if p.grad is not None):
             p.grad = p.grad + torch.randn_like(p)
         super().step()
+
+
+class Numb(SGD):
+    def step(self, closure=None):
+        if numpy.random.rand() < 2:
+            super().step()
 
 
 class Dicey(SGD):
@@ -311,6 +317,7 @@ number = 3
         ("Hoarder", "saved and restored after update 1, it does not go on bit for bit"),
         ("Crowd", "gave other weights beside another member"),
         ("Noisy", "it draws from the global random numbers of torch"),
+        ("Numb", "it draws from the global random numbers of numpy"),
         ("Dicey", "it keeps state in its attribute dice"),
         ("Moody", "its weights are read in another mode, by eval(); there are schedulefree_sgd"),
         ("Stubborn", "it keeps the LR with which it was built"),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import io
+import pickle
 import random
 import sys
 from collections.abc import Sequence
@@ -166,7 +167,8 @@ class _Trial:
     def unheeded(self, key: str, value: float, groups: Sequence[int]) -> bool:
         """True if a setting of these groups makes no difference to one of them."""
         plain, changed = self.run(SHORT), self.run(SHORT, settings={i: {key: value} for i in groups})
-        idle = {id(w) for run in (plain, changed) for w in run.member.model.idle.parameters()}
+        named = (pair for run in (plain, changed) for pair in run.member.model.named_parameters())
+        idle = {id(w) for name, w in named if name.startswith("idle")}
         for i in groups:
             pairs = zip(*(run.member.optimizer.param_groups[i]["params"] for run in (plain, changed)), strict=True)
             trained = [(a, b) for a, b in pairs if id(a) not in idle]
@@ -244,7 +246,7 @@ class _Run:
 
     def note(self) -> None:
         """Add the weights as they are now."""
-        self.weights.append(b"".join(_bytes(w) for w in self.member.weights))
+        self.weights.append(b"".join(w.detach().contiguous().numpy().tobytes() for w in self.member.weights))
 
     @property
     def finite(self) -> bool:
@@ -259,15 +261,17 @@ def _surroundings(optimizer: torch.optim.Optimizer) -> dict[str, bytes]:
 
     Attributes count if they are numbers, texts, tensors or generators: others may be caches.
     """
-    states = torch.get_rng_state(), np.random.get_state()[1], random.getstate()  # noqa: NPY002  # others may use these
-    own = {k: v for k, v in vars(optimizer).items() if isinstance(v, Tensor | int | float | str | random.Random)}
-    own |= {k: v.get_state() for k, v in vars(optimizer).items() if isinstance(v, torch.Generator)}
-    return {k: _bytes(v) for k, v in (own | dict(zip(RANDOM, states, strict=True))).items()}
+    drawn = torch.get_rng_state(), np.random.get_state(legacy=False), random.getstate()  # noqa: NPY002  # others use it
+    own = {k: _content(v) for k, v in vars(optimizer).items()}
+    return {k: v for k, v in own.items() if v} | {k: pickle.dumps(v) for k, v in zip(RANDOM, drawn, strict=True)}
 
 
-def _bytes(value: Any) -> bytes:
+def _content(value: Any) -> bytes:
+    """Bytes of an attribute; empty if it does not count."""
     if isinstance(value, Tensor):
-        return bytes(value.detach().contiguous().numpy())
-    if isinstance(value, random.Random):
-        value = value.getstate()
-    return value.tobytes() if isinstance(value, np.ndarray) else repr(value).encode()
+        return repr(value.tolist()).encode()
+    if isinstance(value, int | float | str):
+        return repr(value).encode()
+    if isinstance(value, torch.Generator):
+        return bytes(value.get_state().tolist())
+    return pickle.dumps(value) if isinstance(value, random.Random | np.random.Generator) else b""
