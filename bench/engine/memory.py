@@ -141,7 +141,7 @@ def batch(task: Task, count: int) -> Batch:
 def _slots(task: Task, optimizer: str) -> float:
     """State of an optimizer, in numbers per trained weight: declared by its class, or else measured."""
     parsed = optimizers.parse(optimizer)
-    if parsed.tried:
+    if parsed.measured:
         return slots_on(task, optimizer)
     return measured_slots(optimizer) if parsed.slots is None else parsed.slots
 

@@ -16,7 +16,7 @@ from bench.engine.dry_run import optimizer as trial
 from bench.numerics import Arithmetic
 from bench.plan import Grid, limits
 from bench.plan.plan import EngineName, Plan
-from bench.strategies import averagings, optimizers
+from bench.strategies import averagings, optimizers, own_optimizers
 
 
 @dataclass(frozen=True)
@@ -55,10 +55,15 @@ class Catalogue:
         for grid in grids:
             task = self.tasks[grid.task]
             limits.bounded(grid, task)
-            if grid.optimizer and optimizers.parse(grid.optimizer).tried:
-                decay = task.weight_decay if grid.weight_decay is None else grid.weight_decay
-                trial.check(grid.optimizer, decay > 0)
-                memory.slots_on(task, grid.optimizer)
+            self._try_optimizer(task, grid)
+
+    def _try_optimizer(self, task: Task, grid: Grid) -> None:
+        optimizer = optimizers.parse(grid.optimizer or task.optimizer)
+        if isinstance(optimizer, own_optimizers.OutsideOptimizer):
+            decay = task.weight_decay if grid.weight_decay is None else grid.weight_decay
+            trial.check(optimizer.text, decay > 0)
+        if optimizer.measured:
+            memory.slots_on(task, optimizer.text)
 
     def try_engines(self, plan: Plan, device: str) -> None:
         """Refuse tasks of the user's that an engine of a plan cannot train as it should.

@@ -47,7 +47,7 @@ class Optimizer(Named):
     slots: ClassVar[int | None] = None  # state tensors per weight at most; None if they have to be measured
     averages: ClassVar[bool] = False  # True if the optimizer itself evaluates an average
     grouped: ClassVar[bool] = True  # False if all weights have one LR
-    tried: ClassVar[bool] = False  # True if a plan tries it out, and measures its state on the task's model
+    measured: ClassVar[bool] = False  # True if a plan measures its state on the task's model, which may refuse it
 
     def __post_init__(self) -> None:
         for f in fields(self):

@@ -189,7 +189,7 @@ class muon(Optimizer):
     eps: float = 1e-8
     decay: Decay = "all"
     family = "Muon"
-    tried = True
+    measured = True
 
     def multipliers(self, model: nn.Module) -> dict[Tensor, float]:
         """See `Optimizer.multipliers`; `ratio` is in those of AdamW's weights."""

@@ -62,7 +62,7 @@ class OutsideOptimizer(Optimizer):
 
     source: own_code.OwnCall | LibraryCall = None  # type: ignore[assignment]  # always given
     decay: Decay = "all"
-    tried = True
+    measured = True
 
     @property
     def name(self) -> str:

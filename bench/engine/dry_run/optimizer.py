@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import inspect
 import io
-import pickle
 import random
 import sys
 from collections.abc import Sequence
@@ -226,7 +225,7 @@ class _Trial:
         if [group["lr"] for group in optimizer.param_groups] != rates:
             raise self.refusal("it changes its own LR, which is a schedule's to set")
 
-    def compare(self, before: dict[str, bytes], after: dict[str, bytes]) -> None:
+    def compare(self, before: dict[str, str], after: dict[str, str]) -> None:
         for name in (name for name, value in after.items() if value != before.get(name)):
             if name in RANDOM:
                 raise self.refusal(f"it draws from the {name}: what it draws would depend on its neighbours")
@@ -256,22 +255,25 @@ class _Run:
 RANDOM = ("global random numbers of torch", "global random numbers of numpy", "global random numbers of Python")
 
 
-def _surroundings(optimizer: torch.optim.Optimizer) -> dict[str, bytes]:
-    """Bytes of the generators of random numbers, and of attributes of an optimizer that are no part of its state.
+def _surroundings(optimizer: torch.optim.Optimizer) -> dict[str, str]:
+    """Contents of the generators of random numbers, and of attributes of an optimizer that are no part of its state.
 
     Attributes count if they are numbers, texts, tensors or generators: others may be caches.
     """
-    drawn = torch.get_rng_state(), np.random.get_state(legacy=False), random.getstate()  # noqa: NPY002  # others use it
+    _, key, *rest = np.random.get_state()  # noqa: NPY002  # others may draw from it
+    drawn = repr(torch.get_rng_state().tolist()), repr((np.asarray(key).tolist(), rest)), repr(random.getstate())
     own = {k: _content(v) for k, v in vars(optimizer).items()}
-    return {k: v for k, v in own.items() if v} | {k: pickle.dumps(v) for k, v in zip(RANDOM, drawn, strict=True)}
+    return {k: v for k, v in own.items() if v} | dict(zip(RANDOM, drawn, strict=True))
 
 
-def _content(value: Any) -> bytes:
-    """Bytes of an attribute; empty if it does not count."""
+def _content(value: Any) -> str:
+    """Content of an attribute; empty if it does not count."""
     if isinstance(value, Tensor):
-        return repr(value.tolist()).encode()
+        return repr(value.tolist())
     if isinstance(value, int | float | str):
-        return repr(value).encode()
+        return repr(value)
     if isinstance(value, torch.Generator):
-        return bytes(value.get_state().tolist())
-    return pickle.dumps(value) if isinstance(value, random.Random | np.random.Generator) else b""
+        return repr(value.get_state().tolist())
+    if isinstance(value, np.random.Generator):
+        return repr(value.bit_generator.state)
+    return repr(value.getstate()) if isinstance(value, random.Random) else ""
