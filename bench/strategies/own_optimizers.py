@@ -117,13 +117,13 @@ def own(call: spec.Call) -> OutsideOptimizer:
     subject = f"optimizer {call.name}"
     if call.args:
         raise InputError(f"{subject}: its settings should be named, as in my_opt.py:Lion(beta=0.9)")
-    ours, theirs = _split(dict(call.kwargs), subject)
+    shared, rest = _split(dict(call.kwargs), subject)
     parameters = list(inspect.signature(own_code.function(call.name, "optimizer").value).parameters.values())
     names = [p.name for p in parameters]
     if not names or not ("lr" in names or any(p.kind == p.VAR_KEYWORD for p in parameters)):
         raise InputError(f"{subject}: it should be a class of torch.optim.Optimizer, which takes weights, and lr")
-    read = own_code.read(replace(call, kwargs=tuple(theirs.items())), "optimizer", offered=(names[0], *GIVEN))
-    return OutsideOptimizer(source=read, **ours)
+    read = own_code.read(replace(call, kwargs=tuple(rest.items())), "optimizer", offered=(names[0], *GIVEN))
+    return OutsideOptimizer(source=read, **shared)
 
 
 def timm(name: str, **settings: Any) -> OutsideOptimizer:
@@ -164,8 +164,8 @@ def _import(package: str, module: str) -> Any:
 
 
 def _of_library(library: str, name: str, value: Callable[..., Any], settings: Mapping[str, Any]) -> OutsideOptimizer:
-    ours, theirs = _split(settings, f"optimizer {library}({name!r})")
-    return OutsideOptimizer(source=LibraryCall(library, name, value, dict(sorted(theirs.items()))), **ours)
+    shared, rest = _split(settings, f"optimizer {library}({name!r})")
+    return OutsideOptimizer(source=LibraryCall(library, name, value, dict(sorted(rest.items()))), **shared)
 
 
 def _split(settings: Mapping[str, Any], subject: str) -> tuple[dict[str, Any], dict[str, Any]]:

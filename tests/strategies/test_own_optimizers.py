@@ -323,7 +323,7 @@ number = 3
         ("Stubborn", "it keeps the LR with which it was built"),
         ("Heedless", "it takes no weight decay from its groups: train it at weight decay 0"),
         ("Lumped(layer_decay=0.5)", "its groups have no LRs of their own: no layer_decay, no head_lr"),
-        ("Packrat", "its state cannot be saved as tensors, numbers, texts, lists and dicts"),
+        ("Packrat", "its state holds more than tensors, numbers, texts, lists and dicts"),
         ("Hungry", "where a weight has no gradient: TypeError"),
         ("Zealous", "an LR of 0, which schedules reach, makes weights that are not finite"),
         ("Idle", "its updates change no weight"),
