@@ -16,7 +16,7 @@ from types import ModuleType
 from typing import Any
 
 from schedules.contract import InputError, digest
-from schedules.spec import REFERENCE
+from schedules.spec import REFERENCE, Call, hint, render
 from schedules.user_code import blamed, execute, neighbours
 
 
@@ -66,7 +66,8 @@ def find(reference: str, kind: str) -> Reference:
     value: Any = _module(place, path.resolve(), digest("".join(map(source, sources))), kind)
     for part in attribute.split("."):
         if not hasattr(value, part):
-            raise InputError(f"{subject}: {place} has no {part}")
+            names = [name for name in dir(value) if not name.startswith("_")]
+            raise InputError(f"{subject}: {place} has no {part}{hint(part, names)}")
         value = getattr(value, part)
     return Reference(subject, place, attribute, version, path, value)
 
@@ -100,3 +101,9 @@ def source(path: Path) -> str:
 def text(name: str, settings: str) -> str:
     """Text of a call of a reference, which parses back: in quotes if the name is no plain reference."""
     return name + settings if re.fullmatch(REFERENCE, name) else f"{name!r}{settings or '()'}"
+
+
+def call_text(call: Call) -> str:
+    """Text of a call, which parses back to it; its name is a plain one or a reference."""
+    settings = render("", call.args, dict(call.kwargs))
+    return text(call.name, settings) if ":" in call.name else call.name + settings

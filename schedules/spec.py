@@ -23,6 +23,7 @@ OWN = {
     "suite": "a Python file with a function suite(), my_suite.py",
     "optimizer": "my_file.py:Class, a torch.optim.Optimizer",
     "task": "my_task.py:function, as in CONTRIBUTING.md",
+    "model": "my_model.py:Class",
 }
 """Form of a user's own entry, which no catalogue has, by kind."""
 
@@ -154,7 +155,8 @@ def choose(name: str, catalogue: Mapping[str, Any], kind: str) -> Any:
         raise InputError(f"{kind} {name!r}: it should be one of {', '.join(sorted(catalogue))}")
     if name in catalogue:
         return catalogue[name]
-    own = f"; one of your own: {OWN[kind]}" if kind in OWN else ""
+    plain = kind.partition(" of ")[0]  # "model of digits"
+    own = f"; one of your own: {OWN[plain]}" if plain in OWN else ""
     raise InputError(f"unknown {kind} {name!r}{hint(name, catalogue)}; there are: {', '.join(sorted(catalogue))}{own}")
 
 
