@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 from operator import itemgetter
 from typing import Any, TypeAlias
 
@@ -34,6 +35,7 @@ from bench.engine.stacked.layout import (
     pick_rows_of_all,
     stack_twice,
 )
+from bench.engine.stacked.traced import TracedLook
 from bench.strategies.averagings import AS_IS
 from bench.strategies.optimizer import Optimizer
 
@@ -67,6 +69,7 @@ class Stacked:
                 f"{loader.task.name} has BatchNorm, which --data-parallel trains with --engine modules only"
             )
         self._losses = vmap(weak_method(self._loss), in_dims=(0, 0, None, None, None), randomness="same")
+        self._look = TracedLook(self._losses)
         self._outputs = vmap(weak_method(self._output), in_dims=(0, 0, None, None), randomness="same")
         buffers = {name: b.clone() for name, b in self._model.named_buffers()}
         self._counts = {name: b for name, b in buffers.items() if not b.is_floating_point()}
@@ -141,14 +144,8 @@ class Stacked:
 
     def look(self, batch: Batch, step: int) -> None:
         """One forward and backward for all rows; does not synchronise."""
-        reseed(self.loader, step, self.loader.rank)
-        loss_W = self._losses(self._weights, self._buffers, self._counts, *batch)
-        # Members share no weight, so the gradient of the sum contains the gradient of each.
-        # The gradients get no name here, so that they are freed once they are copied.
-        weights = list(self._weights.values())
-        for view, grad in zip(self._grads, torch.autograd.grad(loss_W.sum(), weights), strict=True):
-            view.copy_(grad)
-        loss_W = loss_W.detach()
+        state = self._weights, self._buffers, self._counts
+        loss_W = self._look(partial(reseed, self.loader, step, self.loader.rank), state, batch, self._grads)
         if self._accelerator is not None:
             mean_WP, loss_W = mean_over_processes(self._accelerator, [self._grad_WP, loss_W])
             self._grad_WP.copy_(mean_WP)

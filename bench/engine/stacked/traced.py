@@ -1,0 +1,135 @@
+"""Forward and backward of all rows, replayed from a trace: the same kernels without functorch's dispatch. W = rows.
+
+A trace is a list of tensor operations for one set of shapes. Whatever else a model does, happens while it is traced and
+not again. So no trace is used before it has equalled a later look bit for bit, and there is none where the value of a
+tensor decides what is computed.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from itertools import chain
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor
+from torch.fx.experimental.proxy_tensor import make_fx
+
+from bench.contract import Batch
+from bench.engine.stacked.layout import NamedTensors, clone_tensors
+
+Outcome: TypeAlias = "tuple[Tensor, Sequence[Tensor]]"  # losses [W], and the gradient [W, *shape] of each weight
+State: TypeAlias = tuple[NamedTensors, NamedTensors, NamedTensors]  # weights, buffers and counts
+
+OFTEN = 100
+"""Looks of equal shapes before they are traced: a trace costs 0.1 s, as much as it saves in a hundred small looks."""
+
+BITS = {torch.float32: torch.int32, torch.float64: torch.int64}
+
+
+class TracedLook:
+    """Losses and gradients of all rows.
+
+    Args:
+        losses: Losses [W] of weights, buffers, counts, inputs and target. It may change buffers and counts in place,
+            and draws from torch's default generators alone.
+    """
+
+    def __init__(self, losses: Callable[..., Tensor]):
+        self._losses = losses
+        self._looks: Counter[Any] = Counter()  # by shapes
+        self._traces: dict[Any, Callable[..., Outcome]] = {}
+        self._candidate: tuple[Any, Callable[..., Outcome]] | None = None  # shapes, and their trace, not used yet
+        self._traceable = True
+
+    def __call__(self, reseed: Callable[[], None], state: State, batch: Batch, grads: Sequence[Tensor]) -> Tensor:
+        """Losses [W]; gradients are copied to `grads`. `reseed` sets the seed of torch's generators."""
+        shapes = len(grads[0]), *((t.shape, t.stride()) for part in batch for t in part)
+        trace = self._traces.get(shapes)
+        if trace is None and self._traceable:
+            trace = self._proven(shapes, reseed, state, batch, grads)
+        reseed()
+        if trace is None:
+            return self._store(self._outcome(state, batch), grads)
+        with torch.no_grad():
+            return self._store(trace(*_flat(state, batch)), grads)
+
+    def _outcome(self, state: State, batch: Batch) -> Outcome:
+        loss_W = self._losses(*state, *batch)
+        # Members share no weight, so the gradient of the sum contains the gradient of each.
+        return loss_W.detach(), torch.autograd.grad(loss_W.sum(), list(state[0].values()))
+
+    def _store(self, outcome: Outcome, grads: Sequence[Tensor]) -> Tensor:
+        loss_W, fresh = outcome
+        with torch.no_grad():
+            for view, grad in zip(grads, fresh, strict=True):
+                view.copy_(grad)
+        return loss_W
+
+    # ------------------------------------------------------------------------------------- trace and prove
+
+    def _proven(
+        self, shapes: Any, reseed: Callable[[], None], state: State, batch: Batch, grads: Sequence[Tensor]
+    ) -> Callable[..., Outcome] | None:
+        """The trace of these shapes, once there is one that equals a look other than the one it was made from."""
+        self._looks[shapes] += 1
+        if self._candidate is not None and self._candidate[0] == shapes:
+            trace = self._candidate[1]
+            self._candidate = None
+            self._traceable = self._equal(trace, reseed, state, batch, grads)
+            if self._traceable:
+                self._traces[shapes] = trace
+                return trace
+        elif self._looks[shapes] == OFTEN:
+            self._trace(shapes, reseed, state, batch)
+        return None
+
+    def _trace(self, shapes: Any, reseed: Callable[[], None], state: State, batch: Batch) -> None:
+        """Make a trace from this look, on copies of what a look changes."""
+
+        def outcome(*flat: Tensor) -> Outcome:
+            parts = iter(flat)
+            weights, buffers, counts = ({name: next(parts) for name in named} for named in state)
+            inputs, target = (tuple(next(parts) for _ in side) for side in batch)
+            return self._outcome((weights, buffers, counts), (inputs, target))
+
+        try:
+            reseed()
+            self._candidate = shapes, make_fx(outcome)(*_flat(_copied(state), batch)).forward
+        except Exception:  # whatever tracing raises: a look without a trace gives the same
+            self._traceable = False
+
+    def _equal(
+        self,
+        trace: Callable[..., Outcome],
+        reseed: Callable[[], None],
+        state: State,
+        batch: Batch,
+        grads: Sequence[Tensor],
+    ) -> bool:
+        """True if a trace equals a look at the same seed bit for bit, on copies of what a look changes."""
+        one, other = _copied(state), _copied(state)
+        reseed()
+        with torch.no_grad():
+            loss_W = self._store(trace(*_flat(one, batch)), grads)  # stored, so that there are no two sets of gradients
+        reseed()
+        other_W, fresh = self._outcome(other, batch)
+        ours = [loss_W, *grads, *one[1].values(), *one[2].values()]
+        theirs = [other_W, *fresh, *other[1].values(), *other[2].values()]
+        return all(torch.equal(_bits(a), _bits(b)) for a, b in zip(ours, theirs, strict=True))
+
+
+def _flat(state: State, batch: Batch) -> list[Tensor]:
+    return [*chain(*(named.values() for named in state), *batch)]
+
+
+def _copied(state: State) -> State:
+    """The same weights, and copies of buffers and counts, which a look changes."""
+    weights, buffers, counts = state
+    return weights, clone_tensors(buffers), clone_tensors(counts)
+
+
+def _bits(tensor: Tensor) -> Tensor:
+    """The tensor as integers, of which equal NaNs are equal."""
+    return tensor.view(BITS[tensor.dtype]) if tensor.dtype in BITS else tensor
