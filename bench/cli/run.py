@@ -48,7 +48,12 @@ def config_arguments(parser: argparse.ArgumentParser) -> None:
     add("--budgets", type=numbers, metavar="X,Y", help="fractions of each task's full epochs, such as 0.1,0.5,1")
     add("--peak-lrs", type=numbers, metavar="X,Y", help="peak learning rates, the same for every strategy")
     add("--seeds", type=whole, metavar="N", help="number of seeds: 0 .. N-1")
-    add("--engine", choices=("auto", "modules", "stacked"), default="auto", help="how members are trained side by side")
+    add(
+        "--engine",
+        choices=("auto", "modules", "stacked", "compiled"),
+        default="auto",
+        help="how members are trained side by side",
+    )
     add("--workers", type=whole, metavar="N", help="worker processes (default: one a CPU core; 1 on a GPU)")
     add("--data-parallel", action="store_true", help="train each cohort on all Accelerate processes")
     add("--precision", choices=("fp32", "bf16", "fp16"), help="of forward and backward (default: as accelerate has it)")

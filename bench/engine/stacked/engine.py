@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from functools import partial
 from operator import itemgetter
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import torch
 from torch import Tensor
@@ -39,6 +39,7 @@ from bench.engine.stacked.traced import TracedLook
 from bench.strategies.averagings import AS_IS
 from bench.strategies.optimizer import Optimizer
 
+T = TypeVar("T")
 Copies: TypeAlias = tuple[NamedTensors, NamedTensors, NamedTensors]  # weights, buffers and counts
 
 
@@ -115,11 +116,15 @@ class Stacked:
             raise InputError(f"{self.task.name} cannot be stacked: use --engine modules ({reason})") from error
         return {name: grad[0] for name, grad in zip(weights, grads, strict=True) if grad is not None}
 
+    def _padded(self, rows: Sequence[T]) -> list[T]:
+        """One entry for each row, of entries for members."""
+        return pad_rows(rows)
+
     def _set_rows(self, weight_WP: Tensor, grad_WP: Tensor | None = None) -> None:
         """Use these rows from now on, and make the weights and their gradients views of them."""
         self._weight_WP = weight_WP
         self._grad_WP = torch.zeros_like(weight_WP) if grad_WP is None else grad_WP
-        self._weights = {name: part.requires_grad_() for name, part in self._parts(weight_WP).items()}
+        self._weights = {name: part.detach().requires_grad_() for name, part in self._parts(weight_WP).items()}
         self._grads = list(self._parts(self._grad_WP).values())
 
     def _parts(self, flat_WP: Tensor) -> NamedTensors:
@@ -127,7 +132,7 @@ class Stacked:
         sizes = [math.prod(shape) for shape, _ in self._layouts.values()]
         views = {}
         for (name, (shape, axes)), part in zip(self._layouts.items(), torch.split(flat_WP, sizes, dim=1), strict=True):
-            views[name] = part.detach().view(len(flat_WP), *shape).permute(axes)
+            views[name] = part.view(len(flat_WP), *shape).permute(axes)
         return views
 
     def _output(
@@ -142,10 +147,13 @@ class Stacked:
 
     # ------------------------------------------------------------------------------ look, take and move
 
+    def _state(self) -> Copies:
+        """What a look reads: the leaves whose gradients are `_grads`, buffers and counts."""
+        return self._weights, self._buffers, self._counts
+
     def look(self, batch: Batch, step: int) -> None:
         """One forward and backward for all rows; does not synchronise."""
-        state = self._weights, self._buffers, self._counts
-        loss_W = self._look(partial(reseed, self.loader, step, self.loader.rank), state, batch, self._grads)
+        loss_W = self._look(partial(reseed, self.loader, step, self.loader.rank), self._state(), batch, self._grads)
         if self._accelerator is not None:
             mean_WP, loss_W = mean_over_processes(self._accelerator, [self._grad_WP, loss_W])
             self._grad_WP.copy_(mean_WP)
@@ -170,7 +178,7 @@ class Stacked:
         if list(rows) == list(range(self._members)):
             return
         self._members = len(rows)
-        index = pad_rows(rows)
+        index = self._padded(rows)
         self._set_rows(pick_rows(self._weight_WP, index), pick_rows(self._grad_WP, index))
         self._last_WP = None if self._last_WP is None else pick_rows(self._last_WP, index)
         self._buffers = pick_rows_of_all(self._buffers, index)
@@ -179,8 +187,7 @@ class Stacked:
 
     def move(self, moves: Sequence[Move]) -> None:
         """Step the optimizer for all rows, each at its LR and momentum."""
-        shadow = moves if self._members == 1 else ()
-        self._rule.move(self._weight_WP, self._grad_WP, [*moves, *shadow])
+        self._rule.move(self._weight_WP, self._grad_WP, self._padded(moves))
 
     def blend(self, slot: str, rows: Sequence[int], share: float) -> None:
         """See `bench.contract.Engine`."""

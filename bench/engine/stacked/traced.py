@@ -14,12 +14,14 @@ from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
+from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from bench.contract import Batch
 from bench.engine.stacked.layout import NamedTensors, clone_tensors
 
-Outcome: TypeAlias = "tuple[Tensor, Sequence[Tensor]]"  # losses [W], and the gradient [W, *shape] of each weight
+Outcome: TypeAlias = Sequence[Tensor]  # losses [W], then the gradient [W, *shape] of each weight
+Program: TypeAlias = Callable[..., Outcome]  # of the tensors of a look, flat
 State: TypeAlias = tuple[NamedTensors, NamedTensors, NamedTensors]  # weights, buffers and counts
 
 OFTEN = 100
@@ -39,29 +41,27 @@ class TracedLook:
     def __init__(self, losses: Callable[..., Tensor]):
         self._losses = losses
         self._looks: Counter[Any] = Counter()  # by shapes
-        self._traces: dict[Any, Callable[..., Outcome]] = {}
-        self._candidate: tuple[Any, Callable[..., Outcome]] | None = None  # shapes, and their trace, not used yet
+        self._programs: dict[Any, Program] = {}
+        self._candidate: tuple[Any, GraphModule] | None = None  # shapes, and their trace, not used yet
         self._traceable = True
 
     def __call__(self, reseed: Callable[[], None], state: State, batch: Batch, grads: Sequence[Tensor]) -> Tensor:
         """Losses [W]; gradients are copied to `grads`. `reseed` sets the seed of torch's generators."""
         shapes = len(grads[0]), *((t.shape, t.stride()) for part in batch for t in part)
-        trace = self._traces.get(shapes)
-        if trace is None and self._traceable:
-            trace = self._proven(shapes, reseed, state, batch, grads)
+        program = self._programs.get(shapes) or self._prepared(shapes, reseed, state, batch, grads)
         reseed()
-        if trace is None:
+        if program is None:
             return self._store(self._outcome(state, batch), grads)
         with torch.no_grad():
-            return self._store(trace(*_flat(state, batch)), grads)
+            return self._store(program(*flat(state, batch)), grads)
 
     def _outcome(self, state: State, batch: Batch) -> Outcome:
         loss_W = self._losses(*state, *batch)
         # Members share no weight, so the gradient of the sum contains the gradient of each.
-        return loss_W.detach(), torch.autograd.grad(loss_W.sum(), list(state[0].values()))
+        return loss_W.detach(), *torch.autograd.grad(loss_W.sum(), list(state[0].values()))
 
     def _store(self, outcome: Outcome, grads: Sequence[Tensor]) -> Tensor:
-        loss_W, fresh = outcome
+        loss_W, *fresh = outcome
         with torch.no_grad():
             for view, grad in zip(grads, fresh, strict=True):
                 view.copy_(grad)
@@ -69,40 +69,43 @@ class TracedLook:
 
     # ------------------------------------------------------------------------------------- trace and prove
 
-    def _proven(
+    def _prepared(
         self, shapes: Any, reseed: Callable[[], None], state: State, batch: Batch, grads: Sequence[Tensor]
-    ) -> Callable[..., Outcome] | None:
+    ) -> Program | None:
         """The trace of these shapes, once there is one that equals a look other than the one it was made from."""
+        if not self._traceable:
+            return None
         self._looks[shapes] += 1
         if self._candidate is not None and self._candidate[0] == shapes:
-            trace = self._candidate[1]
+            trace = self._candidate[1].forward
             self._candidate = None
             self._traceable = self._equal(trace, reseed, state, batch, grads)
             if self._traceable:
-                self._traces[shapes] = trace
+                self._programs[shapes] = trace
                 return trace
         elif self._looks[shapes] == OFTEN:
-            self._trace(shapes, reseed, state, batch)
+            try:
+                reseed()
+                self._candidate = shapes, self.trace(state, batch)
+            except Exception:  # whatever tracing raises: a look without a trace gives the same
+                self._traceable = False
         return None
 
-    def _trace(self, shapes: Any, reseed: Callable[[], None], state: State, batch: Batch) -> None:
-        """Make a trace from this look, on copies of what a look changes."""
+    def trace(self, state: State, batch: Batch) -> GraphModule:
+        """The operations of one look, which is taken on copies of what a look changes."""
 
-        def outcome(*flat: Tensor) -> Outcome:
-            parts = iter(flat)
+        def outcome(*tensors: Tensor) -> Outcome:
+            parts = iter(tensors)
             weights, buffers, counts = ({name: next(parts) for name in named} for named in state)
             inputs, target = (tuple(next(parts) for _ in side) for side in batch)
             return self._outcome((weights, buffers, counts), (inputs, target))
 
-        try:
-            reseed()
-            self._candidate = shapes, make_fx(outcome)(*_flat(_copied(state), batch)).forward
-        except Exception:  # whatever tracing raises: a look without a trace gives the same
-            self._traceable = False
+        traced: GraphModule = make_fx(outcome)(*flat(_copied(state), batch))
+        return traced
 
     def _equal(
         self,
-        trace: Callable[..., Outcome],
+        trace: Program,
         reseed: Callable[[], None],
         state: State,
         batch: Batch,
@@ -112,15 +115,15 @@ class TracedLook:
         one, other = _copied(state), _copied(state)
         reseed()
         with torch.no_grad():
-            loss_W = self._store(trace(*_flat(one, batch)), grads)  # stored, so that there are no two sets of gradients
+            loss_W = self._store(trace(*flat(one, batch)), grads)  # stored, so that there are no two sets of gradients
         reseed()
-        other_W, fresh = self._outcome(other, batch)
         ours = [loss_W, *grads, *one[1].values(), *one[2].values()]
-        theirs = [other_W, *fresh, *other[1].values(), *other[2].values()]
+        theirs = [*self._outcome(other, batch), *other[1].values(), *other[2].values()]
         return all(torch.equal(_bits(a), _bits(b)) for a, b in zip(ours, theirs, strict=True))
 
 
-def _flat(state: State, batch: Batch) -> list[Tensor]:
+def flat(state: State, batch: Batch) -> list[Tensor]:
+    """All tensors of a look, in the order of a program's arguments."""
     return [*chain(*(named.values() for named in state), *batch)]
 
 

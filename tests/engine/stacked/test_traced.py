@@ -42,7 +42,7 @@ def pair(monkeypatch, often, *arguments):
 def test_forks_dropout_and_batch_norm_give_the_same_bits(monkeypatch, optimizer, clip):
     crews = pair(monkeypatch, 1, toy(clip=clip), optimizer, 0.03, torch.float32)
     fast, slow = (drive(*crew, 30, 0.05, (None, 0.8)) for crew in crews)
-    assert {shapes[0] for shapes in fast._look._traces} == {2, 3}  # a lone member has a shadow
+    assert {shapes[0] for shapes in fast._look._programs} == {2, 3}  # a lone member has a shadow
     assert same(fast.state_dict(), slow.state_dict())
     losses, others = ([[a.tobytes() for a in look] for look in crew.history()] for crew in (fast, slow))
     assert losses == others
@@ -57,7 +57,7 @@ def test_every_embedded_model_gives_the_same_bits(monkeypatch, name):
         for k in range(4):
             trained.look(loader.batch(k), k)
             trained.move([Move(task.peak_lrs[0] / (1 + i)) for i in range(3)])
-    assert bool(crews[0][0]._look._traces) == (name in TRACEABLE)
+    assert bool(crews[0][0]._look._programs) == (name in TRACEABLE)
     assert same(crews[0][0].state_dict(), crews[1][0].state_dict())
 
 
@@ -65,7 +65,7 @@ def test_every_embedded_model_gives_the_same_bits(monkeypatch, name):
 def test_what_a_trace_cannot_repeat_is_not_traced(monkeypatch, model):
     crews = pair(monkeypatch, 3, toy(model), None, 0.0, torch.float32)
     fast, slow = (drive(*crew, 12, 0.05) for crew in crews)
-    assert not fast._look._traces
+    assert not fast._look._programs
     if model is Choosy:  # the other counts the looks that a trace was tried on, too
         assert same(fast.state_dict(), slow.state_dict())
 
@@ -79,4 +79,4 @@ def test_a_trace_is_made_once_for_a_width(monkeypatch):
         trained.take([0, 0, 0] if k % 6 < 3 else [0, 1])
         trained.look(loader.batch(k), k)
         trained.move([Move(0.1)] * (3 if k % 6 < 3 else 2))
-    assert len(made) == len(trained._look._traces) == 2
+    assert len(made) == len(trained._look._programs) == 2
