@@ -163,7 +163,7 @@ class Stacked:
             shrink_W = (self.task.clip / (norm_W + 1e-6)).clamp(max=1.0)  # as torch.nn.utils.clip_grads_with_norm_
             self._grad_WP.mul_(shrink_W.unsqueeze(1))
         m = self._members
-        self._looks.record(loss_W[:m], norm_W[:m], None if dot_W is None else dot_W[:m])
+        self._looks.record(torch.stack((loss_W[:m], norm_W[:m])), None if dot_W is None else dot_W[:m])
 
     def _recall_dots(self) -> Tensor:
         """Inner products [W] of these gradients with the last ones, 0 at the first look; keeps these gradients."""
