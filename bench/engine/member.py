@@ -87,7 +87,9 @@ class TrainedMember:
             self.optimizer.step(lambda: self.loss)
         else:
             self.scaler.step(self.optimizer, lambda: self.loss)
-        for weight in self.weights:  # `Module.zero_grad` looks through all modules, which takes longer than small updates
+        for (
+            weight
+        ) in self.weights:  # `Module.zero_grad` looks through all modules, which takes longer than small updates
             weight.grad = None
 
     @torch.no_grad()

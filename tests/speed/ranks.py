@@ -90,10 +90,10 @@ def lines(suite):
         width, parts = cut(whole, ranks)
         own = [forecast.looks(c.cells) for c in parts.cohorts]
         bound = sum(costs) / ranks
-        yield (
-            f"| {suite.name} | {len(whole.cells):,} | {ranks:,} "
-            f"| {len(costs):,} | {makespan(costs, ranks) / bound:.2f} | {width} | {len(own):,} | {sum(own) / sum(costs):.2f} | {makespan(own, ranks) / bound:.2f} |"
-        )
+        counts = f"{len(whole.cells):,} | {ranks:,} | {len(costs):,}"
+        cuts = f"{width} | {len(own):,} | {sum(own) / sum(costs):.2f}"
+        spans = [makespan(each, ranks) / bound for each in (costs, own)]
+        yield f"| {suite.name} | {counts} | {spans[0]:.2f} | {cuts} | {spans[1]:.2f} |"
 
 
 def main(path):

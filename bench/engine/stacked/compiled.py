@@ -17,7 +17,7 @@ from bench.contract import Batch, InputError
 from bench.engine.loader import Loader, weak_method
 from bench.engine.stacked.engine import Stacked
 from bench.engine.stacked.layout import NamedTensors
-from bench.engine.stacked.traced import Program, State, TracedLook, flat
+from bench.engine.stacked.traced import Program, State, TracedLook, Traces, flat
 from bench.strategies.optimizer import Optimizer
 
 T = TypeVar("T")
@@ -98,7 +98,7 @@ class CompiledLook(TracedLook):
     """
 
     def __init__(self, losses: Callable[..., Tensor]):
-        super().__init__(losses)
+        super().__init__(losses, Traces())
         self.looks: Counter[int] = Counter()
 
     def _prepared(

@@ -35,7 +35,7 @@ from bench.engine.stacked.layout import (
     pick_rows_of_all,
     stack_twice,
 )
-from bench.engine.stacked.traced import TracedLook
+from bench.engine.stacked.traced import TracedLook, traces_of
 from bench.strategies.averagings import AS_IS
 from bench.strategies.optimizer import Optimizer
 
@@ -70,7 +70,7 @@ class Stacked:
                 f"{loader.task.name} has BatchNorm, which --data-parallel trains with --engine modules only"
             )
         self._losses = vmap(weak_method(self._loss), in_dims=(0, 0, None, None, None), randomness="same")
-        self._look = TracedLook(self._losses)
+        self._look = TracedLook(self._losses, traces_of(self.task, loader.dtype, loader.device))
         self._outputs = vmap(weak_method(self._output), in_dims=(0, 0, None, None), randomness="same")
         buffers = {name: b.clone() for name, b in self._model.named_buffers()}
         self._counts = {name: b for name, b in buffers.items() if not b.is_floating_point()}

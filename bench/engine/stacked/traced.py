@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from itertools import chain
 from typing import Any, TypeAlias
 
@@ -17,7 +18,7 @@ from torch import Tensor
 from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from bench.contract import Batch
+from bench.contract import Batch, Task
 from bench.engine.stacked.layout import NamedTensors, clone_tensors
 
 Outcome: TypeAlias = Sequence[Tensor]  # losses [W], then the gradient [W, *shape] of each weight
@@ -25,9 +26,23 @@ Program: TypeAlias = Callable[..., Outcome]  # of the tensors of a look, flat
 State: TypeAlias = tuple[NamedTensors, NamedTensors, NamedTensors]  # weights, buffers and counts
 
 OFTEN = 100
-"""Looks of equal shapes before they are traced: a trace costs 0.1 s, as much as it saves in a hundred small looks."""
+"""Looks of equal shapes, of all cohorts of a task, before they are traced: a trace costs what it saves in as many."""
 
 BITS = {torch.float32: torch.int32, torch.float64: torch.int64}
+
+
+class Traces:
+    """Traces by the shapes of looks, and the looks of these shapes before there was a trace."""
+
+    def __init__(self) -> None:
+        self.looks: Counter[Any] = Counter()
+        self.by_shapes: dict[Any, GraphModule] = {}
+
+
+@lru_cache(maxsize=16)
+def traces_of(task: Task, dtype: torch.dtype, device: torch.device) -> Traces:
+    """Traces that all cohorts of a task share in this process: tracing for each would cost more than it saves."""
+    return Traces()
 
 
 class TracedLook:
@@ -36,13 +51,13 @@ class TracedLook:
     Args:
         losses: Losses [W] of weights, buffers, counts, inputs and target. It may change buffers and counts in place,
             and draws from torch's default generators alone.
+        traces: Those made so far for the same task, and by this look for others.
     """
 
-    def __init__(self, losses: Callable[..., Tensor]):
-        self._losses = losses
-        self._looks: Counter[Any] = Counter()  # by shapes
-        self._programs: dict[Any, Program] = {}
-        self._candidate: tuple[Any, GraphModule] | None = None  # shapes, and their trace, not used yet
+    def __init__(self, losses: Callable[..., Tensor], traces: Traces):
+        self._losses, self._traces = losses, traces
+        self._programs: dict[Any, Program] = {}  # traces that have equalled a look of this object
+        self._own: dict[Any, GraphModule] = {}  # those with tensors of this model in them, such as frozen weights
         self._traceable = True
 
     def __call__(self, reseed: Callable[[], None], state: State, batch: Batch, grads: Sequence[Tensor]) -> Tensor:
@@ -72,23 +87,24 @@ class TracedLook:
     def _prepared(
         self, shapes: Any, reseed: Callable[[], None], state: State, batch: Batch, grads: Sequence[Tensor]
     ) -> Program | None:
-        """The trace of these shapes, once there is one that equals a look other than the one it was made from."""
+        """The trace of these shapes, if it equals this look, which is another one than it was made from."""
         if not self._traceable:
             return None
-        self._looks[shapes] += 1
-        if self._candidate is not None and self._candidate[0] == shapes:
-            trace = self._candidate[1].forward
-            self._candidate = None
-            self._traceable = self._equal(trace, reseed, state, batch, grads)
+        if (trace := self._own.get(shapes) or self._traces.by_shapes.get(shapes)) is not None:
+            self._traceable = self._equal(trace.forward, reseed, state, batch, grads)
             if self._traceable:
-                self._programs[shapes] = trace
-                return trace
-        elif self._looks[shapes] == OFTEN:
+                self._programs[shapes] = trace.forward
+            return self._programs.get(shapes)
+        self._traces.looks[shapes] += 1
+        if self._traces.looks[shapes] >= OFTEN:
             try:
                 reseed()
-                self._candidate = shapes, self.trace(state, batch)
+                trace = self.trace(state, batch)
             except Exception:  # whatever tracing raises: a look without a trace gives the same
                 self._traceable = False
+                return None
+            own = any(node.op == "get_attr" for node in trace.graph.nodes)
+            (self._own if own else self._traces.by_shapes)[shapes] = trace
         return None
 
     def trace(self, state: State, batch: Batch) -> GraphModule:

@@ -7,7 +7,7 @@ import tasks
 from bench import suites
 from bench.contract import Move
 from bench.engine.stacked import traced
-from tests.engine.toys import Net, Plain, create, drive, same, toy
+from tests.engine.toys import Drops, Net, Plain, create, drive, same, toy
 
 TRACEABLE = {"digits", "mnist5k", "vowels", "digits(model='cnn')", "scenes", "linreg", "quadratic"}
 """Of `core`: `grammar` has a model of transformers, which looks at the batch to decide whether it needs a mask."""
@@ -68,6 +68,21 @@ def test_what_a_trace_cannot_repeat_is_not_traced(monkeypatch, model):
     assert not fast._look._programs
     if model is Choosy:  # the other counts the looks that a trace was tried on, too
         assert same(fast.state_dict(), slow.state_dict())
+
+
+def test_cohorts_share_traces_but_for_those_with_tensors_of_a_model(monkeypatch):
+    made, make = [], traced.make_fx
+    monkeypatch.setattr(traced, "make_fx", lambda function: made.append(1) or make(function))
+    monkeypatch.setattr(traced, "OFTEN", 3)
+    for model, count in ((Drops, 1), (Net, 3)):  # Net has a frozen weight, and its cohorts trace for themselves
+        task = toy(model)
+        for _ in range(2):
+            trained, loader = create("stacked", task)
+            for k in range(5):
+                trained.look(loader.batch(k), k)
+                trained.move([Move(0.1)])
+            assert trained._look._programs
+        assert len(made) == count
 
 
 def test_a_trace_is_made_once_for_a_width(monkeypatch):
