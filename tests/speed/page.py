@@ -20,8 +20,10 @@ clipping and optimizer; without evaluations. "Over a loop" is the rate over that
 with `torch.optim` in the same round, the median of the rounds with the lowest and the highest. Rates are member-steps \
 per CPU second and per second. The share is that of the machine's own matrix product of 1,024 x 1,024 numbers, \
 counting matrix products and convolutions. "First" are the CPU seconds of the first four updates, tracing or compiling \
-included; a compiler's own processes are not counted, and its cache may be warm. Other work ran on the machine (its \
-load is above), so differences of some per cent are noise.
+included; a compiler's own processes are not counted, and its cache may be warm. CPU seconds are those of all threads. \
+Other work ran on the machine (its load is above): that slows compute-bound ways more than those that wait for \
+Python, makes rates per second meaningless as such, and differences of some per cent noise. No way can be faster than \
+the inverse of the loop's share of the peak.
 
 | task | M | way | steps / CPU s | steps / s | over a loop | lowest to highest | share of peak | first |
 |---|---:|---|---:|---:|---:|---|---:|---:|
