@@ -15,6 +15,7 @@ from tasks.image.cifar import cifar10, cifar10_jpeg_q75, cifar100
 from tasks.image.digits import digits, mnist5k
 from tasks.image.imagenet import imagenet
 from tasks.image.mnist import fashion_mnist, mnist
+from tasks.language.source_code import source_code
 from tasks.speech.digits_ctc import digits_ctc
 from tasks.speech.keywords import fsdd, speech_commands, speech_commands_v002_testset12
 from tasks.speech.vowels import vowels
@@ -28,6 +29,7 @@ CATALOGUE: dict[str, Callable[..., Task]] = {
     "vowels": vowels,
     "grammar": grammar,
     "scenes": scenes,
+    "source_code": source_code,
     "linreg": linreg,
     "quadratic": quadratic,
     "mnist": mnist,

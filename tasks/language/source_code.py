@@ -1,0 +1,125 @@
+"""Python source code as bytes: text that comes with the dependencies."""
+
+from __future__ import annotations
+
+from functools import cache, partial
+from importlib import metadata
+from math import log
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bench.contract import Baseline, Data, InputError, Margin, Split, Task
+from schedules.spec import render
+from tasks.data.embedded import packaged
+from tasks.language import ngrams, rows
+from tasks.language.settings import require
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor, nn
+
+PACKAGE = "sympy"
+"""A dependency of torch's, so it is there."""
+
+BYTES = 256
+BATCH = 256
+"""Bytes that are predicted in a batch."""
+
+CONTROL, TEST = 2**15, 2**16
+"""Bytes that are predicted in these splits."""
+
+
+def source_code(*, width: int = 32, depth: int = 2, context: int = 32, tokens: int = 786_432) -> Task:
+    """Next bytes of Python source code, by a small GPT that sees each byte of its training text once.
+
+    The text is the source of the installed sympy without its tests: 16.6 MB in 854 files of version 1.14.0. Splits are
+    by file (one file in ten is control, one is test, by the hash of its path), so no test byte stands in a file that
+    was trained on. Files are cut into rows, each seen alone: context before the first byte of a row counts for nothing,
+    for the model and for the n-grams below. Another version of sympy is another text: its data digest differs, so its
+    cells are other cells, and no ledger mixes the two.
+
+    The GPT has learnt positions, no dropout, no biases but those of the norms, and an output layer tied to the
+    embedding; initial weights are in `tasks.language.gpt`. AdamW with beta2 = 0.95 and weight decay 0.1 on matrices,
+    gradients clipped to norm 1. Put a warmup around each schedule: ``warmup(cosine, epochs=0.03)``.
+
+    Args:
+        width: Of the residual stream, a multiple of 16.
+        depth: Number of blocks.
+        context: Bytes before a predicted one, at most. A batch predicts 256 bytes.
+        tokens: Bytes that are predicted in one pass, spread evenly over the training text.
+
+    Raises:
+        InputError: a setting is out of range.
+    """
+    require("source_code", "width", width, 16, 4096, step=16)
+    require("source_code", "depth", depth, 1, 64)
+    require("source_code", "context", context, 2, BATCH)
+    require("source_code", "tokens", tokens, BATCH, 10**8)
+    settings = {"width": (width, 32), "depth": (depth, 2), "context": (context, 32), "tokens": (tokens, 786_432)}
+    return Task(
+        name=render("source_code", (), {name: value for name, (value, usual) in settings.items() if value != usual}),
+        family="language",
+        source=f"Python source of {PACKAGE} {metadata.version(PACKAGE)} (BSD-3-Clause, SymPy's developers)",
+        batch_size=BATCH // context,
+        epochs=1,
+        metric="bits_per_byte",
+        direction="min",
+        optimizer="adamw(beta2=0.95, decay='matrices')",
+        weight_decay=0.1,
+        peak_lrs=(0.004, 0.008, 0.016),
+        layers="transformer",
+        load=partial(load_source_code, context, tokens),
+        model=partial(_model, width, depth, context),
+        loss=rows.loss,
+        score=score,
+        baseline=pairs,
+        clip=1.0,
+        eval_epochs=0.2,
+        chance="a uniform guess: 8; of the default text single bytes: 4.71, pairs: 3.65, 5-grams: 2.39 "
+        "(absolute discounting); lzma: 3.01, bz2: 3.01, gzip: 3.19",
+        margin=Margin(0.01, "TODO"),
+    )
+
+
+@cache
+def load_source_code(context: int, tokens: int) -> Data:
+    """Rows of bytes [n, context + 1] uint8; numbers of predicted bytes [n] int64.
+
+    The splits are by file. A row that is in test is left out of control, and one that is in either of them out of train.
+    """
+    root = packaged(PACKAGE, f"{PACKAGE}/__init__.py").parent
+    files = [p.relative_to(root) for p in root.rglob("*.py")]
+    names = [p.as_posix() for p in files if "tests" not in p.parts]
+    parts = [
+        np.concatenate([rows.cut(np.fromfile(root / name, np.uint8), context) for name in part])
+        for part in rows.by_file(names)
+    ]
+    test = rows.spread(parts[2], TEST // context)
+    control = rows.spread(rows.without(parts[1], test), CONTROL // context)
+    train = rows.without(parts[0], control, test)
+    if len(train) < tokens // context:
+        raise InputError(f"source_code: tokens={tokens}, and the training text has {len(train) * context:,}: give fewer")
+    train = rows.spread(train, tokens // context)
+    return rows.data(train, control, test, f"{PACKAGE} {metadata.version(PACKAGE)}")
+
+
+def _model(width: int, depth: int, context: int) -> nn.Module:
+    from tasks.language.gpt import GPT
+    from tasks.language.row_losses import RowLosses
+
+    return RowLosses(GPT(BYTES, context, width, depth), BATCH // context)
+
+
+def score(sums_NK: Tensor, target: Sequence[Tensor]) -> dict[str, float]:
+    """Bits per byte and mean cross-entropy in nats per byte."""
+    nats = rows.nats(sums_NK, target)
+    return {"bits_per_byte": nats / log(2), "loss": nats}
+
+
+def pairs(data: Data) -> Baseline:
+    """Bits per byte on the test split of counts of pairs of bytes, smoothed."""
+    assert isinstance(data.train, Split)
+    assert isinstance(data.test, Split)
+    return Baseline("pairs of bytes", ngrams.bits(data.train.inputs[0], data.test.inputs[0], 2, BYTES))
