@@ -15,6 +15,8 @@ from tasks.image.cifar import cifar10, cifar10_jpeg_q75, cifar100
 from tasks.image.digits import digits, mnist5k
 from tasks.image.imagenet import imagenet
 from tasks.image.mnist import fashion_mnist, mnist
+from tasks.language.lm import lm
+from tasks.language.markov import markov
 from tasks.language.source_code import source_code
 from tasks.speech.digits_ctc import digits_ctc
 from tasks.speech.keywords import fsdd, speech_commands, speech_commands_v002_testset12
@@ -29,6 +31,7 @@ CATALOGUE: dict[str, Callable[..., Task]] = {
     "vowels": vowels,
     "grammar": grammar,
     "scenes": scenes,
+    "markov": markov,
     "source_code": source_code,
     "linreg": linreg,
     "quadratic": quadratic,
@@ -39,6 +42,7 @@ CATALOGUE: dict[str, Callable[..., Task]] = {
     "cifar100": cifar100,
     "imagenet": imagenet,
     "glue": glue,
+    "lm": lm,
     "coco": coco,
     "bccd": bccd,
     "fsdd": fsdd,

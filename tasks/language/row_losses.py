@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 
 class RowLosses(nn.Module):
-    """Sums over each row of ids [B, L + 1]: the cross-entropy in nats, [B, 1], or with the squared log-partition, [B, 2].
+    """Sums over each row of ids [B, L + 1]: cross-entropy in nats, [B, 1], or with the squared log-partition, [B, 2].
 
     Args:
         body: Maps ids [B, L], int64, to the logits [B, P, V] of the last P following ids.

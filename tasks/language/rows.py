@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from math import log
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,7 +21,7 @@ SHARE = 10
 """One in SHARE files is control, and one in SHARE is test; one of each at least."""
 
 
-def by_file(paths: Sequence[str]) -> tuple[list[str], list[str], list[str]]:
+def by_hash(paths: Sequence[str]) -> tuple[list[str], list[str], list[str]]:
     """(train, control, test): paths in the order of their SHA-256; the first tenth is test, the second control.
 
     The split of a file depends on the paths alone, not on its content or on the order in which files are listed.
@@ -28,6 +29,11 @@ def by_file(paths: Sequence[str]) -> tuple[list[str], list[str], list[str]]:
     order = sorted(paths, key=lambda path: hashlib.sha256(path.encode()).digest())
     each = max(1, len(order) // SHARE)
     return sorted(order[2 * each :]), sorted(order[each : 2 * each]), sorted(order[:each])
+
+
+def of_document(text: str) -> str:
+    """The split of a document by its SHA-256, where files are too few: one in SHARE is test, one is control."""
+    return {0: "test", 1: "control"}.get(hashlib.sha256(text.encode()).digest()[0] * SHARE >> 8, "train")
 
 
 def cut(ids: Array, length: int) -> Array:
@@ -72,3 +78,9 @@ def loss(sums_BK: Tensor, target: Sequence[Tensor], z_loss: float = 0.0) -> Tens
 def nats(sums_NK: Tensor, target: Sequence[Tensor]) -> float:
     """Mean cross-entropy in nats per predicted id of a split."""
     return (sums_NK[:, 0].double().sum() / target[0].sum()).item()
+
+
+def score_bytes(sums_NK: Tensor, target: Sequence[Tensor]) -> dict[str, float]:
+    """Bits per byte, of rows of bytes, and mean cross-entropy in nats per byte."""
+    mean = nats(sums_NK, target)
+    return {"bits_per_byte": mean / log(2), "loss": mean}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import cache, partial
 from importlib import metadata
-from math import log
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,22 +15,17 @@ from tasks.language import ngrams, rows
 from tasks.language.settings import require
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from torch import Tensor, nn
+    from torch import nn
 
 PACKAGE = "sympy"
 """A dependency of torch's, so it is there."""
 
 BYTES = 256
-BATCH = 256
-"""Bytes that are predicted in a batch."""
-
 CONTROL, TEST = 2**15, 2**16
 """Bytes that are predicted in these splits."""
 
 
-def source_code(*, width: int = 32, depth: int = 2, context: int = 32, tokens: int = 786_432) -> Task:
+def source_code(*, width: int = 32, depth: int = 2, context: int = 32, batch: int = 128, tokens: int = 393_216) -> Task:
     """Next bytes of Python source code, by a small GPT that sees each byte of its training text once.
 
     The text is the source of the installed sympy without its tests: 16.6 MB in 854 files of version 1.14.0. Splits are
@@ -47,22 +41,28 @@ def source_code(*, width: int = 32, depth: int = 2, context: int = 32, tokens: i
     Args:
         width: Of the residual stream, a multiple of 16.
         depth: Number of blocks.
-        context: Bytes before a predicted one, at most. A batch predicts 256 bytes.
+        context: Bytes of a row that are predicted, so the first of them has one byte before it, and the last `context`.
+        batch: Bytes that are predicted in a batch, a multiple of `context`.
         tokens: Bytes that are predicted in one pass, spread evenly over the training text.
 
     Raises:
         InputError: a setting is out of range.
     """
-    require("source_code", "width", width, 16, 4096, step=16)
-    require("source_code", "depth", depth, 1, 64)
-    require("source_code", "context", context, 2, BATCH)
-    require("source_code", "tokens", tokens, BATCH, 10**8)
-    settings = {"width": (width, 32), "depth": (depth, 2), "context": (context, 32), "tokens": (tokens, 786_432)}
+    bounds = (
+        ("width", width, 16, 4096, 16),
+        ("depth", depth, 1, 64, 1),
+        ("context", context, 2, 4096, 1),
+        ("batch", batch, context, 2**20, context),
+        ("tokens", tokens, batch, 10**8, 1),
+    )
+    for name, value, least, most, step in bounds:
+        require("source_code", name, value, least, most, step)
+    usual = source_code.__kwdefaults__
     return Task(
-        name=render("source_code", (), {name: value for name, (value, usual) in settings.items() if value != usual}),
+        name=render("source_code", (), {name: value for name, value, *_ in bounds if value != usual[name]}),
         family="language",
         source=f"Python source of {PACKAGE} {metadata.version(PACKAGE)} (BSD-3-Clause, SymPy's developers)",
-        batch_size=BATCH // context,
+        batch_size=batch // context,
         epochs=1,
         metric="bits_per_byte",
         direction="min",
@@ -71,9 +71,9 @@ def source_code(*, width: int = 32, depth: int = 2, context: int = 32, tokens: i
         peak_lrs=(0.004, 0.008, 0.016),
         layers="transformer",
         load=partial(load_source_code, context, tokens),
-        model=partial(_model, width, depth, context),
+        model=partial(_model, width, depth, context, batch),
         loss=rows.loss,
-        score=score,
+        score=rows.score_bytes,
         baseline=pairs,
         clip=1.0,
         eval_epochs=0.2,
@@ -87,35 +87,31 @@ def source_code(*, width: int = 32, depth: int = 2, context: int = 32, tokens: i
 def load_source_code(context: int, tokens: int) -> Data:
     """Rows of bytes [n, context + 1] uint8; numbers of predicted bytes [n] int64.
 
-    The splits are by file. A row that is in test is left out of control, and one that is in either of them out of train.
+    The splits are by file. A row that is in test is left out of control, and one that is in either out of train.
     """
     root = packaged(PACKAGE, f"{PACKAGE}/__init__.py").parent
     files = [p.relative_to(root) for p in root.rglob("*.py")]
     names = [p.as_posix() for p in files if "tests" not in p.parts]
     parts = [
         np.concatenate([rows.cut(np.fromfile(root / name, np.uint8), context) for name in part])
-        for part in rows.by_file(names)
+        for part in rows.by_hash(names)
     ]
     test = rows.spread(parts[2], TEST // context)
     control = rows.spread(rows.without(parts[1], test), CONTROL // context)
     train = rows.without(parts[0], control, test)
     if len(train) < tokens // context:
-        raise InputError(f"source_code: tokens={tokens}, and the training text has {len(train) * context:,}: give fewer")
+        raise InputError(
+            f"source_code: tokens={tokens}, and the training text has {len(train) * context:,}: give fewer"
+        )
     train = rows.spread(train, tokens // context)
     return rows.data(train, control, test, f"{PACKAGE} {metadata.version(PACKAGE)}")
 
 
-def _model(width: int, depth: int, context: int) -> nn.Module:
+def _model(width: int, depth: int, context: int, batch: int) -> nn.Module:
     from tasks.language.gpt import GPT
     from tasks.language.row_losses import RowLosses
 
-    return RowLosses(GPT(BYTES, context, width, depth), BATCH // context)
-
-
-def score(sums_NK: Tensor, target: Sequence[Tensor]) -> dict[str, float]:
-    """Bits per byte and mean cross-entropy in nats per byte."""
-    nats = rows.nats(sums_NK, target)
-    return {"bits_per_byte": nats / log(2), "loss": nats}
+    return RowLosses(GPT(BYTES, context, width, depth), batch // context)
 
 
 def pairs(data: Data) -> Baseline:
