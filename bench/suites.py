@@ -185,12 +185,54 @@ def families() -> Suite:
     return Suite("families", tuple(grids), primary=Primary(budgets=(*LOW, 0.5), over="family"), tune=3)
 
 
+WARMED = tuple(
+    f"warmup({name}, epochs=0.03)"
+    for name in (
+        "constant",
+        "cosine",
+        "linear",
+        "wsd(cooldown=0.1)",
+        "wsd(cooldown=0.2)",
+        "wsd(cooldown=0.4)",
+        "inverse_sqrt(tau=0.1)",
+    )
+)
+"""The strategies of `language`: those of published pre-training runs, each after the same warmup."""
+
+
+def language() -> Suite:
+    """Language models of three sizes on symbols of a known source and on source code, in one pass or less.
+
+    With and without weight decay; averaged weights at an LR that does not end near zero; Schedule-Free with its own
+    LRs. Budgets are of several hundred to some thousands of updates.
+    """
+    grids = []
+    for task, decays in LANGUAGE.items():
+        own = Grid(task=task, schedules=WARMED, budgets=(0.25, 0.5, 1.0), seeds=8)
+        flat = replace(own, schedules=(WARMED[0], WARMED[-1]), averagings=("ema(decay=0.995)",))
+        free = replace(own, schedules=WARMED[:1], optimizer="schedulefree_adamw(beta2=0.95, decay='matrices')")
+        grids += [own, flat, replace(free, peak_lrs=FREE), *(replace(own, weight_decay=decay) for decay in decays)]
+    return Suite("language", tuple(grids), reference=WARMED[0], primary=Primary(budgets=(0.25, 0.5, 1.0)), tune=2)
+
+
+LANGUAGE: dict[str, tuple[float, ...]] = {
+    "markov": (0.1,),
+    "source_code(width=16, depth=1)": (0.0,),
+    "source_code(depth=1)": (),
+}
+"""Tasks of `language`, each with its weight decays besides its own."""
+
+FREE = (0.004, 0.008, 0.016, 0.032)
+"""Peak LRs of Schedule-Free in `language`: as many as the decays have."""
+
+
 SUITES: dict[str, Callable[[], Suite]] = {
     "core": core,
     "smoke": smoke,
     "contenders": contenders,
     "decay": decay,
     "families": families,
+    "language": language,
     "real": real,
     "speech": speech,
     "rex": rex,

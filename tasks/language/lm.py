@@ -172,9 +172,7 @@ def lm(
         clip=1.0,
         eval_epochs=0.2,
         chance="a uniform guess: the logarithm of the number of kinds of ids, of bytes 8 bits",
-        margin=Margin(
-            0.01, "one percent of perplexity; of a text compressed to a bit per byte, one percent of its size"
-        ),
+        margin=Margin(0.01, "one percent of perplexity, or of the size of a text that compresses to a bit per byte"),
     )
 
 
@@ -260,9 +258,7 @@ def _room(given: Settings) -> int:
 
     ids, places = causal.room(given.model)
     if places is not None and places < given.context:
-        raise InputError(
-            f"lm: {given.model} has places for {places:,} ids of a row, and the context is {given.context:,}"
-        )
+        raise InputError(f"lm: {given.model} has places for {places:,} ids, and the context is {given.context:,}")
     return ids
 
 

@@ -48,7 +48,7 @@ def markov(*, symbols: int = 8, order: int = 2, hidden: int = 64, chain: int = 0
     mean is the entropy rate. So its floor is 0, and the sampling noise that both have in common is gone; a model that
     is nearly the chain may score below 0 by that which remains.
 
-    Initial weights are torch's. AdamW with beta2 = 0.95 and weight decay 0.1 on matrices, gradients clipped to norm 1.
+    Initial weights are torch's. AdamW with beta2 = 0.95, no weight decay, gradients clipped to norm 1.
 
     Args:
         symbols: V, 2 to 64.
@@ -81,7 +81,7 @@ def markov(*, symbols: int = 8, order: int = 2, hidden: int = 64, chain: int = 0
         metric="excess_bits",
         direction="min",
         optimizer="adamw(beta2=0.95, decay='matrices')",
-        weight_decay=0.1,
+        weight_decay=0.0,
         peak_lrs=(0.004, 0.008, 0.016, 0.032),
         layers="mlp",
         load=partial(load_markov, symbols, order, chain, tokens),
@@ -91,8 +91,8 @@ def markov(*, symbols: int = 8, order: int = 2, hidden: int = 64, chain: int = 0
         baseline=single_symbols,
         clip=1.0,
         eval_epochs=0.2,
-        chance="TODO",
-        margin=Margin(0.001, "TODO"),
+        chance="of the default chain a uniform guess: 1.06, single symbols: 1.04, pairs: 0.85; the chain itself: 0",
+        margin=Margin(0.002, "a thousandth of the bits of the source itself"),
     )
 
 
