@@ -207,22 +207,23 @@ def language() -> Suite:
     LRs. Budgets are of several hundred to some thousands of updates.
     """
     grids = []
-    for task, decays in LANGUAGE.items():
-        own = Grid(task=task, schedules=WARMED, budgets=(0.25, 0.5, 1.0), seeds=8)
+    for task, (other, peaks) in LANGUAGE.items():
+        own = Grid(task=task, schedules=WARMED, budgets=(0.25, 0.5, 1.0), peak_lrs=peaks, seeds=8)
         flat = replace(own, schedules=(WARMED[0], WARMED[-1]), averagings=("ema(decay=0.995)",))
         free = replace(own, schedules=WARMED[:1], optimizer="schedulefree_adamw(beta2=0.95, decay='matrices')")
-        grids += [own, flat, replace(free, peak_lrs=FREE), *(replace(own, weight_decay=decay) for decay in decays)]
-    return Suite("language", tuple(grids), reference=WARMED[0], primary=Primary(budgets=(0.25, 0.5, 1.0)), tune=2)
+        grids += [own, flat, replace(free, peak_lrs=FREE)]
+        grids += [] if other is None else [replace(own, weight_decay=other)]
+    return Suite("language", tuple(grids), reference=WARMED[0], primary=Primary(budgets=(0.25, 0.5, 1.0)), tune=1)
 
 
-LANGUAGE: dict[str, tuple[float, ...]] = {
-    "markov": (0.1,),
-    "source_code(width=16, depth=1)": (0.0,),
-    "source_code(depth=1)": (),
+LANGUAGE: dict[str, tuple[float | None, tuple[float, ...]]] = {
+    "markov": (0.1, (0.002, 0.004, 0.008, 0.016, 0.032)),
+    "source_code(width=16, depth=1)": (0.0, (0.002, 0.004, 0.008, 0.016, 0.032)),
+    "source_code(depth=1)": (None, (0.001, 0.002, 0.004, 0.008, 0.016)),
 }
-"""Tasks of `language`, each with its weight decays besides its own."""
+"""Tasks of `language`, each with a second weight decay, and with peak LRs that held the best of a pilot run inside."""
 
-FREE = (0.004, 0.008, 0.016, 0.032)
+FREE = (0.004, 0.008, 0.016, 0.032, 0.064)
 """Peak LRs of Schedule-Free in `language`: as many as the decays have."""
 
 

@@ -82,7 +82,7 @@ def markov(*, symbols: int = 8, order: int = 2, hidden: int = 64, chain: int = 0
         direction="min",
         optimizer="adamw(beta2=0.95, decay='matrices')",
         weight_decay=0.0,
-        peak_lrs=(0.004, 0.008, 0.016, 0.032),
+        peak_lrs=(0.002, 0.004, 0.008, 0.016, 0.032),
         layers="mlp",
         load=partial(load_markov, symbols, order, chain, tokens),
         model=partial(_model, symbols, order, hidden),

@@ -68,7 +68,7 @@ def source_code(*, width: int = 32, depth: int = 2, context: int = 32, batch: in
         direction="min",
         optimizer="adamw(beta2=0.95, decay='matrices')",
         weight_decay=0.1,
-        peak_lrs=(0.002, 0.004, 0.008, 0.016),
+        peak_lrs=(0.001, 0.002, 0.004, 0.008, 0.016),
         layers="transformer",
         load=partial(load_source_code, context, tokens),
         model=partial(_model, width, depth, context, batch),

@@ -32,11 +32,9 @@ def by_hand(task, lrs, seed=0):
     loader = Loader(task, seed)
     torch.manual_seed(key(seed, "init"))
     model = task.model()
-    parts = [[p for p in model.parameters() if (p.ndim > 1) == decays] for decays in (True, False)]
-    groups = [
-        {"params": part, "weight_decay": task.weight_decay * decays} for part, decays in zip(parts, (1, 0), strict=True)
-    ]
-    steps = torch.optim.AdamW(groups, betas=(0.9, 0.95))
+    matrices, others = ([p for p in model.parameters() if (p.ndim > 1) == is_one] for is_one in (True, False))
+    groups = {"params": matrices, "weight_decay": task.weight_decay}, {"params": others, "weight_decay": 0.0}
+    steps = torch.optim.AdamW([*groups], betas=(0.9, 0.95))
     for k, lr in enumerate(lrs):
         for group in steps.param_groups:
             group["lr"] = lr

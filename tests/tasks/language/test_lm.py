@@ -18,14 +18,8 @@ from tasks.language import rows
 from tests.engine.toys import create
 from tests.tasks import corpora
 
-SIZES = {
-    "vocab_size": 64,
-    "max_position_embeddings": 32,
-    "hidden_size": 16,
-    "num_hidden_layers": 1,
-    "num_attention_heads": 2,
-    "intermediate_size": 16,
-}
+SIZES = {"vocab_size": 64, "max_position_embeddings": 32, "hidden_size": 16, "num_hidden_layers": 1}
+SIZES |= {"num_attention_heads": 2, "intermediate_size": 16}
 
 
 @pytest.fixture(autouse=True)
