@@ -192,7 +192,7 @@ WARMED = tuple(
         "cosine",
         "linear",
         "wsd(cooldown=0.1)",
-        "wsd(cooldown=0.2)",
+        "wsd",
         "wsd(cooldown=0.4)",
         "inverse_sqrt(tau=0.1)",
     )

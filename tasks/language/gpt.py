@@ -12,7 +12,7 @@ HEAD = 16
 """Width of a head of attention."""
 
 
-class Block(nn.Module):
+class GPTBlock(nn.Module):
     """Causal self-attention, then a ReLU network of four times the width; each reads the norm and is added."""
 
     def __init__(self, width: int):
@@ -46,7 +46,7 @@ class GPT(nn.Module):
     def __init__(self, ids: int, context: int, width: int, depth: int, *, tied: bool = True):
         super().__init__()
         self.pieces, self.places = nn.Embedding(ids, width), nn.Embedding(context, width)
-        self.blocks, self.norm = nn.ModuleList(Block(width) for _ in range(depth)), nn.LayerNorm(width)
+        self.blocks, self.norm = nn.ModuleList(GPTBlock(width) for _ in range(depth)), nn.LayerNorm(width)
         # A second name of the embedding would confuse torch.func.functional_call.
         self.head = None if tied else nn.Linear(width, ids, bias=False)
         for name, weight in self.named_parameters():

@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional
 
 import tasks
-from bench import engine
+from bench import engine, suites
 from bench.contract import InputError, Move
 from bench.engine.loader import Loader, key
 from schedules import parse
@@ -18,6 +18,7 @@ from tasks.language import markov, ngrams, rows, source_code
 from tasks.language.gpt import GPT
 from tasks.language.row_losses import RowLosses
 from tests.engine.toys import apart, create, drive, same, tensors
+from tests.runs import ROOT
 
 TINY = ("markov(tokens=4096)", "source_code(width=16, depth=1, tokens=4096)")
 
@@ -47,6 +48,13 @@ def by_hand(task, lrs, seed=0):
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         steps.step()
     return model
+
+
+def test_the_models_of_the_suite_are_as_small_as_the_readme_says():
+    counts = [sum(p.numel() for p in tasks.parse(name).model().parameters()) for name in suites.LANGUAGE]
+    assert sorted(counts)[0] > 1000
+    assert sorted(counts)[-1] <= 22_000
+    assert "have 22,000 weights at most" in (ROOT / "README.md").read_text()
 
 
 # ------------------------------------------------------------------------------------------------ engines
