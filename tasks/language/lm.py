@@ -18,7 +18,7 @@ from tasks.language.pieces import BYTES, IDS
 from tasks.language.settings import require
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
 
 SMALL = "small"
 """The model that needs no files."""
@@ -31,6 +31,16 @@ PIECE = 2**20
 
 ALL = 10**12
 """More ids than a corpus has."""
+
+KINDS = (
+    ("data", str, "the path or the name of a corpus"),
+    ("model", str, "small, a folder or a name"),
+    ("tokenizer", str, "bytes, ids, or the folder or name of a checkpoint"),
+    ("scratch", bool, "True or False"),
+    ("tied", bool | None, "True, False or None"),
+    ("z_loss", int | float, "a finite number, 0 or more"),
+)
+"""Types of the arguments that are no whole numbers, and what they should be."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +66,8 @@ class Settings:
         """The call with all arguments that are not the usual ones."""
         usual = lm.__kwdefaults__
         given = {f.name: getattr(self, f.name) for f in fields(self) if f.name in usual}
-        return render("lm", (self.data,), {name: value for name, value in given.items() if value != usual[name]})
+        data = (self.data,) if self.data != "lm" else ()
+        return render("lm", data, {name: value for name, value in given.items() if value != usual[name]})
 
     @property
     def small(self) -> bool:
@@ -72,10 +83,6 @@ class Settings:
         """The tokenizer: `bytes`, `ids`, or a checkpoint."""
         return self.tokenizer or (BYTES if self.small else self.model)
 
-    @property
-    def batch_size(self) -> int:
-        return self.batch // self.context
-
     def check(self) -> None:
         """Refuse settings that are out of range or do not go together.
 
@@ -89,6 +96,9 @@ class Settings:
         require("lm", "depth", self.depth, 1, 1000)
         require("lm", "vocabulary", self.vocabulary, 0, 2**31 - 1)
         choose(self.dtype, dict.fromkeys(corpus.DTYPES), "dtype of lm")
+        for name, kinds, words in KINDS:
+            if not isinstance(getattr(self, name), kinds):
+                raise InputError(f"lm: {name} is {getattr(self, name)!r}; it should be {words}")
         if not 0 <= self.z_loss < inf:
             raise InputError(f"lm: z_loss is {self.z_loss!r}; it should be a finite number, 0 or more")
         if self.scratch and self.small:
@@ -151,23 +161,22 @@ def lm(
         data, model, tokenizer, scratch, context, batch, tokens, width, depth, tied, z_loss, vocabulary, dtype
     )
     given.check()
-    peak_lrs = (2e-5, 4e-5, 8e-5) if given.tuned else (0.002, 0.004, 0.008) if given.small else (3e-4, 6e-4, 1.2e-3)
     return Task(
         name=given.text,
         family="language",
         source=f"{data}, a corpus of the user's own, under its own licence",
-        batch_size=given.batch_size,
+        batch_size=batch // context,
         epochs=1,
         metric="bits_per_byte" if given.cut == BYTES else "loss",
         direction="min",
         optimizer="adamw(beta2=0.95, decay='matrices')",
         weight_decay=0.1,
-        peak_lrs=peak_lrs,
+        peak_lrs=(2e-5, 4e-5, 8e-5) if given.tuned else (0.002, 0.004, 0.008) if given.small else (3e-4, 6e-4, 1.2e-3),
         layers="transformer" if given.small else "large",
         load=partial(_load, given),
         model=partial(_model, given),
         loss=partial(rows.loss, z_loss=z_loss),
-        score=rows.score_bytes if given.cut == BYTES else score_ids,
+        score=rows.score_bytes if given.cut == BYTES else rows.score_ids,
         baseline=partial(single_ids, given.cut == BYTES),
         clip=1.0,
         eval_epochs=0.2,
@@ -265,7 +274,7 @@ def _room(given: Settings) -> int:
 def _model(given: Settings) -> nn.Module:
     from tasks.language.row_losses import RowLosses
 
-    return RowLosses(_body(given), given.batch_size, squares=given.z_loss > 0)
+    return RowLosses(_body(given), given.batch // given.context, squares=given.z_loss > 0)
 
 
 def _body(given: Settings) -> nn.Module:
@@ -277,14 +286,6 @@ def _body(given: Settings) -> nn.Module:
     from tasks.language import causal
 
     return causal.pretrained(given.model, scratch=given.scratch, tied=given.tied)
-
-
-# ---------------------------------------------------------------------------------------------------- scores
-
-
-def score_ids(sums_NK: Tensor, target: Sequence[Tensor]) -> dict[str, float]:
-    """Mean cross-entropy in nats per id."""
-    return {"loss": rows.nats(sums_NK, target)}
 
 
 def single_ids(in_bits: bool, data: Data) -> Baseline:

@@ -84,3 +84,8 @@ def score_bytes(sums_NK: Tensor, target: Sequence[Tensor]) -> dict[str, float]:
     """Bits per byte, of rows of bytes, and mean cross-entropy in nats per byte."""
     mean = nats(sums_NK, target)
     return {"bits_per_byte": mean / log(2), "loss": mean}
+
+
+def score_ids(sums_NK: Tensor, target: Sequence[Tensor]) -> dict[str, float]:
+    """Mean cross-entropy in nats per predicted id."""
+    return {"loss": nats(sums_NK, target)}
