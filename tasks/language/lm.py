@@ -65,9 +65,9 @@ class Settings:
     def text(self) -> str:
         """The call with all arguments that are not the usual ones."""
         usual = lm.__kwdefaults__
-        given = {f.name: getattr(self, f.name) for f in fields(self) if f.name in usual}
+        settings = {f.name: getattr(self, f.name) for f in fields(self) if f.name in usual}
         data = (self.data,) if self.data != "lm" else ()
-        return render("lm", data, {name: value for name, value in given.items() if value != usual[name]})
+        return render("lm", data, {name: value for name, value in settings.items() if value != usual[name]})
 
     @property
     def small(self) -> bool:
@@ -157,27 +157,31 @@ def lm(
     Raises:
         InputError: a setting is out of range, or settings do not go together.
     """
-    given = Settings(
+    settings = Settings(
         data, model, tokenizer, scratch, context, batch, tokens, width, depth, tied, z_loss, vocabulary, dtype
     )
-    given.check()
+    settings.check()
     return Task(
-        name=given.text,
+        name=settings.text,
         family="language",
         source=f"{data}, a corpus of the user's own, under its own licence",
         batch_size=batch // context,
         epochs=1,
-        metric="bits_per_byte" if given.cut == BYTES else "loss",
+        metric="bits_per_byte" if settings.cut == BYTES else "loss",
         direction="min",
         optimizer="adamw(beta2=0.95, decay='matrices')",
         weight_decay=0.1,
-        peak_lrs=(2e-5, 4e-5, 8e-5) if given.tuned else (0.002, 0.004, 0.008) if given.small else (3e-4, 6e-4, 1.2e-3),
-        layers="transformer" if given.small else "large",
-        load=partial(_load, given),
-        model=partial(_model, given),
+        peak_lrs=(2e-5, 4e-5, 8e-5)
+        if settings.tuned
+        else (0.002, 0.004, 0.008)
+        if settings.small
+        else (3e-4, 6e-4, 1.2e-3),
+        layers="transformer" if settings.small else "large",
+        load=partial(_load, settings),
+        model=partial(_model, settings),
         loss=partial(rows.loss, z_loss=z_loss),
-        score=rows.score_bytes if given.cut == BYTES else rows.score_ids,
-        baseline=partial(single_ids, given.cut == BYTES),
+        score=rows.score_bytes if settings.cut == BYTES else rows.score_ids,
+        baseline=partial(single_ids, settings.cut == BYTES),
         clip=1.0,
         eval_epochs=0.2,
         chance="a uniform guess: the logarithm of the number of kinds of ids, of bytes 8 bits",
@@ -188,50 +192,52 @@ def lm(
 # ---------------------------------------------------------------------------------------------------- data
 
 
-def _load(given: Settings) -> Data:
-    data = load_lm(given, root())
-    return checkpoint.stamped(data, given.model) if given.tuned else data
+def _load(settings: Settings) -> Data:
+    data = load_lm(settings, root())
+    return checkpoint.stamped(data, settings.model) if settings.tuned else data
 
 
 @cache
-def load_lm(given: Settings, _root: str) -> Data:
+def load_lm(settings: Settings, _root: str) -> Data:
     """Rows of ids [n, context + 1] in the smallest type that holds them; numbers of predicted ids [n] int64.
 
     Raises:
         InputError: the corpus, the tokenizer or the model is missing or wrong, or they do not go together.
     """
-    place = corpus.find(given.data)
+    place = corpus.find(settings.data)
     files = corpus.read(place)
-    if files.shards != (given.cut == IDS):
+    if files.shards != (settings.cut == IDS):
         kind, advice = ("shards of token ids", "say") if files.shards else ("texts", "do not say")
         raise InputError(f"lm: {place} holds {kind}: {advice} tokenizer='ids'")
-    stream = _shards(given) if files.shards else _texts(given, files)
-    split = partial(_rows, given, place, stream)
+    stream = _shards(settings) if files.shards else _texts(settings, files)
+    split = partial(_rows, settings, place, stream)
     test = split("test", files.test, EVALUATED)
     control = rows.without(split("control", files.control, EVALUATED), test)
-    train = split("train", files.train, given.tokens or ALL)
-    if len(train) < given.tokens // given.context:
-        raise InputError(f"lm: tokens={given.tokens:,}, and {place} has {train.size:,} for training: give fewer, or 0")
+    train = split("train", files.train, settings.tokens or ALL)
+    if len(train) < settings.tokens // settings.context:
+        raise InputError(
+            f"lm: tokens={settings.tokens:,}, and {place} has {train.size:,} for training: give fewer, or 0"
+        )
     return rows.data(rows.without(train, control, test), control, test, "")
 
 
 Stream = Callable[[str, Path], "Iterable[Array]"]
 
 
-def _rows(given: Settings, place: Path, stream: Stream, split: str, files: Sequence[Path], most: int) -> Array:
-    cut = corpus.cut((stream(split, file) for file in files), given.context, most // given.context)
+def _rows(settings: Settings, place: Path, stream: Stream, split: str, files: Sequence[Path], most: int) -> Array:
+    cut = corpus.cut((stream(split, file) for file in files), settings.context, most // settings.context)
     if not len(cut):
         raise InputError(
-            f"lm: {place}: no {split} file is longer than a context of {given.context:,} ids: give a shorter context"
+            f"lm: {place}: no {split} file is longer than a context of {settings.context:,} ids: give a shorter context"
         )
     return cut
 
 
-def _texts(given: Settings, files: corpus.Corpus) -> Stream:
+def _texts(settings: Settings, files: corpus.Corpus) -> Stream:
     """The ids of a file's texts in a split, a piece at a time."""
-    tokenizer = pieces.tokenizer(given.cut)
-    if not given.small and tokenizer.ids > (room := _room(given)):
-        reason = f"the tokenizer of {given.cut} has {tokenizer.ids:,} pieces, and {given.model} {room:,}"
+    tokenizer = pieces.tokenizer(settings.cut)
+    if not settings.small and tokenizer.ids > (room := _room(settings)):
+        reason = f"the tokenizer of {settings.cut} has {tokenizer.ids:,} pieces, and {settings.model} {room:,}"
         raise InputError(f"lm: {reason}: it is another model's")
 
     def stream(split: str, file: Path) -> Iterable[Array]:
@@ -242,12 +248,12 @@ def _texts(given: Settings, files: corpus.Corpus) -> Stream:
     return stream
 
 
-def _shards(given: Settings) -> Stream:
+def _shards(settings: Settings) -> Stream:
     """The ids of a shard, a piece at a time; each is below the number of the model's."""
-    room = given.vocabulary or _room(given)
+    room = settings.vocabulary or _room(settings)
 
     def stream(_split: str, file: Path) -> Iterable[Array]:
-        ids = corpus.shard(file, given.dtype)
+        ids = corpus.shard(file, settings.dtype)
         for begin in range(0, len(ids), PIECE):
             piece = ids[begin : begin + PIECE]
             if int(piece.min()) < 0 or int(piece.max()) >= room:
@@ -261,31 +267,31 @@ def _shards(given: Settings) -> Stream:
 # ---------------------------------------------------------------------------------------------------- model
 
 
-def _room(given: Settings) -> int:
+def _room(settings: Settings) -> int:
     """Kinds of ids of a model of transformers, whose places suffice for a row."""
     from tasks.language import causal
 
-    ids, places = causal.room(given.model)
-    if places is not None and places < given.context:
-        raise InputError(f"lm: {given.model} has places for {places:,} ids, and the context is {given.context:,}")
+    ids, places = causal.room(settings.model)
+    if places is not None and places < settings.context:
+        raise InputError(f"lm: {settings.model} has places for {places:,} ids, and the context is {settings.context:,}")
     return ids
 
 
-def _model(given: Settings) -> nn.Module:
+def _model(settings: Settings) -> nn.Module:
     from tasks.language.row_losses import RowLosses
 
-    return RowLosses(_body(given), given.batch // given.context, squares=given.z_loss > 0)
+    return RowLosses(_body(settings), settings.batch // settings.context, squares=settings.z_loss > 0)
 
 
-def _body(given: Settings) -> nn.Module:
-    if given.small:
+def _body(settings: Settings) -> nn.Module:
+    if settings.small:
         from tasks.language.gpt import GPT
 
-        ids = given.vocabulary or pieces.tokenizer(given.cut).ids
-        return GPT(ids, given.context, given.width, given.depth, tied=given.tied is not False)
+        ids = settings.vocabulary or pieces.tokenizer(settings.cut).ids
+        return GPT(ids, settings.context, settings.width, settings.depth, tied=settings.tied is not False)
     from tasks.language import causal
 
-    return causal.pretrained(given.model, scratch=given.scratch, tied=given.tied)
+    return causal.pretrained(settings.model, scratch=settings.scratch, tied=settings.tied)
 
 
 def single_ids(in_bits: bool, data: Data) -> Baseline:

@@ -53,8 +53,8 @@ def spread(rows: Array, most: int) -> Array:
 
 def without(rows: Array, *others: Array) -> Array:
     """The rows that are in none of the others."""
-    known = {row.tobytes() for other in others for row in other}
-    return rows[[row.tobytes() not in known for row in rows]] if known else rows
+    excluded = {row.tobytes() for other in others for row in other}
+    return rows[[row.tobytes() not in excluded for row in rows]] if excluded else rows
 
 
 def data(train: Array, control: Array, test: Array, stamp: str) -> Data:

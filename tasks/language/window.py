@@ -18,6 +18,6 @@ class Window(nn.Module):
         self.first, self.last = nn.Linear(order * symbols, hidden), nn.Linear(hidden, symbols)
 
     def forward(self, ids_BL: Tensor) -> Tensor:
-        shown = functional.one_hot(ids_BL.unfold(1, self.order, 1), self.symbols).flatten(2)
-        logits_BPV: Tensor = self.last(self.first(shown.to(self.first.weight.dtype)).relu())
+        hot_BPK = functional.one_hot(ids_BL.unfold(1, self.order, 1), self.symbols).flatten(2)
+        logits_BPV: Tensor = self.last(self.first(hot_BPK.to(self.first.weight.dtype)).relu())
         return logits_BPV

@@ -19,7 +19,7 @@ from bench.strategies import optimizers
 from tests.runs import ROOT
 from tests.tasks import corpora, trees, voices
 
-ELSEWHERE = {"imagenet", "coco", "bccd", "lm"}  # streamed or large: `test_imagenet.py` and `test_coco.py` have them
+ELSEWHERE = {"imagenet", "coco", "bccd", "lm"}  # `test_imagenet.py`, `test_coco.py` and `test_lm.py` have them
 NAMES = [name for name in tasks.CATALOGUE if name not in ELSEWHERE]
 NAMES += ["digits(model='cnn')", "mnist(model='cnn')", "lm(context=32, width=16, depth=1)"]
 SPLITS = ("train", "control", "test")
