@@ -26,7 +26,7 @@ class GPTBlock(nn.Module):
         q, k, v = self.parts(self.outer(x_BLD)).view(b, n, 3, width // HEAD, HEAD).permute(2, 0, 3, 1, 4).unbind(0)
         scores_BHLL = (q @ k.transpose(-1, -2) / HEAD**0.5).masked_fill(later_LL, float("-inf"))
         x_BLD = x_BLD + self.mixed((scores_BHLL.softmax(-1) @ v).transpose(1, 2).reshape(b, n, width))
-        return x_BLD + self.down(self.up(self.inner(x_BLD)).relu())
+        return x_BLD + self.down(self.up(self.inner(x_BLD)).relu())  # type: ignore[no-any-return]  # of modules
 
 
 class GPT(nn.Module):

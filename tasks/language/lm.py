@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from functools import cache, partial
 from math import inf, log
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bench.contract import Array, Baseline, Data, InputError, Margin, Split, Task
 from schedules.spec import choose, render
@@ -64,7 +64,7 @@ class Settings:
     @property
     def text(self) -> str:
         """The call with all arguments that are not the usual ones."""
-        usual = lm.__kwdefaults__
+        usual: Any = lm.__kwdefaults__
         settings = {f.name: getattr(self, f.name) for f in fields(self) if f.name in usual}
         data = (self.data,) if self.data != "lm" else ()
         return render("lm", data, {name: value for name, value in settings.items() if value != usual[name]})

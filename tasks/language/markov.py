@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from functools import cache, partial
 from math import log
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -71,7 +71,7 @@ def markov(*, symbols: int = 8, order: int = 2, hidden: int = 64, chain: int = 0
         require("markov", name, value, least, most)
     if symbols**order > CONTEXTS:
         raise InputError(f"markov: {symbols} symbols and order {order} have more than {CONTEXTS:,} contexts")
-    usual = markov.__kwdefaults__
+    usual: Any = markov.__kwdefaults__
     return Task(
         name=render("markov", (), {name: value for name, value, *_ in bounds if value != usual[name]}),
         family="language",
@@ -100,7 +100,7 @@ def markov(*, symbols: int = 8, order: int = 2, hidden: int = 64, chain: int = 0
 def weights(symbols: int, order: int, chain: int) -> Array:
     """Whole weights [H, V] of the symbols after each context; the last symbol of a context counts least."""
     u = Draw(1000 + chain).uniform(symbols**order, symbols)
-    return 1 + np.floor(999 * (u * u * u * u)).astype(np.int64)
+    return 1 + np.floor(999 * (u * u * u * u)).astype(np.int64)  # type: ignore[no-any-return]  # of an Array
 
 
 def entropy_rate(symbols: int, order: int, chain: int) -> float:

@@ -23,10 +23,11 @@ class RowLosses(nn.Module):
         self.body, self.rows, self.squares = body, rows, squares
 
     def forward(self, ids: Tensor) -> Tensor:
-        return torch.cat([self._sums(part.long()) for part in ids.split(self.rows)])
+        # torch types `split` not at all
+        return torch.cat([self._sums(part.long()) for part in ids.split(self.rows)])  # type: ignore[no-untyped-call]
 
     def _sums(self, ids: Tensor) -> Tensor:
-        logits_BPV = self.body(ids[:, :-1])
+        logits_BPV: Tensor = self.body(ids[:, :-1])
         if logits_BPV.dtype in (torch.bfloat16, torch.float16):
             logits_BPV = logits_BPV.float()  # a sum over a row needs more than eight bits
         truth_BP1 = ids[:, -logits_BPV.shape[1] :, None]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache, partial
 from importlib import metadata
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -57,7 +57,7 @@ def source_code(*, width: int = 32, depth: int = 2, context: int = 32, batch: in
     )
     for name, value, least, most, step in bounds:
         require("source_code", name, value, least, most, step)
-    usual = source_code.__kwdefaults__
+    usual: Any = source_code.__kwdefaults__
     return Task(
         name=render("source_code", (), {name: value for name, value, *_ in bounds if value != usual[name]}),
         family="language",
