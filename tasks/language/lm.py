@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
 from functools import cache, partial
-from math import inf, log
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.contract import Array, Baseline, Data, InputError, Margin, Split, Task
+from bench.contract import Array, Data, InputError, Margin, Task
 from schedules.spec import choose, render
 from tasks.data import checkpoint
 from tasks.data.dataset import root
@@ -181,7 +181,7 @@ def lm(
         model=partial(_model, settings),
         loss=partial(rows.loss, z_loss=z_loss),
         score=rows.score_bytes if settings.cut == BYTES else rows.score_ids,
-        baseline=partial(single_ids, settings.cut == BYTES),
+        baseline=partial(ngrams.single_ids, settings.cut == BYTES),
         clip=1.0,
         eval_epochs=0.2,
         chance="a uniform guess: the logarithm of the number of kinds of ids, of bytes 8 bits",
@@ -292,11 +292,3 @@ def _body(settings: Settings) -> nn.Module:
     from tasks.language import causal
 
     return causal.pretrained(settings.model, scratch=settings.scratch, tied=settings.tied)
-
-
-def single_ids(in_bits: bool, data: Data) -> Baseline:
-    """The headline on the test split of the frequencies of single ids in the train split, each counted once more."""
-    assert isinstance(data.train, Split)
-    assert isinstance(data.test, Split)
-    bits = ngrams.single_bits(data.train.inputs[0], data.test.inputs[0])
-    return Baseline("single ids", bits if in_bits else bits * log(2))

@@ -5,9 +5,11 @@ N = rows, L = ids of a row that are predicted.
 
 from __future__ import annotations
 
+from math import log
+
 import numpy as np
 
-from bench.contract import Array
+from bench.contract import Array, Baseline, Data, Split
 
 DISCOUNT = 0.75
 """Taken off every count, and given to the model of the next shorter context."""
@@ -42,6 +44,14 @@ def single_bits(train: Array, test: Array) -> float:
     return float(np.log2(counts.sum()) - np.log2(counts[test_place]).mean())
 
 
+def single_ids(in_bits: bool, data: Data) -> Baseline:
+    """The headline on the test split of the frequencies of single ids in the train split, each counted once more."""
+    assert isinstance(data.train, Split)
+    assert isinstance(data.test, Split)
+    bits = single_bits(data.train.inputs[0], data.test.inputs[0])
+    return Baseline("single ids", bits if in_bits else bits * log(2))
+
+
 def _grams(rows: Array, k: int, ids: int) -> Array:
     """Codes of the grams of a context of k ids and the predicted id after it, [N, L + 1 - max(k, 1)]."""
     width = rows.shape[1] - max(k, 1)
@@ -64,7 +74,7 @@ def _refined(train: Array, test: Array, ids: int, shorter: Array) -> Array:
     return np.where(total > 0, mixed, shorter)
 
 
-def _looked_up(keys: Array, values: Array, wanted: Array) -> Array:
-    """Values of the wanted keys; 0 for one that is not there. Keys are ascending."""
-    at = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
-    return np.where(keys[at] == wanted, values[at], 0)
+def _looked_up(keys: Array, values: Array, queries: Array) -> Array:
+    """Values of the keys in `queries`; 0 for one that is not there. Keys are ascending."""
+    at = np.minimum(np.searchsorted(keys, queries), len(keys) - 1)
+    return np.where(keys[at] == queries, values[at], 0)
