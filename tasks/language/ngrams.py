@@ -74,7 +74,7 @@ def _refined(train: Array, test: Array, ids: int, shorter: Array) -> Array:
     return np.where(total > 0, mixed, shorter)
 
 
-def _looked_up(keys: Array, values: Array, queries: Array) -> Array:
-    """Values of the keys in `queries`; 0 for one that is not there. Keys are ascending."""
-    at = np.minimum(np.searchsorted(keys, queries), len(keys) - 1)
-    return np.where(keys[at] == queries, values[at], 0)
+def _looked_up(keys: Array, values: Array, wanted: Array) -> Array:
+    """Values of the keys in `wanted`; 0 for one that is not there. Keys are ascending."""
+    at = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+    return np.where(keys[at] == wanted, values[at], 0)
