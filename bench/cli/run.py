@@ -51,7 +51,6 @@ def config_arguments(parser: argparse.ArgumentParser) -> None:
     add("--optimizers", "--optimizer", metavar="A,B", help='these optimizers instead, such as "sgd, adamw(beta2=0.98)"')
     add("--averagings", metavar="A,B", help='also read the weights by these averages, such as "none, ema, lawa(k=3)"')
     budget_arguments(parser)
-    add("--seeds", type=whole, metavar="N", help="number of seeds: 0 .. N-1")
     add(
         "--engine",
         choices=("auto", "modules", "stacked", "compiled"),
@@ -65,12 +64,7 @@ def config_arguments(parser: argparse.ArgumentParser) -> None:
     add("--compile", action="store_true", help="compile models with torch.compile, once for all members")
     add("--width", type=whole, metavar="N", help="cells in a cohort at most (default: as memory allows, 512 at most)")
     add("--snapshot-seconds", type=float, default=30.0, metavar="S", help="least time between snapshots (default: 30)")
-    add(
-        "--data",
-        type=nonempty,
-        metavar="DIR",
-        help="folder of the real data sets, or `hub` (default: $GLIDESLOPE_DATA)",
-    )
+    add("--data", type=nonempty, metavar="DIR", help="folder of real data sets, or `hub` (default: $GLIDESLOPE_DATA)")
     add("--extend", action="store_true", help="add to what --out holds a plan with all its cells and more")
     round_arguments(parser)
     publish.option(parser)
@@ -86,6 +80,7 @@ def budget_arguments(parser: argparse.ArgumentParser) -> None:
         "--weight-decays", "--weight-decay", type=numbers, metavar="X,Y", help="each of these (default: the task's own)"
     )
     add("--peak-lrs", type=numbers, metavar="X,Y", help="peak learning rates, the same for every strategy")
+    add("--seeds", type=whole, metavar="N", help="number of seeds: 0 .. N-1")
 
 
 def round_arguments(parser: argparse.ArgumentParser) -> None:
