@@ -48,7 +48,7 @@ def of_cohort(
     In training: weights, gradients, the optimizer's state, averages, buffers, and the tensors that a forward saves for
     the backward. In evaluation: no gradients, but a copy of the evaluated weights, which are an average, the average
     that an optimizer forms itself, or weights with recomputed BatchNorm statistics. `modules` looks at one member at a
-    time and copies one at a time; `stacked` does both for all at once, and evaluates copies only.
+    time and copies one at a time; the others do both for all at once, and evaluate copies only.
 
     Args:
         task: Task of the cells.
@@ -61,9 +61,11 @@ def of_cohort(
     slots = _slots(task, optimizer)
     own = trained * (1 + slots + _averages(task, cells) + recalls) + buffers  # between two looks
     look = of_look(task, parts)
-    if engine == "stacked":
+    if engine != "modules":
         transient = max(look + 4.0 * trained, 8.0 * trained, 4.0 * (2 * trained + buffers))  # look, take, evaluate
-        return Demand(4.0 * (frozen + trained), 4.0 * (own + trained) + transient)  # shared: the model's own weights
+        rows = 2 if engine == "compiled" else 1  # it fills rows up, at most to twice as many
+        # Shared are the model's own weights.
+        return Demand(4.0 * (frozen + trained), rows * (4.0 * (own + trained) + transient))
     averaged = any(cell.averaging != "none" for cell in cells)
     copy: float = trained + buffers if averaged or norms else 0
     if optimizers.parse(optimizer).averages:
