@@ -145,7 +145,7 @@ class Cohort:
     """Cells of equal task, optimizer, weight decay and seed, which share batches. The unit of work and of resuming."""
 
     cells: tuple[Cell, ...]
-    engine: Literal["modules", "stacked"]
+    engine: Literal["modules", "stacked", "compiled"]
     threads: int  # pinned, because results differ bitwise between 1 and 2 threads
     arithmetic: Arithmetic = USUAL
 
