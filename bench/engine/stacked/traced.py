@@ -91,7 +91,7 @@ class TracedLook:
         if not self._traceable:
             return None
         if (trace := self._own.get(shapes) or self._traces.by_shapes.get(shapes)) is not None:
-            self._traceable = self._equal(trace.forward, reseed, state, batch, grads)
+            self._traceable = self.equals(trace.forward, reseed, state, batch, grads)
             if self._traceable:
                 self._programs[shapes] = trace.forward
             return self._programs.get(shapes)
@@ -119,7 +119,7 @@ class TracedLook:
         traced: GraphModule = make_fx(outcome)(*flat(_copied(state), batch))
         return traced
 
-    def _equal(
+    def equals(
         self,
         trace: Program,
         reseed: Callable[[], None],
@@ -138,7 +138,7 @@ class TracedLook:
         return all(torch.equal(_bits(a), _bits(b)) for a, b in zip(ours, theirs, strict=True))
 
 
-def flat(state: State, batch: Batch) -> list[Tensor]:
+def flat(state: State, batch: Batch) -> list[Any]:
     """All tensors of a look, in the order of a program's arguments."""
     return [*chain(*(named.values() for named in state), *batch)]
 
