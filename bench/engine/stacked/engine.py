@@ -90,6 +90,9 @@ class Stacked:
         ordered = decaying | grads
         self._layouts = {name: layout(grad) for name, grad in ordered.items()}
         self._rule = update_rules.create(optimizer, weight_decay, sum(grad.numel() for grad in decaying.values()))
+        if factors := optimizer.multipliers(self._model):
+            scales = {name: factors[self._model.get_parameter(name)] for name in ordered}
+            self._rule.scale_P = torch.cat([grad.new_full([grad.numel()], scales[n]) for n, grad in ordered.items()])
         width = sum(grad.numel() for grad in ordered.values())
         self._set_rows(torch.empty(2, width, device=self.loader.device, dtype=self.loader.dtype))
         for name, weight_W in self._weights.items():
