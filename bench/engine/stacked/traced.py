@@ -133,9 +133,9 @@ class TracedLook:
         with torch.no_grad():
             loss_W = self._store(trace(*flat(one, batch)), grads)  # stored, so that there are no two sets of gradients
         reseed()
-        ours = [loss_W, *grads, *one[1].values(), *one[2].values()]
-        theirs = [*self._outcome(other, batch), *other[1].values(), *other[2].values()]
-        return all(torch.equal(_bits(a), _bits(b)) for a, b in zip(ours, theirs, strict=True))
+        replayed = [loss_W, *grads, *one[1].values(), *one[2].values()]
+        eager = [*self._outcome(other, batch), *other[1].values(), *other[2].values()]
+        return all(torch.equal(_bits(a), _bits(b)) for a, b in zip(replayed, eager, strict=True))
 
 
 def flat(state: State, batch: Batch) -> list[Any]:
