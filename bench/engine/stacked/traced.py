@@ -112,7 +112,7 @@ class TracedLook:
 
         def outcome(*tensors: Tensor) -> Outcome:
             parts = iter(tensors)
-            weights, buffers, counts = ({name: next(parts) for name in named} for named in state)
+            weights, buffers, counts = ({name: next(parts) for name in group} for group in state)
             inputs, target = (tuple(next(parts) for _ in side) for side in batch)
             return self._outcome((weights, buffers, counts), (inputs, target))
 
@@ -140,7 +140,7 @@ class TracedLook:
 
 def flat(state: State, batch: Batch) -> list[Any]:
     """All tensors of a look, in the order of a program's arguments."""
-    return [*chain(*(named.values() for named in state), *batch)]
+    return [*chain(*(group.values() for group in state), *batch)]
 
 
 def _copied(state: State) -> State:
