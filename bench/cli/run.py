@@ -15,6 +15,8 @@ from bench.plan.plan import TUNE
 if TYPE_CHECKING:
     from bench.runner.config import RunConfig
 
+ENGINES = ("auto", "modules", "stacked", "compiled")
+
 
 def add(commands: Commands) -> None:
     """Add `run` to the command line."""
@@ -37,26 +39,8 @@ def config_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("suite", nargs="?", default="core", help="a suite of `glideslope list suites`, or a Python file with suite()")
     add("--out", type=path, metavar="DIR", help="where the ledger and the report go (default: runs/SUITE)")
-    add(
-        "--tasks",
-        metavar="A,B",
-        help="only these tasks, such as \"digits(epochs=5), digits(model='my_model.py:Net'), my_task.py:task\"",
-    )
-    add(
-        "--schedules",
-        metavar="A,B",
-        help='these strategies instead, such as "cosine, wsd(cooldown=0.3), my_file.py:mine(k=3)"',
-    )
-    add("--reference", metavar="A", help="the strategy that the others are tested against (default: the suite's)")
-    add("--optimizers", "--optimizer", metavar="A,B", help='these optimizers instead, such as "sgd, adamw(beta2=0.98)"')
-    add("--averagings", metavar="A,B", help='also read the weights by these averages, such as "none, ema, lawa(k=3)"')
-    budget_arguments(parser)
-    add(
-        "--engine",
-        choices=("auto", "modules", "stacked", "compiled"),
-        default="auto",
-        help="how members are trained side by side",
-    )
+    grid_arguments(parser)
+    add("--engine", choices=ENGINES, default="auto", help="how members are trained side by side")
     add("--workers", type=whole, metavar="N", help="worker processes (default: one a CPU core; 1 on a GPU)")
     add("--data-parallel", action="store_true", help="train each cohort on all Accelerate processes")
     add("--precision", choices=("fp32", "bf16", "fp16"), help="of forward and backward (default: as accelerate has it)")
@@ -81,6 +65,25 @@ def budget_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--peak-lrs", type=numbers, metavar="X,Y", help="peak learning rates, the same for every strategy")
     add("--seeds", type=whole, metavar="N", help="number of seeds: 0 .. N-1")
+
+
+def grid_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that replace what a suite crosses."""
+    add = parser.add_argument
+    add(
+        "--tasks",
+        metavar="A,B",
+        help="only these tasks, such as \"digits(epochs=5), digits(model='my_model.py:Net'), my_task.py:task\"",
+    )
+    add(
+        "--schedules",
+        metavar="A,B",
+        help='these strategies instead, such as "cosine, wsd(cooldown=0.3), my_file.py:mine(k=3)"',
+    )
+    add("--reference", metavar="A", help="the strategy that the others are tested against (default: the suite's)")
+    add("--optimizers", "--optimizer", metavar="A,B", help='these optimizers instead, such as "sgd, adamw(beta2=0.98)"')
+    add("--averagings", metavar="A,B", help='also read the weights by these averages, such as "none, ema, lawa(k=3)"')
+    budget_arguments(parser)
 
 
 def round_arguments(parser: argparse.ArgumentParser) -> None:

@@ -151,7 +151,7 @@ class Stacked:
     # ------------------------------------------------------------------------------ look, take and move
 
     def _state(self) -> Copies:
-        """What a look reads: the leaves whose gradients are `_grads`, buffers and counts."""
+        """Arguments of a look: the leaves whose gradients are `_grads`, buffers and counts."""
         return self._weights, self._buffers, self._counts
 
     def look(self, batch: Batch, step: int) -> None:
