@@ -15,6 +15,10 @@ from tasks.image.cifar import cifar10, cifar10_jpeg_q75, cifar100
 from tasks.image.digits import digits, mnist5k
 from tasks.image.imagenet import imagenet
 from tasks.image.mnist import fashion_mnist, mnist
+from tasks.own.audiofolder import audiofolder
+from tasks.own.imagefolder import imagefolder
+from tasks.own.table import table
+from tasks.own.texts import texts
 from tasks.speech.digits_ctc import digits_ctc
 from tasks.speech.keywords import fsdd, speech_commands, speech_commands_v002_testset12
 from tasks.speech.vowels import vowels
@@ -43,6 +47,10 @@ CATALOGUE: dict[str, Callable[..., Task]] = {
     "digits_ctc": digits_ctc,
     "speech_commands": speech_commands,
     "speech_commands_v002_testset12": speech_commands_v002_testset12,
+    "imagefolder": imagefolder,
+    "audiofolder": audiofolder,
+    "texts": texts,
+    "table": table,
 }
 
 

@@ -52,7 +52,7 @@ def test_its_text_parses_back_to_it(task):
 def test_it_says_where_its_data_come_from_and_what_chance_is(task):
     assert len(task.source) > 10
     assert len(task.chance) > 10
-    assert task.family in {"image", "detection", "text", "speech", "tunnel"}
+    assert task.family in {"image", "detection", "text", "speech", "table", "tunnel"}
     assert optimizers.parse(task.optimizer).text == task.optimizer
     assert list(task.peak_lrs) == sorted(set(task.peak_lrs))
     assert len(task.peak_lrs) >= 2

@@ -1,0 +1,79 @@
+"""Places of the user's own data: a path that is found again from any working directory.
+
+A relative path is looked up in the folder that --data names first, and is recorded as it is if it lies there: such a
+name is short, and holds on another machine that has the data in its own --data. Otherwise it is looked up in the
+working directory, and recorded as an absolute path.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from bench.contract import InputError
+from schedules.spec import render
+from tasks.data import checkpoint
+from tasks.data.dataset import HUB, Pack, root
+
+
+class OwnPack(Pack):
+    """The record of a folder or a file of the user's own; its name is a path as `recorded` gives it."""
+
+    def _root(self) -> str:
+        if Path(self.name).is_absolute():
+            return self.name
+        if root() in ("", HUB):
+            raise self.absent()
+        return root()
+
+    def absent(self) -> InputError:
+        """The error for a path that is not there."""
+        places = [self.name] if Path(self.name).is_absolute() else [self.name, f"{root() or '--data DIR'}/{self.name}"]
+        return InputError(f"{self.title}: there is no {' and no '.join(places)}: give {' or '.join(self.layouts)}")
+
+    def wrong(self, path: object, what: str) -> InputError:
+        """The error for a wrong file; `what` describes the fault."""
+        subject = str(path) if self.name in str(path) else f"{self.name}: {path}"
+        return InputError(f"{self.title}: {subject}: {what}")
+
+
+def own(kind: str, name: str, layout: str) -> OwnPack:
+    """The record of the user's own data for a kind of task, with the layout it should have, in words."""
+    licence = "licence not known"
+    return OwnPack(
+        name=name, title=kind, layouts=(layout,), published=False, get="", size="", check="", licence=licence
+    )
+
+
+def is_there(pack: OwnPack) -> bool:
+    """True if the folder or file exists; a relative name needs a folder that --data names."""
+    return (Path(pack.name).is_absolute() or root() not in ("", HUB)) and pack.folder.exists()
+
+
+def recorded(kind: str, path: object) -> str:
+    """The text by which a task records a path.
+
+    Raises:
+        InputError: `path` is no text.
+    """
+    if not isinstance(path, str) or not path:
+        raise InputError(f"{kind}: give the path of your data as a text, {kind}('PATH'), not {path!r}")
+    place = Path(path).expanduser()
+    if not place.is_absolute() and ".." not in place.parts and root() not in ("", HUB) and (root() / place).exists():
+        return place.as_posix()
+    return os.path.normpath(place.absolute()) if place.is_absolute() or place.exists() else path
+
+
+def recorded_checkpoint(model: str) -> str:
+    """The text by which a task records a checkpoint: an absolute path, for a folder in the working directory."""
+    place = Path(model).expanduser()
+    return os.path.normpath(place.absolute()) if (place / checkpoint.CONFIG).is_file() else model
+
+
+def call(factory: Callable[..., object], place: str, settings: Mapping[str, object]) -> str:
+    """Canonical text of a task's call: its place, and the settings that are not at the defaults of `factory`."""
+    defaults = inspect.signature(factory).parameters
+    changed = {name: value for name, value in settings.items() if value != defaults[name].default}
+    return render(factory.__name__, (place,), changed)
