@@ -108,7 +108,8 @@ class Task:
     eval_epochs: int = 1  # the epoch grid: number of epochs between evaluations; there is one at the end, too
     chance: str = ""  # scores of chance and of simple predictors, in words
     margin: Margin | None = None  # smaller differences count as equal; None: no two strategies can be called equal
-    code: str = ""  # digest of its code; filled in when a task is built by its name
+    code: str = ""  # digest of its code; filled in when a task is built by its name, unless the name holds it
+    outside: bool = False  # its code, model or data are the user's: it is tried out at length before it is trained
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from bench.strategies import averagings, optimizers
 from bench.suites import SUITES
 from schedules import external
 from schedules.arguments import words
+from schedules.reference import installed
 from schedules.spec import OWN
 from tasks.data import dataset
 from tasks.data.registry import PACKS
@@ -84,7 +85,7 @@ def _schedules() -> Table:
     table.add_column("source", overflow="fold")
     for name, factory in schedules.CATALOGUE.items():
         table.add_row(*map(Text, (name, factory.formula, factory.horizon, factory.paper)))
-    for name, reference in external.installed().items():  # not imported: other people's code
+    for name, reference in installed(external.GROUP).items():  # not imported: other people's code
         table.add_row(*map(Text, (name, "offered by an installed package", "", reference)))
     return table
 
