@@ -13,9 +13,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from bench.contract import InputError
-from schedules.spec import render
+from schedules.spec import hint, render
 from tasks.data import checkpoint
 from tasks.data.dataset import HUB, Pack, root
+from tasks.data.inventory import visible
 
 
 class OwnPack(Pack):
@@ -24,19 +25,28 @@ class OwnPack(Pack):
     def _root(self) -> str:
         if Path(self.name).is_absolute():
             return self.name
-        if root() in ("", HUB):
+        if not _in_data(self.name):
             raise self.absent()
         return root()
 
     def absent(self) -> InputError:
-        """The error for a path that is not there."""
-        places = [self.name] if Path(self.name).is_absolute() else [self.name, f"{root() or '--data DIR'}/{self.name}"]
-        return InputError(f"{self.title}: there is no {' and no '.join(places)}: give {' or '.join(self.layouts)}")
+        """The error for a path that is not there, or that holds no such data."""
+        layouts = " or ".join(self.layouts)
+        if is_there(self):
+            return InputError(f"{self.title}: {self.folder}: no data: put {layouts} into it")
+        kind, name = "file" if Path(self.name).suffix else "folder", Path(self.name)
+        parents = [name.parent, Path(root() if root() not in ("", HUB) else ".") / name.parent]
+        alike = hint(name.name, [path.name for parent in parents if parent.is_dir() for path in visible(parent)])
+        where = "" if name.is_absolute() else ", neither here nor in the folder that --data names"
+        return InputError(
+            f"{self.title}: {self.name}: no data: put {layouts} there; there is no {kind} {self.name}{alike}{where}"
+        )
 
     def wrong(self, path: object, what: str) -> InputError:
-        """The error for a wrong file; `what` describes the fault."""
+        """The error for a wrong file or, if `path` is a text, for a part of the data; `what` describes the fault."""
         subject = str(path) if self.name in str(path) else f"{self.name}: {path}"
-        return InputError(f"{self.title}: {subject}: {what}")
+        remedy = f"; {self.remedy}" if isinstance(path, Path) else ""
+        return InputError(f"{self.title}: {subject}: {what}{remedy}")
 
 
 def own(kind: str, name: str, layout: str) -> OwnPack:
@@ -49,7 +59,12 @@ def own(kind: str, name: str, layout: str) -> OwnPack:
 
 def is_there(pack: OwnPack) -> bool:
     """True if the folder or file exists; a relative name needs a folder that --data names."""
-    return (Path(pack.name).is_absolute() or root() not in ("", HUB)) and pack.folder.exists()
+    return (Path(pack.name).is_absolute() or _in_data(pack.name)) and pack.folder.exists()
+
+
+def _in_data(name: str) -> bool:
+    """True if a relative path is looked up in the folder that --data names, and there is one."""
+    return root() not in ("", HUB) and ".." not in Path(name).parts
 
 
 def recorded(kind: str, path: object) -> str:
@@ -61,7 +76,7 @@ def recorded(kind: str, path: object) -> str:
     if not isinstance(path, str) or not path:
         raise InputError(f"{kind}: give the path of your data as a text, {kind}('PATH'), not {path!r}")
     place = Path(path).expanduser()
-    if not place.is_absolute() and ".." not in place.parts and root() not in ("", HUB) and (root() / place).exists():
+    if not place.is_absolute() and _in_data(path) and (root() / place).exists():
         return place.as_posix()
     return os.path.normpath(place.absolute()) if place.is_absolute() or place.exists() else path
 

@@ -51,9 +51,9 @@ def read(pack: OwnPack, suffixes: Iterable[str]) -> Listing:
         pack.verify(file)
     marks = [splits.mark([file.read_bytes()]) for file in files]
     labels = np.concatenate([folders.labels for folders in listed.values()])
-    chosen = splits.assign(parts, marks, pack.wrong)
-    splits.check_classes(labels, names, chosen[0], pack.wrong)
-    return Listing(files, marks, labels, names, chosen)
+    selection = splits.assign(parts, marks, pack.wrong)
+    splits.check_classes(labels, names, selection[0], pack.wrong)
+    return Listing(files, marks, labels, names, selection)
 
 
 def _trees(pack: OwnPack) -> dict[str, Path]:
@@ -70,4 +70,4 @@ def _trees(pack: OwnPack) -> dict[str, Path]:
     if others := [folder for folder in folders if folder not in trees.values()]:
         names = " and ".join(path.name for path in trees.values())
         raise pack.wrong(others[0], f"lies next to {names}, and is no part: give {pack.layouts[0]}")
-    return trees
+    return {part: trees[part] for part in splits.PARTS if part in trees}

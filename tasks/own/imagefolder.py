@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -17,7 +17,6 @@ from bench.contract import Array, Data, InputError, Split, Stream, Task
 from schedules.spec import choose
 from tasks.data import inventory, picture, places
 from tasks.data.dataset import root
-from tasks.image import timm_models
 from tasks.image.augment import crop_and_flip, from_bytes
 from tasks.image.imagenet import MEAN, STD
 from tasks.own import folders, scores, splits
@@ -33,7 +32,7 @@ MOST = 2**31
 
 def imagefolder(
     folder: str = "imagefolder",
-    model: str = "resnet8",
+    model: Literal["resnet8", "resnet14", "resnet20"] = "resnet8",
     *,
     size: int = 64,
     augment: bool = True,
@@ -47,7 +46,8 @@ def imagefolder(
 
     Args:
         folder: A path, or the name of a folder in the one that --data names.
-        model: resnet8, resnet14 or resnet20, of the CIFAR family with a first stride of 2; or timm:NAME.
+        model: resnet8, resnet14 or resnet20, of the CIFAR family with a first stride of 2; or timm:NAME, or a model of
+            your own, my_model.py:Net.
         size: Side of the images in pixels.
         augment: Shift training images by up to 4 pixels, and mirror every second one.
         metric: The headline: balanced_accuracy, macro_f1 or accuracy.
@@ -74,24 +74,16 @@ def imagefolder(
         weight_decay=1e-4,
         peak_lrs=(0.01, 0.03, 0.1),
         layers="residual",
-        model=_builder(model, size, read),
+        model=partial(_model, choose(model, MODELS, "model of imagefolder"), read),
         prepare=from_bytes(MEAN, STD, crop_and_flip if augment else None),
         eval_epochs=2,
     )
 
 
-def _builder(model: str, size: int, read: Callable[[], splits.Labelled]) -> Callable[[], nn.Module]:
-    if model.startswith(timm_models.PREFIX):
-        timm_models.builder(model, 2, size)  # refuses an unknown name
-        return lambda: timm_models.builder(model, len(read().names), size)()
-    layers = choose(model, MODELS, "model of imagefolder, besides any timm:NAME,")
+def _model(layers: int, read: Callable[[], splits.Labelled]) -> nn.Module:
+    from tasks.image.resnet import resnet
 
-    def build() -> nn.Module:
-        from tasks.image.resnet import resnet
-
-        return resnet(layers, len(read().names), stride=2)
-
-    return build
+    return resnet(layers, len(read().names), stride=2)
 
 
 def _read(place: str, size: int, augment: bool) -> splits.Labelled:

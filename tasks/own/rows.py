@@ -25,7 +25,7 @@ LAYOUT = f"a file {', '.join(KINDS)}, or a folder of train, validation and test 
 SEPARATORS = ",;\t"
 
 
-class Rows(NamedTuple):
+class TableRows(NamedTuple):
     """Columns of a table of all parts, one after the other."""
 
     pack: OwnPack
@@ -52,7 +52,7 @@ class Rows(NamedTuple):
         return self.columns[name]
 
 
-def read(pack: OwnPack, split: str) -> Rows:
+def read(pack: OwnPack, split: str) -> TableRows:
     """Read the table of a file, or those of a folder.
 
     Args:
@@ -71,7 +71,7 @@ def read(pack: OwnPack, split: str) -> Rows:
         for name in table.column_names:
             columns.setdefault(name, []).extend(_values(table, name))
     sizes = {files[part].name: len(table) for part, table in tables.items()}
-    rows = Rows(pack, columns, [part for part, table in tables.items() for _ in range(len(table))], sizes)
+    rows = TableRows(pack, columns, [part for part, table in tables.items() for _ in range(len(table))], sizes)
     return rows._replace(parts=_parts(rows, split)) if split else rows
 
 
@@ -94,10 +94,10 @@ def _files(pack: OwnPack) -> dict[str, Path]:
             raise pack.wrong(path, "is no part: name the files train, validation and test, or give one file")
     if not files:
         raise pack.wrong(place, f"holds no table: give {LAYOUT}")
-    return files
+    return {part: files[part] for part in splits.PARTS if part in files}
 
 
-def _parts(rows: Rows, split: str) -> list[str]:
+def _parts(rows: TableRows, split: str) -> list[str]:
     """The part of each row, by a column."""
     if len(rows.sizes) > 1:
         raise rows.pack.wrong("its files", f"name the parts already, so that split={split!r} is one rule too many")
@@ -130,9 +130,9 @@ def _table(pack: OwnPack, file: Path) -> Dataset:
         cause: BaseException = error
         while cause.__cause__ is not None:
             cause = cause.__cause__
+        if "corresponds to no data" in str(cause):
+            raise pack.wrong(file, "has no rows") from None
         raise pack.wrong(file, f"is no table of {kind} ({str(cause).splitlines()[0][:80]})") from None
-    if not len(table):
-        raise pack.wrong(file, "has no rows")
     return table
 
 
@@ -188,7 +188,7 @@ def is_missing(value: Any) -> bool:
     return value is None or (isinstance(value, float) and math.isnan(value))
 
 
-def classes(rows: Rows, column: str) -> tuple[list[int], tuple[str, ...]]:
+def classes(rows: TableRows, column: str) -> tuple[list[int], tuple[str, ...]]:
     """(class of each row, names of the classes) of a column of texts, truth values or whole numbers.
 
     Classes are in the order of their numbers, or of their names.
@@ -203,10 +203,10 @@ def classes(rows: Rows, column: str) -> tuple[list[int], tuple[str, ...]]:
         if not isinstance(value, str | int | float):
             raise rows.wrong(row, f"has {str(value)[:40]!r} in {column}, which is no label")
     figures = [number(value) for value in values]
-    if not any(figure is None for figure in figures):
-        for row, figure in enumerate(figures):
-            if figure != round(figure or 0.0):
-                raise rows.wrong(row, f"has {values[row]} in {column}: a class has a name or a whole number")
+    for row, figure in enumerate(figures):
+        if figure is not None and figure != round(figure):
+            raise rows.wrong(row, f"has {values[row]} in {column}: a class has a name or a whole number")
+    if None not in figures:
         order = sorted({figure for figure in figures if figure is not None})
         place = {figure: i for i, figure in enumerate(order)}
         return [place[f] for f in figures if f is not None], tuple(f"{figure:.0f}" for figure in order)

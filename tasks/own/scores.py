@@ -86,6 +86,7 @@ def classes_task(
         baseline=partial(majority, metric, read),
         chance="the majority class: the baseline, which names it",
         margin=margin_of(kind, margin),
+        outside=True,
         **{"load": lambda: read().data} | more,
     )
 

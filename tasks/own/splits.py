@@ -61,10 +61,10 @@ def assign(parts: Sequence[str], marks: Sequence[bytes], blame: Blame) -> tuple[
     Raises:
         InputError: a split is empty, or one content is in two parts.
     """
-    given = set(parts)
-    if given & {"validation", "test"}:
-        if "train" not in given:
-            raise blame("its parts", f"are {' and '.join(sorted(given))}, and none is train")
+    names = set(parts)
+    if names & {"validation", "test"}:
+        if "train" not in names:
+            raise blame("its parts", f"are {' and '.join(sorted(names))}, and none is train")
         _require_disjoint(parts, marks, blame)
     share = np.array([int.from_bytes(m[:8], "big") / 2.0**64 for m in marks])
     of = {part: np.array([p == part for p in parts], bool) for part in PARTS}

@@ -29,7 +29,7 @@ MOST_CATEGORIES = 20
 REGRESSION, CLASSIFICATION = "regression", "classification"
 
 
-class Columns(NamedTuple):
+class TableData(NamedTuple):
     """Data of a table, and the names of the classes (of a regression, none)."""
 
     labelled: splits.Labelled
@@ -111,7 +111,7 @@ def _kind(place: str, target: str, split: str, kind: str) -> str:
     return CLASSIFICATION if few and all(n == round(n or 0.0) for n in numbers) else REGRESSION
 
 
-def _model(columns: Columns, width: int) -> nn.Module:
+def _model(columns: TableData, width: int) -> nn.Module:
     from tasks.models import mlp
 
     return mlp(columns.width, width, max(1, len(columns.labelled.names)))
@@ -133,6 +133,7 @@ def _regression(place: str, margin: float, read: Any, common: dict[str, Any]) ->
         baseline=constant,
         chance="the mean of the train targets: about 1, the baseline",
         margin=scores.margin_of("table", margin),
+        outside=True,
         **common,
     )
 
@@ -158,12 +159,12 @@ def constant(data: Data) -> Baseline:
 # --------------------------------------------------------------------------------------------------- data
 
 
-def _read(place: str, target: str, regression: bool, columns: tuple[str, ...], split: str) -> Columns:
+def _read(place: str, target: str, regression: bool, columns: tuple[str, ...], split: str) -> TableData:
     return _loaded(place, target, regression, columns, split, root())
 
 
 @cache
-def _loaded(place: str, target: str, regression: bool, columns: tuple[str, ...], split: str, _root: str) -> Columns:
+def _loaded(place: str, target: str, regression: bool, columns: tuple[str, ...], split: str, _root: str) -> TableData:
     """Features [N, F] float32, and targets [N]: int64 classes, or float32 standardised by the train split."""
     pack = places.own("table", place, rows.LAYOUT)
     content = rows.read(pack, split)
@@ -180,21 +181,20 @@ def _loaded(place: str, target: str, regression: bool, columns: tuple[str, ...],
     if not features:
         raise pack.wrong("its table", f"has no column besides {target} to learn from")
     parsed = {name: _feature(content, name) for name in features}
-    marks = [splits.mark(values[i].tobytes() for values in parsed.values()) for i in range(len(truth))]
-    chosen = splits.assign(content.parts, marks, pack.wrong)
+    selection = splits.assign(content.parts, _marks(list(parsed.values())), pack.wrong)
     if regression:
-        truth = _standardised(truth, chosen[0])
+        truth = _standardised(truth, selection[0])
         if not truth.any():
             raise pack.wrong("its train split", f"has one value of {target} in every row: nothing is to learn")
     else:
-        splits.check_classes(truth, names, chosen[0], pack.wrong)
-    inputs = np.concatenate([_columns(values, chosen[0]) for values in parsed.values()], 1)
+        splits.check_classes(truth, names, selection[0], pack.wrong)
+    inputs = np.concatenate([_columns(values, selection[0]) for values in parsed.values()], 1)
     stamp = "\n".join([*features, "", *names])
-    data = Data(*(Split((inputs[index],), (truth[index],), stamp) for index in chosen))
-    return Columns(splits.Labelled(data, names), inputs.shape[1])
+    data = Data(*(Split((inputs[index],), (truth[index],), stamp) for index in selection))
+    return TableData(splits.Labelled(data, names), inputs.shape[1])
 
 
-def _feature(content: rows.Rows, name: str) -> Array:
+def _feature(content: rows.TableRows, name: str) -> Array:
     """A column as numbers [N] float64, or, if it holds texts, as these [N].
 
     Raises:
@@ -204,7 +204,7 @@ def _feature(content: rows.Rows, name: str) -> Array:
     for row, value in enumerate(values):
         if rows.is_missing(value):
             raise content.wrong(row, f"has no value in {name}: fill the gaps, or choose other columns by columns=[...]")
-    if any(isinstance(value, str) and rows.number(value) is None for value in values):
+    if all(rows.number(value) is None for value in values):
         texts = [str(value).strip() for value in values]
         if (many := len(set(texts))) > MOST_CATEGORIES:
             reason = f"has {many:,} different texts, and {MOST_CATEGORIES} at most become one-hot: leave the column out"
@@ -213,7 +213,18 @@ def _feature(content: rows.Rows, name: str) -> Array:
     return _numbers(content, name)
 
 
-def _numbers(content: rows.Rows, name: str) -> Array:
+def _marks(columns: Sequence[Array]) -> list[bytes]:
+    """The mark of each row's content."""
+    pieces = [
+        [row.tobytes() for row in values.astype("<f8")]
+        if values.dtype.kind == "f"
+        else [text.encode() for text in values.tolist()]
+        for values in columns
+    ]
+    return [splits.mark(row) for row in zip(*pieces, strict=True)]
+
+
+def _numbers(content: rows.TableRows, name: str) -> Array:
     numbers = [rows.number(value) for value in content.column(name)]
     for row, value in enumerate(numbers):
         if value is None:

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 def texts(
     file: str = "texts.csv",
-    text: str | Sequence[str] = "text",
-    label: str = "label",
     model: str = recipe.SMALL,
     *,
+    text: str | Sequence[str] = "text",
+    label: str = "label",
     split: str = "",
     scratch: bool = False,
     lora: int = 0,
@@ -37,10 +37,10 @@ def texts(
 
     Args:
         file: The path of a CSV, TSV, JSON, JSON lines or parquet file, or of a folder of train, validation and test.
-        text: The column of the texts, or two for pairs: text=['question', 'answer'].
-        label: The column of the classes: names or whole numbers.
         model: `small`, a BERT of 2 layers from scratch; or an encoder of transformers: a folder, one of `models/` in
             the folder of the data, or a name on the hub.
+        text: The column of the texts, or two for pairs: text=['question', 'answer'].
+        label: The column of the classes: names or whole numbers.
         split: The column that says which part a row is of.
         scratch: Take only the configuration and the tokenizer of the checkpoint.
         lora: Rank of low-rank adapters to train, with the head, instead of all weights (the extra `lora`); 0: none.
@@ -93,16 +93,16 @@ def _loaded(place: str, columns: tuple[str, ...], label: str, model: str, split:
     numbers, names = rows.classes(content, label)
     labels = np.array(numbers, np.int64)
     marks = [splits.mark(text.encode("utf-8", "surrogatepass") for text in example) for example in examples]
-    chosen = splits.assign(content.parts, marks, content.pack.wrong)
-    splits.check_classes(labels, names, chosen[0], content.pack.wrong)
-    parts = [[examples[i] for i in index] for index in chosen]
+    selection = splits.assign(content.parts, marks, content.pack.wrong)
+    splits.check_classes(labels, names, selection[0], content.pack.wrong)
+    parts = [[examples[i] for i in index] for index in selection]
     inputs = sentences.encoded(parts, "" if model == recipe.SMALL else model)
     stamp = "\n".join(names)
-    splits_read = (Split(arrays, (labels[i],), stamp) for arrays, i in zip(inputs, chosen, strict=True))
+    splits_read = (Split(arrays, (labels[i],), stamp) for arrays, i in zip(inputs, selection, strict=True))
     return splits.Labelled(Data(*splits_read), names)
 
 
-def _texts(content: rows.Rows, column: str) -> list[str]:
+def _texts(content: rows.TableRows, column: str) -> list[str]:
     """A column of texts.
 
     Raises:

@@ -17,10 +17,12 @@ from bench.engine.loader import Loader
 from bench.engine.modules import initial_model
 from bench.strategies import optimizers
 from tests.runs import ROOT
-from tests.tasks import trees, voices
+from tests.tasks import own_trees, trees, voices
 
 ELSEWHERE = {"imagenet", "coco", "bccd"}  # streamed or large: `test_imagenet.py` and `test_coco.py` have them
-NAMES = [*(name for name in tasks.CATALOGUE if name not in ELSEWHERE), "digits(model='cnn')", "mnist(model='cnn')"]
+SMALLER = {"imagefolder": "imagefolder(size=16)", "table": "table(columns=['a', 'b', 'colour'])"}
+VARIANTS = ["digits(model='cnn')", "mnist(model='cnn')", "table(target='y', columns=['a', 'b', 'colour'])"]
+NAMES = [*(SMALLER.get(name, name) for name in tasks.CATALOGUE if name not in ELSEWHERE), *VARIANTS]
 SPLITS = ("train", "control", "test")
 
 DIGESTS = {
@@ -36,13 +38,13 @@ DIGESTS = {
 @pytest.fixture(params=NAMES)
 def task(request, one_thread, tmp_path, monkeypatch):
     """A task; one that reads a data set from a folder is given a tiny one in its true layout, and small batches."""
-    task, folder = tasks.parse(request.param), request.param.partition("(")[0]
-    kind = next((kind for kind in (trees, voices) if folder in kind.NAMES), None)
+    folder = request.param.partition("(")[0]
+    kind = next((kind for kind in (trees, voices, own_trees) if folder in kind.NAMES), None)
     if kind is None:
-        return task
+        return tasks.parse(request.param)
     kind.plant(tmp_path, folder)
     kind.expect(monkeypatch, tmp_path)
-    return replace(task, batch_size=16)
+    return replace(tasks.parse(request.param), batch_size=16)
 
 
 def test_its_text_parses_back_to_it(task):

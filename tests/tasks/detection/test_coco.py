@@ -192,7 +192,7 @@ def test_a_digest_that_does_not_hold_is_one_line(folder):
     [
         ("bccd(model='yolo')", "unknown model of bccd 'yolo'; there are: fasterrcnn, ssdlite"),
         ("coco(backbone='coco')", "unknown backbone of coco 'coco'; there are: imagenet, scratch"),
-        ("coco(3)", "coco: folder is the name of one in the folder that --data names, not 3"),
+        ("coco(3)", r"coco: give the path of your data as a text, coco\('PATH'\), not 3"),
     ],
 )
 def test_an_unknown_choice_is_one_line(text, reason):
