@@ -63,7 +63,7 @@ def find(reference: str, kind: str) -> Reference:
     place = Path(place).as_posix() if place.endswith(".py") else place
     with blamed(f"{kind} file {place}"):
         sources = [path, *neighbours(path)] if place.endswith(".py") else [path]
-    value: Any = _module(place, path, digest("".join(map(source, sources))), kind)
+    value: Any = _module(place, path.resolve(), digest("".join(map(source, sources))), kind)
     for part in attribute.split("."):
         if not hasattr(value, part):
             raise InputError(f"{subject}: {place} has no {part}")

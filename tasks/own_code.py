@@ -14,7 +14,7 @@ from typing import Any
 from bench.code_digest import digest
 from bench.contract import InputError
 from schedules import spec
-from schedules.reference import find, text
+from schedules.reference import Reference, find, text
 from schedules.user_code import blamed
 
 LENGTH = 8
@@ -52,6 +52,20 @@ class OwnCall:
         return name not in self.settings and name in inspect.signature(self.value).parameters
 
 
+def function(name: str, kind: str) -> Reference:
+    """The function or class that a reference names.
+
+    Raises:
+        InputError: there is none, or nobody can tell its arguments.
+    """
+    there = find(name, kind)
+    if not callable(there.value):
+        raise InputError(f"{there.subject}: it should be a function or a class, not {type(there.value).__name__}")
+    with blamed(there.subject):
+        inspect.signature(there.value)
+    return there
+
+
 def read(call: spec.Call, kind: str, offered: Collection[str] = ()) -> OwnCall:
     """The call of a user's function or class, with its version and its settings checked.
 
@@ -63,9 +77,7 @@ def read(call: spec.Call, kind: str, offered: Collection[str] = ()) -> OwnCall:
     Raises:
         InputError: no such function, another version, or settings that it has not.
     """
-    there = find(call.name, kind)
-    if not callable(there.value):
-        raise InputError(f"{there.subject}: it should be a function or a class, not {type(there.value).__name__}")
+    there = function(call.name, kind)
     with blamed(there.subject):
         mark = digest.of_name(there.path, there.attribute)[:LENGTH]
     if not there.place.endswith(".py") and _IMPORTED.setdefault(call.name.partition("@")[0], mark) != mark:
@@ -74,10 +86,9 @@ def read(call: spec.Call, kind: str, offered: Collection[str] = ()) -> OwnCall:
     return OwnCall(name, there.value, _settings(call, there.subject, there.value, offered), there.subject)
 
 
-def _settings(call: spec.Call, subject: str, function: Any, offered: Collection[str]) -> dict[str, Any]:
+def _settings(call: spec.Call, subject: str, value: Any, offered: Collection[str]) -> dict[str, Any]:
     """Settings of a call by name, without those at their defaults."""
-    with blamed(subject):
-        signature = inspect.signature(function)
+    signature = inspect.signature(value)
     parameters = signature.parameters
     if any(p.kind in (p.VAR_POSITIONAL, p.POSITIONAL_ONLY) for p in parameters.values()):
         raise InputError(f"{subject}: its settings should be named, not taken as *args")
@@ -88,13 +99,13 @@ def _settings(call: spec.Call, subject: str, function: Any, offered: Collection[
     except TypeError as error:
         raise InputError(f"{subject}: {error}; it is called as {call.name}{spec.signature_text(signature)}") from None
     values: dict[str, Any] = {}
-    for name, value in bound.items():
+    for name, setting in bound.items():
         if parameters[name].kind == inspect.Parameter.VAR_KEYWORD:
-            values |= value
-        elif name not in later and not _same(value, parameters[name].default):
-            values[name] = value
-    for name, value in values.items():
-        if isinstance(value, spec.Call):
+            values |= setting
+        elif name not in later and not _same(setting, parameters[name].default):
+            values[name] = setting
+    for name, setting in values.items():
+        if isinstance(setting, spec.Call):
             raise InputError(f"{subject}: its setting {name} should be a number, a text or a list, not a call")
     return values
 

@@ -9,14 +9,17 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 from bench.contract import Array, InputError, Split, Task
 from schedules import spec
-from schedules.reference import find
-from schedules.user_code import blamed
 from tasks import own_code, own_model, settings
+from tasks.checks import check
 from tasks.image.timm_models import PREFIX
+
+MADE: dict[str, Task] = {}
+"""Tasks of one's own by name, so that each reads its data once a run, whoever forgot to cache them."""
 
 GROUP = "glideslope.tasks"
 """Group of entry points for the tasks of installed packages: `parity = "mypkg.mod:task"`."""
@@ -46,7 +49,7 @@ def build(call: spec.Call, parameters: Mapping[str, Any], make: Callable[[spec.C
     if own:
         resolved = own_model.resolve(str(model), lambda: facts_of(task), task.model)
         name = settings.extended(task.name, {"model": resolved.text})
-        layers = common.get("layers") or resolved.layers
+        layers: Any = None if "layers" in common else resolved.layers  # a kind that is given is in the name
         return settings.apply(replace(task, name=name, model=resolved, layers=layers, outside=True), common)
     return settings.apply(task, common)
 
@@ -62,9 +65,7 @@ def parameters(call: spec.Call) -> Mapping[str, Any]:
     Raises:
         InputError: there is none.
     """
-    there = find(call.name, "task")
-    with blamed(there.subject):
-        return inspect.signature(there.value).parameters
+    return inspect.signature(own_code.function(call.name, "task").value).parameters
 
 
 def own(call: spec.Call) -> Task:
@@ -74,10 +75,14 @@ def own(call: spec.Call) -> Task:
         InputError: no such function, wrong settings, or it returns something else.
     """
     function = own_code.read(call, "task")
-    task = function.make()
-    if not isinstance(task, Task):
-        raise InputError(f"{function.subject}: it should return a bench.contract.Task, not {type(task).__name__}")
-    return replace(task, name=function.text, outside=True)
+    if function.text not in MADE:
+        task = function.make()
+        if not isinstance(task, Task):
+            raise InputError(f"{function.subject}: it should return a bench.contract.Task, not {type(task).__name__}")
+        task = replace(task, name=function.text, outside=True)
+        check(task)
+        MADE[task.name] = replace(task, load=cache(task.load))
+    return MADE[function.text]
 
 
 def facts_of(task: Task) -> dict[str, int]:

@@ -21,6 +21,7 @@ from schedules import external
 from schedules.arguments import words
 from schedules.reference import installed
 from schedules.spec import OWN
+from tasks import own_task
 from tasks.data import dataset
 from tasks.data.registry import PACKS
 
@@ -51,7 +52,8 @@ def _tasks() -> Text:
     rows = [(t.name, t.family, f"{t.epochs:g} epochs", f"{t.metric} ({t.direction})") for t in _catalogue()]
     widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
     lines = ["  ".join(field.ljust(width) for field, width in zip(row, widths, strict=True)) for row in (head, *rows)]
-    last = "\n--long says more: data, chance, optimizer, peak LRs."
+    lines += [f"{name}  offered by an installed package: {place}" for name, place in installed(own_task.GROUP).items()]
+    last = f"\n--long says more: data, chance, optimizer, peak LRs. One of your own: {OWN['task']}"
     return Text("\n").join([Text(lines[0].rstrip(), "bold"), *(Text(line.rstrip()) for line in lines[1:]), Text(last)])
 
 
