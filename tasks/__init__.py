@@ -20,6 +20,7 @@ from tasks.image.digits import digits, mnist5k
 from tasks.image.imagenet import imagenet
 from tasks.image.mnist import fashion_mnist, mnist
 from tasks.own.audiofolder import audiofolder
+from tasks.own.hub import hub
 from tasks.own.imagefolder import imagefolder
 from tasks.own.table import table
 from tasks.own.texts import texts
@@ -55,6 +56,7 @@ CATALOGUE: dict[str, Callable[..., Task]] = {
     "audiofolder": audiofolder,
     "texts": texts,
     "table": table,
+    "hub": hub,
 }
 
 

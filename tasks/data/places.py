@@ -10,7 +10,9 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from bench.contract import InputError
 from schedules.spec import hint, render
@@ -18,9 +20,22 @@ from tasks.data import checkpoint
 from tasks.data.dataset import HUB, Pack, root
 from tasks.data.inventory import visible
 
+ON_HUB = "hub:"
+"""The beginning of a place on the hub: hub:NAME, or hub:NAME:CONFIGURATION."""
 
+
+@dataclass(frozen=True, kw_only=True)
 class OwnPack(Pack):
-    """The record of a folder or a file of the user's own; its name is a path as `recorded` gives it."""
+    """The record of data of the user's choice; its name is a path as `recorded` gives it, or a name on the hub."""
+
+    config: str = ""  # of a data set of the hub
+
+    __hash__ = Pack.__hash__
+
+    @property
+    def source(self) -> str:
+        """Text for a task's `source`: where it is."""
+        return f"{self.name} ({self.licence})"
 
     def _root(self) -> str:
         if Path(self.name).is_absolute():
@@ -49,12 +64,23 @@ class OwnPack(Pack):
         return InputError(f"{self.title}: {subject}: {what}{remedy}")
 
 
-def own(kind: str, name: str, layout: str) -> OwnPack:
+def own(kind: str, place: str, layout: str) -> OwnPack:
     """The record of the user's own data for a kind of task, with the layout it should have, in words."""
-    licence = "licence not known"
-    return OwnPack(
-        name=name, title=kind, layouts=(layout,), published=False, get="", size="", check="", licence=licence
-    )
+    name, _, config = place.removeprefix(ON_HUB).partition(":") if place.startswith(ON_HUB) else (place, "", "")
+    unknown: dict[str, Any] = {"get": "", "size": "", "check": "", "licence": "licence not known", "published": False}
+    hub = name if place.startswith(ON_HUB) else ""
+    return OwnPack(name=name, title=kind, layouts=(layout,), hub=hub, config=config, **unknown)
+
+
+def on_hub(name: object, config: object) -> str:
+    """The place of a data set on the hub.
+
+    Raises:
+        InputError: no such names are possible.
+    """
+    if not (isinstance(name, str) and name and ":" not in name and isinstance(config, str)):
+        raise InputError(f"hub: give the name of a data set, hub('OWNER/NAME'), not {name!r} with config={config!r}")
+    return f"{ON_HUB}{name}:{config}"
 
 
 def is_there(pack: OwnPack) -> bool:

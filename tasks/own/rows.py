@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bench.contract import InputError
 from tasks.data import inventory
+from tasks.data.dataset import HUB
 from tasks.data.places import OwnPack
 from tasks.own import splits
 
@@ -62,17 +63,38 @@ def read(pack: OwnPack, split: str) -> TableRows:
     Raises:
         InputError: a file is missing, empty, damaged or ragged, tables have different columns, or a part is unknown.
     """
-    files = _files(pack)
-    tables = {part: _table(pack, file) for part, file in files.items()}
+    if pack.hub:
+        tables = _hub_tables(pack)
+        sources = {part: f"the {part} part" for part in tables}
+    else:
+        files = _files(pack)
+        tables = {part: _table(pack, file) for part, file in files.items()}
+        sources = {part: file.name for part, file in files.items()}
     names = {part: sorted(table.column_names) for part, table in tables.items()}
     inventory.agree("columns", names, pack.wrong)
     columns: dict[str, list[Any]] = {}
     for table in tables.values():
         for name in table.column_names:
             columns.setdefault(name, []).extend(_values(table, name))
-    sizes = {files[part].name: len(table) for part, table in tables.items()}
+    sizes = {sources[part]: len(table) for part, table in tables.items()}
     rows = TableRows(pack, columns, [part for part, table in tables.items() for _ in range(len(table))], sizes)
     return rows._replace(parts=_parts(rows, split)) if split else rows
+
+
+def _hub_tables(pack: OwnPack) -> dict[str, Dataset]:
+    """The tables of a data set of the hub, by part; parts of other names than those of PARTS are left out."""
+    import datasets
+
+    if not pack.on_hub:
+        raise InputError(f"hub: {pack.name}: nothing is downloaded unless you ask: give --data {HUB}")
+    try:
+        names = datasets.get_dataset_split_names(pack.hub, pack.config or None)
+    except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
+        raise InputError(f"hub: the hub does not give {pack.name}: {str(error).splitlines()[0]}") from None
+    parts = {part: name for name in names if (part := splits.part_of(str(name)))}
+    if "train" not in parts:
+        raise pack.wrong("its parts", f"are {', '.join(map(str, names)) or 'none'}, and none is train")
+    return {part: pack.table(parts[part], pack.config) for part in splits.PARTS if part in parts}
 
 
 def _files(pack: OwnPack) -> dict[str, Path]:

@@ -93,7 +93,7 @@ def classes_task(
 
 def source(place: str) -> str:
     """A task's `source`, in words."""
-    return f"{place} (licence not known); {RULE}"
+    return f"{place.removesuffix(':')} (licence not known); {RULE}"
 
 
 def margin_of(kind: str, margin: float) -> Margin:

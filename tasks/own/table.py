@@ -81,7 +81,7 @@ def table(
         "family": "table",
         "batch_size": 32,
         "epochs": 30,
-        "peak_lrs": (0.01, 0.03, 0.1),
+        "peak_lrs": (0.01, 0.03, 0.1, 0.3),
         "layers": "mlp",
         "model": lambda: _model(read(), width),
         "eval_epochs": 2,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cache, partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -50,21 +51,39 @@ def texts(
     Raises:
         InputError: no such metric, or settings that do not go together.
     """
+    place, model = places.recorded("texts", file), places.recorded_checkpoint(model)
+    own: dict[str, Any] = {"text": text, "label": label, "split": split, "scratch": scratch, "lora": lora}
+    own |= {"metric": metric, "margin": margin}
+    task = texts_task("texts", place, model=model, **own)
+    return replace(task, name=places.call(texts, place, {"model": model} | own))
+
+
+def texts_task(
+    kind: str,
+    place: str,
+    *,
+    model: str,
+    text: str | Sequence[str],
+    label: str,
+    split: str = "",
+    scratch: bool = False,
+    lora: int = 0,
+    metric: str,
+    margin: float,
+) -> Task:
+    """The task of a kind's texts, whose name is still to be given; the settings are those of `texts`."""
     columns = (text,) if isinstance(text, str) else tuple(text)
     if not 1 <= len(columns) <= 2 or not all(isinstance(name, str) for name in columns):
-        raise InputError(f"texts: text is a column, or two in a list for pairs, not {text!r}")
-    place, model = places.recorded("texts", file), places.recorded_checkpoint(model)
-    tuned = recipe.is_tuned("texts", model, scratch, lora)
-    settings: dict[str, object] = {"text": text if isinstance(text, str) else columns, "label": label, "model": model}
-    settings |= {"split": split, "scratch": scratch, "lora": lora, "metric": metric, "margin": margin}
+        raise InputError(f"{kind}: text is a column, or two in a list for pairs, not {text!r}")
+    tuned = recipe.is_tuned(kind, model, scratch, lora)
     read = partial(_read, place, columns, label, model, split)
     return scores.classes_task(
-        kind="texts",
+        kind=kind,
         place=place,
         metric=metric,
         margin=margin,
         read=read,
-        name=places.call(texts, place, settings),
+        name=kind,
         family="text",
         load=partial(_load, read, model, tuned),
         model=partial(_model, read, model, scratch, lora),

@@ -19,7 +19,7 @@ from bench.strategies import optimizers
 from tests.runs import ROOT
 from tests.tasks import own_trees, trees, voices
 
-ELSEWHERE = {"imagenet", "coco", "bccd"}  # streamed or large: `test_imagenet.py` and `test_coco.py` have them
+ELSEWHERE = {"imagenet", "coco", "bccd", "hub"}  # streamed, large or far: they have tests of their own
 SMALLER = {"imagefolder": "imagefolder(size=16)", "table": "table(columns=['a', 'b', 'colour'])"}
 VARIANTS = ["digits(model='cnn')", "mnist(model='cnn')", "table(target='y', columns=['a', 'b', 'colour'])"]
 NAMES = [*(SMALLER.get(name, name) for name in tasks.CATALOGUE if name not in ELSEWHERE), *VARIANTS]

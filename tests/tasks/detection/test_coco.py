@@ -86,6 +86,32 @@ def test_cocos_own_layout_holds_the_same_images_and_a_part_of_train_is_held_out(
     assert learnt == {image.tobytes() for image in flat.train.inputs[0]}
 
 
+@pytest.mark.parametrize("place", ["annotations.json", "annotations/instances_default.json", "images/a.coco.json"])
+def test_twenty_images_with_one_file_of_annotations_are_split_by_content(folder, monkeypatch, place):
+    whole = task().load().train
+    for part in ("val", "test"):
+        (folder / f"instances_{part}.json").unlink()
+    file = folder / place
+    if place.startswith("images"):
+        folder, file = folder / "images", folder / "images" / "a.coco.json"
+    file.parent.mkdir(exist_ok=True)
+    (folder.parent / "cells" / "instances_train.json").rename(file)
+    monkeypatch.delenv(trees.ROOT)
+    monkeypatch.chdir(folder)
+    own = tasks.parse("coco('.', batch_size=4)")
+    assert own.name == f"coco(folder={str(folder)!r}, batch_size=4)"
+    assert own.batch_size == 4
+    assert own.model.args[3] == 4
+    monkeypatch.chdir("/")
+    data = tasks.parse(own.name).load()
+    sizes = [len(split) for split in data]
+    assert sum(sizes) == 20
+    assert sizes[0] > 10
+    images = {image.tobytes() for split in data for image in split.inputs[0]}
+    assert images == {image.tobytes() for image in whole.inputs[0]}
+    assert not (data.train.target[0][..., 5] == 1).any()
+
+
 def test_what_is_streamed_is_what_would_be_held(folder, monkeypatch):
     whole = task().load()
     before = whole.digest()

@@ -123,6 +123,30 @@ def test_two_columns_make_pairs(root):
     assert {1, 2} <= set(np.unique(kinds))
 
 
+def test_the_hub_is_asked_only_when_told_to(monkeypatch):
+    requests = []
+
+    def fetch(path, name=None, split=None):
+        requests.append((path, name, split))
+        column = datasets.ClassLabel(names=["good", "bad"])
+        table = datasets.Dataset.from_list(sentences(100, key=split == "test"))
+        return table.cast_column("label", column)
+
+    monkeypatch.setattr(datasets, "load_dataset", fetch)
+    monkeypatch.setattr(datasets, "get_dataset_split_names", lambda path, name: ["train", "test", "unsupervised"])
+    task = tasks.parse("hub('org/films', config='short')")
+    assert tasks.parse(task.name).name == task.name == "hub('org/films', config='short')"
+    monkeypatch.delenv(own_trees.ROOT, raising=False)
+    with pytest.raises(InputError, match="org/films: nothing is downloaded unless you ask: give --data hub"):
+        task.load()
+    assert not requests
+    own_trees.expect(monkeypatch, "hub")
+    data = task.load()
+    assert requests == [("org/films", "short", "train"), ("org/films", "short", "test")]
+    assert len(data.test) == 100
+    assert task.baseline(data).name.startswith("the majority class, good")
+
+
 def test_a_margin_can_be_given_and_has_a_reason(root):
     assert tasks.parse("table('x.csv')").margin == (0.01, "one hundredth, the default for data of one's own")
     assert tasks.parse("table('x.csv', margin=0.02)").margin.value == 0.02
