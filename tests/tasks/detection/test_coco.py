@@ -91,11 +91,9 @@ def test_twenty_images_with_one_file_of_annotations_are_split_by_content(folder,
     whole = task().load().train
     for part in ("val", "test"):
         (folder / f"instances_{part}.json").unlink()
-    file = folder / place
-    if place.startswith("images"):
-        folder, file = folder / "images", folder / "images" / "a.coco.json"
-    file.parent.mkdir(exist_ok=True)
-    (folder.parent / "cells" / "instances_train.json").rename(file)
+    (folder / place).parent.mkdir(exist_ok=True)
+    (folder / "instances_train.json").rename(folder / place)
+    folder = folder / "images" if place.startswith("images") else folder
     monkeypatch.delenv(trees.ROOT)
     monkeypatch.chdir(folder)
     own = tasks.parse("coco('.', batch_size=4)")
