@@ -16,7 +16,7 @@ from types import ModuleType
 from typing import Any
 
 from schedules.contract import InputError, digest
-from schedules.spec import REFERENCE
+from schedules.spec import REFERENCE, Call, render
 from schedules.user_code import blamed, execute, neighbours
 
 
@@ -100,3 +100,9 @@ def source(path: Path) -> str:
 def text(name: str, settings: str) -> str:
     """Text of a call of a reference, which parses back: in quotes if the name is no plain reference."""
     return name + settings if re.fullmatch(REFERENCE, name) else f"{name!r}{settings or '()'}"
+
+
+def call_text(call: Call) -> str:
+    """Text of a call, which parses back to it; its name is a plain one or a reference."""
+    settings = render("", call.args, dict(call.kwargs))
+    return text(call.name, settings) if ":" in call.name else call.name + settings

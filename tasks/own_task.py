@@ -7,13 +7,14 @@ code: another version of the file is another task.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from functools import cache
 from typing import Any
 
 from bench.contract import Array, InputError, Split, Task
 from schedules import spec
+from schedules.reference import call_text
 from tasks import own_code, own_model, settings
 from tasks.checks import check
 from tasks.image.timm_models import PREFIX
@@ -36,26 +37,31 @@ def build(call: spec.Call, parameters: Mapping[str, Any], make: Callable[[spec.C
     Raises:
         InputError: anything wrong with the call or with the user's code.
     """
-    names = [*parameters][: len(call.args)]
-    values = dict(zip(names, call.args, strict=False)) | dict(call.kwargs)
-    model = values.get("model")
-    model = spec.render(model.name, model.args, dict(model.kwargs)) if isinstance(model, spec.Call) else model
-    own = own_model.is_own(model) and _is_replaced(str(model), parameters.get("model"))
+    names = list(parameters)[: len(call.args)]
+    if twice := {*names} & dict(call.kwargs).keys():
+        raise InputError(f"task {call.name}: {twice.pop()} is given twice")
+    if names[-1:] == ["model"]:
+        call = replace(call, args=call.args[:-1], kwargs=(("model", call.args[-1]), *call.kwargs))
+    values = dict(call.kwargs)
     common = {k: v for k, v in values.items() if k in settings.NAMES and k not in parameters}
-    dropped = common.keys() | ({"model"} if own else {})
-    if own and "model" in names:
-        call = spec.Call(call.name, (), tuple(values.items()))
-    task = make(spec.Call(call.name, call.args, tuple((k, v) for k, v in call.kwargs if k not in dropped)))
-    if own:
-        resolved = own_model.resolve(str(model), lambda: facts_of(task), task.model)
-        name = settings.extended(task.name, {"model": resolved.text})
-        layers: Any = None if "layers" in common else resolved.layers  # a kind that is given is in the name
-        return settings.apply(replace(task, name=name, model=resolved, layers=layers, outside=True), common)
-    return settings.apply(task, common)
+    model = call_text(values["model"]) if isinstance(values.get("model"), spec.Call) else values.get("model")
+    if not _is_replaced(model, parameters.get("model")):
+        return settings.apply(make(_without(call, common)), common)
+    task = make(_without(call, (*common, "model")))
+    resolved = own_model.resolve(str(model), lambda: facts_of(task), task.model)
+    name = settings.extended(task.name, {"model": resolved.text})
+    layers: Any = None if "layers" in common else resolved.layers  # a kind that is given is in the name
+    return settings.apply(replace(task, name=name, model=resolved, layers=layers, outside=True), common)
 
 
-def _is_replaced(model: str, parameter: Any) -> bool:
-    """True for a model that the task's function does not take itself; some take those of timm."""
+def _without(call: spec.Call, names: Collection[str]) -> spec.Call:
+    return replace(call, kwargs=tuple((k, v) for k, v in call.kwargs if k not in names))
+
+
+def _is_replaced(model: Any, parameter: Any) -> bool:
+    """True for a model of one's own, or of timm where the task's function does not take those itself."""
+    if not own_model.is_own(model):
+        return False
     return not model.startswith(PREFIX) or parameter is None or str(parameter.annotation).startswith("Literal")
 
 

@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from bench.contract import Task
-from schedules import reference, spec
+from schedules import spec
+from schedules.reference import call_text
 
 NAMES = ("batch_size", "epochs", "optimizer", "weight_decay", "clip", "eval_epochs", "peak_lrs", "layers")
 """The settings, which are fields of `Task`, in the order of the canonical text."""
@@ -23,8 +24,7 @@ def apply(task: Task, values: Mapping[str, Any]) -> Task:
 def extended(text: str, settings: Mapping[str, Any]) -> str:
     """Text of a call with more settings."""
     call = spec.parse(text)
-    inner = spec.render("", call.args, dict(call.kwargs) | dict(settings))
-    return reference.text(call.name, inner) if ":" in call.name else call.name + inner
+    return call_text(replace(call, kwargs=tuple((dict(call.kwargs) | dict(settings)).items())))
 
 
 def _plain(value: Any) -> Any:
@@ -32,5 +32,5 @@ def _plain(value: Any) -> Any:
     if isinstance(value, tuple | list):
         return tuple(map(_plain, value))
     if isinstance(value, spec.Call):
-        return spec.render(value.name, map(_plain, value.args), {k: _plain(v) for k, v in value.kwargs})
+        return call_text(value)
     return int(value) if isinstance(value, float) and value.is_integer() else value

@@ -53,7 +53,7 @@ def test_the_command_compares_what_was_added(project):
     assert command.split()[:2] == ["accelerate", "launch"]
     settings = os.environ | {"ACCELERATE_USE_CPU": "true", "COLUMNS": "120"}
     done = subprocess.run(
-        [sys.executable, *command.split()[2:]], cwd=project, env=settings, capture_output=True, text=True, timeout=120
+        [sys.executable, *command.split()[2:]], cwd=project, env=settings, capture_output=True, text=True, timeout=600
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "halving" in (project / "runs" / "mine" / "table.md").read_text()

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from bench.code_digest import dynamic
-from bench.code_digest.files import NUMBERED, module_file, root_of
+from bench.code_digest.files import NUMBERED, installed, module_file, root_of
 from bench.code_digest.normal_form import NormalForm, Target, Text, is_for_types, is_text
 from bench.code_digest.scopes import bound
-from bench.contract import digest
+from bench.contract import InputError, digest
 
 ALL, EFFECTS = "*", "<effects>"
 """Pseudo-names: a whole file, if its names are looked up at run time; and statements that define no name."""
@@ -197,11 +197,19 @@ class File:
         return self._module(alias.name if alias.asname else name)
 
     def loaded(self, node: ast.AST, importer: str) -> list[Target]:
-        """The files that an import which is a call runs: see `dynamic`.
+        """The files that an import which is a call runs: see `dynamic`; none that an installed package does not name.
 
         Raises:
             InputError: what it imports is not written out.
         """
+        try:
+            return self._loaded(node, importer)
+        except InputError:
+            if installed(self.path):
+                return []
+            raise
+
+    def _loaded(self, node: ast.AST, importer: str) -> list[Target]:
         if isinstance(node, ast.Subscript):  # of sys.modules
             if isinstance(node.slice, ast.Name) and node.slice.id == "__name__":
                 return [Target(self, ALL)]

@@ -23,7 +23,7 @@ def root_of(top: str, path: Path) -> Path | None:
     folder = path.parent
     while (folder / "__init__.py").exists():
         folder = folder.parent
-    if path.is_relative_to(folder / top) or (not _installed(folder) and module_file(folder / top)):
+    if path.is_relative_to(folder / top) or (not installed(folder) and module_file(folder / top)):
         return folder
     try:
         spec = importlib.util.find_spec(top)
@@ -32,12 +32,13 @@ def root_of(top: str, path: Path) -> Path | None:
     if spec is None or not (spec.origin or "").endswith(".py"):
         return None
     origin = Path(str(spec.origin)).resolve()
-    if top != TASKS and _installed(origin):
+    if top != TASKS and installed(origin):
         return None
     return origin.parent.parent if origin.name == "__init__.py" else origin.parent
 
 
-def _installed(path: Path) -> bool:
+def installed(path: Path) -> bool:
+    """True for a file of an installed package or of the standard library."""
     standard = Path(sysconfig.get_paths()["stdlib"]).resolve()
     return not {"site-packages", "dist-packages"}.isdisjoint(path.parts) or path.is_relative_to(standard)
 

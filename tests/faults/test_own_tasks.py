@@ -1,4 +1,4 @@
-"""A task of one's own, in processes: killed and resumed, on one and on two, in shards; its rows are the same."""
+"""A task of one's own, in processes: killed and resumed, on one and on two, as a SLURM array."""
 
 import os
 import random
@@ -61,7 +61,7 @@ def command(folder, *words):
 
 def test_killed_and_resumed(folder):
     chance, kills = random.Random(17), 0
-    while kills < 4:
+    while kills < 3:
         process = begin(folder, "killed", "--workers", str(1 + kills % 2), "--snapshot-seconds", "0.02")
         if not await_change(snapshots, folder / "killed", process):
             break
@@ -82,15 +82,15 @@ def test_one_process_and_two(folder, out, launcher):
     assert traces(folder / out) == traces(folder / "whole")
 
 
-def test_shards_and_array_tasks(folder):
-    for i in range(2):
-        finish(begin(folder, "shards", "--workers", "1", "--shard", f"{i}/2"))
-    assert payloads(folder / "shards") == payloads(folder / "whole")
+def test_array_tasks_and_an_extension(folder):
+    """Shares of a submission, then more seeds: the plan that they make is the one of a run with all of them."""
     written = command(folder, "submit", *COMMON, "--out", "array", "--array", "2", "--dry-run")
     assert written.returncode == 0, written.stderr
     for i in range(2):
         finish(begin(folder, "array", "--workers", "1", "--assigned", f"array/slurm/001/cohorts.json:{i}"))
     assert payloads(folder / "array") == payloads(folder / "whole")
+    said = finish(begin(folder, "array", "--seeds", "3", "--extend"))
+    assert "24 cells are recorded and not trained again" in " ".join(said.split())
 
 
 def test_a_shared_batch(folder):
@@ -105,7 +105,12 @@ def test_what_reads_the_ledger_needs_no_code(folder, tmp_path):
     """Reports, and recommendations by the name that the tables show, also where the files are not."""
     out = str(folder / "whole")
     name = next(row.payload["task"] for row in ledger.read(folder / "whole", kinds=("cell",)))
-    for words in (("report", out), ("status", out), ("recommend", out, "--task", name, "--epochs", "5")):
+    for words in (
+        ("report", out),
+        ("status", out),
+        ("compare", out, out),
+        ("recommend", "--ledger", out, "--task", name, "--epochs", "5"),
+    ):
         answer = command(tmp_path, *words)
         assert answer.returncode == 0, answer.stdout + answer.stderr
         assert "Traceback" not in answer.stderr
@@ -113,16 +118,16 @@ def test_what_reads_the_ledger_needs_no_code(folder, tmp_path):
 
 
 def test_changed_code_is_not_shown_as_old(folder):
-    before = payloads(folder / "one")
+    before = payloads(folder / "whole")
     (folder / "nets.py").write_text(NET.replace("0.1", "0.2"))
     try:
-        process = begin(folder, "one", "--workers", "1")
+        process = begin(folder, "whole", "--workers", "1")
         output, _ = process.communicate(timeout=300)
-        assert process.returncode == 2
-        assert "one holds another plan" in " ".join(output.split()) or "--out" in output
-        assert payloads(folder / "one") == before
     finally:
         (folder / "nets.py").write_text(NET)
+    assert process.returncode == 2
+    assert "my_task.py:task@" in output
+    assert payloads(folder / "whole") == before
 
 
 def test_a_reader_of_ones_own_in_worker_processes(tmp_path, monkeypatch):

@@ -346,6 +346,11 @@ NET_CHANGES = {
         "its model gives [4, 5]; the output of this task's models is [4, 10]",
     ),
     "other inputs": ("nn.Linear(inputs, width)", "nn.Linear(7, width)", "mat1 and mat2 shapes cannot be multiplied"),
+    "an import that nobody can follow": (
+        "return self.layers(x)",
+        "import importlib; importlib.import_module(self.more); return self.layers(x)",
+        "it imports a module whose name is not written out, so that a change of its code would go unseen",
+    ),
     "a list": ("return self.layers(x)", "return 3", "its model should give a tensor, or a tuple or dict of tensors"),
     "no module": ("class Net(nn.Module)", "class Net", "it should give a torch.nn.Module, not Net"),
     "a missing argument": ("classes, width=16", "classes, depth, width=16", "missing a required argument: 'depth'; it"),
@@ -370,6 +375,7 @@ def test_an_unsound_model_is_refused_by_the_rule_that_it_breaks(mine, case):
         ("digits(model='nets.py:Net(depth=3)')", "got an unexpected keyword argument 'depth'; it is called as nets.py"),
         ("digits(model='timm:resnet18000')", "unknown model 'timm:resnet18000' (did you mean timm:resnet"),
         ("digits(model='nets.py:nn')", "model nets.py:nn: it should be a function or a class, not module"),
+        ("digits('cnn', model='nets.py:Net')", "task digits: model is given twice"),
         ("digits(model='mpl')", "unknown model of digits 'mpl' (did you mean mlp?)"),
     ],
 )
@@ -410,22 +416,19 @@ STREAMED = (
     TASK.replace("import Data, Split", "import Data, Split, Stream")
     + """
 
+class Reader:
+    def __init__(self, how):
+        self.how, (self.inputs,), (self.target,) = how, load().train.inputs, load().train.target
+
+    def __call__(self, i, key):
+        noise = np.float32(np.random.rand() if self.how == "impure" else 0)
+        return (self.inputs[i] + noise,), (self.target[i],)
+
+
 def streamed(how="good"):
-    data = load()
-    read = data.train.inputs[0], data.train.target[0]
-
-    def local(i, key):
-        return (read[0][i],), (read[1][i],)
-
-    class Reader:
-        def __call__(self, i, key):
-            noise = np.random.rand() if how == "impure" else 0
-            return (read[0][i] + np.float32(noise),), (read[1][i],)
-
-    global Own
-    Own = Reader
-    Reader.__qualname__ = "Own"
-    reader = local if how == "local" else Reader()
+    data, reader = load(), Reader(how)
+    if how == "local":
+        reader = lambda i, key: None
     return task(load=lambda: data._replace(train=Stream(reader, data.train.target, "any")))
 """
 )
@@ -469,11 +472,13 @@ def test_a_folder_of_neighbours_needs_an_init(mine):
         ("digits(model='nets.py:Net')", "digits(model='nets.py:Net')", "mlp"),
         ("digits(model=nets.py:Net(width=16))", "digits(model='nets.py:Net')", "mlp"),
         ("digits(nets.py:Net(width=8), epochs=3)", "digits(model='nets.py:Net(width=8)', epochs=3)", "mlp"),
+        ("digits(model='my nets.py:Net'(width=8))", "digits(model=\"'my nets.py:Net'(width=8)\")", "mlp"),
         ("mnist5k(model='nets.py:Net', layers='large')", "mnist5k(model='nets.py:Net', layers='large')", "large"),
         ("digits(model='timm:resnet18')", "digits(model='timm:resnet18')", "residual"),
     ],
 )
 def test_a_built_in_task_takes_a_model_of_ones_own(mine, text, name, layers):
+    (mine.parent / "my nets.py").write_text(NETS)
     it = tasks.parse(text)
     assert (bare(it.name), it.layers, it.outside) == (name, layers, True)
     assert tasks.parse(it.name).name == it.name
@@ -488,6 +493,17 @@ def test_it_is_told_the_classes_and_refused_at_another_version(mine):
     (mine.parent / "nets.py").write_text(NETS)
     with pytest.raises(InputError, match=r"nets\.py has changed"):
         tasks.parse(it.name)
+
+
+def test_an_installed_model_may_import_as_it_likes(mine, tmp_path, monkeypatch):
+    place = tmp_path / "site-packages"
+    (place / "vast").mkdir(parents=True)
+    dynamic = NETS.replace("return", "importlib.import_module(self.more) if 0 else 0; return")
+    (place / "vast" / "__init__.py").write_text("import importlib\n" + dynamic)
+    monkeypatch.syspath_prepend(place)
+    it = tasks.parse("digits(model='vast:Net(inputs=64)')")
+    assert it.model().layers[-1].out_features == 10
+    assert bare(it.name) == "digits(model='vast:Net(inputs=64)')"
 
 
 def test_the_kind_of_layers_is_seen():
