@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bench.contract import InputError
+from schedules.spec import hint
 from tasks.data import inventory
 from tasks.data.dataset import HUB
 from tasks.data.places import OwnPack
@@ -49,7 +50,8 @@ class TableRows(NamedTuple):
             InputError: there is no such column.
         """
         if name not in self.columns:
-            raise self.pack.wrong("its table", f"has no column {name!r}, but {', '.join(self.columns)}")
+            near = hint(str(name), self.columns)
+            raise self.pack.wrong("its table", f"has no column {name!r}{near}, but {', '.join(self.columns)}")
         return self.columns[name]
 
 

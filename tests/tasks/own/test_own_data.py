@@ -247,7 +247,7 @@ REFUSED = {
     "missing column": (
         "texts('t.csv', text='body')",
         saved(sentences()),
-        "no column 'body', but id, text, label",
+        r"no column 'body'.*, but id, text, label",
     ),
     "no label": (
         TEXTS,
