@@ -53,8 +53,7 @@ def coco(folder: str = "coco", model: str = "ssdlite", *, backbone: str = "scrat
     pack = PACKS["coco"] if place == "coco" else places.own("coco", place, LAYOUT)
     settings: dict[str, Any] = {} if place == "coco" else {"folder": place}
     settings |= {} if batch_size == BATCH else {"batch_size": batch_size}
-    usual = {"batch_size": batch_size, "epochs": 60, "outside": place != "coco"}
-    return _task("coco", pack, settings, model, backbone, **usual)
+    return _task("coco", pack, settings, model, backbone, batch_size=batch_size, epochs=60)
 
 
 def bccd(model: str = "ssdlite", *, backbone: str = "scratch") -> Task:
