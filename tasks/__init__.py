@@ -19,6 +19,9 @@ from tasks.image.cifar import cifar10, cifar10_jpeg_q75, cifar100
 from tasks.image.digits import digits, mnist5k
 from tasks.image.imagenet import imagenet
 from tasks.image.mnist import fashion_mnist, mnist
+from tasks.language.lm import lm
+from tasks.language.markov import markov
+from tasks.language.source_code import source_code
 from tasks.own.audiofolder import audiofolder
 from tasks.own.hub import hub
 from tasks.own.imagefolder import imagefolder
@@ -37,6 +40,8 @@ CATALOGUE: dict[str, Callable[..., Task]] = {
     "vowels": vowels,
     "grammar": grammar,
     "scenes": scenes,
+    "markov": markov,
+    "source_code": source_code,
     "linreg": linreg,
     "quadratic": quadratic,
     "mnist": mnist,
@@ -46,6 +51,7 @@ CATALOGUE: dict[str, Callable[..., Task]] = {
     "cifar100": cifar100,
     "imagenet": imagenet,
     "glue": glue,
+    "lm": lm,
     "coco": coco,
     "bccd": bccd,
     "fsdd": fsdd,

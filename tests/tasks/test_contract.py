@@ -17,11 +17,12 @@ from bench.engine.loader import Loader
 from bench.engine.modules import initial_model
 from bench.strategies import optimizers
 from tests.runs import ROOT
-from tests.tasks import own_trees, trees, voices
+from tests.tasks import corpora, own_trees, trees, voices
 
-ELSEWHERE = {"imagenet", "coco", "bccd", "hub"}  # streamed, large or far: they have tests of their own
+ELSEWHERE = {"imagenet", "coco", "bccd", "hub", "lm"}  # streamed, large or far: they have tests of their own
 SMALLER = {"imagefolder": "imagefolder(size=16)", "table": "table(columns=['a', 'b', 'colour'])"}
 VARIANTS = ["digits(model='cnn')", "mnist(model='cnn')", "table(target='y', columns=['a', 'b', 'colour'])"]
+VARIANTS += ["lm(context=32, width=16, depth=1)"]
 NAMES = [*(SMALLER.get(name, name) for name in tasks.CATALOGUE if name not in ELSEWHERE), *VARIANTS]
 SPLITS = ("train", "control", "test")
 
@@ -39,7 +40,7 @@ DIGESTS = {
 def task(request, one_thread, tmp_path, monkeypatch):
     """A task; one that reads a data set from a folder is given a tiny one in its true layout, and small batches."""
     folder = request.param.partition("(")[0]
-    kind = next((kind for kind in (trees, voices, own_trees) if folder in kind.NAMES), None)
+    kind = next((kind for kind in (trees, voices, corpora, own_trees) if folder in kind.NAMES), None)
     if kind is None:
         return tasks.parse(request.param)
     kind.plant(tmp_path, folder)
@@ -54,7 +55,7 @@ def test_its_text_parses_back_to_it(task):
 def test_it_says_where_its_data_come_from_and_what_chance_is(task):
     assert len(task.source) > 10
     assert len(task.chance) > 10
-    assert task.family in {"image", "detection", "text", "speech", "table", "tunnel"}
+    assert task.family in {"image", "detection", "text", "speech", "language", "table", "tunnel"}
     assert optimizers.parse(task.optimizer).text == task.optimizer
     assert list(task.peak_lrs) == sorted(set(task.peak_lrs))
     assert len(task.peak_lrs) >= 2
