@@ -156,6 +156,11 @@ def _table(pack: OwnPack, file: Path) -> Dataset:
             cause = cause.__cause__
         if "corresponds to no data" in str(cause):
             raise pack.wrong(file, "has no rows") from None
+        if isinstance(cause, OSError) and cause.errno:  # those of pyarrow for a broken file have no number
+            cache = datasets.config.HF_DATASETS_CACHE
+            raise InputError(
+                f"{file}: `datasets` cannot write its cache, {cache}; set HF_HOME to another folder"
+            ) from None
         raise pack.wrong(file, f"is no table of {kind} ({str(cause).splitlines()[0][:80]})") from None
     return table
 

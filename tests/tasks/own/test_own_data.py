@@ -147,6 +147,13 @@ def test_the_hub_is_asked_only_when_told_to(monkeypatch):
     assert task.baseline(data).name.startswith("the majority class, good")
 
 
+def test_a_cache_that_cannot_be_written_is_not_blamed_on_the_file(root, monkeypatch):
+    write(root / "t.csv", sentences())
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", root / "t.csv" / "cache")
+    with pytest.raises(InputError, match=r"t\.csv: `datasets` cannot write its cache, .*; set HF_HOME"):
+        tasks.parse("texts('t.csv')").load()
+
+
 def test_a_margin_can_be_given_and_has_a_reason(root):
     assert tasks.parse("table('x.csv')").margin == (0.01, "one hundredth, the default for data of one's own")
     assert tasks.parse("table('x.csv', margin=0.02)").margin.value == 0.02
@@ -161,6 +168,11 @@ def changed(rows, *, row=7, **values):
 
 def saved(rows):
     return lambda root: write(root / "t.csv", rows)
+
+
+def cut(file):
+    datasets.Dataset.from_list(sentences()).to_parquet(file)
+    file.write_bytes(file.read_bytes()[:-40] + bytes(36) + b"PAR1")
 
 
 def text_file(root, content):
@@ -272,6 +284,7 @@ REFUSED = {
     ),
     "no rows": (TEXTS, lambda root: text_file(root, "text,label\n"), "has no rows"),
     "no UTF-8": (TEXTS, lambda root: (root / "t.csv").write_bytes(b"text,label\n\xff\xfe,b\n"), "is no table in UTF-8"),
+    "cut short": ("texts('t.parquet')", lambda root: cut(root / "t.parquet"), r"t\.parquet: is no table of parquet"),
     "unknown part": (
         "texts('t.csv', split='label')",
         saved(sentences()),
