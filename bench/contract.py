@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 Batch: TypeAlias = "tuple[tuple[Tensor, ...], tuple[Tensor, ...]]"  # inputs and target, on the device
 Prepare: TypeAlias = "Callable[[tuple[Tensor, ...], tuple[Tensor, ...], torch.Generator | None], Batch]"
 Wandb: TypeAlias = Literal["off", "offline", "online"]
-Family: TypeAlias = Literal["image", "detection", "text", "speech", "language", "tunnel"]
+Family: TypeAlias = Literal["image", "detection", "text", "speech", "language", "table", "tunnel"]
 Direction: TypeAlias = Literal["max", "min"]
 Layers: TypeAlias = Literal["mlp", "conv1d", "conv2d", "residual", "recurrent", "transformer", "detector", "large"]
 Recipe: TypeAlias = "Sequence[tuple[str, float]]"  # how an average is mixed; see `bench/strategies/averagings.py`

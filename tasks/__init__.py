@@ -22,6 +22,11 @@ from tasks.image.mnist import fashion_mnist, mnist
 from tasks.language.lm import lm
 from tasks.language.markov import markov
 from tasks.language.source_code import source_code
+from tasks.own.audiofolder import audiofolder
+from tasks.own.hub import hub
+from tasks.own.imagefolder import imagefolder
+from tasks.own.table import table
+from tasks.own.texts import texts
 from tasks.speech.digits_ctc import digits_ctc
 from tasks.speech.keywords import fsdd, speech_commands, speech_commands_v002_testset12
 from tasks.speech.vowels import vowels
@@ -53,6 +58,11 @@ CATALOGUE: dict[str, Callable[..., Task]] = {
     "digits_ctc": digits_ctc,
     "speech_commands": speech_commands,
     "speech_commands_v002_testset12": speech_commands_v002_testset12,
+    "imagefolder": imagefolder,
+    "audiofolder": audiofolder,
+    "texts": texts,
+    "table": table,
+    "hub": hub,
 }
 
 
