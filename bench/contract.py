@@ -205,6 +205,9 @@ class Engine(Protocol):
     def recalibrated(self, split: str, rows: Sequence[int]) -> list[dict[str, float]] | None:
         """Scores after recomputing BatchNorm statistics on training batches; None without BatchNorm."""
 
+    def weights(self, row: int, recipe: Recipe | None) -> dict[str, Tensor]:
+        """State of a member's model as `evaluate` reads it or, by a recipe, as `averaged` does: copies on the CPU."""
+
     def history(self) -> list[tuple[Array, Array]]:
         """(loss [M], gradient norm or SKIPPED [M]) of each look since the last call. Synchronises; `look` doesn't."""
 

@@ -62,6 +62,8 @@ def config_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="folder of the real data sets, or `hub` (default: $GLIDESLOPE_DATA)",
     )
+    keep = "keep final weights in DIR/weights: of the chosen cell of each task, strategy and budget, or of all cells"
+    add("--keep", choices=("best", "all", "none"), default="none", help=f"{keep} (default: none)")
     add("--extend", action="store_true", help="add to what --out holds a plan with all its cells and more")
     round_arguments(parser)
     publish.option(parser)

@@ -44,6 +44,7 @@ class WorkerContext:
     lease_seconds: float = leases.LEASE
     run: str = ""  # an id that all processes of this run share, and no other run has
     accelerator: Any = None  # set under --data-parallel, where every rank trains every cohort
+    keep: bool = False  # whether final weights are kept
 
     @property
     def writes(self) -> bool:
@@ -123,7 +124,7 @@ def _train_acquired(
     task = tasks.parse(cohort.task)
     cohort_schedules = {c.schedule: schedules.parse(c.schedule) for c in cohort.cells}
     loader, engine = build_engine(cohort, task, context)
-    io = TrainingIO(context.directory, ledger, _process_verdict(flag, lease, context.cadence), report)
+    io = TrainingIO(context.directory, ledger, _process_verdict(flag, lease, context.cadence), report, keep=context.keep)
     if loader.world > 1:
         io.verdict = _group_verdict(context.accelerator, io.verdict)
         io.begin = partial(_check_equal_steps, context.accelerator, context.directory)

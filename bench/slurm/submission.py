@@ -14,6 +14,7 @@ from bench.ledger.lines import LedgerReader, row_of
 from bench.plan import packing
 from bench.plan.packing import Load
 from bench.runner.config import PreparedRun, RunConfig, prepare
+from bench.runner import kept_weights
 from bench.runner.distributed import ProcessGroup
 from bench.runner.run_dir import KINDS, open_run_dir
 from bench.runner.worker import WorkerContext
@@ -75,6 +76,8 @@ def submit(order: RunConfig, request: Resources, console: Console) -> int:
     if not loads:
         cells = f"all {len(prepared.plan.cells):,} cells are in {order.directory}"
         say(f"Suite {prepared.plan.suite}: {cells}, nothing is missing")
+        if order.keep != "none":
+            say(kept_weights.settle(order.directory, order.keep))
         return 0
     count = request.array or packing.size(loads, HALF_HOUR * request.cpus, MOST)
     shares = packing.pack(loads, count)
@@ -212,6 +215,7 @@ def run_arguments(order: RunConfig) -> list[str]:
         "--accumulate": order.accumulate,
         "--width": order.width,
         "--snapshot-seconds": None if order.cadence == RunConfig.cadence else order.cadence,
+        "--keep": None if order.keep == "none" else order.keep,
         "--wandb": None if order.wandb == "off" else order.wandb,
     }
     arguments = ["run", order.suite]

@@ -11,6 +11,7 @@ from bench.engine.loader import Loader
 from bench.engine.memory import needs_last_gradient
 from bench.ledger import checkpoint, paths, trace
 from bench.ledger.cell_row import Result, Scores
+from bench.ledger.rows import WeightsRow
 from bench.strategies import averagings, optimizers
 from bench.train import outputs
 from bench.train.decisions import Decisions
@@ -135,6 +136,7 @@ class Training:
         last = [row for row in readings if row in ending]
         scores = self.engine.recalibrated("test", last) or ()  # none without BatchNorm
         recalibrated = dict(zip(last, scores, strict=False))
+        kept = self.keep_weights(ending, readings)
         means = self.trace.means()
         leaving: list[int] = []
         for row in due:
@@ -152,6 +154,8 @@ class Training:
                     fresh = test if track and row in recalibrated else recalibrated.get(row)
                     result = outputs.done_result(bests[track], self.loader.epoch_steps, control, test, fresh)
                     self.record_cell(i, row, result)
+                    if i in kept:
+                        self.io.write(self.cells[i].id, kept[i])
                     leaving.append(i)
             # Off the grid, the end of one cell must not change the signals and best epochs of others.
             if on_grid:
@@ -190,6 +194,17 @@ class Training:
                 if outputs.finite(control, test):
                     readings[row][track] = (control, test)
         return readings
+
+    def keep_weights(
+        self, ending: Mapping[int, Sequence[int]], readings: Mapping[int, Mapping[str, SplitScores]]
+    ) -> dict[int, WeightsRow]:
+        """Write the weights of ending cells, as they are read; cells of one member and average share a file."""
+        rows: dict[int, WeightsRow] = {}
+        # All processes that share a batch take part, as BatchNorm statistics may have to be recomputed.
+        for row, track, recipe, cells in self.averagings.finals(ending, self.step) if self.io.keep else ():
+            if track in readings.get(row, {}) and (file := self.io.keep_file(self.engine.weights(row, recipe))):
+                rows |= {i: WeightsRow(cell=self.cells[i].id, **file._asdict()) for i in cells}
+        return rows
 
     def record_evaluation(self, row: int, track: str, means: outputs.Means, split_scores: SplitScores) -> None:
         epoch = self.step / self.loader.epoch_steps

@@ -17,7 +17,7 @@ from torch.func import functional_call, vmap
 from torch.utils import _pytree as pytree
 
 from bench.contract import Batch, InputError, Move, Recipe
-from bench.engine.clone import CPU, clone_state
+from bench.engine.clone import CPU, clone_state, contiguous_state
 from bench.engine.data_parallel import mean_over_processes, multi_process
 from bench.engine.evaluation import LookHistory, batch_norms, collect_outputs, distinct, recalibrate, score
 from bench.engine.forward_backward import reseed
@@ -206,6 +206,17 @@ class Stacked:
         if not batch_norms(self._model):
             return None
         return self.averaged([split], rows, AS_IS)[0] if rows else []
+
+    def weights(self, row: int, recipe: Recipe | None) -> dict[str, Tensor]:
+        """See `bench.contract.Engine`."""
+        copies = self._copies([row], AS_IS if recipe is None else recipe)
+        if recipe is not None:
+            self._recalibrate(copies)
+        weights, buffers, counts = copies
+        own = {name: stacked_W[0] for name, stacked_W in (weights | buffers).items()} | counts
+        first = {id(p): name for name, p in self._model.named_parameters()}  # a weight that is tied has several names
+        state = self._model.state_dict(keep_vars=True)  # with frozen weights, which have no row
+        return contiguous_state({name: own.get(first.get(id(t), name), t) for name, t in state.items()})
 
     @torch.no_grad()
     def _recalibrate(self, copies: Copies) -> None:
