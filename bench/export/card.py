@@ -127,7 +127,7 @@ def _snippet(winner: Winner, exported: Exported) -> Iterator[str]:
         yield "import tasks  # of Glideslope; or build the same module by hand"
         yield "from safetensors.torch import load_file"
         yield ""
-        yield f"model = tasks.parse({winner.cell.settings.task!r}).model()"
+        yield f"model = tasks.parse({exported.task!r}).model()"
         yield f'model.load_state_dict(load_file("{formats.WEIGHTS}"))'
         yield "model.eval()"
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from bench.contract import InputError, Task
 from bench.export import card, formats, rebuilt
 from bench.export.formats import Body, Format
+from bench.export.whole import WHOLE
 from bench.export.winner import Winner
 from bench.layers import LAYERS
 from bench.ledger import paths
@@ -32,6 +33,7 @@ class Exported:
 
     form: Format
     library: formats.Library
+    task: str  # the call that names it, without what was trained on
     loads: str  # the class or function by which the library loads the folder; empty without one
     model: str  # the call that builds the model
     inputs: list[dict[str, Any]]
@@ -101,6 +103,7 @@ def _fill(folder: Path, winner: Winner, form: Format, loader: Loader, model: nn.
     return Exported(
         form=form,
         library=body.library,
+        task=loader.task.name.removesuffix(WHOLE),
         loads=_loads(body),
         model=call(loader.task.model),
         inputs=[_shape(a) for a in inputs],
@@ -123,10 +126,11 @@ def _describe(folder: Path, winner: Winner, exported: Exported, why: Sequence[st
 def facts(winner: Winner, exported: Exported) -> dict[str, Any]:
     """All that the configuration says, as JSON."""
     settings, attempt = winner.cell.settings, winner.attempt
-    names = ("task", "schedule", "optimizer", "weight_decay", "averaging", "peak_lr", "budget", "epochs", "seed")
-    return {name: getattr(settings, name) for name in names} | {
-        "updates": settings.total,
+    names = ("schedule", "optimizer", "weight_decay", "averaging", "peak_lr", "budget", "epochs", "seed")
+    return {
         **asdict(exported),
+        **{name: getattr(settings, name) for name in names},
+        "updates": settings.total,
         "metric": winner.facts.metric,
         "ledger": winner.done.final,
         "weights": winner.file.sha256,
@@ -151,7 +155,8 @@ def call(function: Callable[..., Any]) -> str:
     arguments: list[str] = []
     if isinstance(function, partial):
         named = [f"{name}={value!r}" for name, value in function.keywords.items()]
-        arguments, function = [*map(repr, function.args), *named], function.func
+        own = [call(argument) if callable(argument) else repr(argument) for argument in function.args]
+        arguments, function = [*own, *named], function.func
     name = getattr(function, "__qualname__", type(function).__name__)
     return f"{getattr(function, '__module__', '')}.{name}({', '.join(arguments)})"
 
@@ -159,14 +164,15 @@ def call(function: Callable[..., Any]) -> str:
 def preprocessing(task: Task) -> list[str]:
     """The way from stored data to the model's inputs, in the words of the code that does it."""
     steps = {"data": task.load} | ({} if task.prepare is None else {"input": task.prepare})
-    return [f"{name}: {call(step)}{_summary(step)}" for name, step in steps.items()]
+    return [f"{name}: {call(step)}; {_summary(step)}".rstrip("; ") for name, step in steps.items()]
 
 
 def _summary(function: Callable[..., Any]) -> str:
-    """First paragraph of a function's documentation."""
+    """First paragraphs of the documentation of a function, and of functions that it calls as arguments."""
     own = function.func if isinstance(function, partial) else function
-    text = (inspect.getdoc(own) or "").split("\n\n")[0]
-    return f": {' '.join(text.split())}" if text else ""
+    text = " ".join((inspect.getdoc(own) or "").split("\n\n")[0].split())
+    inner = [_summary(argument) for argument in getattr(function, "args", ()) if callable(argument)]
+    return "; ".join(filter(None, [text.rstrip("."), *inner]))
 
 
 def _shape(tensor: Tensor) -> dict[str, Any]:

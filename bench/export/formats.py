@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from bench.contract import InputError
+from tasks.data import checkpoint
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -27,7 +28,7 @@ class Body:
 
     library: Library
     place: str  # its name within the model; empty for the model itself
-    module: nn.Module
+    module: Any  # an nn.Module with the methods of its library
 
 
 def body_of(model: nn.Module) -> Body:
@@ -53,13 +54,14 @@ def save_weights(folder: Path, body: Body, weights: bytes) -> None:
         weights: The whole model's weights as a file of safetensors.
     """
     if body.library == "transformers":
+        checkpoint.quiet()
         body.module.save_pretrained(folder)
         return
-    (folder / WEIGHTS).write_bytes(weights)
     if body.library == "timm":
         import timm
 
-        timm.models.save_config_for_hf(body.module, str(folder / CONFIG))
+        timm.models.save_for_hf(body.module, str(folder), safe_serialization=True)  # for its configuration
+    (folder / WEIGHTS).write_bytes(weights)
 
 
 def load_weights(folder: Path, body: Body, model: nn.Module) -> nn.Module:
@@ -148,4 +150,6 @@ def _possible(form: Format) -> Iterator[None]:
             yield
     except Exception as error:  # torch raises many kinds
         reason = " ".join(str(error).split())[:120] or type(error).__name__
-        raise InputError(f"--format {form} is not possible for this model ({reason}); --format safetensors is") from None
+        raise InputError(
+            f"--format {form} is not possible for this model ({reason}); --format safetensors is"
+        ) from None

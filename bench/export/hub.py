@@ -19,7 +19,8 @@ def push(folder: Path, name: str) -> str:
     api = HfApi()
     try:
         address = api.create_repo(name, exist_ok=True)
-        api.upload_folder(repo_id=address.repo_id, folder_path=folder, ignore_patterns=[f"{paths.training(folder).name}/**"])
+        ledger = f"{paths.training(folder).name}/**"
+        api.upload_folder(repo_id=address.repo_id, folder_path=folder, ignore_patterns=[ledger])
     except Exception as error:  # of the network, of the account, of the name
         reason = " ".join(str(error).split())[:160] or type(error).__name__
         raise InputError(f"--push {name}: {reason}; {folder} is complete and can be pushed later") from None

@@ -49,7 +49,9 @@ def load(task: Task, seed: int, tensors: dict[str, Tensor], threads: int = 1) ->
     try:
         model.load_state_dict(tensors)
     except RuntimeError as error:
-        raise InputError(f"{task.name}: the weights do not fit its model ({' '.join(str(error).split())[:120]})") from None
+        raise InputError(
+            f"{task.name}: the weights do not fit its model ({' '.join(str(error).split())[:120]})"
+        ) from None
     return loader, model
 
 

@@ -149,7 +149,9 @@ def _try(
     """
     at_peak = [t for t in score.tries if t.peak_lr == score.pick]
     if score.pick is None:
-        raise InputError(f"{where}: no peak LR is chosen yet, as no seed has every one; the run is to be finished first")
+        raise InputError(
+            f"{where}: no peak LR is chosen yet, as no seed has every one; the run is to be finished first"
+        )
     own = [t for t in at_peak if seed is None or t.seed == seed]
     if not own:
         seeds = ", ".join(str(t.seed) for t in at_peak)
@@ -169,7 +171,9 @@ def _try(
 def _advice(directory: Path, where: str, seeds: Collection[int], any_kept: bool) -> str:
     """A line on weights that are not there, and how to get them."""
     if seeds:
-        return f"{where}: the weights of seed {', '.join(map(str, seeds))} are kept; --keep all keeps those of every seed"
+        return (
+            f"{where}: the weights of seed {', '.join(map(str, seeds))} are kept; --keep all keeps those of every seed"
+        )
     state = f"{where}: its weights are not kept" if any_kept else f"{directory} holds no weights"
     return (
         f"{state}: run again with another --out and {KEEP}, or train one model: "

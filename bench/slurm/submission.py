@@ -13,8 +13,8 @@ from bench.ledger import paths
 from bench.ledger.lines import LedgerReader, row_of
 from bench.plan import packing
 from bench.plan.packing import Load
-from bench.runner.config import PreparedRun, RunConfig, prepare
 from bench.runner import kept_weights
+from bench.runner.config import PreparedRun, RunConfig, prepare
 from bench.runner.distributed import ProcessGroup
 from bench.runner.run_dir import KINDS, open_run_dir
 from bench.runner.worker import WorkerContext

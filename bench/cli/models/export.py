@@ -36,16 +36,27 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         default="safetensors",
         help="a program beside the weights: of torch.export, or ONNX (the extra onnx); default: weights alone",
     )
+    add("--data", type=nonempty, metavar="DIR", help="folder of the real data sets, or `hub`")
     add("--push", type=nonempty, metavar="NAME", help="also upload to the Hugging Face hub, as OWNER/NAME")
+
+
+def use_data(args: argparse.Namespace) -> None:
+    """Set the folder of the real data sets."""
+    from tasks.data import dataset
+
+    if args.data is not None:
+        dataset.use(args.data)
 
 
 def export(args: argparse.Namespace) -> int:
     """Export a model."""
-    from bench.export import folder
+    from bench.export import folder, formats
     from bench.export.winner import Wanted, find
     from bench.report.sections.recommendation import paragraph
 
     folder.check_empty(args.to)
+    formats.check(args.format)
+    use_data(args)
     winner = find(args.directory, Wanted(args.task, args.strategy, args.budget, args.seed))
     asked = f"The strategy {winner.strategy} was asked for by name."
     why = [" ".join(paragraph(winner.recommendation)) if args.strategy is None else asked]

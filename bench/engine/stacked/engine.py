@@ -221,11 +221,12 @@ class Stacked:
     @torch.no_grad()
     def _recalibrate(self, copies: Copies) -> None:
         """Recompute the BatchNorm statistics of the copies, if the model has any."""
-        norms, (_, buffers, _) = batch_norms(self._model), copies
+        norms, (_, buffers, counts) = batch_norms(self._model), copies
         for prefix, module in self._model.named_modules():
             if module in norms:
                 buffers[f"{prefix}.running_mean".lstrip(".")].zero_()
                 buffers[f"{prefix}.running_var".lstrip(".")].fill_(1)
+                counts[f"{prefix}.num_batches_tracked".lstrip(".")].zero_()
         if norms:
             recalibrate(self._model, self.loader, lambda *inputs: self._outputs(*copies, inputs))
             self._model.train()
