@@ -79,7 +79,7 @@ def load_weights(folder: Path, body: Body, model: nn.Module) -> nn.Module:
     else:
         kind: Any = type(body.module)
         fresh = kind.from_pretrained(folder, attn_implementation=body.module.config._attn_implementation)
-    if any(t.is_contiguous(memory_format=torch.channels_last) for t in model.parameters() if t.ndim == 4):
+    if any(t.ndim == 4 and not t.is_contiguous() for t in model.parameters()):  # as the engine has it: see there
         fresh = fresh.to(memory_format=torch.channels_last)
     if not body.place:
         return fresh.eval()

@@ -171,9 +171,7 @@ def _try(
 def _advice(directory: Path, where: str, seeds: Collection[int], any_kept: bool) -> str:
     """A line on weights that are not there, and how to get them."""
     if seeds:
-        return (
-            f"{where}: the weights of seed {', '.join(map(str, seeds))} are kept; --keep all keeps those of every seed"
-        )
+        return f"{where}: weights are kept of seed {', '.join(map(str, seeds))} alone; --keep all keeps every seed's"
     state = f"{where}: its weights are not kept" if any_kept else f"{directory} holds no weights"
     return (
         f"{state}: run again with another --out and {KEEP}, or train one model: "

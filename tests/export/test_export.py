@@ -1,7 +1,8 @@
-"""Models taken home: the chosen cells are kept, what is exported scores as the ledger says, and what can't be is told."""
+"""Models taken home: chosen cells are kept, an export scores as the ledger says, and what can't be is told."""
 
 import json
-import sys
+import shutil
+from functools import partial
 
 import pytest
 import torch
@@ -10,17 +11,18 @@ from safetensors.torch import load_file
 from bench.analysis.comparison import Comparison
 from bench.analysis.results import Study
 from bench.cli import main
+from bench.contract import InputError
 from bench.engine import evaluation
 from bench.engine.loader import Loader
 from bench.engine.modules import initial_model
-from bench.export import hub
+from bench.export import formats, hub, winner
 from bench.ledger import ledger, paths
+from bench.ledger.deposit import deposit
 from bench.ledger.rows import WeightsRow, of_kind
 from bench.runner import kept_weights
 from bench.train import weights
 from tests.analysis.rows import ledger as made
 from tests.analysis.rows import task as facts
-from bench.ledger.deposit import deposit
 from tests.export.runs import DIGITS, run
 
 CNN = "digits(model='cnn')"
@@ -134,21 +136,32 @@ def bare(tmp_path_factory):
     ],
 )
 def test_what_cannot_be_exported_is_told_in_one_line(bare, tmp_path, capsys, monkeypatch, options, message):
-    monkeypatch.setitem(sys.modules, "onnx", None)
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr(formats.importlib.util, "find_spec", lambda name: None)
     error = export(bare, *options, "--to", tmp_path / "model", code=2, capsys=capsys).err
     assert message in error
     assert error.count("\n") == 1
     assert not (tmp_path / "model").exists()
 
 
-def test_a_folder_in_use_a_seed_not_kept_and_damaged_weights_are_refused(kept, tmp_path, capsys, monkeypatch):
+def test_a_folder_in_use_a_seed_not_kept_and_damaged_weights_are_refused(kept, tmp_path, capsys):
     out, _ = kept
     (tmp_path / "used").mkdir()
     (tmp_path / "used" / "mine.txt").write_text("mine")
     assert "is not empty" in export(out, "--task", CNN, "--to", tmp_path / "used", code=2, capsys=capsys).err
-    said = [export(out, "--task", CNN, "--seed", n, "--to", tmp_path / f"m{n}", code=None, capsys=capsys) for n in ()]
-    assert not said
+    shutil.copytree(out, tmp_path / "copy")
+    find = partial(winner.find, tmp_path / "copy")
+    own = find(winner.Wanted(CNN, "constant"))
+    other = 1 - own.cell.settings.seed
+    assert find(winner.Wanted(CNN, "constant", seed=1 - other)).cell == own.cell
+    with pytest.raises(InputError, match=f"weights are kept of seed {1 - other} alone; --keep all keeps every seed's"):
+        find(winner.Wanted(CNN, "constant", seed=other))
+    path = paths.weights(tmp_path / "copy", own.file.sha256)
+    path.write_bytes(path.read_bytes()[:-1] + b"\1")
+    arguments = ("--task", CNN, "--strategy", "constant", "--to", tmp_path / "model")
+    assert "is damaged" in export(tmp_path / "copy", *arguments, code=2, capsys=capsys).err
+    path.unlink()
+    assert "its weights are not kept" in export(tmp_path / "copy", *arguments, code=2, capsys=capsys).err
+    assert not (tmp_path / "model").exists()
 
 
 def test_push_uploads_the_folder_only_when_asked_to(tmp_path, monkeypatch):
