@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -56,12 +56,22 @@ def save_weights(folder: Path, body: Body, weights: bytes) -> None:
     if body.library == "transformers":
         checkpoint.quiet()
         body.module.save_pretrained(folder)
+        _save_preparation(body.module.config.name_or_path, folder)
         return
     if body.library == "timm":
         import timm
 
         timm.models.save_for_hf(body.module, str(folder), safe_serialization=True)  # for its configuration
     (folder / WEIGHTS).write_bytes(weights)
+
+
+def _save_preparation(source: str, folder: Path) -> None:
+    """Write the tokenizer or feature extractor of the checkpoint that a model began with, if there is one."""
+    import transformers
+
+    for kind in (transformers.AutoTokenizer, transformers.AutoFeatureExtractor) if source else ():
+        with contextlib.suppress(Exception):  # a checkpoint of text has no extractor, and most of sound no tokenizer
+            kind.from_pretrained(source, local_files_only=True).save_pretrained(folder)
 
 
 def load_weights(folder: Path, body: Body, model: nn.Module) -> nn.Module:
@@ -141,7 +151,7 @@ def _shapes(inputs: tuple[Tensor, ...]) -> tuple[dict[int, Any], ...]:
     return tuple({0: Dim.DYNAMIC} | axes for axes in others)
 
 
-@contextmanager
+@contextlib.contextmanager
 def _possible(form: Format) -> Iterator[None]:
     """Turn whatever torch raises while it exports a model into one line."""
     try:

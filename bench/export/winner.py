@@ -93,8 +93,8 @@ def _task(directory: Path, comparison: Comparison, text: str) -> str:
         return text
     try:
         name = tasks.parse(text).name
-    except InputError as error:
-        name = str(error) if set(known) & {text} else text
+    except InputError:
+        name = text
     if name not in known:
         raise InputError(f"{directory} has no task {text!r}{hint(text, known)}; there are: {', '.join(known)}")
     return name
@@ -117,7 +117,7 @@ def _strategy(
     """The name in the comparison of the strategy asked for, or of the recommended one."""
     short = {t.short: t.strategy for t in comparison.study.tries if (t.task, t.budget) == (task, budget)}
     if text is None:
-        best = recommendation.verdicts[0].best if recommendation.verdicts else None
+        best = next((v.best for v in recommendation.verdicts if v.evidence.budget == budget), None)
         if best is None:
             raise InputError(f"no strategy has a result on {task} at budget {budget:g}: name one with --strategy")
         return short[best]

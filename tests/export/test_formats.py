@@ -6,14 +6,17 @@ from types import SimpleNamespace
 import pytest
 import timm
 import torch
+import transformers
 from safetensors.torch import save
 
 import schedules
 from bench.contract import Data, Split
 from bench.export import formats
 from bench.export.whole import WHOLE, join, whole
+from tasks.text import encoder
 from tasks.text.bert import Bert
 from tests.engine.toys import Net, toy
+from tests.tasks import tiny, trees
 
 OPEN = schedules.parse("cosine")
 
@@ -43,6 +46,19 @@ def test_the_library_of_a_model_loads_its_folder_to_the_same_bits(tmp_path, one_
         fresh = formats.load_weights(tmp_path, formats.body_of(other), other)(inputs())
     assert torch.equal(getattr(fresh, "logits", fresh), wanted)
     assert not torch.equal(before, wanted)
+
+
+def test_a_checkpoint_takes_its_tokenizer_along_and_leaves_its_place_behind(tmp_path, one_thread):
+    place, folder = tmp_path / "place", tmp_path / "model"
+    tiny.plant(place, "DebertaV2")
+    tiny.plant_pieces(place, trees.sentences("train", 2, ("sentence",))["sentence"])
+    model = encoder.pretrained(place, 2, scratch=False, lora=0, fetch=False).eval()
+    body = formats.body_of(model)
+    assert (body.library, body.place) == ("transformers", "body")
+    formats.save_weights(folder, body, b"")
+    assert transformers.AutoTokenizer.from_pretrained(folder)("the cat")["input_ids"]
+    texts = [path.read_text() for path in folder.glob("*.json")]
+    assert not any(str(place) in text for text in texts)
 
 
 def test_all_training_data_are_train_and_control_in_this_order():
