@@ -90,8 +90,9 @@ def _loading(winner: Winner, exported: Exported) -> Iterator[str]:
     others = [f"{name} {score!r}" for name, score in exported.scores.items() if name not in exact]
     texts = [f"{', '.join(exact)} as in the ledger, to the last bit"] if exact else []
     texts += [f"{', '.join(others)} instead of the ledger's, as {_reason(winner)}"] if others else []
-    threads = quantity(exported.threads, "threads")
-    yield f"These files, loaded and scored on test again, on a CPU with {threads}: {'; '.join(texts)}."
+    place = f"a CPU with {quantity(exported.threads, 'threads')}{', in channels_last' * exported.channels_last}"
+    file = formats.PROGRAM if exported.form == "torch-export" else formats.WEIGHTS
+    yield f"{file}, loaded and scored on test again, on {place}: {'; '.join(texts)}."
 
 
 def _reason(winner: Winner) -> str:

@@ -143,6 +143,25 @@ def test_what_cannot_be_exported_is_told_in_one_line(bare, tmp_path, capsys, mon
     assert not (tmp_path / "model").exists()
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--task", "vowels", "--epochs", "3"], "has no strategy with a result on vowels; its tasks are: digits"),
+        (["--task", "digit", "--epochs", "3"], "unknown task 'digit' (did you mean digits?)"),
+        (["--task", "digits", "--epochs", "0"], "--epochs 0: give a number above 0"),
+        (["--task", "digits", "--epochs", "3", "--seed", "-1"], "--seed -1: give 0 or more"),
+        (["--task", "digits", "--epochs", "3", "--format", "onnx"], "needs onnx"),
+    ],
+)
+def test_what_cannot_be_trained_is_told_in_one_line(bare, tmp_path, capsys, monkeypatch, options, message):
+    monkeypatch.setattr(formats.importlib.util, "find_spec", lambda name: None)
+    assert main.main(["train", "--recommended", str(bare), *options, "--to", str(tmp_path / "model")]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "model").exists()
+
+
 def test_a_folder_in_use_a_seed_not_kept_and_damaged_weights_are_refused(kept, tmp_path, capsys):
     out, _ = kept
     (tmp_path / "used").mkdir()
