@@ -26,7 +26,7 @@ def text(winner: Winner, exported: Exported, why: Sequence[str]) -> str:
         "How good": _results(winner),
         "How trained": _training(winner),
         "Data": _data(winner),
-        "Preprocessing": ((name, what) for name, what in preprocessing),
+        "Preprocessing": ((name, text) for name, text in preprocessing),
         "Where from": _provenance(winner, exported),
     }
     title = f"{winner.cell.settings.task}, trained by {winner.strategy}"
@@ -38,18 +38,18 @@ def text(winner: Winner, exported: Exported, why: Sequence[str]) -> str:
 
 def same(winner: Winner, exported: Exported) -> list[str]:
     """Scores that are those of the ledger to the last bit."""
-    return [name for name, score in exported.scores.items() if winner.done.final.get(name) == score]
+    return [name for name, score in exported.scores.items() if winner.result.final.get(name) == score]
 
 
 def _results(winner: Winner) -> Iterator[tuple[str, str]]:
-    facts, metric, done = winner.facts, winner.facts.metric, winner.done
-    yield f"{metric} on test, this model", number(done.final[metric])
+    facts, metric, result = winner.facts, winner.facts.metric, winner.result
+    yield f"{metric} on test, this model", number(result.final[metric])
     final = winner.score.final
     if final is not None and final.half is not None:
         yield f"{metric} on test, this strategy", f"{value(final)} (95 % interval over n = {final.n} seeds)"
-    if done.recalibrated is not None:
-        yield "this model with BatchNorm statistics recomputed", number(done.recalibrated[metric])
-    others = [f"{name} {number(score)}" for name, score in done.final.items() if name != metric]
+    if result.recalibrated is not None:
+        yield "this model with BatchNorm statistics recomputed", number(result.recalibrated[metric])
+    others = [f"{name} {number(score)}" for name, score in result.final.items() if name != metric]
     if others:
         yield "on test, too", ", ".join(others)
     if facts.baseline is not None:
@@ -70,8 +70,8 @@ def _training(winner: Winner) -> Iterator[tuple[str, str]]:
     budget = f"{quantity(settings.epochs, facts.unit)}, {quantity(settings.total, 'updates')}"
     yield "budget", f"{budget} of {facts.batch_size} examples"
     seeds = [t.seed for t in winner.score.tries if t.peak_lr == settings.peak_lr]
-    which = f", of {len(seeds)} that were run; {CHOICE}" if len(seeds) > 1 else ""
-    yield "seed", f"{settings.seed}{which}"
+    choice = f", of {len(seeds)} that were run; {CHOICE}" if len(seeds) > 1 else ""
+    yield "seed", f"{settings.seed}{choice}"
     yield "engine", ", ".join(filter(None, (settings.engine, settings.arithmetic)))
 
 

@@ -132,7 +132,7 @@ def facts(winner: Winner, exported: Exported) -> dict[str, Any]:
         **{name: getattr(settings, name) for name in names},
         "updates": settings.total,
         "metric": winner.facts.metric,
-        "ledger": winner.done.final,
+        "ledger": winner.result.final,
         "weights": winner.file.sha256,
         "cell": settings.cell,
         "data": settings.data,
@@ -154,9 +154,9 @@ def call(function: Callable[..., Any]) -> str:
     """A function as a call: `tasks.image.timm_models._build('resnet18', 10, 32)`."""
     arguments: list[str] = []
     if isinstance(function, partial):
-        named = [f"{name}={value!r}" for name, value in function.keywords.items()]
+        keywords = [f"{name}={value!r}" for name, value in function.keywords.items()]
         own = [call(argument) if callable(argument) else repr(argument) for argument in function.args]
-        arguments, function = [*own, *named], function.func
+        arguments, function = [*own, *keywords], function.func
     name = getattr(function, "__qualname__", type(function).__name__)
     return f"{getattr(function, '__module__', '')}.{name}({', '.join(arguments)})"
 

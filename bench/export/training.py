@@ -39,14 +39,14 @@ from bench.runner.worker import WorkerContext
 
 
 @dataclass(frozen=True)
-class Advice:
+class Followed:
     """A recommendation, and the settings of a cell that followed it."""
 
     recommendation: Recommendation
     settings: CellSettings
 
 
-def advice(directory: Path, task: str, epochs: float) -> Advice:
+def advice(directory: Path, task: str, epochs: float) -> Followed:
     """The strategy that a run's ledger speaks for, at its budget nearest to so many epochs.
 
     Raises:
@@ -54,19 +54,19 @@ def advice(directory: Path, task: str, epochs: float) -> Advice:
     """
     rows = ledger.read(directory, kinds=KINDS)
     comparison = Comparison(Study.of(rows))
-    known = comparison.study.tasks
-    task = canonical(task, {name: facts.family for name, facts in known.items()})
+    tasks_run = comparison.study.tasks
+    task = canonical(task, {name: facts.family for name, facts in tasks_run.items()})
     evidence = gather({directory: comparison}, task, None, epochs)
     recommendation = Recommendation.of(task, False, epochs, evidence)
     best = recommendation.verdicts[0].best if evidence else None
     if best is None:
-        raise InputError(f"{directory} has no strategy with a result on {task}; its tasks are: {', '.join(known)}")
+        raise InputError(f"{directory} has no strategy with a result on {task}; its tasks are: {', '.join(tasks_run)}")
     at, pick = evidence[0], recommendation.verdicts[0].score(best).pick
     own = [t for t in comparison.study.tries if (t.task, t.budget, t.short) == (at.task, at.budget, best)]
     cell = next((t.cell for t in own if t.peak_lr == pick), None)
     if cell is None:
         raise InputError(f"{directory}: no peak LR is chosen yet for {best} on {task}: its run is to be finished first")
-    return Advice(recommendation, of_kind(rows, CellRow)[cell].settings)
+    return Followed(recommendation, of_kind(rows, CellRow)[cell].settings)
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Preparation:
 
     run: PreparedRun
     task: Task
-    apart: str  # why control is not trained on; empty if it is
+    obstacle: str  # why control is not trained on; empty if it is
 
 
 def prepare(settings: CellSettings, epochs: float, seed: int) -> Preparation:
@@ -85,7 +85,7 @@ def prepare(settings: CellSettings, epochs: float, seed: int) -> Preparation:
         InputError: the schedule cannot have this budget.
     """
     schedule = schedules.parse(settings.schedule)
-    task, apart = whole(tasks.parse(settings.task), schedule)
+    task, obstacle = whole(tasks.parse(settings.task), schedule)
     grid = Grid(
         task=task.name,
         schedules=(schedule.text,),
@@ -101,10 +101,10 @@ def prepare(settings: CellSettings, epochs: float, seed: int) -> Preparation:
     (cohort,) = plan.cohorts
     cells = tuple(replace(cell, seed=seed) for cell in cohort.cells)
     plan = replace(plan, cohorts=(replace(cohort, cells=cells),))
-    known = {schedule.text: schedule}
-    run = PreparedRun(plan, tasks_by_name, known, plan, lambda: plan, (), Round(suite))
+    by_text = {schedule.text: schedule}
+    run = PreparedRun(plan, tasks_by_name, by_text, plan, lambda: plan, (), Round(suite))
     run.forecast  # noqa: B018  # refuses schedules that cannot have this budget
-    return Preparation(run, task, apart)
+    return Preparation(run, task, obstacle)
 
 
 def train(preparation: Preparation, directory: Path, console: Console) -> int:

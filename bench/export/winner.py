@@ -9,7 +9,7 @@ from pathlib import Path
 
 import schedules
 import tasks
-from bench.analysis.chosen import choose
+from bench.analysis.choice import choose
 from bench.analysis.comparison import Comparison, Score
 from bench.analysis.recommend.evidence import gather
 from bench.analysis.recommend.recommendation import Recommendation
@@ -24,7 +24,7 @@ KEEP = "--keep best"
 
 
 @dataclass(frozen=True)
-class Wanted:
+class Request:
     """The model that is asked for; None leaves a choice to the ledger."""
 
     task: str
@@ -42,7 +42,7 @@ class Winner:
     strategy: str
     score: Score  # of the strategy, over all seeds
     cell: CellRow
-    done: Done
+    result: Done
     file: WeightsRow
     attempt: AttemptRow | None  # of the process that recorded the cell
     cohort: CohortRow | None
@@ -53,23 +53,23 @@ class Winner:
         return self.comparison.study.tasks[self.cell.settings.task]
 
 
-def find(directory: Path, wanted: Wanted) -> Winner:
+def find(directory: Path, request: Request) -> Winner:
     """The cell of a run's directory that is asked for.
 
     Raises:
         InputError: there is no such cell, it has diverged, or its weights are not kept.
     """
     rows = ledger.read(directory, kinds=(*KINDS, WeightsRow.kind))
-    comparison, kept = Comparison(Study.of(rows)), of_kind(rows, WeightsRow)
-    task = _task(directory, comparison, wanted.task)
-    budget = _budget(comparison, task, wanted.budget)
+    comparison, files = Comparison(Study.of(rows)), of_kind(rows, WeightsRow)
+    task = _task(directory, comparison, request.task)
+    budget = _budget(comparison, task, request.budget)
     epochs = comparison.study.tasks[task].epochs * budget
     recommendation = Recommendation.of(task, False, epochs, gather({directory: comparison}, task, None, epochs))
-    strategy = _strategy(comparison, task, budget, wanted.strategy, recommendation)
+    strategy = _strategy(comparison, task, budget, request.strategy, recommendation)
     score = comparison.at(task, budget)[strategy].score
-    there = {cell: row for cell, row in kept.items() if paths.weights(directory, row.sha256).exists()}
+    present = {cell: row for cell, row in files.items() if paths.weights(directory, row.sha256).exists()}
     where = f"{strategy} on {task}, budget {budget:g}"
-    one = _try(directory, comparison.direction(task), score, wanted.seed, there, where)
+    one = _try(directory, comparison.direction(task), score, request.seed, present, where)
     cell, row = of_kind(rows, CellRow)[one.cell], next(r for r in rows if (r.kind, r.key) == (CellRow.kind, one.cell))
     assert isinstance(cell.result, Done)
     return Winner(
@@ -78,8 +78,8 @@ def find(directory: Path, wanted: Wanted) -> Winner:
         strategy=strategy,
         score=score,
         cell=cell,
-        done=cell.result,
-        file=kept[one.cell],
+        result=cell.result,
+        file=files[one.cell],
         attempt=of_kind(rows, AttemptRow).get(row.attempt or ""),
         cohort=of_kind(rows, CohortRow).get(cell.settings.cohort),
         recommendation=recommendation,
@@ -88,26 +88,26 @@ def find(directory: Path, wanted: Wanted) -> Winner:
 
 def _task(directory: Path, comparison: Comparison, text: str) -> str:
     """The name of a task in the ledger."""
-    known = list(comparison.study.tasks)
-    if text in known:
+    names = list(comparison.study.tasks)
+    if text in names:
         return text
     try:
         name = tasks.parse(text).name
     except InputError:
         name = text
-    if name not in known:
-        raise InputError(f"{directory} has no task {text!r}{hint(text, known)}; there are: {', '.join(known)}")
+    if name not in names:
+        raise InputError(f"{directory} has no task {text!r}{hint(text, names)}; there are: {', '.join(names)}")
     return name
 
 
 def _budget(comparison: Comparison, task: str, budget: float | None) -> float:
     """The recorded budget asked for; the largest one by default."""
-    there = comparison.study.budgets(task)
+    budgets = comparison.study.budgets(task)
     if budget is None:
-        return there[-1]
-    near = [b for b in there if math.isclose(b, budget, rel_tol=1e-9)]
+        return budgets[-1]
+    near = [b for b in budgets if math.isclose(b, budget, rel_tol=1e-9)]
     if not near:
-        raise InputError(f"--budget {budget:g}: {task} was run at {', '.join(f'{b:g}' for b in there)}")
+        raise InputError(f"--budget {budget:g}: {task} was run at {', '.join(f'{b:g}' for b in budgets)}")
     return near[0]
 
 
@@ -140,7 +140,7 @@ def _spellings(text: str) -> Iterable[str]:
 
 
 def _try(
-    directory: Path, direction: str, score: Score, seed: int | None, kept: Mapping[str, WeightsRow], where: str
+    directory: Path, direction: str, score: Score, seed: int | None, files: Mapping[str, WeightsRow], where: str
 ) -> Try:
     """The cell of a strategy whose weights are there.
 
@@ -159,12 +159,12 @@ def _try(
     if all(t.final is None for t in own):
         fate = "its schedule failed" if own[0].error else "it diverged"
         raise InputError(f"{where}, peak LR {score.pick:g}: {fate}, so there are no final weights")
-    own = [t for t in own if t.final is not None and t.cell in kept]
+    own = [t for t in own if t.final is not None and t.cell in files]
     if own and seed is not None:
         return own[0]
-    one = choose(score, direction, kept) if own else None
+    one = choose(score, direction, files) if own else None
     if one is None:
-        raise InputError(_advice(directory, where, [t.seed for t in at_peak if t.cell in kept], bool(kept)))
+        raise InputError(_advice(directory, where, [t.seed for t in at_peak if t.cell in files], bool(files)))
     return one
 
 

@@ -74,10 +74,8 @@ def submit(order: RunConfig, request: Resources, console: Console) -> int:
         say(line)
     loads = _loads(prepared, finished if request.only_missing or prepared.planner else set())
     if not loads:
-        cells = f"all {len(prepared.plan.cells):,} cells are in {order.directory}"
-        say(f"Suite {prepared.plan.suite}: {cells}, nothing is missing")
-        if order.keep != "none":
-            say(kept_weights.settle(order.directory, order.keep))
+        for line in _complete(prepared, order):
+            say(line)
         return 0
     count = request.array or packing.size(loads, HALF_HOUR * request.cpus, MOST)
     shares = packing.pack(loads, count)
@@ -99,6 +97,14 @@ def submit(order: RunConfig, request: Resources, console: Console) -> int:
     then = "; when the array has ended, the same command goes on" if prepared.planner else ""
     say(f"glideslope status {order.directory} shows the progress{then}")
     return 0
+
+
+def _complete(prepared: PreparedRun, order: RunConfig) -> Iterator[str]:
+    """Lines that say that nothing is missing, and which weights are there, once they are chosen."""
+    cells = f"all {len(prepared.plan.cells):,} cells are in {order.directory}"
+    yield f"Suite {prepared.plan.suite}: {cells}, nothing is missing"
+    if order.keep != "none":
+        yield kept_weights.settle(order.directory, order.keep)
 
 
 def _submit_both(files: tuple[Path, Path], folder: Path) -> tuple[str, str]:

@@ -136,7 +136,7 @@ class Training:
         last = [row for row in readings if row in ending]
         scores = self.engine.recalibrated("test", last) or ()  # none without BatchNorm
         recalibrated = dict(zip(last, scores, strict=False))
-        kept = self.keep_weights(ending, readings)
+        files = self.keep_weights(ending, readings)
         means = self.trace.means()
         leaving: list[int] = []
         for row in due:
@@ -153,9 +153,7 @@ class Training:
                     # The statistics of an average are always recalibrated.
                     fresh = test if track and row in recalibrated else recalibrated.get(row)
                     result = outputs.done_result(bests[track], self.loader.epoch_steps, control, test, fresh)
-                    self.record_cell(i, row, result)
-                    if i in kept:
-                        self.io.write(self.cells[i].id, kept[i])
+                    self.record_cell(i, row, result, files.get(i))
                     leaving.append(i)
             # Off the grid, the end of one cell must not change the signals and best epochs of others.
             if on_grid:
@@ -233,10 +231,12 @@ class Training:
                 self.record_cell(i, row, outputs.failed_result(*failed[i], self.members[row]))
         return list(failed)
 
-    def record_cell(self, i: int, row: int, result: Result) -> None:
-        """Record the result of a cell."""
+    def record_cell(self, i: int, row: int, result: Result, file: WeightsRow | None = None) -> None:
+        """Record the result of a cell and, where they are kept, the file of its weights."""
         cell, member = self.cells[i], self.members[row]
         self.io.write(cell.id, outputs.cell_row(self.task, self.cohort, cell, member, self.loader.epoch_steps, result))
+        if file is not None:
+            self.io.write(cell.id, file)
 
     def leave(self, leaving: Sequence[int]) -> None:
         """Remove cells from the roster, and members that have no rider then."""

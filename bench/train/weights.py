@@ -59,9 +59,9 @@ def files(directory: Path) -> list[Path]:
     return sorted(folder.iterdir()) if folder.is_dir() else []
 
 
-def remove(listed: Collection[Path], wanted: Collection[str]) -> int:
+def remove(listed: Collection[Path], digests: Collection[str]) -> int:
     """Remove the listed files but for those of these digests, and return how many files of weights went."""
-    spare = [path for path in listed if path.stem not in wanted]
+    spare = [path for path in listed if path.stem not in digests]
     for path in spare:
         path.unlink(missing_ok=True)
     return sum(not path.name.startswith(".") for path in spare)

@@ -169,11 +169,11 @@ def test_a_folder_in_use_a_seed_not_kept_and_damaged_weights_are_refused(kept, t
     assert "is not empty" in export(out, "--task", CNN, "--to", tmp_path / "used", code=2, capsys=capsys).err
     shutil.copytree(out, tmp_path / "copy")
     find = partial(winner.find, tmp_path / "copy")
-    own = find(winner.Wanted(CNN, "constant"))
+    own = find(winner.Request(CNN, "constant"))
     other = 1 - own.cell.settings.seed
-    assert find(winner.Wanted(CNN, "constant", seed=1 - other)).cell == own.cell
+    assert find(winner.Request(CNN, "constant", seed=1 - other)).cell == own.cell
     with pytest.raises(InputError, match=f"weights are kept of seed {1 - other} alone; --keep all keeps every seed's"):
-        find(winner.Wanted(CNN, "constant", seed=other))
+        find(winner.Request(CNN, "constant", seed=other))
     path = paths.weights(tmp_path / "copy", own.file.sha256)
     path.write_bytes(path.read_bytes()[:-1] + b"\1")
     arguments = ("--task", CNN, "--strategy", "constant", "--to", tmp_path / "model")

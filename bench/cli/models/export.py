@@ -51,15 +51,15 @@ def use_data(args: argparse.Namespace) -> None:
 def export(args: argparse.Namespace) -> int:
     """Export a model."""
     from bench.export import folder, formats
-    from bench.export.winner import Wanted, find
+    from bench.export.winner import Request, find
     from bench.report.sections.recommendation import paragraph
 
     folder.check_empty(args.to)
     formats.check(args.format)
     use_data(args)
-    winner = find(args.directory, Wanted(args.task, args.strategy, args.budget, args.seed))
-    asked = f"The strategy {winner.strategy} was asked for by name."
-    why = [" ".join(paragraph(winner.recommendation)) if args.strategy is None else asked]
+    winner = find(args.directory, Request(args.task, args.strategy, args.budget, args.seed))
+    request = f"The strategy {winner.strategy} was asked for by name."
+    why = [" ".join(paragraph(winner.recommendation)) if args.strategy is None else request]
     give(args, winner, folder.write(winner, args.to, args.format, why))
     return 0
 

@@ -31,7 +31,7 @@ def train(args: argparse.Namespace) -> int:
     """
     preempt.quiet_start()
     from bench.export import folder, formats, training
-    from bench.export.winner import Wanted, find
+    from bench.export.winner import Request, find
     from bench.ledger import paths
     from bench.report.numbers import quantity
     from bench.report.sections.recommendation import paragraph
@@ -47,7 +47,9 @@ def train(args: argparse.Namespace) -> int:
     advice = training.advice(args.recommended, args.task, args.epochs)
     preparation = training.prepare(advice.settings, args.epochs, args.seed)
     settings, task, sizes = advice.settings, preparation.task, preparation.task.load()
-    splits = f"the train split alone, as {preparation.apart}" if preparation.apart else "train and control together"
+    splits = (
+        f"the train split alone, as {preparation.obstacle}" if preparation.obstacle else "train and control together"
+    )
     trained = (
         f"Trained by {settings.schedule} at peak LR {settings.peak_lr:g} for {quantity(args.epochs, 'epochs')} on "
         f"{len(sizes.train):,} examples: {splits}. Test had no part in it."
@@ -56,7 +58,7 @@ def train(args: argparse.Namespace) -> int:
     console.print(trained.replace("Trained", "Training", 1), highlight=False, markup=False, soft_wrap=True)
     if code := training.train(preparation, directory, console):
         return code
-    winner = find(directory, Wanted(task.name))
+    winner = find(directory, Request(task.name))
     why = [trained, f"Its strategy was recommended: {' '.join(paragraph(advice.recommendation))}"]
     export.give(args, winner, folder.write(winner, args.to, args.format, why, task))
     return preempt.DONE
