@@ -107,6 +107,7 @@ class Task:
     clip: float | None = None  # gradients are clipped to this norm
     eval_epochs: int = 1  # the epoch grid: number of epochs between evaluations; there is one at the end, too
     chance: str = ""  # scores of chance and of simple predictors, in words
+    classes: tuple[str, ...] = ()  # names of the model's outputs, for a model that is taken home; () where not stated
     margin: Margin | None = None  # smaller differences count as equal; None: no two strategies can be called equal
     code: str = ""  # digest of its code; filled in when a task is built by its name, unless the name holds it
     outside: bool = False  # its code, model or data are the user's: it is tried out at length before it is trained

@@ -25,7 +25,7 @@ def text(winner: Winner, exported: Exported, why: Sequence[str]) -> str:
     facts = {
         "How good": _results(winner),
         "How trained": _training(winner),
-        "Data": _data(winner),
+        "Data": _data(winner, exported),
         "Preprocessing": ((name, text) for name, text in preprocessing),
         "Where from": _provenance(winner, exported),
     }
@@ -75,9 +75,11 @@ def _training(winner: Winner) -> Iterator[tuple[str, str]]:
     yield "engine", ", ".join(filter(None, (settings.engine, settings.arithmetic)))
 
 
-def _data(winner: Winner) -> Iterator[tuple[str, str]]:
+def _data(winner: Winner, exported: Exported) -> Iterator[tuple[str, str]]:
     facts = winner.facts
     yield "source", facts.source
+    if exported.classes:
+        yield "classes", ", ".join(exported.classes)
     yield "examples", f"{', '.join(f'{name} {n:,}' for name, n in facts.sizes.items())}; digest {facts.digest}"
     yield "test", "had no part in training or in any choice"
 

@@ -36,6 +36,7 @@ class Exported:
     task: str  # the call that names it, without what was trained on
     loads: str  # the class or function by which the library loads the folder; empty without one
     model: str  # the call that builds the model
+    classes: tuple[str, ...]  # names of the outputs, if the task states them
     inputs: list[dict[str, Any]]
     outputs: list[dict[str, Any]]
     preprocessing: list[str]
@@ -94,7 +95,8 @@ def _fill(folder: Path, winner: Winner, form: Format, loader: Loader, model: nn.
 
     body, inputs = formats.body_of(model), rebuilt.example(loader)
     output = model(*inputs)
-    formats.save_weights(folder, body, paths.weights(winner.directory, winner.file.sha256).read_bytes())
+    data = paths.weights(winner.directory, winner.file.sha256).read_bytes()
+    formats.save_weights(folder, body, data, loader.task.classes)
     forward: Callable[..., Any] = formats.load_weights(folder, body, model)
     if form == "torch-export":
         forward = formats.save_program(folder, model, inputs)
@@ -106,6 +108,7 @@ def _fill(folder: Path, winner: Winner, form: Format, loader: Loader, model: nn.
         task=loader.task.name.removesuffix(WHOLE),
         loads=_loads(body),
         model=call(loader.task.model),
+        classes=loader.task.classes,
         inputs=[_shape(a) for a in inputs],
         outputs=[_shape(a) for a in pytree.tree_leaves(output)],
         preprocessing=preprocessing(loader.task),

@@ -6,7 +6,7 @@ import contextlib
 import importlib.util
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -45,23 +45,28 @@ def body_of(model: nn.Module) -> Body:
     return Body("torch", "", model)
 
 
-def save_weights(folder: Path, body: Body, weights: bytes) -> None:
+def save_weights(folder: Path, body: Body, weights: bytes, classes: Sequence[str] = ()) -> None:
     """Write weights and configuration as the model's library has them.
 
     Args:
         folder: An existing folder.
         body: The model, with its weights.
         weights: The whole model's weights as a file of safetensors.
+        classes: Names of the outputs, if the task states them.
     """
     if body.library == "transformers":
         checkpoint.quiet()
+        if classes:
+            body.module.config.id2label = dict(enumerate(classes))
+            body.module.config.label2id = {name: i for i, name in enumerate(classes)}
         body.module.save_pretrained(folder)
         _save_preparation(body.module.config.name_or_path, folder)
         return
     if body.library == "timm":
         import timm
 
-        timm.models.save_for_hf(body.module, str(folder), safe_serialization=True)  # for its configuration
+        names = {"label_names": list(classes)} if classes else {}
+        timm.models.save_for_hf(body.module, str(folder), names, safe_serialization=True)  # for its configuration
     (folder / WEIGHTS).write_bytes(weights)
 
 

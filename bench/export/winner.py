@@ -96,7 +96,7 @@ def _task(directory: Path, comparison: Comparison, text: str) -> str:
     except InputError:
         name = text
     if name not in names:
-        raise InputError(f"{directory} has no task {text!r}{hint(text, names)}; there are: {', '.join(names)}")
+        raise InputError(f"{directory} has no task {name!r}{hint(name, names)}; there are: {', '.join(names)}")
     return name
 
 

@@ -18,6 +18,7 @@ from tasks.text.bert import Bert
 from tests.engine.toys import Net, toy
 from tests.tasks import tiny, trees
 
+NAMES = ("cat", "dog", "cow")
 OPEN = schedules.parse("cosine")
 
 
@@ -40,12 +41,14 @@ def test_the_library_of_a_model_loads_its_folder_to_the_same_bits(tmp_path, one_
     other = build().eval()
     body = formats.body_of(model)
     assert body.library == library
-    formats.save_weights(tmp_path, body, save(model.state_dict()))
+    formats.save_weights(tmp_path, body, save(model.state_dict()), NAMES[: 2 + (library == "timm")])
     with torch.no_grad():
         wanted, before = (getattr(m(inputs()), "logits", m(inputs())) for m in (model, other))
         fresh = formats.load_weights(tmp_path, formats.body_of(other), other)(inputs())
     assert torch.equal(getattr(fresh, "logits", fresh), wanted)
     assert not torch.equal(before, wanted)
+    texts = [path.read_text() for path in tmp_path.glob("*.json")]
+    assert library == "torch" or '"cat"' in "".join(texts)
 
 
 def test_a_checkpoint_takes_its_tokenizer_along_and_leaves_its_place_behind(tmp_path, one_thread):
