@@ -22,6 +22,7 @@ OWN = {
     "schedule": "my_file.py:function",
     "suite": "a Python file with a function suite(), my_suite.py",
     "task": "my_task.py:function, as in CONTRIBUTING.md",
+    "model": "my_model.py:Class",
 }
 """Form of a user's own entry, which no catalogue has, by kind."""
 
@@ -153,7 +154,8 @@ def choose(name: str, catalogue: Mapping[str, Any], kind: str) -> Any:
         raise InputError(f"{kind} {name!r}: it should be one of {', '.join(sorted(catalogue))}")
     if name in catalogue:
         return catalogue[name]
-    own = f"; one of your own: {OWN[kind]}" if kind in OWN else ""
+    plain = kind.partition(" of ")[0]  # "model of digits"
+    own = f"; one of your own: {OWN[plain]}" if plain in OWN else ""
     raise InputError(f"unknown {kind} {name!r}{hint(name, catalogue)}; there are: {', '.join(sorted(catalogue))}{own}")
 
 
