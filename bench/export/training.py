@@ -21,10 +21,10 @@ from bench.analysis.recommend.recommendation import Recommendation
 from bench.analysis.results import KINDS, Study
 from bench.contract import InputError, Task
 from bench.export.whole import whole
-from bench.ledger import ledger
+from bench.ledger import ledger, paths
 from bench.ledger.cell_row import CellRow, CellSettings
 from bench.ledger.lines import LedgerReader, row_of
-from bench.ledger.rows import of_kind
+from bench.ledger.rows import PlanRow, of_kind
 from bench.plan import Grid, Suite
 from bench.plan.plan import build
 from bench.preempt import DONE, FAILED, PREEMPTED, Flag
@@ -113,6 +113,7 @@ def train(preparation: Preparation, directory: Path, console: Console) -> int:
     Raises:
         InputError: the directory holds another training, or this is one of several processes.
     """
+    _check(directory, preparation.run.plan.id)
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # required by deterministic algorithms on a GPU
     group, run = ProcessGroup.detect(), preparation.run
     if group.size > 1:
@@ -131,3 +132,12 @@ def train(preparation: Preparation, directory: Path, console: Console) -> int:
     if outcome.elsewhere:
         raise InputError(f"another process is training in {directory}")
     return FAILED if outcome.failures else DONE
+
+
+def _check(directory: Path, plan: str) -> None:
+    """Refuse a directory that holds another training."""
+    begun_plans = of_kind(ledger.read(directory, kinds=(PlanRow.kind,)), PlanRow) if paths.parts(directory) else {}
+    if any(row.plan != plan for row in begun_plans.values()):
+        raise InputError(
+            f"{directory} holds another training, by other settings, data or code: give another --to, or remove it"
+        )

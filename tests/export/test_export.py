@@ -162,6 +162,13 @@ def test_what_cannot_be_trained_is_told_in_one_line(bare, tmp_path, capsys, monk
     assert not (tmp_path / "model").exists()
 
 
+def test_the_folder_of_another_training_is_not_continued(bare, tmp_path, capsys):
+    deposit(tmp_path / "model" / "training", made({"digits": FACTS}))
+    words = ["--task", "digits", "--epochs", "3", "--to", str(tmp_path / "model")]
+    assert main.main(["train", "--recommended", str(bare), *words]) == 2
+    assert "holds another training" in capsys.readouterr().err
+
+
 def test_a_folder_in_use_a_seed_not_kept_and_damaged_weights_are_refused(kept, tmp_path, capsys):
     out, _ = kept
     (tmp_path / "used").mkdir()
