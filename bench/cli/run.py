@@ -52,7 +52,12 @@ def config_arguments(parser: argparse.ArgumentParser) -> None:
     add("--averagings", metavar="A,B", help='also read the weights by these averages, such as "none, ema, lawa(k=3)"')
     budget_arguments(parser)
     add("--seeds", type=whole, metavar="N", help="number of seeds: 0 .. N-1")
-    add("--engine", choices=("auto", "modules", "stacked"), default="auto", help="how members are trained side by side")
+    add(
+        "--engine",
+        choices=("auto", "modules", "stacked", "compiled"),
+        default="auto",
+        help="how members are trained side by side",
+    )
     add("--workers", type=whole, metavar="N", help="worker processes (default: one a CPU core; 1 on a GPU)")
     add("--data-parallel", action="store_true", help="train each cohort on all Accelerate processes")
     add("--precision", choices=("fp32", "bf16", "fp16"), help="of forward and backward (default: as accelerate has it)")
