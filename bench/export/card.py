@@ -104,8 +104,9 @@ def _reason(winner: Winner) -> str:
         return f"there it was evaluated with {settings.arithmetic}"
     if attempt is not None and attempt.device != "cpu":
         return f"there it was evaluated on a {attempt.device}"
-    if settings.engine == "stacked":
-        return "there it was evaluated beside others by the engine stacked, whose kernels round in another order"
+    if settings.engine != "modules":
+        engine = settings.engine
+        return f"there it was evaluated beside others by the engine {engine}, whose kernels round in another order"
     return "other versions or another processor round in another order"
 
 
