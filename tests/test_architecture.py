@@ -21,6 +21,7 @@ ROOMS = [
     "bench.run",
     "bench.cli",
     "bench.slurm",
+    "bench.export",
     "bench.runner",
     "bench.tracking",
     "bench.conformance",

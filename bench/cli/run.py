@@ -47,9 +47,8 @@ def config_arguments(parser: argparse.ArgumentParser) -> None:
     add("--accumulate", type=whole, metavar="N", help="micro-batches that a process computes of each batch, in turn")
     add("--compile", action="store_true", help="compile models with torch.compile, once for all members")
     add("--width", type=whole, metavar="N", help="cells in a cohort at most (default: as memory allows, 512 at most)")
-    add("--snapshot-seconds", type=float, default=30.0, metavar="S", help="least time between snapshots (default: 30)")
     add("--data", type=nonempty, metavar="DIR", help="folder of real data sets, or `hub` (default: $GLIDESLOPE_DATA)")
-    add("--extend", action="store_true", help="add to what --out holds a plan with all its cells and more")
+    directory_arguments(parser)
     round_arguments(parser)
     publish.option(parser)
 
@@ -84,6 +83,15 @@ def grid_arguments(parser: argparse.ArgumentParser) -> None:
     add("--optimizers", "--optimizer", metavar="A,B", help='these optimizers instead, such as "sgd, adamw(beta2=0.98)"')
     add("--averagings", metavar="A,B", help='also read the weights by these averages, such as "none, ema, lawa(k=3)"')
     budget_arguments(parser)
+
+
+def directory_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that say what a run's directory holds besides its ledger."""
+    add = parser.add_argument
+    add("--snapshot-seconds", type=float, default=30.0, metavar="S", help="least time between snapshots (default: 30)")
+    keep = "keep final weights in DIR/weights: of the chosen cell of each task, strategy and budget, or of all cells"
+    add("--keep", choices=("best", "all", "none"), default="none", help=f"{keep} (default: none)")
+    add("--extend", action="store_true", help="add to what --out holds a plan with all its cells and more")
 
 
 def round_arguments(parser: argparse.ArgumentParser) -> None:
