@@ -5,13 +5,17 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterator
-from types import FrameType
+from types import FrameType, ModuleType
 
 DONE, FAILED = 0, 1
 PREEMPTED = 75  # exit code "try again later" (EX_TEMPFAIL in sysexits.h): nothing is lost, run again to continue
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+
+SAFE_PATH = "PYTHONSAFEPATH"
+"""Variable that keeps the working folder off the path of a Python that is started with `-c` or `-m`."""
 
 DUPLICATE_WINDOW = 0.25
 """Seconds within which a launcher forwards a Ctrl-C to processes that have received it from the terminal already."""
@@ -100,6 +104,27 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
             end_at_once()
         frame = frame.f_back
     raise KeyboardInterrupt
+
+
+@contextlib.contextmanager
+def spawning() -> Iterator[None]:
+    """Start processes inside: signals are held back, and a process imports no file of its caller's.
+
+    Otherwise it would import the caller's script first, and a script that calls `bench.run` at its top level would run
+    once more in each; and a file queue.py in the working folder would take the place of the standard module.
+    """
+    script, safe = sys.modules["__main__"], os.environ.get(SAFE_PATH)
+    with hold_signals():
+        sys.modules["__main__"] = ModuleType("__main__")
+        os.environ[SAFE_PATH] = "1"
+        try:
+            yield
+        finally:
+            sys.modules["__main__"] = script
+            if safe is None:
+                del os.environ[SAFE_PATH]
+            else:
+                os.environ[SAFE_PATH] = safe
 
 
 @contextlib.contextmanager

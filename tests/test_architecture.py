@@ -35,6 +35,7 @@ ROOMS = [
     "bench.ledger",
     "bench.preempt",
     "bench.code_digest",
+    "bench.extras",
     "bench.layers",
     "bench.metrics",
     "bench.contract",

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Literal
 
+from bench import extras
 from bench.analysis.comparison import Comparison
 from bench.analysis.protocol.answer import Answer
 from bench.analysis.protocol.sequential import verdicts
@@ -28,8 +29,9 @@ def write(directory: Path, rows: Iterable[Row]) -> Path:
     The same rows give the same bytes. Figures that an earlier report left behind are removed.
 
     Raises:
-        InputError: the rows hold no plan.
+        InputError: the rows hold no plan, or what draws the figures is not installed.
     """
+    extras.require("report")  # before the old report is removed
     # Here, since matplotlib takes a while to import.
     from bench.report import chart_data, page
     from bench.report.figures import draw

@@ -14,7 +14,7 @@ from multiprocessing.process import BaseProcess
 from bench.contract import Cohort, InputError
 from bench.ledger import atomic
 from bench.ledger.ledger import Ledger
-from bench.preempt import Flag, hold_signals
+from bench.preempt import Flag, spawning
 from bench.runner.progress import ProgressDisplay
 from bench.runner.worker import WorkerContext, record_failure, train, worker_main
 from bench.train.outputs import explain
@@ -126,7 +126,7 @@ class Pool:
         spawn = multiprocessing.get_context("spawn")
         own_end, worker_end = spawn.Pipe()
         process = spawn.Process(target=worker_main, args=(worker_end, self.context), daemon=True)
-        with hold_signals():  # until the worker has imported what it needs
+        with spawning():  # until the worker has imported what it needs
             process.start()
         worker_end.close()
         self.busy[own_end] = (process, None)
