@@ -6,8 +6,9 @@ import contextlib
 import os
 import signal
 import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType, ModuleType
 
 DONE, FAILED = 0, 1
@@ -33,17 +34,22 @@ class Flag:
 
     Args:
         speaks: Print on standard error what a first SIGINT does; one process of a run does so.
+        last: Called by a second SIGINT in place of ending the process.
     """
 
-    def __init__(self, speaks: bool = False) -> None:
+    def __init__(self, speaks: bool = False, last: Callable[[], object] | None = None) -> None:
         self.signal: signal.Signals | None = None
-        self.speaks = speaks
+        self.speaks, self.last = speaks, last
         self._interrupt_time: float | None = None  # of the last SIGINT
 
     def install(self) -> Flag:
-        """Handle the three signals of this process, including those that `hold_signals` has held back."""
-        for number in SIGNALS:
-            signal.signal(number, self._raise)
+        """Handle the three signals of this process, including those that `hold_signals` has held back.
+
+        Only the main thread can; in another one, signals go to the caller's handlers.
+        """
+        if threading.current_thread() is threading.main_thread():
+            for number in SIGNALS:
+                signal.signal(number, self._raise)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         return self
 
@@ -54,7 +60,7 @@ class Flag:
         now, last = time.monotonic(), self._interrupt_time
         self._interrupt_time = now
         if last is not None and not ("LOCAL_RANK" in os.environ and now - last < DUPLICATE_WINDOW):
-            end_at_once()
+            (self.last or end_at_once)()
         if self.speaks and before is None:
             say(STOPPING)
 

@@ -20,7 +20,11 @@ from bench.report.textbook import claims, theory
 def document(comparison: Comparison, figures: Mapping[str, Figure]) -> list[Section]:
     """The whole report. `figures` by key: `effects`, `forest`, `curves`, and `task NAME`, `peaks NAME` of each task."""
     study, result = comparison.study, Answer(comparison)
-    sharing = [] if study.published else [_folded("How sharing paid", Facts(tuple(provenance.sharing(comparison))))]
+    sharing = (
+        []
+        if study.published or study.audited
+        else [_folded("How sharing paid", Facts(tuple(provenance.sharing(comparison))))]
+    )
     return [
         Section(f"Glideslope: {study.plan.suite}", tuple(_first_screen(result, figures))),
         *(_task(comparison, task, figures) for task in study.tasks),

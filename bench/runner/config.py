@@ -36,7 +36,8 @@ from tasks.data import dataset
 class RunConfig:
     """A run as the user configures it; None keeps the setting of the suite."""
 
-    suite: str = "core"
+    suite: str = "core"  # its name or file
+    own_suite: Suite | None = None  # in its place, from Python
     out: Path | None = None
     tasks: str | None = None
     schedules: str | None = None
@@ -240,7 +241,7 @@ def _load_suite(config: RunConfig) -> Suite:
         InputError: optimizers that a task's peak LRs are not made for.
     """
     names = None if config.tasks is None else [t.name for t in tasks.parse_list(config.tasks)]
-    suite = suites.load(config.suite).where(tasks=names)
+    suite = (config.own_suite or suites.load(config.suite)).where(tasks=names)
     chosen = [] if config.optimizers is None else optimizers.parse_list(config.optimizers)
     for grid in suite.grids if config.peak_lrs is None else ():
         own = grid.optimizer or tasks.parse(grid.task).optimizer

@@ -17,6 +17,10 @@ NAMES = 3
 """Most strategies that are named in one place of a sentence."""
 
 
+AUDITED = "These runs are audited: loops outside Glideslope trained and scored them; equal batches are their promise."
+"""Said wherever a result rests on such runs."""
+
+
 # ------------------------------------------------------------------------------------------------- sentences
 
 
@@ -194,6 +198,8 @@ def limits(answer: Answer) -> Iterator[str]:
     study = answer.comparison.study
     if rest := others(answer):
         yield rest
+    if study.audited:
+        yield AUDITED
     if answer.invisible is not None:
         low, high = answer.seeds
         n = f"{low} to {high}" if low < high else f"{high}"
