@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from bench.ledger import ledger, paths, provenance
 from bench.ledger.cell_row import CellRow, CellSettings, Result
 from bench.ledger.ledger import Ledger
 from bench.ledger.lines import Row
-from bench.ledger.rows import AUDIT, PlanRow, TaskFacts, last_plan, of_kind
+from bench.ledger.rows import AUDIT, AttemptRow, PlanRow, TaskFacts, last_plan, of_kind
 from bench.plan.plan import updates
 from schedules.schedule import curve, factors
 
@@ -142,7 +142,13 @@ def record(directory: Path, run: AuditedRun, result: Result) -> None:
 
 def opened(directory: Path) -> Ledger:
     """The ledger, with this process as the attempt. On which device the loop runs is not known here."""
-    return Ledger(directory, replace(provenance.describe(AUDIT, "cpu", 0), device="not told"))
+    return Ledger(directory, _attempt())
+
+
+@cache
+def _attempt() -> AttemptRow:
+    """Provenance of this process, for all its runs."""
+    return replace(provenance.describe(AUDIT, "cpu", 0), device="not told")
 
 
 @contextmanager
