@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import cached_property
 from html import escape
 from importlib.util import find_spec
 from io import StringIO
@@ -12,11 +11,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from bench import extras
 from bench.analysis.comparison import Comparison
-from bench.analysis.protocol.answer import Answer
-from bench.analysis.results import KINDS, Study, Try
+from bench.analysis.results import KINDS, Try
 from bench.contract import InputError
 from bench.ledger import ledger, paths
-from bench.ledger.lines import Row
+from bench.report import write
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType
@@ -40,19 +38,19 @@ class RunResult:
         extras.require("report")
         self.directory = directory
         self.notes: list[str] = []
-        self._rows: list[Row] = ledger.read(directory, self.notes, KINDS)
-        self.comparison = Comparison(Study.of(self._rows))
+        self._result = write.find(ledger.read(directory, self.notes, KINDS))
 
     @property
     def answer(self) -> str:
         """The answer in one sentence or two."""
         from bench.report.sections.answer import sentence
 
-        return sentence(self._answer)
+        return sentence(self._result)
 
-    @cached_property
-    def _answer(self) -> Answer:
-        return Answer(self.comparison)
+    @property
+    def comparison(self) -> Comparison:
+        """All that tables and figures are made from."""
+        return self._result.comparison
 
     @property
     def cells(self) -> list[dict[str, Any]]:
@@ -93,9 +91,7 @@ class RunResult:
         """Path of the page; the report is written if there is none, or the ledger has grown since."""
         page = paths.page(self.directory)
         if not page.exists() or any(p.stat().st_mtime > page.stat().st_mtime for p in paths.parts(self.directory)):
-            from bench.report import write
-
-            return write.write(self.directory, self._rows)
+            return write.write(self.directory, self._result)
         return page
 
     @property
@@ -117,9 +113,7 @@ class RunResult:
         yield Text.from_ansi(printed(self._show, options.max_width, colours=True))
 
     def _show(self, console: Console) -> None:
-        from bench.report import write
-
-        write.show(self._rows, console)
+        write.show(self._result, console)
 
     def _repr_html_(self) -> str:
         """The answer, and the page in a frame of its own."""

@@ -9,6 +9,7 @@ import pytest
 
 import bench
 import schedules
+from bench.analysis.protocol.answer import Answer
 from bench.cli import main
 from bench.ledger import ledger, paths, trace
 from bench.ledger.rows import AUDIT
@@ -63,7 +64,7 @@ def test_an_audit_is_loaded_compared_and_reported_as_any_run(birds, capsys):
     assert "These runs are audited" in str(result)
     assert main.main(["compare", str(birds), str(birds)]) == 0
     assert "No difference in 36 payloads" in capsys.readouterr().out
-    text = markup.markdown(document(result.comparison, {}))
+    text = markup.markdown(document(Answer(result.comparison), {}))
     assert "These runs are audited" in text
     assert "How sharing paid" not in text
     assert result.comparison.study.plan.curves["cosine"]["factor"] == [lr / 0.1 for lr in LRS]
