@@ -7,9 +7,12 @@ from importlib.util import find_spec
 
 from bench.contract import InputError
 
+REPORT = ("scipy", "scikit_posthocs", "matplotlib")
+
 EXTRAS = {
-    "report": ("scipy", "scikit_posthocs", "matplotlib"),
+    "report": REPORT,
     "bench": (
+        *REPORT,
         *("torch", "torchvision", "timm", "transformers", "datasets", "accelerate", "PIL", "soundfile"),
         *("faster_coco_eval", "sklearn", "mlxtend", "sktime"),
     ),

@@ -8,7 +8,6 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench import extras
 from bench.api.options import parsed
 from bench.api.results import WIDTH, printed
 from bench.cli import recommend as command
@@ -122,7 +121,6 @@ def recommend(
     Raises:
         InputError: neither or both of task and family, unknown ones, a budget that is not above 0, no such ledger.
     """
-    extras.require("report")
     options = {"epochs": epochs, "task": task, "family": family, "ledger": ledger}
     recommendation, notes = command.recommendation(parsed(command.arguments, options))
     return Suggestion(recommendation, tuple(notes))

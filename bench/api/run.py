@@ -65,7 +65,7 @@ def run(suite: str | Path | Suite = "core", *, progress: bool = True, **options:
 
 def _config(suite: str | Path | Suite, options: RunOptions) -> RunConfig:
     """The configuration that the command line would make of these arguments."""
-    extras.require("bench", "report")
+    extras.require("bench")
     if isinstance(suite, Suite):
         suite = suite_file.checked(suite, f"suite {suite.name!r}")
     named = [] if isinstance(suite, Suite) else [str(suite)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from bench import extras
 from bench.cli.options import Commands, new_console, path
 from bench.contract import InputError
 
@@ -36,6 +37,7 @@ def recommendation(args: argparse.Namespace) -> tuple[Recommendation, list[str]]
     Raises:
         InputError: a budget that is no number above 0, or no ledger that has the task.
     """
+    extras.require("report")
     from bench.analysis.recommend.evidence import at_hand, gather
     from bench.analysis.recommend.recommendation import Recommendation
 

@@ -89,7 +89,7 @@ def config_of(args: argparse.Namespace) -> RunConfig:
     Raises:
         InputError: values out of range, or options that exclude each other.
     """
-    extras.require("bench", "report")
+    extras.require("bench")
     from bench.runner.config import RunConfig
 
     for name in ("workers", "width"):
