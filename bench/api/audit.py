@@ -187,10 +187,7 @@ def audit(
     _check_numbers(
         {"peak_lr": peak_lr, "epochs": epochs, "budget": budget, "epoch_steps": epoch_steps, "margin": margin}
     )
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
-        raise InputError(f"seed {seed!r}: give a whole number, 0 or more")
-    if not task.strip() or "\n" in task:
-        raise InputError(f"task {task!r}: give a name of one line")
+    _check_names(task, seed)
     text, schedule = audit_rows.canonical(strategy, check)
     run = AuditedRun(
         task=PREFIX + task.removeprefix(PREFIX),
@@ -214,13 +211,21 @@ def audit(
 
 def _direction(metric: str, direction: str | None) -> Direction:
     """The direction of a metric: that of our list, or as given for another one."""
-    known = METRICS[metric].direction if metric in METRICS else None
-    if known is not None and direction in (None, known):
-        return known
-    if known is None and direction in ("max", "min"):
+    usual = METRICS[metric].direction if metric in METRICS else None
+    if usual is not None and direction in (None, usual):
+        return usual
+    if usual is None and direction in ("max", "min"):
         return direction  # type: ignore[return-value]  # one of the two
-    needed = f"{known!r} or none" if known else "'max' or 'min', for this metric is none of ours"
+    needed = f"{usual!r} or none" if usual else "'max' or 'min', for this metric is none of ours"
     raise InputError(f"direction {direction!r} of {metric}: give {needed}")
+
+
+def _check_names(task: str, seed: int) -> None:
+    """Refuse a task without a name of one line, and a seed that is no whole number."""
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+        raise InputError(f"seed {seed!r}: give a whole number, 0 or more")
+    if not task.strip() or "\n" in task:
+        raise InputError(f"task {task!r}: give a name of one line")
 
 
 def _check_numbers(values: dict[str, float | None]) -> None:

@@ -55,7 +55,7 @@ class AuditedRun:
 
     @cached_property
     def settings(self) -> list[Setting] | None:
-        """What its schedule sets at each update; None for a mere name, or a schedule that depends on losses."""
+        """Settings of its schedule at each update; None for a mere name, or a schedule that depends on losses."""
         if self.schedule is None or self.schedule.needs:
             return None
         return factors(self.schedule, self.total, self.epoch_steps, self.peak_lr)

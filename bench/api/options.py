@@ -76,9 +76,9 @@ def parsed(
     if unknown := [name for name in options if name not in names]:
         near = hint(unknown[0], names)
         raise InputError(f"unknown option {unknown[0]!r}{near}; there are: {', '.join(names)}")
-    given = [word for name, value in options.items() for word in _words(actions[name], value)]
+    option_words = [word for name, value in options.items() for word in _words(actions[name], value)]
     positional = ["--", *words] if words else []
-    return parser.parse_args([*given, *positional])
+    return parser.parse_args([*option_words, *positional])
 
 
 def _words(action: argparse.Action, value: object) -> list[str]:

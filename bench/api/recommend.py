@@ -35,7 +35,7 @@ class Suggestion:
 
     @property
     def outcome(self) -> str:
-        """What is recommended: take a strategy, keep the reference, any will do (equal), or why nothing is."""
+        """The kind of advice: take a strategy, keep the reference, any will do (equal), or why nothing is."""
         r = self.recommendation
         if r.over_family:
             pooled = r.family.verdict if r.family else None

@@ -68,8 +68,8 @@ def _config(suite: str | Path | Suite, options: RunOptions) -> RunConfig:
     extras.require("bench")
     if isinstance(suite, Suite):
         suite = suite_file.checked(suite, f"suite {suite.name!r}")
-    named = [] if isinstance(suite, Suite) else [str(suite)]
-    config = command.config_of(parsed(command.arguments, options, named, ALONE))
+    words = [] if isinstance(suite, Suite) else [str(suite)]
+    config = command.config_of(parsed(command.arguments, options, words, ALONE))
     return replace(config, suite=suite.name, own_suite=suite) if isinstance(suite, Suite) else config
 
 

@@ -1,4 +1,4 @@
-"""Training loops of other libraries, as schedules/README.md shows them: each update has the schedule's LR."""
+"""Programs that README.md and schedules/README.md show; in a training loop, each update has the schedule's LR."""
 
 import importlib.util
 import json
@@ -16,9 +16,8 @@ from tests.runs import ROOT
 
 pytestmark = pytest.mark.faults
 
-SNIPPETS = dict(
-    re.findall(r"<!-- snippet: (\w+) -->\n```python\n(.*?)```", (ROOT / "schedules/README.md").read_text(), re.DOTALL)
-)
+PAGES = "".join((ROOT / name).read_text() for name in ("README.md", "schedules/README.md"))
+SNIPPETS = dict(re.findall(r"<!-- snippet: (\w+) -->\n```python\n(.*?)```", PAGES, re.DOTALL))
 
 SPY = """
 import json, os, sys
@@ -50,8 +49,8 @@ def expected(total):
     return [0.1 * setting.factor for setting in factors(schedule, total, total // 2, 0.1)]
 
 
-def test_the_readme_shows_these_loops():
-    assert list(SNIPPETS) == ["accelerate", "trainer", "lightning", "audit"]
+def test_these_programs_are_shown():
+    assert list(SNIPPETS) == ["python", "accelerate", "trainer", "lightning", "audit"]
 
 
 def test_accelerate_in_one_process_and_in_two(tmp_path):
@@ -78,3 +77,9 @@ def test_an_audited_loop_of_torch(tmp_path):
     result = load(tmp_path / "runs" / "sums")
     assert [row["status"] for row in result.cells] == ["done"] * 4
     assert list(result.comparison.study.tasks) == ["audit:sums"]
+
+
+def test_a_run_from_python(tmp_path):
+    (tmp_path / "results").symlink_to(ROOT / "results")
+    lrs("python", tmp_path)
+    assert {row["strategy"] for row in load(tmp_path / "runs" / "python").cells} == {"constant", "cosine"}
