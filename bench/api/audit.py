@@ -96,9 +96,9 @@ class Audit:
             raise InputError(
                 f"final(...) after update {steps[-1]} of 0 to {run.total - 1}: one that stops early has another budget"
             )
-        chosen = {run.metric: values[run.metric] if control is None else float(control)}
-        if all(map(math.isfinite, (values[run.metric], *chosen.values()))):
-            self._write(Done(final=values, best=None, control=chosen, recalibrated=None))
+        choices = {run.metric: values[run.metric] if control is None else float(control)}
+        if all(map(math.isfinite, (values[run.metric], *choices.values()))):
+            self._write(Done(final=values, best=None, control=choices, recalibrated=None))
         else:
             self._write(self._diverged())
 
@@ -184,9 +184,7 @@ def audit(
     Raises:
         InputError: a setting is wrong, or the folder holds this run, other facts of its task, or trained cells.
     """
-    _check_numbers(
-        {"peak_lr": peak_lr, "epochs": epochs, "budget": budget, "epoch_steps": epoch_steps, "margin": margin}
-    )
+    _check_numbers(peak_lr=peak_lr, epochs=epochs, epoch_steps=epoch_steps, budget=budget, margin=margin)
     _check_names(task, seed)
     text, schedule = audit_rows.canonical(strategy, check)
     run = AuditedRun(
@@ -216,8 +214,8 @@ def _direction(metric: str, direction: str | None) -> Direction:
         return usual
     if usual is None and direction in ("max", "min"):
         return direction  # type: ignore[return-value]  # one of the two
-    needed = f"{usual!r} or none" if usual else "'max' or 'min', for this metric is none of ours"
-    raise InputError(f"direction {direction!r} of {metric}: give {needed}")
+    allowed = f"{usual!r} or none" if usual else "'max' or 'min', for this metric is none of ours"
+    raise InputError(f"direction {direction!r} of {metric}: give {allowed}")
 
 
 def _check_names(task: str, seed: int) -> None:
@@ -228,7 +226,7 @@ def _check_names(task: str, seed: int) -> None:
         raise InputError(f"task {task!r}: give a name of one line")
 
 
-def _check_numbers(values: dict[str, float | None]) -> None:
+def _check_numbers(**values: float | None) -> None:
     """Refuse settings that are not finite numbers above 0; None is no setting."""
     for name, value in values.items():
         numeric = isinstance(value, int | float | np.number) and not isinstance(value, bool)

@@ -180,9 +180,9 @@ def _check(directory: Path, run: AuditedRun, rows: Sequence[Row]) -> None:
     if (facts := last.tasks.get(run.task)) is None:
         return
     for name in ("metric", "direction", "epochs", "epoch_steps", "margin", "sizes"):
-        there, here = getattr(facts, name), getattr(run.facts(), name)
-        if there != here:
-            raise InputError(f"{directory} has {run.task} with {name} {there}, not {here}: give it a folder of its own")
+        before, now = getattr(facts, name), getattr(run.facts(), name)
+        if before != now:
+            raise InputError(f"{directory} has {run.task} with {name} {before}, not {now}: give it a folder of its own")
 
 
 def _extended(run: AuditedRun, last: PlanRow | None, cells: int) -> PlanRow:
