@@ -21,7 +21,7 @@ REFERENCE = r"[\w.~/\\-]+:[A-Za-z_][\w.]*(?:@[0-9a-f]+)?"
 OWN = {
     "schedule": "my_file.py:function",
     "suite": "a Python file with a function suite(), my_suite.py",
-    "task": "a file and a line in tasks/__init__.py, as in CONTRIBUTING.md",
+    "task": "my_task.py:function, as in CONTRIBUTING.md",
 }
 """Form of a user's own entry, which no catalogue has, by kind."""
 
@@ -128,7 +128,8 @@ def build(call: Call, catalogue: Mapping[str, Callable[..., Any]], kind: str) ->
     try:
         signature.bind(*args, **kwargs)
     except TypeError as error:
-        raise InputError(f"{kind} {call.name}: {error}; it is called as {call.name}{_plain(signature)}") from None
+        usage = call.name + signature_text(signature)
+        raise InputError(f"{kind} {call.name}: {error}; it is called as {usage}") from None
     return factory(*args, **kwargs)
 
 
@@ -168,7 +169,8 @@ def hint(name: str, catalogue: Iterable[str]) -> str:
     return f" (did you mean {' or '.join(spellings[match] for match in matches)}?)" if matches else ""
 
 
-def _plain(signature: inspect.Signature) -> str:
+def signature_text(signature: inspect.Signature) -> str:
+    """The parameters of a function with their defaults, in brackets, without types."""
     bare = [p.replace(annotation=inspect.Parameter.empty) for p in signature.parameters.values()]
     return str(inspect.Signature(bare))
 

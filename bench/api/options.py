@@ -24,7 +24,11 @@ class RunOptions(TypedDict, total=False):
     schedules: Texts | None
     optimizers: Texts | None
     averagings: Texts | None
+    weight_decays: Numbers | None
+    reference: str | None
+    batch_size: int | None
     budgets: Numbers | None
+    epochs: Numbers | None
     peak_lrs: Numbers | None
     seeds: int | None
     engine: str | None
@@ -71,7 +75,7 @@ def parsed(
     """
     parser = OptionParser(add_help=False)
     add(parser)
-    actions = {action.dest: action for action in parser._actions if action.option_strings}
+    actions = {flag[2:].replace("-", "_"): action for action in parser._actions for flag in action.option_strings}
     names = [name for name in actions if name not in set(without)]
     if unknown := [name for name in options if name not in names]:
         near = hint(unknown[0], names)

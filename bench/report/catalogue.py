@@ -19,7 +19,9 @@ from bench.strategies import averagings, optimizers
 from bench.suites import SUITES
 from schedules import external
 from schedules.arguments import words
+from schedules.reference import installed
 from schedules.spec import OWN
+from tasks import own_task
 from tasks.data import dataset
 from tasks.data.registry import PACKS
 
@@ -50,7 +52,8 @@ def _tasks() -> Text:
     rows = [(t.name, t.family, f"{t.epochs:g} epochs", f"{t.metric} ({t.direction})") for t in _catalogue()]
     widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
     lines = ["  ".join(field.ljust(width) for field, width in zip(row, widths, strict=True)) for row in (head, *rows)]
-    last = "\n--long says more: data, chance, optimizer, peak LRs."
+    lines += [f"{name}  offered by an installed package: {place}" for name, place in installed(own_task.GROUP).items()]
+    last = f"\n--long says more: data, chance, optimizer, peak LRs. One of your own: {OWN['task']}"
     return Text("\n").join([Text(lines[0].rstrip(), "bold"), *(Text(line.rstrip()) for line in lines[1:]), Text(last)])
 
 
@@ -84,7 +87,7 @@ def _schedules() -> Table:
     table.add_column("source", overflow="fold")
     for name, factory in schedules.CATALOGUE.items():
         table.add_row(*map(Text, (name, factory.formula, factory.horizon, factory.paper)))
-    for name, reference in external.installed().items():  # not imported: other people's code
+    for name, reference in installed(external.GROUP).items():  # not imported: other people's code
         table.add_row(*map(Text, (name, "offered by an installed package", "", reference)))
     return table
 

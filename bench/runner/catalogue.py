@@ -11,9 +11,10 @@ import tasks
 from bench import engine
 from bench.contract import Cell, InputError, Schedule, Task
 from bench.engine import dry_run, memory
+from bench.engine.dry_run import engines
 from bench.numerics import Arithmetic
 from bench.plan import Grid, limits
-from bench.plan.plan import EngineName
+from bench.plan.plan import EngineName, Plan
 from bench.strategies import averagings, optimizers
 
 
@@ -52,6 +53,17 @@ class Catalogue:
             engine.check_parts(task, arithmetic)
         for grid in grids:
             limits.bounded(grid, self.tasks[grid.task])
+
+    def try_engines(self, plan: Plan, device: str) -> None:
+        """Refuse tasks of the user's that an engine of a plan cannot train as it should.
+
+        Raises:
+            InputError: one line that names the task and the rule that it breaks.
+        """
+        own = (cohort for cohort in plan.cohorts if self.tasks[cohort.task].outside)
+        kinds = {(cohort.task, cohort.engine, cohort.cells[0].optimizer): cohort for cohort in own}
+        for cohort in kinds.values():
+            engines.check(self.tasks[cohort.task], cohort, device)
 
     def fits(self, room: float, arithmetic: Arithmetic) -> Callable[[Task, Sequence[Cell], EngineName], int]:
         """A function that gives the number of a cohort's members that fit into `room` bytes."""
