@@ -77,7 +77,10 @@ def _console(progress: bool) -> Console:
     """The terminal or the notebook. Without ipywidgets a notebook gets lines, as a file would, and no bar."""
     from rich.console import Console
 
-    return Console(emoji=False, quiet=not progress, force_jupyter=None if find_spec("ipywidgets") else False)
+    console = Console(emoji=False, quiet=not progress)
+    if console.is_jupyter and not find_spec("ipywidgets"):
+        return Console(emoji=False, quiet=not progress, force_jupyter=False, force_terminal=False)
+    return console
 
 
 def _interrupt() -> NoReturn:

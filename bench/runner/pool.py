@@ -109,7 +109,7 @@ class Pool:
         Raises:
             FullError: there is no room on the disk.
         """
-        with self.display.bar, _environment(ALLOCATOR):
+        with self.display.bar, _environment(ALLOCATOR), self._stopped_by_errors():
             for _ in range(min(self.workers, len(self.waiting))):
                 self._start_worker()
             while self.busy:
@@ -121,6 +121,17 @@ class Pool:
         if self.full:
             raise atomic.FullError(self.full)
         return self.outcome
+
+    @contextlib.contextmanager
+    def _stopped_by_errors(self) -> Iterator[None]:
+        """Stop the workers if an error comes, such as a second Ctrl-C in a notebook, whose process goes on."""
+        try:
+            yield
+        except BaseException:
+            self._stop_workers()
+            for pipe in self.busy:
+                pipe.close()
+            raise
 
     def _start_worker(self) -> None:
         spawn = multiprocessing.get_context("spawn")

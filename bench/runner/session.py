@@ -45,7 +45,7 @@ def run(config: RunConfig, console: Console, flag: Flag | None = None) -> int:
     group = ProcessGroup.detect(config.data_parallel)
     prepared = prepare(config, group)
     # Until here there was nothing to save, and a signal ends the process at once.
-    flag = flag or Flag()
+    flag = Flag() if flag is None else flag  # one that is not raised is false
     flag.speaks = group.rank == 0
     flag.install()
     group.agree(prepared.plan.id)

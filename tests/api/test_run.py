@@ -10,7 +10,9 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import nullcontext
 from io import StringIO
+from unittest.mock import Mock
 
 import pytest
 from rich.console import Console
@@ -21,9 +23,9 @@ from bench.api import options, results
 from bench.api import run as api_run
 from bench.cli import main
 from bench.cli import run as command
-from bench.preempt import PREEMPTED
+from bench.preempt import PREEMPTED, Flag
 from bench.report import write
-from bench.runner import session
+from bench.runner import pool, session
 from tests.runs import ROOT
 
 SUITE = bench.Suite(
@@ -158,26 +160,41 @@ def test_a_run_leaves_the_process_as_it_was(result):
 
 
 @pytest.mark.parametrize(("number", "error"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)])
-def test_a_signal_ends_the_call_as_python_does(monkeypatch, number, error):
-    def stopped(config, console, flag):
-        flag.signal = number
-        return PREEMPTED
+def test_a_signal_ends_the_call_as_python_does(monkeypatch, tmp_path, number, error):
+    def stopped(config, prepared, group, flag, console):
+        signal.raise_signal(number)
+        return PREEMPTED if flag else 0
 
-    monkeypatch.setattr(session, "run", stopped)
+    monkeypatch.setattr(session, "run_rounds", stopped)
     with pytest.raises(error):
-        bench.run("smoke", progress=False)
+        bench.run(SUITE, out=tmp_path, progress=False)
 
 
-def test_a_second_interrupt_ends_the_call_and_not_the_process(monkeypatch):
-    def interrupted(config, console, flag):
-        flag.install()
+def test_a_second_interrupt_ends_the_call_and_not_the_process(monkeypatch, tmp_path):
+    def interrupted(config, prepared, group, flag, console):
         signal.raise_signal(signal.SIGINT)
         assert flag
         signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr(session, "run", interrupted)
+    monkeypatch.setattr(session, "run_rounds", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        bench.run("smoke", progress=False)
+        bench.run(SUITE, out=tmp_path, progress=False)
+
+
+def test_no_worker_outlives_an_interrupt():
+    process, pipe = Mock(), Mock()
+    workers = pool.Pool([], None, 1, Flag(), Mock(bar=nullcontext()))
+    workers.waiting.append("a cohort")
+
+    def start():
+        workers.busy[pipe] = process, None
+        raise KeyboardInterrupt
+
+    workers._start_worker = start
+    with pytest.raises(KeyboardInterrupt):
+        workers.run()
+    process.terminate.assert_called_once()
+    pipe.close.assert_called_once()
 
 
 @pytest.mark.parametrize(
