@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 Batch: TypeAlias = "tuple[tuple[Tensor, ...], tuple[Tensor, ...]]"  # inputs and target, on the device
 Prepare: TypeAlias = "Callable[[tuple[Tensor, ...], tuple[Tensor, ...], torch.Generator | None], Batch]"
 Wandb: TypeAlias = Literal["off", "offline", "online"]
-Family: TypeAlias = Literal["image", "detection", "text", "speech", "tunnel"]
+Family: TypeAlias = Literal["image", "detection", "text", "speech", "language", "tunnel"]
 Direction: TypeAlias = Literal["max", "min"]
 Layers: TypeAlias = Literal["mlp", "conv1d", "conv2d", "residual", "recurrent", "transformer", "detector", "large"]
 Recipe: TypeAlias = "Sequence[tuple[str, float]]"  # how an average is mixed; see `bench/strategies/averagings.py`
@@ -105,7 +105,7 @@ class Task:
     baseline: Callable[[Data], Baseline] = field(repr=False)
     prepare: Prepare | None = field(default=None, repr=False)
     clip: float | None = None  # gradients are clipped to this norm
-    eval_epochs: int = 1  # the epoch grid: number of epochs between evaluations; there is one at the end, too
+    eval_epochs: float = 1  # the epoch grid: epochs between evaluations, may be below 1; there is one at the end, too
     chance: str = ""  # scores of chance and of simple predictors, in words
     margin: Margin | None = None  # smaller differences count as equal; None: no two strategies can be called equal
     code: str = ""  # digest of its code; filled in when a task is built by its name, unless the name holds it
@@ -145,7 +145,7 @@ class Cohort:
     """Cells of equal task, optimizer, weight decay and seed, which share batches. The unit of work and of resuming."""
 
     cells: tuple[Cell, ...]
-    engine: Literal["modules", "stacked"]
+    engine: Literal["modules", "stacked", "compiled"]
     threads: int  # pinned, because results differ bitwise between 1 and 2 threads
     arithmetic: Arithmetic = USUAL
 

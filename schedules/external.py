@@ -36,8 +36,8 @@ def factory(reference: str) -> Callable[..., BuiltSchedule]:
     Raises:
         InputError: an unknown name, another version of the file than the reference has, or a broken rule.
     """
-    there = find(reference, "schedule")
-    rule, name = there.value, there.versioned(_mark(there))
+    referent = find(reference, "schedule")
+    rule, name = referent.value, referent.versioned(_mark(referent))
     make = rule if hasattr(rule, "formula") else _decorate(rule, reference)
 
     def build(*args: Any, **kwargs: Any) -> BuiltSchedule:
@@ -53,12 +53,12 @@ def factory(reference: str) -> Callable[..., BuiltSchedule]:
     return build
 
 
-def _mark(there: Reference) -> str:
+def _mark(referent: Reference) -> str:
     """Digest of the file with the rule, of the neighbours that it imports, and of the file that defines the rule."""
-    path, module = there.path, sys.modules.get(getattr(there.value, "__module__", ""))
+    path, module = referent.path, sys.modules.get(getattr(referent.value, "__module__", ""))
     home = Path(getattr(module, "__file__", None) or path)
     sources = [path, home] if home.suffix == ".py" and not path.samefile(home) else [path]
-    if there.place.endswith(".py"):
+    if referent.place.endswith(".py"):
         sources += [file for file in neighbours(path) if not file.samefile(home)]
     return digest("".join(map(source, sources)), 8)
 

@@ -16,7 +16,7 @@ from types import ModuleType
 from typing import Any
 
 from schedules.contract import InputError, digest
-from schedules.spec import REFERENCE, Call, render
+from schedules.spec import REFERENCE, Call, hint, render
 from schedules.user_code import blamed, execute, neighbours
 
 
@@ -66,7 +66,8 @@ def find(reference: str, kind: str) -> Reference:
     value: Any = _module(place, path.resolve(), digest("".join(map(source, sources))), kind)
     for part in attribute.split("."):
         if not hasattr(value, part):
-            raise InputError(f"{subject}: {place} has no {part}")
+            names = [name for name in dir(value) if not name.startswith("_")]
+            raise InputError(f"{subject}: {place} has no {part}{hint(part, names)}")
         value = getattr(value, part)
     return Reference(subject, place, attribute, version, path, value)
 

@@ -21,7 +21,9 @@ REFERENCE = r"[\w.~/\\-]+:[A-Za-z_][\w.]*(?:@[0-9a-f]+)?"
 OWN = {
     "schedule": "my_file.py:function",
     "suite": "a Python file with a function suite(), my_suite.py",
+    "optimizer": "my_file.py:Class, a torch.optim.Optimizer",
     "task": "my_task.py:function, as in CONTRIBUTING.md",
+    "model": "my_model.py:Class",
 }
 """Form of a user's own entry, which no catalogue has, by kind."""
 
@@ -144,16 +146,17 @@ def _build_value(value: Any, catalogue: Mapping[str, Callable[..., Any]], kind: 
 def choose(name: str, catalogue: Mapping[str, Any], kind: str) -> Any:
     """`catalogue[name]`, or an error with the nearest name, all names, and the form of a user's own entry.
 
-    >>> choose("adan", {"adam": 1, "sgd": 2}, "optimizer")
+    >>> choose("emma", {"ema": 1, "swa": 2}, "averaging")
     Traceback (most recent call last):
         ...
-    schedules.contract.InputError: unknown optimizer 'adan' (did you mean adam?); there are: adam, sgd
+    schedules.contract.InputError: unknown averaging 'emma' (did you mean ema?); there are: ema, swa
     """
     if not isinstance(name, str):  # a setting of the user's may be anything
         raise InputError(f"{kind} {name!r}: it should be one of {', '.join(sorted(catalogue))}")
     if name in catalogue:
         return catalogue[name]
-    own = f"; one of your own: {OWN[kind]}" if kind in OWN else ""
+    plain = kind.partition(" of ")[0]  # "model of digits"
+    own = f"; one of your own: {OWN[plain]}" if plain in OWN else ""
     raise InputError(f"unknown {kind} {name!r}{hint(name, catalogue)}; there are: {', '.join(sorted(catalogue))}{own}")
 
 

@@ -105,9 +105,9 @@ def _beside(root: Path, top: str, file: Path) -> list[Path]:
         if folder.is_dir() and any(folder.rglob("*.py")):
             raise InputError(f"{file} imports {top}: give {folder} an __init__.py, so that changes in it are seen")
         return []
-    known = sys.modules.get(top)
-    spec = None if known is not None else importlib.util.find_spec(top)
-    other = getattr(known, "__file__", None) or (spec.origin if spec else None)
+    loaded = sys.modules.get(top)
+    spec = None if loaded is not None else importlib.util.find_spec(top)
+    other = getattr(loaded, "__file__", None) or (spec.origin if spec else None)
     if other is not None and not origin.samefile(other):
         raise InputError(f"{file} imports {top}, which lies beside it, but is {other} already: rename one of them")
     return sorted(folder.rglob("*.py")) if origin.parent == folder else [origin]

@@ -19,6 +19,9 @@ from tasks.image.cifar import cifar10, cifar10_jpeg_q75, cifar100
 from tasks.image.digits import digits, mnist5k
 from tasks.image.imagenet import imagenet
 from tasks.image.mnist import fashion_mnist, mnist
+from tasks.language.lm import lm
+from tasks.language.markov import markov
+from tasks.language.source_code import source_code
 from tasks.speech.digits_ctc import digits_ctc
 from tasks.speech.keywords import fsdd, speech_commands, speech_commands_v002_testset12
 from tasks.speech.vowels import vowels
@@ -32,6 +35,8 @@ CATALOGUE: dict[str, Callable[..., Task]] = {
     "vowels": vowels,
     "grammar": grammar,
     "scenes": scenes,
+    "markov": markov,
+    "source_code": source_code,
     "linreg": linreg,
     "quadratic": quadratic,
     "mnist": mnist,
@@ -41,6 +46,7 @@ CATALOGUE: dict[str, Callable[..., Task]] = {
     "cifar100": cifar100,
     "imagenet": imagenet,
     "glue": glue,
+    "lm": lm,
     "coco": coco,
     "bccd": bccd,
     "fsdd": fsdd,

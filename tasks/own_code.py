@@ -39,7 +39,7 @@ class OwnCall:
         return text(self.name, spec.render("", (), self.settings))
 
     def make(self, more: Mapping[str, Any] | None = None) -> Any:
-        """What the call returns, with more arguments if there are some.
+        """Result of the call, with more arguments if there are some.
 
         Raises:
             InputError: in place of any exception, in one line.
@@ -58,12 +58,12 @@ def function(name: str, kind: str) -> Reference:
     Raises:
         InputError: there is none, or nobody can tell its arguments.
     """
-    there = find(name, kind)
-    if not callable(there.value):
-        raise InputError(f"{there.subject}: it should be a function or a class, not {type(there.value).__name__}")
-    with blamed(there.subject):
-        inspect.signature(there.value)
-    return there
+    referent = find(name, kind)
+    if not callable(referent.value):
+        raise InputError(f"{referent.subject}: it should be a function or a class, not {type(referent.value).__name__}")
+    with blamed(referent.subject):
+        inspect.signature(referent.value)
+    return referent
 
 
 def read(call: spec.Call, kind: str, offered: Collection[str] = ()) -> OwnCall:
@@ -77,13 +77,13 @@ def read(call: spec.Call, kind: str, offered: Collection[str] = ()) -> OwnCall:
     Raises:
         InputError: no such function, another version, or settings that it has not.
     """
-    there = function(call.name, kind)
-    with blamed(there.subject):
-        mark = digest.of_name(there.path, there.attribute)[:LENGTH]
-    if not there.place.endswith(".py") and _IMPORTED.setdefault(call.name.partition("@")[0], mark) != mark:
-        raise InputError(f"{there.subject}: its code has changed since it was imported: start anew")
-    name = there.versioned(mark)
-    return OwnCall(name, there.value, _settings(call, there.subject, there.value, offered), there.subject)
+    referent = function(call.name, kind)
+    with blamed(referent.subject):
+        mark = digest.of_name(referent.path, referent.attribute)[:LENGTH]
+    if not referent.place.endswith(".py") and _IMPORTED.setdefault(call.name.partition("@")[0], mark) != mark:
+        raise InputError(f"{referent.subject}: its code has changed since it was imported: start anew")
+    name = referent.versioned(mark)
+    return OwnCall(name, referent.value, _settings(call, referent.subject, referent.value, offered), referent.subject)
 
 
 def _settings(call: spec.Call, subject: str, value: Any, offered: Collection[str]) -> dict[str, Any]:

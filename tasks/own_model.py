@@ -81,14 +81,14 @@ def resolve(text: str, facts: Facts, usual: Callable[[], nn.Module] | None = Non
     return OwnModel(own_code.read(call, "model", FACTS).text, facts, usual)
 
 
-def _build(text: str, facts: Mapping[str, Any]) -> nn.Module:
+def _build(text: str, values: Mapping[str, Any]) -> nn.Module:
     from torch import nn
 
     call = spec.parse(text)
     if call.name.startswith(timm_models.PREFIX):
-        return _timm(call.name, facts)
+        return _timm(call.name, values)
     own = own_code.read(call, "model", FACTS)
-    model = own.make({name: facts[fact] for name, fact in FACTS.items() if own.takes(name) and fact in facts})
+    model = own.make({name: values[fact] for name, fact in FACTS.items() if own.takes(name) and fact in values})
     if not isinstance(model, nn.Module):
         raise InputError(f"{own.subject}: it should give a torch.nn.Module, not {type(model).__name__}")
     return model

@@ -96,9 +96,9 @@ def facts_of(task: Task) -> dict[str, int]:
     data = task.load()
     train, labels = data.train, [split.target[0] for split in data]
     first: Array = train.inputs[0][0] if isinstance(train, Split) else train.read(0, None)[0][0]
-    facts = {"channels": first.shape[0]} if first.ndim > 1 else {}
+    values = {"channels": first.shape[0]} if first.ndim > 1 else {}
     if first.ndim == 3:
-        facts["side"] = first.shape[2]
+        values["side"] = first.shape[2]
     if all(part.ndim == 1 and part.dtype.kind in "iu" for part in labels):
-        facts["classes"] = 1 + max(int(part.max()) for part in labels)
-    return facts
+        values["classes"] = 1 + max(int(part.max()) for part in labels)
+    return values

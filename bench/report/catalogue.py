@@ -15,7 +15,8 @@ from rich.text import Text
 import schedules
 import tasks
 from bench.contract import Task
-from bench.strategies import averagings, optimizers
+from bench.strategies import averagings, optimizers, own_optimizers
+from bench.strategies.optimizer import SHARED
 from bench.suites import SUITES
 from schedules import external
 from schedules.arguments import words
@@ -40,7 +41,7 @@ def show(kind: str, console: Console, *, long: bool = False) -> None:
         "data": _data,
         "suites": _suites,
         "tasks": _tasks_at_length if long else _tasks,
-        "optimizers": partial(_dataclasses, optimizers.CATALOGUE),
+        "optimizers": _optimizers,
         "averagings": partial(_dataclasses, averagings.CATALOGUE),
     }
     console.print(catalogues[kind](), soft_wrap=True)  # no hard wraps: names and commands are copied whole
@@ -53,7 +54,7 @@ def _tasks() -> Text:
     widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
     lines = ["  ".join(field.ljust(width) for field, width in zip(row, widths, strict=True)) for row in (head, *rows)]
     lines += [f"{name}  offered by an installed package: {place}" for name, place in installed(own_task.GROUP).items()]
-    last = f"\n--long says more: data, chance, optimizer, peak LRs. One of your own: {OWN['task']}"
+    last = f"\n--long says more: data, chance, optimizer, peak LRs.\nOne of your own: {OWN['task']}"
     return Text("\n").join([Text(lines[0].rstrip(), "bold"), *(Text(line.rstrip()) for line in lines[1:]), Text(last)])
 
 
@@ -118,9 +119,21 @@ def _dataclasses(catalogue: Mapping[str, Any]) -> Text:
     """Each optimizer or averaging as a call with its defaults, and its first line."""
     lines = []
     for name, kind in catalogue.items():
-        defaults = ", ".join(f"{field.name}={_value(field.default)}" for field in fields(kind))
+        arguments = [field for field in fields(kind) if field.name not in SHARED]
+        defaults = ", ".join(f"{field.name}={_value(field.default)}" for field in arguments)
         lines += [Text.assemble((name, "bold"), f"({defaults})"), Text(f"    {summary(kind)}")]
     return Text("\n").join(lines)
+
+
+def _optimizers() -> Text:
+    """Those of the catalogue, those of libraries, and how to bring one."""
+    lines = [_dataclasses(optimizers.CATALOGUE)]
+    for name, make in own_optimizers.LIBRARIES.items():
+        lines += [Text.assemble((f"{name}('NAME', ...)", "bold")), Text(f"    {summary(make)}")]
+    for name, reference in installed(own_optimizers.GROUP).items():  # not imported: other people's code
+        lines += [Text(name, "bold"), Text(f"    offered by an installed package: {reference}")]
+    last = "All but those with one LR take layer_decay=1, head_lr=1: multipliers of the LR by layer."
+    return Text("\n").join([*lines, Text(f"\n{last}"), Text(f"One of your own: {OWN['optimizer']}; give --peak-lrs")])
 
 
 def _suites() -> Text:

@@ -114,7 +114,7 @@ def test_what_reads_the_ledger_needs_no_code(folder, tmp_path):
         answer = command(tmp_path, *words)
         assert answer.returncode == 0, answer.stdout + answer.stderr
         assert "Traceback" not in answer.stderr
-    assert "my_task.py:task" in (folder / "whole" / "table.md").read_text()
+    assert "task.py:task@" in (folder / "whole" / "table.md").read_text()
 
 
 def test_changed_code_is_not_shown_as_old(folder):

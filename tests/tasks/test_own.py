@@ -371,12 +371,12 @@ def test_an_unsound_model_is_refused_by_the_rule_that_it_breaks(mine, case):
         ("gone.py:task", "task gone.py:task: file gone.py is not there"),
         ("my_task.py:task(depth=3, height=2)", "unexpected keyword argument 'depth'"),
         ("digits(model='gone.py:Net')", "model gone.py:Net: file gone.py is not there"),
-        ("digits(model='nets.py:Nett')", "model nets.py:Nett: nets.py has no Nett"),
+        ("digits(model='nets.py:Nett')", "model nets.py:Nett: nets.py has no Nett (did you mean Net?)"),
         ("digits(model='nets.py:Net(depth=3)')", "got an unexpected keyword argument 'depth'; it is called as nets.py"),
         ("digits(model='timm:resnet18000')", "unknown model 'timm:resnet18000' (did you mean timm:resnet"),
         ("digits(model='nets.py:nn')", "model nets.py:nn: it should be a function or a class, not module"),
         ("digits('cnn', model='nets.py:Net')", "task digits: model is given twice"),
-        ("digits(model='mpl')", "unknown model of digits 'mpl' (did you mean mlp?)"),
+        ("digits(model='mpl')", "(did you mean mlp?); there are: cnn, mlp; one of your own: my_model.py:Class"),
     ],
 )
 def test_a_wrong_name_or_setting_is_told_in_one_line(mine, text, words):

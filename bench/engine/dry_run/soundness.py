@@ -101,15 +101,15 @@ def _probe_reader(task: Task) -> None:
                 task, f"{name}: worker processes need its reader, and it cannot be pickled: {reason}"
             ) from None
         for key in (None, 1) if name == "train" else (None,):
-            first, again = (part.read(0, key) for _ in range(2))
-            if not all(np.array_equal(a, b) for a, b in zip(first[0] + first[1], again[0] + again[1], strict=True)):
+            first, second = (part.read(0, key) for _ in range(2))
+            if not all(np.array_equal(a, b) for a, b in zip(first[0] + first[1], second[0] + second[1], strict=True)):
                 raise broken(task, f"{name}: its reader gives two versions of example 0 for the key {key}")
 
 
-def examples(task: Task, chosen: Sequence[tuple[str, Sequence[int]]]) -> Task:
+def examples(task: Task, changed: Sequence[tuple[str, Sequence[int]]]) -> Task:
     """The task with only some examples of some splits, in memory; the others stay as they are."""
     data = task.load()
-    few = {name: _pick(getattr(data, name), index) for name, index in chosen}
+    few = {name: _pick(getattr(data, name), index) for name, index in changed}
     return replace(task, load=lambda: data._replace(**few))
 
 
@@ -143,14 +143,14 @@ def _probe_model(task: Task) -> None:
     import torch
     from torch import nn
 
-    model, again = _model(task), _model(task)
+    model, second = _model(task), _model(task)
     if not isinstance(model, nn.Module):
         raise broken(task, f"its model should be a torch.nn.Module, not {type(model).__name__}")
-    if model is again:
+    if model is second:
         raise broken(task, "its model() gives the same module twice; it should build a new one")
     if not any(p.requires_grad for p in model.parameters()):
         raise broken(task, "its model has no weights to train")
-    before, after = model.state_dict(), again.state_dict()
+    before, after = model.state_dict(), second.state_dict()
     if before.keys() != after.keys() or not all(torch.equal(before[k], after[k]) for k in before):
         raise broken(task, "its model is not pure: initial weights may depend on torch's global generator alone")
 
@@ -171,11 +171,11 @@ def _probe_loss(task: Task) -> None:
     inputs, target = _batch(task, range(min(FEW, task.batch_size)))
     model = _model(task).eval()
     with torch.no_grad():
-        output, again = model(*inputs), model(*inputs)
+        output, repeat = model(*inputs), model(*inputs)
     leaves = pytree.tree_leaves(output)
     if not leaves or not all(isinstance(leaf, Tensor) for leaf in leaves):
         raise broken(task, "its model should give a tensor, or a tuple or dict of tensors")
-    if not all(map(torch.equal, leaves, pytree.tree_leaves(again))):
+    if not all(map(torch.equal, leaves, pytree.tree_leaves(repeat))):
         raise broken(task, "its model is not pure: in evaluation it gives two outputs for the same input")
     _probe_shape(task, inputs, leaves)
     losses = []
