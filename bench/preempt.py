@@ -5,13 +5,18 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import sys
+import threading
 import time
-from collections.abc import Iterator
-from types import FrameType
+from collections.abc import Callable, Iterator
+from types import FrameType, ModuleType
 
 DONE, FAILED = 0, 1
 PREEMPTED = 75  # exit code "try again later" (EX_TEMPFAIL in sysexits.h): nothing is lost, run again to continue
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+
+SAFE_PATH = "PYTHONSAFEPATH"
+"""Variable that keeps the working folder off the path of a Python that is started with `-c` or `-m`."""
 
 DUPLICATE_WINDOW = 0.25
 """Seconds within which a launcher forwards a Ctrl-C to processes that have received it from the terminal already."""
@@ -29,17 +34,22 @@ class Flag:
 
     Args:
         speaks: Print on standard error what a first SIGINT does; one process of a run does so.
+        last: Called by a second SIGINT in place of ending the process.
     """
 
-    def __init__(self, speaks: bool = False) -> None:
+    def __init__(self, speaks: bool = False, last: Callable[[], object] | None = None) -> None:
         self.signal: signal.Signals | None = None
-        self.speaks = speaks
+        self.speaks, self.last = speaks, last
         self._interrupt_time: float | None = None  # of the last SIGINT
 
     def install(self) -> Flag:
-        """Handle the three signals of this process, including those that `hold_signals` has held back."""
-        for number in SIGNALS:
-            signal.signal(number, self._raise)
+        """Handle the three signals of this process, including those that `hold_signals` has held back.
+
+        Only the main thread can; in another one, signals go to the caller's handlers.
+        """
+        if threading.current_thread() is threading.main_thread():
+            for number in SIGNALS:
+                signal.signal(number, self._raise)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         return self
 
@@ -50,7 +60,7 @@ class Flag:
         now, last = time.monotonic(), self._interrupt_time
         self._interrupt_time = now
         if last is not None and not ("LOCAL_RANK" in os.environ and now - last < DUPLICATE_WINDOW):
-            end_at_once()
+            (self.last or end_at_once)()
         if self.speaks and before is None:
             say(STOPPING)
 
@@ -100,6 +110,27 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
             end_at_once()
         frame = frame.f_back
     raise KeyboardInterrupt
+
+
+@contextlib.contextmanager
+def spawning() -> Iterator[None]:
+    """Start processes inside: signals are held back, and a process imports no file of its caller's.
+
+    Otherwise it would import the caller's script first, and a script that calls `bench.run` at its top level would run
+    once more in each; and a file queue.py in the working folder would take the place of the standard module.
+    """
+    script, safe = sys.modules["__main__"], os.environ.get(SAFE_PATH)
+    with hold_signals():
+        sys.modules["__main__"] = ModuleType("__main__")
+        os.environ[SAFE_PATH] = "1"
+        try:
+            yield
+        finally:
+            sys.modules["__main__"] = script
+            if safe is None:
+                del os.environ[SAFE_PATH]
+            else:
+                os.environ[SAFE_PATH] = safe
 
 
 @contextlib.contextmanager

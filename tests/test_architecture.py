@@ -19,6 +19,7 @@ FILES = sorted(p for folder in ("bench", "schedules", "tasks") for p in (ROOT / 
 # From top to bottom: a file imports from rooms below its own, or from its own. CONTRIBUTING.md explains the rooms.
 ROOMS = [
     "bench.run",
+    "bench.api",
     "bench.cli",
     "bench.slurm",
     "bench.export",
@@ -36,6 +37,7 @@ ROOMS = [
     "bench.ledger",
     "bench.preempt",
     "bench.code_digest",
+    "bench.extras",
     "bench.layers",
     "bench.metrics",
     "bench.contract",

@@ -177,7 +177,7 @@ class Comparison:
     def examples(self, task: str) -> int | None:
         """Number of test examples that the metric is a share of; None where it is no share."""
         facts = self.study.tasks[task]
-        return facts.sizes["test"] if facts.metric in METRICS and METRICS[facts.metric].share else None
+        return facts.sizes.get("test") if facts.metric in METRICS and METRICS[facts.metric].share else None
 
     def margin(self, task: str) -> float | None:
         """Smallest difference worth having, as the task states it."""

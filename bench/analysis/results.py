@@ -12,6 +12,7 @@ from bench.contract import InputError
 from bench.ledger.cell_row import CellRow, CellSettings, Done, Failed, Publication
 from bench.ledger.lines import Row
 from bench.ledger.rows import (
+    AUDIT,
     AttemptRow,
     CohortRow,
     EvalRow,
@@ -117,6 +118,11 @@ class Study:
     def published(self) -> Publication | None:
         """Source, citation and licence of other people's runs; None where these are our own."""
         return self.plan.published
+
+    @property
+    def audited(self) -> bool:
+        """True if loops outside Glideslope trained the cells."""
+        return any(facts.engine == AUDIT for facts in self.tasks.values())
 
     @property
     def missing(self) -> int:

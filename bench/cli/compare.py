@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from bench import extras
 from bench.cli.options import Commands, new_console, path
 
 
@@ -24,6 +25,7 @@ def add(commands: Commands) -> None:
 
 def compare(args: argparse.Namespace) -> int:
     """Print the changes between two ledgers."""
+    extras.require("report")
     from bench.analysis import changes
     from bench.report.sections.changes import show
 
@@ -36,6 +38,7 @@ def compare(args: argparse.Namespace) -> int:
 
 def claims(args: argparse.Namespace) -> int:
     """Write the page that judges the claims."""
+    extras.require("report")
     from bench.report.textbook.claims import write
 
     write(args.directories, args.out, args.costs)

@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def execute(args: argparse.Namespace) -> int:
     """Run the parsed command and return its exit code. An error of the user is one line on standard error."""
-    from bench.cli.options import BAD_INPUT
+    from bench import extras
     from bench.contract import InputError
     from bench.ledger import atomic
 
@@ -57,9 +57,11 @@ def execute(args: argparse.Namespace) -> int:
         with preempt.interruptible():
             return int(args.do(args))
     except InputError as error:
-        if _tells():
-            print(f"glideslope: {error}", file=sys.stderr)
-        return BAD_INPUT
+        return _refuse(str(error))
+    except ModuleNotFoundError as error:
+        if (line := extras.explain(error)) is None:
+            raise
+        return _refuse(line)
     except KeyboardInterrupt:
         print("glideslope: interrupted", file=sys.stderr)
         return preempt.PREEMPTED
@@ -68,6 +70,15 @@ def execute(args: argparse.Namespace) -> int:
             return report_os_error(error)
         print(f"glideslope: no room on the disk ({error}); free some, and the same command continues", file=sys.stderr)
         return 1
+
+
+def _refuse(line: str) -> int:
+    """Print why the input is bad, once for all processes of a launcher, and return the exit code."""
+    from bench.cli.options import BAD_INPUT
+
+    if _tells():
+        print(f"glideslope: {line}", file=sys.stderr)
+    return BAD_INPUT
 
 
 def _tells() -> bool:

@@ -6,6 +6,7 @@ import argparse
 import os
 from typing import get_args
 
+from bench import extras
 from bench.cli.options import Commands, new_console, path
 from bench.contract import InputError, Wandb
 
@@ -32,6 +33,7 @@ def wandb_mode(args: argparse.Namespace) -> Wandb:
     for choice in CHOICES:
         if args.wandb == choice:
             if choice != "off":
+                extras.require("wandb")
                 from bench.tracking.writer import check_mode
 
                 check_mode(choice == "online")
@@ -53,6 +55,7 @@ def add(commands: Commands) -> None:
 
 def publish(args: argparse.Namespace) -> int:
     """Publish a ledger."""
+    extras.require("wandb", "report")
     from bench.tracking.publish import PublishOptions, publish
 
     names = ("directory", "entity", "project", "report", "final")

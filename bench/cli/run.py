@@ -6,7 +6,7 @@ import argparse
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
-from bench import preempt
+from bench import extras, preempt
 from bench.cli import publish
 from bench.cli.options import Commands, assigned, new_console, nonempty, numbers, path, shard, whole
 from bench.contract import InputError
@@ -116,6 +116,7 @@ def config_of(args: argparse.Namespace) -> RunConfig:
     Raises:
         InputError: values out of range, or options that exclude each other.
     """
+    extras.require("bench")
     from bench.runner.config import RunConfig
 
     for name in ("workers", "width"):

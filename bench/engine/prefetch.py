@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from bench.contract import Batch, Data, InputError, Stream
 from bench.data import ReadRequest
 from bench.ledger.machine import processors, variable
-from bench.preempt import SIGNALS, hold_signals
+from bench.preempt import SIGNALS, spawning
 from schedules.user_code import Portable
 
 MOST = 16
@@ -99,7 +99,7 @@ class WorkerReader:
             InputError: an example cannot be read.
         """
         self._sampler.requests = requests
-        with hold_signals():
+        with spawning():
             batches = iter(self._loader)
         for batch in batches:
             if isinstance(batch, InputError):

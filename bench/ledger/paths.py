@@ -57,6 +57,11 @@ def leases(directory: Path) -> Path:
     return directory / "claims"
 
 
+def audit_lock(directory: Path) -> Path:
+    """File that loops outside Glideslope lock while they add to the plan."""
+    return ledger(directory) / "audit.lock"
+
+
 def page(directory: Path) -> Path:
     """The report."""
     return directory / "report.html"

@@ -86,6 +86,7 @@ def _processor() -> str:
 def _commit() -> tuple[str | None, bool | None]:
     """Commit of the checkout of this file, and whether there are changes to it; (None, None) when installed."""
     try:
+        _git("ls-files", "--error-unmatch", Path(__file__).name)  # a package may be installed inside another repository
         commit = _git("rev-parse", "HEAD")
         return commit, bool(_git("status", "--porcelain", "--untracked-files=no"))
     except (OSError, subprocess.CalledProcessError):

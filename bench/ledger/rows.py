@@ -15,6 +15,9 @@ from bench.contract import LARGEST, Baseline, Margin, Primary
 from bench.ledger.cell_row import CellRow, CellSettings, Publication
 from bench.ledger.lines import Payload, Row, optional
 
+AUDIT = "audit"
+"""Engine of cells that a training loop outside Glideslope trained, and family of their tasks."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class TaskFacts(Payload):

@@ -103,13 +103,13 @@ class Trace:
         """
         if self._columns:
             self._chunks.append(f"{step}-{self._mark}.npz")
-            _write(folder / self._chunks[-1], self._columns)
+            write(folder / self._chunks[-1], self._columns)
             self._columns.clear()
 
     def finish(self, folder: Path, path: Path) -> None:
         """Join the chunks and the columns in memory into one file, sorted by segment and step."""
         chunks = [tuple(read(folder / chunk).values()) for chunk in self._chunks]
-        _write(path, [*chunks, *self._columns])
+        write(path, [*chunks, *self._columns])
 
 
 def discard(folder: Path) -> None:
@@ -123,7 +123,8 @@ def read(path: Path) -> dict[str, Array]:
         return {name: file[name] for name in COLUMNS}
 
 
-def _write(path: Path, parts: Sequence[tuple[Array, ...]]) -> None:
+def write(path: Path, parts: Sequence[tuple[Array, ...]]) -> None:
+    """Write a trace file from parts of its columns, sorted by segment and step."""
     joined: dict[str, Array] = {}
     for i, (name, dtype) in enumerate(COLUMNS.items()):
         arrays = [np.asarray(part[i], dtype) for part in parts]

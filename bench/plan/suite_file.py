@@ -34,6 +34,15 @@ def load(path: Path) -> Suite:
         suite = make()
     if not isinstance(suite, Suite):
         raise InputError(f"{subject}: suite() should return a bench.plan.Suite, not {type(suite).__name__}")
+    return checked(suite, subject)
+
+
+def checked(suite: Suite, subject: str) -> Suite:
+    """The suite with lists converted to tuples; `subject` is what an error is about.
+
+    Raises:
+        InputError: a field has another type than `bench.plan` declares.
+    """
     if not (isinstance(suite.name, str) and suite.name.strip() and isinstance(suite.reference, str)):
         raise InputError(f"{subject}: its name and reference should be texts, not {suite.name!r}, {suite.reference!r}")
     grids = suite.grids if isinstance(suite.grids, tuple | list) else ()

@@ -28,7 +28,12 @@ TEST_COLUMNS = """
 
 def table_csv(comparison: Comparison) -> str:
     """One line for each task, budget and strategy."""
-    lines = []
+    return csv_text(COLUMNS, table_lines(comparison))
+
+
+def table_lines(comparison: Comparison) -> list[dict[str, object]]:
+    """The lines of `table_csv` as values by column; None where there is no value."""
+    lines, columns = [], dict.fromkeys(COLUMNS.split())
     by_task = {task: worths(comparison, task) for task in comparison.study.tasks}
     for (task, budget), group in comparison.verdicts.items():
         beside = standings(comparison, task, budget)
@@ -38,8 +43,8 @@ def table_csv(comparison: Comparison) -> str:
             line |= _results(verdict) | _about(comparison, task, verdict)
             if strategy in beside:
                 line |= _beside(beside[strategy])
-            lines.append(line | _worth(by_task[task].get((strategy, budget))))
-    return csv_text(COLUMNS, lines)
+            lines.append(columns | line | _worth(by_task[task].get((strategy, budget))))
+    return lines
 
 
 def _results(verdict: Verdict) -> dict[str, object]:

@@ -23,7 +23,8 @@ def document(result: Answer, figures: Mapping[str, Figure]) -> list[Section]:
     `figures` by key: `effects`, `forest`, `profiles`, `curves`, and `task NAME`, `peaks NAME` of each task.
     """
     comparison, study = result.comparison, result.comparison.study
-    sharing = [] if study.published else [_folded("How sharing paid", Facts(tuple(provenance.sharing(comparison))))]
+    elsewhere = study.published or study.audited
+    sharing = [] if elsewhere else [_folded("How sharing paid", Facts(tuple(provenance.sharing(comparison))))]
     return [
         Section(f"Glideslope: {study.plan.suite}", tuple(_first_screen(result, figures))),
         *(_task(comparison, task, figures) for task in study.tasks),

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Literal
 
+from bench import extras
 from bench.analysis.comparison import Comparison
 from bench.analysis.protocol.answer import Answer
 from bench.analysis.results import Study
@@ -34,7 +35,11 @@ def write(directory: Path, result: Answer) -> Path:
     """Write `table.md` and `.tex`, five tables as `.csv`, `figures/` and `report.html`. Returns the path of the page.
 
     The same rows give the same bytes. Figures that an earlier report left behind are removed.
+
+    Raises:
+        InputError: what draws the figures is not installed.
     """
+    extras.require("report")  # before the old report is removed
     # Here, since matplotlib takes a while to import.
     from bench.report import chart_data, page
     from bench.report.figures import draw

@@ -38,7 +38,8 @@ from tasks.data import dataset
 class RunConfig:
     """A run as the user configures it; None keeps the setting of the suite."""
 
-    suite: str = "core"
+    suite: str = "core"  # its name or file
+    own_suite: Suite | None = None  # in its place, from Python
     out: Path | None = None
     tasks: str | None = None
     schedules: str | None = None

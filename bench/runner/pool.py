@@ -14,7 +14,7 @@ from multiprocessing.process import BaseProcess
 from bench.contract import Cohort, InputError
 from bench.ledger import atomic
 from bench.ledger.ledger import Ledger
-from bench.preempt import Flag, hold_signals
+from bench.preempt import Flag, spawning
 from bench.runner.progress import ProgressDisplay
 from bench.runner.worker import WorkerContext, record_failure, train, worker_main
 from bench.train.outputs import explain
@@ -109,7 +109,7 @@ class Pool:
         Raises:
             FullError: there is no room on the disk.
         """
-        with self.display.bar, _environment(ALLOCATOR):
+        with self.display.bar, _environment(ALLOCATOR), self._stopped_by_errors():
             for _ in range(min(self.workers, len(self.waiting))):
                 self._start_worker()
             while self.busy:
@@ -122,11 +122,22 @@ class Pool:
             raise atomic.FullError(self.full)
         return self.outcome
 
+    @contextlib.contextmanager
+    def _stopped_by_errors(self) -> Iterator[None]:
+        """Stop the workers if an error comes, such as a second Ctrl-C in a notebook, whose process goes on."""
+        try:
+            yield
+        except BaseException:
+            self._stop_workers()
+            for pipe in self.busy:
+                pipe.close()
+            raise
+
     def _start_worker(self) -> None:
         spawn = multiprocessing.get_context("spawn")
         own_end, worker_end = spawn.Pipe()
         process = spawn.Process(target=worker_main, args=(worker_end, self.context), daemon=True)
-        with hold_signals():  # until the worker has imported what it needs
+        with spawning():  # until the worker has imported what it needs
             process.start()
         worker_end.close()
         self.busy[own_end] = (process, None)

@@ -24,7 +24,7 @@ def load(config: RunConfig) -> Suite:
         InputError: a setting is wrong, or an optimizer is one that a task's peak LRs are not made for.
     """
     names = None if config.tasks is None else [t.name for t in tasks.parse_list(config.tasks)]
-    suite = suites.load(config.suite).where(tasks=names)
+    suite = (config.own_suite or suites.load(config.suite)).where(tasks=names)
     if config.batch_size is not None:
         suite = replace(suite, grids=tuple(_batched(grid, config.batch_size) for grid in suite.grids))
     replacements = [] if config.optimizers is None else optimizers.parse_list(config.optimizers)

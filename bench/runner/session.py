@@ -33,8 +33,10 @@ ONE_OF_SEVERAL = (
 )
 
 
-def run(config: RunConfig, console: Console) -> int:
+def run(config: RunConfig, console: Console, flag: Flag | None = None) -> int:
     """Run a configuration and return the exit code: 0 done, 1 some cohort failed, 75 stopped by a signal.
+
+    The flag is installed once there is something to save.
 
     Raises:
         InputError: one line that says what is wrong; exit code 2.
@@ -43,7 +45,9 @@ def run(config: RunConfig, console: Console) -> int:
     group = ProcessGroup.detect(config.data_parallel)
     prepared = prepare(config, group)
     # Until here there was nothing to save, and a signal ends the process at once.
-    flag = Flag(speaks=group.rank == 0).install()
+    flag = Flag() if flag is None else flag  # one that is not raised is false
+    flag.speaks = group.rank == 0
+    flag.install()
     group.agree(prepared.plan.id)
     return run_rounds(config, prepared, group, flag, console if group.rank == 0 else Console(quiet=True))
 

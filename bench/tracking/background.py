@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 
 from bench.contract import InputError
 from bench.ledger import paths
-from bench.preempt import SIGNALS, hold_signals
+from bench.preempt import SIGNALS, spawning
 from bench.tracking.runs import CellRun, CohortIndex
 from bench.tracking.server import Server
 from bench.tracking.sync import Publisher, cohort_batch, describe_error, lock
@@ -57,7 +57,7 @@ class BackgroundTracker:
         self.pipe, child_pipe = context.Pipe()
         arguments = child_pipe, directory, mode, frozenset(cohorts)
         self.process = context.Process(target=follow, args=arguments, daemon=True)
-        with hold_signals():
+        with spawning():
             self.process.start()
         child_pipe.close()
         # Only a key that may be missing is worth waiting for.

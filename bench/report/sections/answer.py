@@ -17,6 +17,10 @@ NAMES = 3
 """Most strategies that are named in one place of a sentence."""
 
 
+AUDITED = "These runs are audited: loops outside Glideslope trained and scored them; equal batches are their promise."
+"""Said wherever a result rests on such runs."""
+
+
 # ------------------------------------------------------------------------------------------------- sentences
 
 
@@ -202,6 +206,8 @@ def brief(answer: Answer) -> Iterator[str]:
         text += f" A true lead under {answer.invisible:.1f} margins may go unseen."
     if text:
         yield text.strip()
+    if answer.comparison.study.audited:
+        yield AUDITED
     yield from losses(answer.comparison.study)
 
 
@@ -221,6 +227,8 @@ def limits(answer: Answer) -> Iterator[str]:
     study = answer.comparison.study
     if rest := others(answer):
         yield rest
+    if study.audited:
+        yield AUDITED
     if answer.invisible is not None:
         low, high = answer.seeds
         n = f"{low} to {high}" if low < high else f"{high}"

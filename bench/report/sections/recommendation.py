@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 from bench.analysis.recommend.evidence import SEEDS, Doubt, Evidence
 from bench.analysis.recommend.recommendation import Recommendation
 from bench.analysis.recommend.verdict import MOST, FamilyBest, FamilyVerdict, TaskVerdict
+from bench.ledger.rows import AUDIT
 from bench.report import write
 from bench.report.numbers import MISSING, listed, number, quantity, value
+from bench.report.sections.answer import AUDITED
 from bench.report.sections.missing_run import command, purpose
 from bench.report.sections.recommendation_table import peaks, resolved_value, table, unused
 from bench.report.sections.reference import WHY, probability
@@ -78,6 +80,8 @@ def _task(r: Recommendation, v: TaskVerdict) -> Iterator[str]:
         yield from _details(v)
     if (publication := e.comparison.study.published) is not None:
         yield f"These are published runs ({publication.source}), not ours."
+    if e.facts.engine == AUDIT:
+        yield AUDITED
 
 
 def _answer(r: Recommendation, v: TaskVerdict, subject: str) -> str:
