@@ -18,6 +18,7 @@ from tasks.image.mnist import fashion_mnist, mnist
 from tasks.speech.digits_ctc import digits_ctc
 from tasks.speech.keywords import fsdd, speech_commands, speech_commands_v002_testset12
 from tasks.speech.vowels import vowels
+from tasks.synthetic.power_law import powerlaw
 from tasks.synthetic.problems import linreg, quadratic
 from tasks.text.glue import glue
 from tasks.text.grammar import grammar
@@ -30,6 +31,7 @@ CATALOGUE: dict[str, Callable[..., Task]] = {
     "scenes": scenes,
     "linreg": linreg,
     "quadratic": quadratic,
+    "powerlaw": powerlaw,
     "mnist": mnist,
     "fashion_mnist": fashion_mnist,
     "cifar10": cifar10,
