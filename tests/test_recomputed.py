@@ -67,12 +67,17 @@ def best_row(control, task):
     return next(i for i in np.flatnonzero(fewest) if math.isclose(mean[i], mean[fewest].max(), rel_tol=1e-9))
 
 
+def nexts(seed, n):
+    """The five seeds after one, around the end: they choose its peak LR."""
+    return [(seed + k) % n for k in range(1, 6)]
+
+
 @cache
 def chosen(task, budget, strategy):
     """(final values [N] at the chosen peak LRs, recalibrated ones, the peak LRs, the common choice's place, sizes)."""
     control, peaks = values(task, budget, strategy, "control")
     n = control.shape[1]
-    rows = [best_row(np.delete(control, i, 1) if n > 5 else control, task) for i in range(n)]
+    rows = [best_row(control[:, nexts(i, n)] if n > 5 else control, task) for i in range(n)]
     final, again = values(task, budget, strategy, "final")[0], values(task, budget, strategy, "recalibrated")[0]
     at = (rows, range(n))
     again = np.where(np.isnan(again[at]), final[at], again[at])
@@ -199,13 +204,13 @@ def statistics(task, strategy, reading):
 
 
 def difference(task, control, test):
-    """Differences [N] at the peak LRs that the control values [2, L, N] choose for each seed by the others."""
+    """Differences [N] at the peak LRs that the control values [2, L, N] choose for each seed by the next five."""
     n, ends = control.shape[2], []
     for mine in (0, 1):
         lost = np.isnan(control[mine])
         total = np.where(lost, 0, control[mine]) * sign(task)
-        gone = lost.sum(1, keepdims=True) - lost
-        mean = (total.sum(1, keepdims=True) - total) / np.maximum(n - 1 - gone, 1)
+        gone = np.stack([lost[:, nexts(i, n)].sum(1) for i in range(n)], 1)
+        mean = np.stack([total[:, nexts(i, n)].sum(1) for i in range(n)], 1) / np.maximum(5 - gone, 1)
         mean = np.where(gone == gone.min(0), mean, -np.inf)
         good = np.isclose(mean, mean.max(0), rtol=1e-9, atol=0)
         ends.append(test[mine][good.argmax(0), np.arange(n)])

@@ -27,8 +27,9 @@ def report(args: argparse.Namespace) -> int:
 
     console, notes = new_console(), list[str]()
     rows = ledger.read(args.directory, notes, KINDS)
-    page = write.write(args.directory, rows)
-    write.show(rows, console)
+    result = write.find(rows)
+    page = write.write(args.directory, result)
+    write.show(result, console)
     for note in notes:
         console.print(f"note: {note}", highlight=False, markup=False)
     console.print(f"Report: {page}", highlight=False, markup=False, soft_wrap=True)

@@ -17,14 +17,17 @@ from bench.report.sections import advice, answer, diagnostics, effect_sizes, pea
 from bench.report.textbook import claims, theory
 
 
-def document(comparison: Comparison, figures: Mapping[str, Figure]) -> list[Section]:
-    """The whole report. `figures` by key: `effects`, `forest`, `curves`, and `task NAME`, `peaks NAME` of each task."""
-    study, result = comparison.study, Answer(comparison)
+def document(result: Answer, figures: Mapping[str, Figure]) -> list[Section]:
+    """The whole report.
+
+    `figures` by key: `effects`, `forest`, `profiles`, `curves`, and `task NAME`, `peaks NAME` of each task.
+    """
+    comparison, study = result.comparison, result.comparison.study
     sharing = [] if study.published else [_folded("How sharing paid", Facts(tuple(provenance.sharing(comparison))))]
     return [
         Section(f"Glideslope: {study.plan.suite}", tuple(_first_screen(result, figures))),
         *(_task(comparison, task, figures) for task in study.tasks),
-        _folded("The test behind the answer", *_test(result)),
+        _folded("The test behind the answer", *_test(result, figures)),
         _folded("Across tasks", *_across(comparison, figures)),
         _folded("Theory beside measurement", *theory.section(comparison)),
         *_claims(comparison),
@@ -61,7 +64,7 @@ def _method(result: Answer) -> Iterator[Plain]:
         yield from _published(comparison, published)
     yield reference.method(comparison, result.test)
     yield (
-        "Peak LRs are chosen for each seed by the final control value of the other seeds, or with few seeds by all "
+        "Peak LRs are chosen for each seed by the final control values of the next five seeds, or with fewer by all "
         "together, with the same tries for every strategy. Everything reported is on test. Intervals are Student's t "
         "over seeds (initial weights and batch order), on these test sets."
     )
@@ -74,15 +77,18 @@ def _method(result: Answer) -> Iterator[Plain]:
     yield from baselines(comparison)
 
 
-def _test(result: Answer) -> Iterator[Block]:
+def _test(result: Answer, figures: Mapping[str, Figure]) -> Iterator[Block]:
     if result.test.hypotheses:
         yield reference.primary(result.comparison, result.test)
     else:
         yield reference.method(result.comparison, result.test)
     yield from reference.omitted(result.test.omissions)
-    for table in (effect_sizes.sizes(result.test), effect_sizes.tries(result.comparison)):
-        if table:
-            yield table
+    if table := effect_sizes.sizes(result.effect_sizes, result.comparison.study.reference):
+        yield table
+    if "profiles" in figures:
+        yield figures["profiles"]
+    if table := effect_sizes.tries(result.comparison):
+        yield table
 
 
 def _published(comparison: Comparison, publication: Publication) -> Iterator[str]:

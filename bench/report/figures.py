@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from bench.analysis import ranking
 from bench.analysis.comparison import Comparison, Verdict
 from bench.analysis.protocol.answer import Answer
+from bench.analysis.protocol.effect_sizes import THRESHOLDS, EffectSizes
 from bench.analysis.results import schedule_of
 from bench.contract import digest
 from bench.ledger import atomic
@@ -48,12 +49,12 @@ SETTINGS: dict[Any, Any] = {
 }
 
 
-def draw(comparison: Comparison, folder: Path) -> dict[str, markup.Figure]:
+def draw(result: Answer, folder: Path) -> dict[str, markup.Figure]:
     """Draw every figure into `folder`. Returns the figures by the key that `document` looks them up with."""
     import matplotlib as mpl
 
     with mpl.rc_context(SETTINGS):
-        return {key: save(figure, folder, name, caption) for key, name, caption, figure in _figures(comparison)}
+        return {key: save(figure, folder, name, caption) for key, name, caption, figure in _figures(result)}
 
 
 def save(figure: Figure, folder: Path, name: str, caption: str) -> markup.Figure:
@@ -71,11 +72,13 @@ def save(figure: Figure, folder: Path, name: str, caption: str) -> markup.Figure
     return markup.Figure(name, caption)
 
 
-def _figures(comparison: Comparison) -> Iterator[tuple[str, str, str, Figure]]:
+def _figures(result: Answer) -> Iterator[tuple[str, str, str, Figure]]:
     """(key, file name, caption, figure) of each figure that has something to show."""
-    study = comparison.study
+    comparison, study = result.comparison, result.comparison.study
     looks = {s: look(i) for i, s in enumerate(study.strategies)}
-    yield from answer_figures.pictures(Answer(comparison))
+    yield from answer_figures.pictures(result)
+    if result.effect_sizes:
+        yield "profiles", "profiles", _about_profiles(study.reference), profiles(result.effect_sizes, looks)
     if study.plan.curves:
         yield "curves", "curves", _curves_caption(comparison), curves(study.plan.curves, looks)
     if (panel := ranking.widest(comparison)) and panel.test:
@@ -234,6 +237,28 @@ def _peaks_of_budget(
 
 
 # -------------------------------------------------------------------------------------------- across tasks
+
+
+def profiles(sizes: Sequence[EffectSizes], looks: Mapping[str, Any]) -> Figure:
+    """Performance profiles: shares of runs by their lead over the reference."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 3.4), layout="constrained")
+    axes = figure.add_subplot()
+    for size in sizes:
+        axes.plot(THRESHOLDS, size.profile, label=size.strategy, **{**looks[size.strategy], "markevery": 8})
+    axes.axvline(0, color=INK, linewidth=0.8)
+    axes.set_xlabel("lead over the reference, in margins")
+    axes.set_ylabel("share of runs beyond it")
+    figure.legend(loc="outside right center", fontsize=7.5)
+    return figure
+
+
+def _about_profiles(reference: str) -> str:
+    return (
+        f"Performance profiles: the share of runs whose lead over {reference} is larger than so many margins, a mean "
+        "over tasks; the higher the better. Strategies that ran other tasks can't be compared here."
+    )
 
 
 def curves(curves: Mapping[str, Mapping[str, Sequence[float]]], looks: Mapping[str, Any]) -> Figure:

@@ -1,4 +1,4 @@
-"""The report: tables, figures and one page from the rows of a ledger. `write` makes files, `show` prints."""
+"""The report: tables, figures and one page from the answer of a ledger. `write` makes files, `show` prints."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import IO, TYPE_CHECKING, Literal
 
 from bench.analysis.comparison import Comparison
 from bench.analysis.protocol.answer import Answer
-from bench.analysis.protocol.sequential import verdicts
 from bench.analysis.results import Study
 from bench.ledger import atomic, paths
 from bench.ledger.lines import Row
@@ -22,31 +21,37 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
-def write(directory: Path, rows: Iterable[Row]) -> Path:
-    """Write `table.md` and `.tex`, five tables as `.csv`, `figures/` and `report.html`. Returns the path of the page.
-
-    The same rows give the same bytes. Figures that an earlier report left behind are removed.
+def find(rows: Iterable[Row]) -> Answer:
+    """The answer of a ledger's rows.
 
     Raises:
         InputError: the rows hold no plan.
+    """
+    return Answer(Comparison(Study.of(rows)))
+
+
+def write(directory: Path, result: Answer) -> Path:
+    """Write `table.md` and `.tex`, five tables as `.csv`, `figures/` and `report.html`. Returns the path of the page.
+
+    The same rows give the same bytes. Figures that an earlier report left behind are removed.
     """
     # Here, since matplotlib takes a while to import.
     from bench.report import chart_data, page
     from bench.report.figures import draw
 
-    comparison = Comparison(Study.of(rows))
+    comparison = result.comparison
     target, folder = paths.page(directory), paths.figures(directory)
     folder.mkdir(parents=True, exist_ok=True)
     # The page is removed first and written last, so that where there is a page, the report is complete.
     target.unlink(missing_ok=True)
     for old in [*folder.glob("*.svg"), *folder.glob("*.pdf")]:
         old.unlink()
-    figures = draw(comparison, folder)
-    sections = document(comparison, figures)
+    figures = draw(result, folder)
+    sections = document(result, figures)
     files = {
         "table.md": markup.markdown(sections),
         "table.csv": csv_tables.table_csv(comparison),
-        "tests.csv": csv_tables.tests_csv(verdicts(comparison)),
+        "tests.csv": csv_tables.tests_csv(result.hypotheses),
         "diagnostics.csv": diagnostics.diagnostics_csv(comparison),
         "peaks.csv": peaks.peaks_csv(comparison),
         "theory.csv": theory.theory_csv(comparison),
@@ -62,16 +67,11 @@ def _encode(text: str, file: IO[bytes]) -> None:
     file.write(text.encode())
 
 
-def show(rows: Iterable[Row], console: Console) -> None:
-    """Print the answer: a sentence, one small table, and what is left out or missing.
-
-    Raises:
-        InputError: the rows hold no plan.
-    """
-    result = Answer(Comparison(Study.of(rows)))
+def show(result: Answer, console: Console) -> None:
+    """Print the answer: a sentence, one small table, and what is missing; about ten lines in all."""
     console.print(answer.sentence(result), highlight=False, markup=False)
-    print_table(advice.brief(result, console.width), console)
-    for line in (advice.signs(result), *answer.limits(result)):
+    print_table(advice.brief(result, console.width), console, close=True)
+    for line in (advice.signs(result), *answer.brief(result)):
         console.print(line, highlight=False, markup=False)
 
 
@@ -79,14 +79,14 @@ LEAST = 20
 """Characters of a name that a column has room for, if any name is so long."""
 
 
-def print_table(table: markup.Table, console: Console) -> None:
-    """Print one table."""
+def print_table(table: markup.Table, console: Console, *, close: bool = False) -> None:
+    """Print one table; `close`: without lines around its head."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
     style = {"better": "cyan", "worse": "yellow", "first": "bold", "first better": "bold cyan", "prose": "", "": ""}
-    grid = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    grid = Table(box=None if close else box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     widest = max((len(word) for first, *_ in table.rows for word in first.text.split()), default=0)
     for i, name in enumerate(table.head):
         prose, least = table.prose(i), None if i else min(widest, LEAST)

@@ -238,10 +238,10 @@ class Session:
 
     def report(self, changed: bool) -> Path:
         """Update the report, print the comparison, and return the path of the page."""
-        rows, page = ledger.read(self.directory, kinds=results.KINDS), paths.page(self.directory)
+        result, page = write.find(ledger.read(self.directory, kinds=results.KINDS)), paths.page(self.directory)
         if changed or not page.exists():
-            page = write.write(self.directory, rows)
-        write.show(rows, self.console)
+            page = write.write(self.directory, result)
+        write.show(result, self.console)
         return page
 
     def say_pending(self, outcome: pool.Outcome) -> None:

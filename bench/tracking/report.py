@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from bench.analysis.comparison import Comparison
+from bench.analysis.protocol.answer import Answer
 from bench.report import document, markup
 from bench.tracking import scores
 from bench.tracking.artifact import Place, Version
@@ -68,7 +69,7 @@ class Page:
 
     def blocks(self, ledger: Version) -> Iterator[Any]:
         yield self.wr.TableOfContents()
-        for section in document.document(self.comparison, {}):
+        for section in document.document(Answer(self.comparison), {}):
             yield self.wr.H1(section.title)
             yield self.wr.MarkdownBlock("\n\n".join(map(markup.passage, section.blocks)))
             if section.title in self.comparison.study.tasks:

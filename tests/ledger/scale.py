@@ -112,7 +112,7 @@ def read(directory):
     watch("read new rows and leases")
     rows = ledger.read(directory, kinds=KINDS)
     watch(f"read the {len(rows):,} rows of a report")
-    write.write(directory, rows)
+    write.write(directory, write.find(rows))
     watch("write the report")
 
 

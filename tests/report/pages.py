@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from bench.analysis.comparison import Comparison
+from bench.analysis.protocol.answer import Answer
 from bench.analysis.results import Study
 from bench.report import chart_data, document, page
 from bench.report.markup import Figure
@@ -30,4 +31,4 @@ def charts(comparison):
 def html(comparison):
     """The page of a comparison."""
     figures = charts(comparison)
-    return page.html(document.document(comparison, figures), Path(), chart_data.drawing(comparison, figures))
+    return page.html(document.document(Answer(comparison), figures), Path(), chart_data.drawing(comparison, figures))

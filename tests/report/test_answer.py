@@ -130,7 +130,7 @@ def test_old_ledgers_without_margins_have_a_sentence_too():
 def test_what_could_not_be_seen_is_said_and_contradicts_nothing(take):
     text = " ".join(answer.limits(take))
     assert f"a true lead of {take.invisible:.1f} margins is found four times in five, a smaller one less often" in text
-    whole = markup.markdown(document.document(take.comparison, {}))
+    whole = markup.markdown(document.document(take, {}))
     for contradiction in ("No other difference", "Nothing else in this report", "cannot see less", "clearly beats"):
         assert contradiction not in whole
 
@@ -167,7 +167,7 @@ def test_an_edge_of_the_grid_and_a_lack_of_seeds_are_said():
 
 def shown(rows, width=80):
     console = Console(file=io.StringIO(), width=width)
-    write.show(rows, console)
+    write.show(write.find(rows), console)
     return console.file.getvalue()
 
 
@@ -259,12 +259,7 @@ def test_values_exactly_one_apart_do_not_round_to_one():
 
 
 def test_one_colour_means_one_thing(take):
-    marks = {
-        field.mark
-        for table in markup.tables(document.document(take.comparison, {}))
-        for row in table.rows
-        for field in row
-    }
+    marks = {field.mark for table in markup.tables(document.document(take, {})) for row in table.rows for field in row}
     assert marks <= {"", "better", "worse", "first", "first better", "first worse", "prose"}
 
 

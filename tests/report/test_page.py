@@ -20,7 +20,7 @@ def path(tmp_path_factory):
         "scenes <i>x</i>": task(FEW, (0.25, 1.0), (0.001, 0.003), metric="map", margin=margin),
         "quadratic": tunnel,
     }
-    return write.write(tmp_path_factory.mktemp("page"), ledger(tasks, anew=lambda v: v))
+    return write.write(tmp_path_factory.mktemp("page"), write.find(ledger(tasks, anew=lambda v: v)))
 
 
 def test_it_opens_without_a_request_or_a_word(opened, path):

@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from bench.analysis.protocol.answer import Answer
 from bench.report import document, markup
 from tests.analysis.rows import task
 from tests.report import pages
@@ -152,7 +153,7 @@ def clip(page, table, form):
 
 
 def test_every_table_copies_as_the_report_writes_it(page, comparison):
-    tables = list(markup.tables(document.document(comparison, {})))
+    tables = list(markup.tables(document.document(Answer(comparison), {})))
     assert page.locator(".table").count() == len(tables)
     for i, table in enumerate(tables):
         seen = page.evaluate(

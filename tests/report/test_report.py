@@ -27,7 +27,7 @@ def files(directory):
 
 def shown(rows, width=80):
     console = Console(file=io.StringIO(), width=width)
-    write.show(rows, console)
+    write.show(write.find(rows), console)
     return console.file.getvalue()
 
 
@@ -37,7 +37,7 @@ def lines(directory):
 
 def text_of(rows):
     """`table.md`, without drawing the figures."""
-    return markup.markdown(document.document(Comparison(Study.of(rows)), {}))
+    return markup.markdown(document.document(write.find(rows), {}))
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def small(tmp_path_factory):
     tunnel = task(FEW, (0.5, 1.0), metric="excess", direction="min", baseline={"name": "zero weights", "value": 2.25})
     rows = ledger({"digits": task(FEW, (0.5, 1.0)), "quadratic": tunnel}, tied=(("constant", "step"),))
     directory = tmp_path_factory.mktemp("report")
-    assert write.write(directory, rows) == directory / "report.html"
+    assert write.write(directory, write.find(rows)) == directory / "report.html"
     return rows, directory
 
 
@@ -55,7 +55,7 @@ def test_the_same_rows_in_any_order_give_the_same_bytes(small, tmp_path):
     mixed = random.Random(1).sample(rows, len(rows))
     (tmp_path / "figures").mkdir()
     (tmp_path / "figures" / "task-gone.svg").write_text("of a task that is no longer there")
-    write.write(tmp_path, mixed)
+    write.write(tmp_path, write.find(mixed))
     assert files(tmp_path) == files(directory)
 
 
@@ -63,7 +63,7 @@ def test_what_was_deleted_is_rebuilt_byte_for_byte_from_the_ledger_alone(tmp_pat
     deposit(tmp_path, ledger({"digits": task(FEW, (0.5, 1.0))}))
 
     def rebuilt():
-        write.write(tmp_path, records.read(tmp_path, None, KINDS))
+        write.write(tmp_path, write.find(records.read(tmp_path, None, KINDS)))
         return files(tmp_path)
 
     before = rebuilt()
@@ -84,7 +84,7 @@ def test_every_file_that_is_promised_is_there(small):
 
 def test_ranks_over_enough_tasks_are_tested_and_drawn(tmp_path):
     rows = ledger({name: task(FEW, (1.0,)) for name in ("a", "b", "c", "d", "e")})
-    write.write(tmp_path, rows)
+    write.write(tmp_path, write.find(rows))
     assert (tmp_path / "figures" / "distances.svg").stat().st_size > 1000
     text = (tmp_path / "table.md").read_text()
     assert "Friedman's test asks whether they differ at all, not which, nor by how much" in text
@@ -139,12 +139,12 @@ def test_the_terminal_is_never_overrun_and_cuts_no_name(width):
     assert "cosine]," in text
     whole = re.findall(r"(?<= )[a-z_]+ 0\.\d+ [?!+=−] ", text)
     assert len(whole) in ((2 * 3, 2 * 4) if width == 80 else (2 * 4,))  # a budget that has no room is left out
-    assert len(whole) == 2 * re.search(r"^ task .*$", text, re.MULTILINE)[0].count("%")
+    assert len(whole) == 2 * re.search(r"^ *task .*$", text, re.MULTILINE)[0].count("%")
 
 
 def test_an_unfinished_ledger_says_what_is_missing(tmp_path):
     rows = ledger({"digits": task(FEW), "vowels": task(FEW)}, keep=lambda c: c["task"] == "digits" and c["budget"] < 1)
-    write.write(tmp_path, rows)
+    write.write(tmp_path, write.find(rows))
     text = (tmp_path / "table.md").read_text()
     missing = 3 * 3 * 3 + 3 * 4 * 3 * 3
     assert f"Not finished: {missing} of {2 * 3 * 4 * 3 * 3} planned cells" in text
@@ -154,20 +154,20 @@ def test_an_unfinished_ledger_says_what_is_missing(tmp_path):
 
 def test_a_plan_alone_is_a_report_too(tmp_path):
     rows = ledger({"digits": task(FEW)}, keep=lambda c: False)
-    write.write(tmp_path, [r for r in rows if r.kind == "plan"])
+    write.write(tmp_path, write.find([r for r in rows if r.kind == "plan"]))
     assert "Not finished: 108 of 108" in (tmp_path / "table.md").read_text()
     assert len(lines(tmp_path)) == 0
 
 
 def test_a_ledger_without_a_plan_is_refused_before_anything_is_written(tmp_path):
     with pytest.raises(InputError, match="holds no plan row"):
-        write.write(tmp_path / "out", [])
+        write.write(tmp_path / "out", write.find([]))
     assert not (tmp_path / "out").exists()
 
 
 def test_everything_diverged_is_reported(tmp_path):
     rows = ledger({"digits": task(("cosine", "wsd"), (1.0,))}, lambda *cell: None)
-    write.write(tmp_path, rows)
+    write.write(tmp_path, write.find(rows))
     text = (tmp_path / "table.md").read_text()
     assert "diverged 3/3" in text
     assert "18 of 18 cells diverged" in text
@@ -202,7 +202,7 @@ def test_cohorts_that_failed_are_named_until_they_are_done():
 
 
 def test_one_seed_one_budget_one_peak_lr_are_reported(tmp_path):
-    write.write(tmp_path, ledger({"digits": task(("constant", "wsd"), (1.0,), (0.1,), 1)}))
+    write.write(tmp_path, write.find(ledger({"digits": task(("constant", "wsd"), (1.0,), (0.1,), 1)})))
     assert "one seed, not judged" in (tmp_path / "table.md").read_text()
 
 
@@ -236,7 +236,7 @@ def nasty(tmp_path_factory):
     """A report on names that mean something to HTML, LaTeX, Markdown and rich."""
     directory = tmp_path_factory.mktemp("nasty")
     rows = ledger({NASTY: task(("constant", NASTY), (1.0,), source=NASTY, chance=NASTY)})
-    write.write(directory, rows)
+    write.write(directory, write.find(rows))
     return rows, directory
 
 
@@ -290,7 +290,7 @@ def test_numbers_show_the_digits_that_their_interval_supports():
 
 def test_a_largest_budget_without_the_reference_leaves_its_column_empty(tmp_path):
     rows = ledger({"t": task()}, keep=lambda cell: cell["schedule"] != "constant" or cell["budget"] < 1)
-    write.write(tmp_path, rows)
+    write.write(tmp_path, write.find(rows))
     (answer,) = [line for line in (tmp_path / "table.md").read_text().splitlines() if line.startswith("| t |")][:1]
     assert "no reference" in answer.split("|")[5]
     readings = (tmp_path / "table.md").read_text().split("t: readings at 100 %")[1].split("\n\n")[1].splitlines()

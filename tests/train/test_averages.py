@@ -160,7 +160,7 @@ def several(tmp_path_factory):
 
 def test_the_report_names_optimizers_and_averagings(several):
     console = Console(file=io.StringIO(), width=200)
-    write.show(several, console)
+    write.show(write.find(several), console)
     text = console.file.getvalue()
     assert "Not tested: " in text
     it = Comparison(Study.of(several))

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Literal, NamedTuple
 
 from bench.analysis.comparison import Comparison, leaders
+from bench.analysis.protocol.effect_sizes import EffectSizes, effect_sizes
 from bench.analysis.protocol.primary import Hypothesis, PrimaryTest
 from bench.analysis.protocol.reference import VersusReference, joint_standings, standings
 from bench.analysis.protocol.sequential import verdicts
@@ -57,10 +58,19 @@ class Answer:
         return PrimaryTest(self.comparison)
 
     @cached_property
+    def hypotheses(self) -> tuple[Hypothesis, ...]:
+        """The primary test, lowest p first."""
+        return tuple(h for h in verdicts(self.comparison) if self.group in (None, h.group))
+
+    @cached_property
     def pooled(self) -> tuple[Hypothesis, ...]:
         """The primary test, best effect first."""
-        every = [h for h in verdicts(self.comparison) if self.group in (None, h.group)]
-        return tuple(sorted(every, key=lambda h: -(h.effect.mean if h.effect else h.flip.effect)))
+        return tuple(sorted(self.hypotheses, key=lambda h: -(h.effect.mean if h.effect else h.flip.effect)))
+
+    @cached_property
+    def effect_sizes(self) -> list[EffectSizes]:
+        """Effect sizes over the tasks of the test, best mean first; none where a task states no margin."""
+        return effect_sizes(self.test)
 
     @cached_property
     def budgets(self) -> tuple[float, ...]:

@@ -184,12 +184,25 @@ def ranks(values_K: Sequence[float], direction: str, scale_K: Sequence[float] | 
 
 
 OTHERS = 5
-"""Fewest other seeds that choose the peak LR of a seed. With fewer, all seeds choose one peak LR together: a mean over
-two or three seeds picks a peak LR by their noise, another for each seed, and inflates the variance."""
+"""Other seeds that choose the peak LR of a seed. With fewer, all seeds choose one peak LR together: a mean over two or
+three seeds picks a peak LR by their noise, another for each seed, and inflates the variance. With more, seeds would
+share most of what chooses, and an unlucky choice would be shared by all, which no variance over seeds shows."""
+
+
+def choosers(n: int) -> np.ndarray:
+    """Seeds [N, N] that choose a seed's peak LR, True in its row: the next `OTHERS`, around the end; all if n is less.
+
+    >>> [np.flatnonzero(row).tolist() for row in choosers(8)[[0, 6]]]
+    [[1, 2, 3, 4, 5], [0, 1, 2, 3, 7]]
+    """
+    if n <= OTHERS:
+        return np.ones((n, n), bool)
+    ahead: np.ndarray = (np.arange(n) - np.arange(n)[:, None]) % n
+    return (ahead > 0) & (ahead <= OTHERS)
 
 
 def choose(control_LN: np.ndarray, direction: str) -> tuple[int, ...]:
-    """Row (peak LR, ascending) chosen for each seed by the control values [L, N] of the *other* seeds.
+    """Row (peak LR, ascending) chosen for each seed by the control values [L, N] of `OTHERS` other seeds.
 
     The value of a seed itself takes no part in its choice, so the choice is not biased in its favour. With fewer than
     `OTHERS` others, all seeds choose one row together. Test values never take part.
@@ -202,7 +215,7 @@ def choose(control_LN: np.ndarray, direction: str) -> tuple[int, ...]:
     n = control_LN.shape[1]
     if n <= OTHERS:
         return tuple([pick(control_LN, direction)] * n)
-    return tuple(pick(np.delete(control_LN, seed, axis=1), direction) for seed in range(n))
+    return tuple(pick(control_LN[:, those], direction) for those in choosers(n))
 
 
 def pick(control_LN: np.ndarray, direction: str) -> int:

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bench.analysis.stats.intervals import OTHERS, ROUNDING, TIE, equal, magnitude
+from bench.analysis.stats.intervals import ROUNDING, TIE, choosers, equal, magnitude
 from bench.analysis.stats.tests import DRAWS, EXACT, Flip, share_beyond, standard
 
 WHOLE = 12
@@ -50,8 +50,8 @@ def swap_test(tasks: Sequence[Curves]) -> Flip:
         return Flip(effect, _exact(tables, abs(effect)), blocks, len(tasks), floor)
     m = DRAWS if max(seeds) <= WHOLE else FEWER
     sums, draw = np.zeros(m), np.random.default_rng(0)
-    for table_P, n in zip(tables, seeds, strict=True):
-        sums += table_P[draw.integers(0, len(table_P), m)] if n <= WHOLE else table_P[1:]
+    for table_P, n in zip(tables, seeds, strict=True):  # shuffled, since tasks of as many seeds have the same patterns
+        sums += table_P[draw.integers(0, len(table_P), m)] if n <= WHOLE else draw.permutation(table_P[1:])
     reach = int((np.abs(sums) >= abs(effect) - 1e-12).sum())
     return Flip(effect, (reach + 1) / (m + 1), blocks, len(tasks), max(floor, 1 / (m + 1)))
 
@@ -105,17 +105,18 @@ def _scale(values: np.ndarray) -> float:
 def _chosen(curves: Curves, turned_PN1: np.ndarray, side_index: int) -> np.ndarray:
     """Test values [P, N, B] of a side, at the peak LRs that its other seeds choose as `intervals.choose` does."""
     nan, n, least = np.isnan(curves.control), curves.control.shape[2], ROUNDING * _scale(curves.control)
-    control, own = np.where(nan, 0.0, curves.control), n > OTHERS
+    control, choosers_NN = np.where(nan, 0.0, curves.control), choosers(n) * 1.0
+    voters = choosers_NN.sum(1)[:, None]
 
     def others(values: np.ndarray) -> np.ndarray:
-        """Sum over the other seeds, or all where these are few."""
+        """Sum [P, N, B] over the seeds that choose."""
         own_runs = np.where(turned_PN1, values[1 - side_index], values[side_index])
-        return np.asarray(own_runs.sum(1, keepdims=True) - own * own_runs)
+        return np.asarray(choosers_NN @ own_runs)
 
     best = fewest = selection = None
     for row in range(curves.control.shape[1]):
         nans = others(nan[:, row] * 1.0) if nan.any() else np.zeros(())
-        mean = others(control[:, row]) / np.maximum(n - own - nans, 1)
+        mean = others(control[:, row]) / np.maximum(voters - nans, 1)
         test = np.where(turned_PN1, curves.test[1 - side_index, row], curves.test[side_index, row])
         if best is None or fewest is None or selection is None:
             best, fewest, selection = mean, nans, np.broadcast_to(test, turned_PN1.shape[:2] + test.shape[2:])

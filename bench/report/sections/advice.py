@@ -74,6 +74,9 @@ def _how_sure(answer: Answer, a: Advice) -> tuple[str, Mark]:
 BUDGETS = 4
 """Most budgets that a terminal shows."""
 
+TASKS = 6
+"""Most tasks that a terminal shows; one more, where a line would say so."""
+
 NAME = 24
 """Characters that a terminal keeps for the name of a task."""
 
@@ -87,16 +90,24 @@ def signs(answer: Answer) -> str:
 
 
 def brief(answer: Answer, width: int) -> Table:
-    """The advice for a terminal of so many characters a line, at the largest budgets if there are many."""
-    by_place = {(a.task, a.budget): a for a in answer.advice}
-    for count in range(min(BUDGETS, len(answer.budgets)), -1, -1):
-        budgets = answer.budgets[len(answer.budgets) - count :]
-        fields = [[_brief(answer, by_place.get((task, b))) for b in budgets] for task in answer.comparison.study.tasks]
+    """The advice for a terminal of so many characters a line, at the largest budgets if there are many.
+
+    Of tasks the first `TASKS`, the wind tunnel's apart.
+    """
+    by_place, study = {(a.task, a.budget): a for a in answer.advice}, answer.comparison.study
+    every = [task for task, facts in study.tasks.items() if facts.family != "tunnel"] or list(study.tasks)
+    tasks = every if len(every) <= TASKS + 1 else every[:TASKS]
+    known = [b for b in answer.budgets if any((task, b) in by_place for task in tasks)]
+    for count in range(min(BUDGETS, len(known)), -1, -1):
+        budgets = known[len(known) - count :]
+        fields = [[_brief(answer, by_place.get((task, b))) for b in budgets] for task in tasks]
         widths = (max(len(item.text) for item in column) + 2 for column in zip(*fields, strict=True))
         if sum(widths) + NAME <= width:
             break
-    rows = tuple((Item(task), *line) for task, line in zip(answer.comparison.study.tasks, fields, strict=True))
-    return Table("", ("task", *map(percent, budgets)), rows)
+    rows = [(Item(task), *line) for task, line in zip(tasks, fields, strict=True)]
+    if more := len(every) - len(tasks):
+        rows.append((Item(f"{more} more on the page"), *[Item("")] * len(budgets)))
+    return Table("", ("task", *map(percent, budgets)), tuple(rows))
 
 
 def _brief(answer: Answer, a: Advice | None) -> Item:

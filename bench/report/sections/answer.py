@@ -189,6 +189,33 @@ def _sure(answer: Answer) -> Hypothesis:
     return answer.best
 
 
+def brief(answer: Answer) -> Iterator[str]:
+    """Numbers of the other strategies by verdict and the least lead that is seen, in a line; and what is missing."""
+    parts = []
+    if not answer.groups and answer.outcome in ("take", "undecided") and answer.best:
+        rest = [h for h in answer.pooled if h.strategy not in {answer.best.strategy, *answer.tied}]
+        parts = [f"{len(answer.tied)} not told apart from it"] if answer.tied else []
+        counts = {says: sum(h.word == word for h in rest) for word, says in COUNTED.items()}
+        parts += [f"{n} {says}" for says, n in counts.items() if n]
+    text = f"Others: {', '.join(parts)}." if parts else ""
+    if answer.invisible is not None:
+        text += f" A true lead under {answer.invisible:.1f} margins may go unseen."
+    if text:
+        yield text.strip()
+    yield from losses(answer.comparison.study)
+
+
+COUNTED: dict[Word, str] = {
+    "better": "better on fewer tasks",
+    "worse": "worse",
+    "equal": "equal to the reference",
+    "undecided": "undecided",
+    "BatchNorm statistics only": "better by stale BatchNorm statistics",
+    "too few blocks": "with too few runs",
+}
+"""Verdicts of the strategies that a terminal only counts."""
+
+
 def limits(answer: Answer) -> Iterator[str]:
     """Whatever else was tested, differences too small to be found, what was left out, and what is missing."""
     study = answer.comparison.study

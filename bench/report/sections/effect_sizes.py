@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
 from bench.analysis.comparison import Comparison
-from bench.analysis.protocol.effect_sizes import Estimate, effect_sizes
-from bench.analysis.protocol.primary import PrimaryTest, Word
+from bench.analysis.protocol.effect_sizes import EffectSizes, Estimate
+from bench.analysis.protocol.primary import Word
 from bench.analysis.protocol.tries import sensitivity
 from bench.report.markup import Item, Table
 from bench.report.numbers import MISSING, quantity
 
 
-def sizes(test: PrimaryTest) -> Table | None:
-    """Effect sizes of each strategy with their bootstrap intervals; None where no task states a margin."""
+def sizes(estimates: Sequence[EffectSizes], reference: str) -> Table | None:
+    """Effect sizes of each strategy with their bootstrap intervals; None where there are none."""
     rows = []
-    for size in effect_sizes(test):
+    for size in estimates:
         parts = [_estimate(size.mean), _estimate(size.interquartile_mean), _share(size.improvement)]
         rows.append((Item(size.strategy), Item(str(size.tasks)), *map(Item, parts)))
     notes = (
@@ -26,7 +27,7 @@ def sizes(test: PrimaryTest) -> Table | None:
         "run ends better than the reference with its seed, a mean over tasks, ties counted half.",
     )
     head = ("strategy", "tasks", "mean", "interquartile mean", "better")
-    return Table(f"By how much, over {test.comparison.study.reference}", head, tuple(rows), notes) if rows else None
+    return Table(f"By how much, over {reference}", head, tuple(rows), notes) if rows else None
 
 
 def _estimate(e: Estimate) -> str:

@@ -20,7 +20,7 @@ from scipy.special import expit, logit, ndtri
 import tasks
 from bench.analysis.comparison import Comparison
 from bench.analysis.results import Study, Try
-from bench.analysis.stats.intervals import OTHERS, choose
+from bench.analysis.stats.intervals import choose, choosers
 from bench.ledger import ledger
 from tests.runs import ROOT
 
@@ -132,13 +132,12 @@ class Model:
         control = seen[:, :, :, 0]
         if self.grains[0]:
             control = np.rint(control / self.grains[0])  # sums of whole numbers tie exactly
-        total = control.sum(2, keepdims=True)
-        own = control if seen.shape[2] > OTHERS else 0 * control
-        row = (total - own).argmax(3)[:, :, :, None]  # the lower LR where two are equal
+        voted = np.moveaxis(np.tensordot(choosers(seen.shape[2]) * 1.0, control, (1, 2)), 0, 2)
+        row = voted.argmax(3)[:, :, :, None]  # the lower LR where two are equal
         values = np.stack(
             [np.take_along_axis(at, row, 3)[:, :, :, 0] for at in np.moveaxis(seen[:, :, :, 1:], 3, 0)], -1
         )
-        together, most = total[:, :, 0].argmax(2), len(self.peak_lrs) - 1
+        together, most = control.sum(2).argmax(2), len(self.peak_lrs) - 1
         edge = ((together == 0) | (together == most)) if most > 1 else np.zeros_like(together, bool)
         truth = values[:, :, 0, :, 0]
         if world is not None:

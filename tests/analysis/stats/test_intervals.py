@@ -103,10 +103,11 @@ def test_a_seed_takes_no_part_in_its_own_choice(rows, data, direction):
 
 
 @given(grids, st.sampled_from(["max", "min"]))
-def test_the_choice_is_the_best_mean_of_the_others(rows, direction):
+def test_the_choice_is_the_best_mean_of_the_next_five(rows, direction):
     control_LN = np.array(rows)
+    n = control_LN.shape[1]
     for seed, row in enumerate(choose(control_LN, direction)):
-        others = np.delete(control_LN, seed, axis=1)
+        others = control_LN[:, [(seed + k) % n for k in range(1, 6)]]
         lost = np.isnan(others).sum(1)
         assert lost[row] == lost.min()
         if lost[row] < others.shape[1]:

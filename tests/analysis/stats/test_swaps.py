@@ -66,7 +66,7 @@ def test_drawn_swaps_give_the_p_of_all(monkeypatch):
     swaps._patterns.cache_clear()
     drawn = swap_test(tasks)
     swaps._patterns.cache_clear()
-    assert drawn.p == pytest.approx(exact.p, rel=0.3)
+    assert drawn.p == pytest.approx(exact.p, rel=0.1)
     assert not drawn.exact
 
 
