@@ -33,12 +33,12 @@ class PowerLaw(NamedTuple):
     s: float
 
     @property
-    def spectrum_D(self) -> Array:
+    def spectrum(self) -> Array:
         """Eigenvalues h of the inputs' covariance [D]."""
         return _j() ** -self.beta
 
     @property
-    def optimum_D(self) -> Array:
+    def optimum(self) -> Array:
         """Best weights w [D]."""
         return _j() ** (-(1 + self.s * self.beta - self.beta) / 2)
 
@@ -102,7 +102,7 @@ def load_powerlaw(problem: PowerLaw) -> Data:
     Those of train fix the length of an epoch, for `draw_anew` replaces them. Those of test are one for each direction,
     scaled so that their mean loss is the expectation. Control is a finite sample: noisy, even below 0.
     """
-    root_D = np.sqrt(problem.spectrum_D)
+    root_D = np.sqrt(problem.spectrum)
     exact = np.diag(root_D * np.sqrt(DIMENSIONS))
     return Data(
         _sample(problem, 400, seed=20), _sample(problem, 400, seed=21), _split(problem, exact, np.zeros(DIMENSIONS))
@@ -111,11 +111,11 @@ def load_powerlaw(problem: PowerLaw) -> Data:
 
 def _sample(problem: PowerLaw, n: int, seed: int) -> Split:
     draw = Draw(seed)
-    return _split(problem, draw.normal(n, DIMENSIONS) * np.sqrt(problem.spectrum_D), NOISE * draw.normal(n))
+    return _split(problem, draw.normal(n, DIMENSIONS) * np.sqrt(problem.spectrum), NOISE * draw.normal(n))
 
 
 def _split(problem: PowerLaw, x_ND: Array, noise_N: Array) -> Split:
-    y_N1 = (np.sum(x_ND * problem.optimum_D, axis=1) + noise_N)[:, None]
+    y_N1 = (np.sum(x_ND * problem.optimum, axis=1) + noise_N)[:, None]
     return Split((x_ND.astype(np.float32),), (y_N1.astype(np.float32), (noise_N**2 / 2).astype(np.float32)))
 
 
@@ -132,8 +132,8 @@ def draw_anew(
         return inputs, target
     n, device = len(target[0]), inputs[0].device
     z_BD, noise_B1 = torch.randn(n, DIMENSIONS, generator=generator), NOISE * torch.randn(n, 1, generator=generator)
-    x_BD = z_BD * torch.from_numpy(np.sqrt(problem.spectrum_D)).float()
-    y_B1 = x_BD @ torch.from_numpy(problem.optimum_D).float()[:, None] + noise_B1
+    x_BD = z_BD * torch.from_numpy(np.sqrt(problem.spectrum)).float()
+    y_B1 = x_BD @ torch.from_numpy(problem.optimum).float()[:, None] + noise_B1
     return (x_BD.to(device),), (y_B1.to(device), (noise_B1[:, 0].square() / 2).to(device))
 
 
@@ -158,7 +158,7 @@ def score_excess(output: Tensor, target: Sequence[Tensor]) -> dict[str, float]:
 
 def zero_weights(problem: PowerLaw, data: Data) -> Baseline:
     """Excess loss of zero weights, by the formula."""
-    return Baseline("zero weights", float(np.sum(problem.spectrum_D * problem.optimum_D**2) / 2))
+    return Baseline("zero weights", float(np.sum(problem.spectrum * problem.optimum**2) / 2))
 
 
 def expected_excess(problem: PowerLaw, lrs_RT: Array) -> Array:
@@ -176,8 +176,8 @@ def expected_excess(problem: PowerLaw, lrs_RT: Array) -> Array:
 
     from m_j = w*_j^2, as training starts at zero. The excess loss is sum_j h_j m_j / 2.
     """
-    h_D = problem.spectrum_D
-    m_RD = np.tile(problem.optimum_D**2, (len(lrs_RT), 1))
+    h_D = problem.spectrum
+    m_RD = np.tile(problem.optimum**2, (len(lrs_RT), 1))
     with np.errstate(over="ignore", invalid="ignore"):
         for eta_R in lrs_RT.T:
             step_RD = eta_R[:, None] * h_D

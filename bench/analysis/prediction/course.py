@@ -22,37 +22,37 @@ class Course:
     times at most, as where it is constant in pieces, a group is one change, and the sum is exact.
     """
 
-    lrs_T: Array
-    points_P: Array  # ascending, 0-based
+    lrs: Array  # [T]
+    points: Array  # [P], ascending, 0-based
     groups: int = GROUPS
 
     @cached_property
-    def area_P(self) -> Array:
+    def area(self) -> Array:
         """S1: sum of the LRs up to and with each point."""
-        return np.cumsum(self.lrs_T)[self.points_P]
+        return np.cumsum(self.lrs)[self.points]
 
     @cached_property
     def drops(self) -> DropSums:
         """Changes of the LR, the rise to eta_0 among them."""
-        drop_T = -np.diff(self.lrs_T, prepend=0.0)
+        drop_T = -np.diff(self.lrs, prepend=0.0)
         group_K, k_K = self._grouped(drop_T)
         size_K = np.abs(drop_T[k_K])
         drop_G = np.bincount(group_K, drop_T[k_K])
-        lr_G = _mean(self.lrs_T[k_K], size_K, group_K)
-        before_G = _mean((np.cumsum(self.lrs_T) - self.lrs_T)[k_K], size_K, group_K)
+        lr_G = _mean(self.lrs[k_K], size_K, group_K)
+        before_G = _mean((np.cumsum(self.lrs) - self.lrs)[k_K], size_K, group_K)
         first_G, gone_PG = _mean(k_K.astype(float), size_K, group_K), self._gone(k_K, group_K)
-        age_PG = np.where(gone_PG, self.points_P[:, None] - first_G + 1, 0.0)
-        return DropSums(drop_G, lr_G, np.where(gone_PG, self.area_P[:, None] - before_G, 0.0), age_PG)
+        age_PG = np.where(gone_PG, self.points[:, None] - first_G + 1, 0.0)
+        return DropSums(drop_G, lr_G, np.where(gone_PG, self.area[:, None] - before_G, 0.0), age_PG)
 
     @cached_property
     def squares(self) -> SquareSums:
         """Squared LRs of all updates."""
-        square_T = self.lrs_T**2
+        square_T = self.lrs**2
         group_K, k_K = self._grouped(square_T)
         square_G = np.bincount(group_K, square_T[k_K])
-        upto_G = _mean(np.cumsum(self.lrs_T)[k_K], square_T[k_K], group_K)
+        upto_G = _mean(np.cumsum(self.lrs)[k_K], square_T[k_K], group_K)
         gone_PG = self._gone(k_K, group_K)
-        return SquareSums(gone_PG * square_G, np.where(gone_PG, self.area_P[:, None] - upto_G, 0.0))
+        return SquareSums(gone_PG * square_G, np.where(gone_PG, self.area[:, None] - upto_G, 0.0))
 
     def _grouped(self, values_T: Array) -> tuple[Array, Array]:
         """Group of each update whose value is not 0, counted from 0; and these updates."""
@@ -60,14 +60,14 @@ class Course:
         if len(k_K) <= self.groups:
             return np.arange(len(k_K)), k_K
         even = np.linspace(0, len(values_T), self.groups + 1).round()
-        cuts = np.union1d(even, self.points_P + 1)
+        cuts = np.union1d(even, self.points + 1)
         return np.unique(np.searchsorted(cuts, k_K, side="right"), return_inverse=True)[1], k_K
 
     def _gone(self, k_K: Array, group_K: Array) -> Array:
         """True [P, G] where the updates of a group are not after a point."""
         last_G = np.zeros(group_K[-1] + 1 if len(group_K) else 0, dtype=int)
         last_G[group_K] = k_K  # ascending, so that the last of each group remains
-        gone_PG: Array = last_G <= self.points_P[:, None]
+        gone_PG: Array = last_G <= self.points[:, None]
         return gone_PG
 
 
@@ -75,18 +75,18 @@ class Course:
 class DropSums:
     """Changes of the LR, in groups."""
 
-    drop_G: Array  # sum of eta_(k-1) - eta_k
-    lr_G: Array  # mean LR after the change
-    gap_PG: Array  # S_k(t): sum of the LRs from k to t; 0 before k
-    age_PG: Array  # t - k + 1; 0 before k
+    drop: Array  # [G], sum of eta_(k-1) - eta_k
+    lr: Array  # [G], mean LR after the change
+    gap: Array  # [P, G], S_k(t): sum of the LRs from k to t; 0 before k
+    age: Array  # [P, G], t - k + 1; 0 before k
 
 
 @dataclass(frozen=True, eq=False)
 class SquareSums:
     """Squared LRs, in groups."""
 
-    square_PG: Array  # sum of eta_k^2; 0 before k
-    gap_PG: Array  # sum of the LRs after k, to t
+    square: Array  # [P, G], sum of eta_k^2; 0 before k
+    gap: Array  # [P, G], sum of the LRs after k, to t
 
 
 def _mean(values_K: Array, weights_K: Array, group_K: Array) -> Array:

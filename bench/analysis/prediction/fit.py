@@ -29,9 +29,9 @@ FIRST, MOST = 12, 150
 class Curve(NamedTuple):
     """A measured loss curve: LRs of all updates [T], points [P] and the losses there [P]."""
 
-    lrs_T: Array
-    points_P: Array
-    losses_P: Array
+    lrs: Array
+    points: Array
+    losses: Array
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,9 @@ class Fit:
 
 
 def fit(law: Law, curves: Sequence[Curve], starts: Sequence[int] | None = None) -> Fit:
-    """The parameters with the least Huber loss of log predicted over measured loss, all points weighted alike, and a `RIDGE`.
+    """The parameters with the least Huber loss of log predicted over measured loss, with a `RIDGE`.
+
+    All points are weighted alike.
 
     Args:
         law: The law.
@@ -86,13 +88,13 @@ class _Problem(NamedTuple):
 
     @classmethod
     def of(cls, law: Law, curves: Sequence[Curve], unit: float | None = None) -> _Problem:
-        if not curves or min(float(c.losses_P.min()) for c in curves) <= 0:
+        if not curves or min(float(c.losses.min()) for c in curves) <= 0:
             raise ValueError("a fit needs curves, with losses above 0")
-        unit = max(float(c.lrs_T.max()) for c in curves) if unit is None else unit
-        courses = tuple(Course(c.lrs_T / unit, c.points_P) for c in curves)
-        first, last = max(float(c.losses_P.max()) for c in curves), min(float(c.losses_P.min()) for c in curves)
-        scale = Scale(first, last, max(float(course.area_P[-1]) for course in courses))
-        log_losses = np.log(np.concatenate([c.losses_P for c in curves]))
+        unit = max(float(c.lrs.max()) for c in curves) if unit is None else unit
+        courses = tuple(Course(c.lrs / unit, c.points) for c in curves)
+        first, last = max(float(c.losses.max()) for c in curves), min(float(c.losses.min()) for c in curves)
+        scale = Scale(first, last, max(float(course.area[-1]) for course in courses))
+        log_losses = np.log(np.concatenate([c.losses for c in curves]))
         ridge = np.array([RIDGE * (symbol in law.exponents) for symbol in law.symbols])
         return cls(law, unit, scale, courses, log_losses, ridge, np.log(law.starts(scale)[0]))
 
@@ -108,7 +110,7 @@ class _Problem(NamedTuple):
         return found.x, float(found.cost)
 
     def _residuals(self, logs: Array) -> Array:
-        parameters = np.exp(logs)
+        parameters = np.exp(logs).tolist()
         losses = np.concatenate([self.law.curve(parameters, course) for course in self.courses])
         floor = 1e-3 * math.exp(float(self.log_losses.min()))
         misfit = np.log(np.maximum(losses, floor)) - self.log_losses

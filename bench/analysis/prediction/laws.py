@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -50,9 +51,9 @@ def multi_power(parameters: Sequence[float], course: Course) -> Array:
     l0, a, alpha, b, c, beta, gamma = parameters
     drops = course.drops
     with np.errstate(divide="ignore", invalid="ignore"):
-        x_PG = np.where(drops.gap_PG > 0, c * drops.lr_G**-gamma * drops.gap_PG, 0.0)  # at LR 0, G(inf) = 1
-    gain_P = (1 - (1 + x_PG) ** -beta) @ drops.drop_G
-    loss_P: Array = l0 + a * course.area_P**-alpha - b * gain_P
+        x_PG = np.where(drops.gap > 0, c * drops.lr**-gamma * drops.gap, 0.0)  # at LR 0, G(inf) = 1
+    gain_P = (1 - (1 + x_PG) ** -beta) @ drops.drop
+    loss_P: Array = l0 + a * course.area**-alpha - b * gain_P
     return loss_P
 
 
@@ -86,8 +87,8 @@ def annealing_area(parameters: Sequence[float], course: Course) -> Array:
     """
     l0, a, alpha, c, memory = parameters
     decay = 1 - 1 / memory
-    area_P = memory * ((1 - decay**course.drops.age_PG) @ course.drops.drop_G)
-    loss_P: Array = l0 + a * course.area_P**-alpha - c * area_P
+    area_P = memory * ((1 - decay**course.drops.age) @ course.drops.drop)
+    loss_P: Array = l0 + a * course.area**-alpha - c * area_P
     return loss_P
 
 
@@ -120,8 +121,8 @@ def functional(parameters: Sequence[float], course: Course) -> Array:
     """
     l0, a, s, b, c, p = parameters
     squares = course.squares
-    noise_P = np.sum(squares.square_PG * (1 + c * squares.gap_PG) ** -p, axis=1)
-    loss_P: Array = l0 + a * course.area_P**-s + b * noise_P
+    noise_P = np.sum(squares.square * (1 + c * squares.gap) ** -p, axis=1)
+    loss_P: Array = l0 + a * course.area**-s + b * noise_P
     return loss_P
 
 
@@ -136,7 +137,7 @@ def _functional_bounds(scale: Scale) -> tuple[tuple[float, float], ...]:
 
 def _signal(scale: Scale) -> float:
     """A that lets A S^-0.5 fall from the first loss to the last, from a tenth of the area on."""
-    return max(1e-6 * scale.first, scale.first - scale.last) * (scale.area / 10) ** 0.5
+    return max(1e-6 * scale.first, scale.first - scale.last) * math.sqrt(scale.area / 10)
 
 
 def _power_bounds(scale: Scale) -> tuple[tuple[float, float], ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, NamedTuple
@@ -55,6 +55,7 @@ class Prediction(NamedTuple):
     total: int
     loss: float
     half: float
+    between: float  # half of that of a difference from other schedules at the same budget
     distance: Distance
 
 
@@ -69,6 +70,28 @@ class Trial(NamedTuple):
     def error(self) -> float:
         """Root mean square of the errors."""
         return rms([h.error for h in self.held_out])
+
+
+class Horizon(NamedTuple):
+    """Errors at the largest budget of a fit to the others."""
+
+    held_out: tuple[HeldOut, ...]
+    longer: float  # its updates over those of the longest one that was fitted
+
+    @property
+    def error(self) -> float:
+        """Root mean square of the errors."""
+        return rms([h.error for h in self.held_out])
+
+    @property
+    def offset(self) -> float:
+        """The error that schedules share, which leaves their order alone."""
+        return math.fsum(h.error for h in self.held_out) / len(self.held_out)
+
+    @property
+    def between(self) -> float:
+        """Root mean square of the errors without what schedules share."""
+        return rms([h.error - self.offset for h in self.held_out])
 
 
 def rms(values: Sequence[float]) -> float:
@@ -93,7 +116,7 @@ class Predictor:
             names = ", ".join(r.schedules)
             more = f"{LEAST} or more are needed, as each is held out from a fit to the others"
             raise InputError(f"{r.task}: only {names} can be fitted at peak LR {r.peak_lr:g}; {more}")
-        if min(float(c.losses_NP.min()) for c in r.recorded) <= 0:
+        if min(float(c.losses.min()) for c in r.recorded) <= 0:
             raise InputError(f"{r.task}: a training loss is 0 or below, and the laws predict its logarithm")
 
     @cached_property
@@ -106,18 +129,20 @@ class Predictor:
         return self.trials[0]
 
     @cached_property
-    def held_out_budget(self) -> tuple[HeldOut, ...]:
-        """Errors of the best law at the largest budget, fitted to the others; () with a single budget."""
-        largest = self.readings.budgets[-1]
-        rest = [r for r in self.readings.recorded if r.budget < largest]
-        if not rest:
-            return ()
-        return self._errors(self._fit(self.best.law, rest, self.best.fitted.start), lambda r: r.budget == largest)
+    def horizon(self) -> Horizon | None:
+        """Errors of the best law at the largest budget, fitted to the others; None with a single budget."""
+        recorded, largest = self.readings.recorded, self.budgets[-1]
+        rest = [r for r in recorded if r.budget < largest]
+        if len({r.schedule for r in rest}) < LEAST - 1:
+            return None
+        fitted = self._fit(self.best.law, rest, self.best.fitted.start)
+        held_out = self._errors(fitted, [r for r in recorded if r.budget == largest])
+        return Horizon(held_out, max(r.total for r in recorded) / max(r.total for r in rest))
 
     @property
     def spread(self) -> float:
         """Standard deviation of the measured final losses of schedules within a budget, pooled over budgets."""
-        groups = [[float(r.finals_N.mean()) for r in self.readings.recorded if r.budget == b] for b in self.budgets]
+        groups = [[float(r.finals.mean()) for r in self.readings.recorded if r.budget == b] for b in self.budgets]
         squares = [(v - math.fsum(g) / len(g)) ** 2 for g in groups for v in g]
         freedom = sum(len(g) - 1 for g in groups)
         return math.sqrt(math.fsum(squares) / freedom) if freedom else 0.0
@@ -128,44 +153,56 @@ class Predictor:
 
     @property
     def refusal(self) -> Refusal | None:
-        """Reason for not predicting: an error on what was held out that is no smaller than the spread of schedules."""
+        """Reason for not predicting: an error on what was held out that is no smaller than the spread of schedules.
+
+        "budget" forbids budgets beyond the recorded ones only, whose order of schedules the law did not get right.
+        """
         if self.best.error >= self.spread:
             return "schedules"
-        if self.held_out_budget and rms([h.error for h in self.held_out_budget]) >= self.spread:
-            return "budget"
-        return None
+        return "budget" if self.horizon and self.horizon.between >= self.spread else None
 
     def predict(self, schedule: str, budget: float) -> Prediction:
         """The final training loss of a schedule at a budget, after a mean over the last part, as it is measured.
 
         Its interval has the variance over resampled seeds, and the mean squared error on held-out schedules or, beyond
-        the fitted budgets, on the held-out one if that is larger; with t quantiles of the number of schedules.
+        the fitted budgets, on the held-out one if that is larger; with t quantiles of the number of schedules. For the
+        order of schedules, `between` leaves out the error that all of them shared at the held-out budget.
 
         Raises:
             InputError: a schedule that cannot be predicted, or a budget below the recorded ones.
         """
         r = self.readings
+        return self.of_lrs(open_loop_lrs(schedule, self.updates(budget), r.epoch_steps, r.peak_lr), schedule, budget)
+
+    def updates(self, budget: float) -> int:
+        """A budget in updates.
+
+        Raises:
+            InputError: it is below the recorded ones.
+        """
+        r = self.readings
         total = updates(r.epochs, budget, r.epoch_steps)
         if total < min(c.total for c in r.recorded):
-            raise InputError(f"{r.task}: budget {budget:g} is below those that were fitted, from {self.budgets[0]:g} on")
-        return self.of_lrs(open_loop_lrs(schedule, total, r.epoch_steps, r.peak_lr), schedule, budget)
+            raise InputError(
+                f"{r.task}: budget {budget:g} is below those that were fitted, from {self.budgets[0]:g} on"
+            )
+        return total
 
     def of_lrs(self, lrs_T: Array, schedule: str, budget: float) -> Prediction:
         """The prediction for LRs; see `predict`."""
         total, longest = len(lrs_T), max(r.total for r in self.readings.recorded)
         last = points(total)[-1:]
         losses = [float(f.losses(lrs_T, last)[0]) for f in self._replicas]
-        errors = [self.best.error]
-        if total > longest and self.held_out_budget:
-            errors.append(rms([h.error for h in self.held_out_budget]))
-        half = t_quantile(len(self.readings.schedules)) * math.hypot(
-            max(errors), float(np.std(losses)) if losses else 0.0
-        )
-        low = min(float(r.lrs_T.min()) for r in self.readings.recorded)
-        high = max(float(r.lrs_T.max()) for r in self.readings.recorded)
+        error = between = self.best.error
+        if total > longest and self.horizon:
+            error, between = max(error, self.horizon.error), max(between, self.horizon.between)
+        t, resampled = t_quantile(len(self.readings.schedules)), float(np.std(losses)) if losses else 0.0
+        half, between = (t * math.hypot(e, resampled) for e in (error, between))
+        low = min(float(r.lrs.min()) for r in self.readings.recorded)
+        high = max(float(r.lrs.max()) for r in self.readings.recorded)
         fallen = float(lrs_T.min()) < low * self._shortest(total, longest)
         distance = Distance(total / longest, fallen, float(lrs_T.max()) > high * (1 + 1e-9))
-        return Prediction(schedule, budget, total, self.loss(lrs_T), half, distance)
+        return Prediction(schedule, budget, total, self.loss(lrs_T), half, between, distance)
 
     def loss(self, lrs_T: Array) -> float:
         """Predicted final training loss for LRs."""
@@ -180,37 +217,30 @@ class Predictor:
     def _replicas(self) -> tuple[Fit, ...]:
         """Fits to resampled seeds; () with one seed."""
         curves = self.readings.recorded
-        if max(len(r.losses_NP) for r in curves) < 2:
+        if max(len(r.losses) for r in curves) < 2:
             return ()
         rng = np.random.default_rng(0)
         fits = []
         for _ in range(REPLICAS):
-            weights = [np.bincount(rng.integers(0, n, n), minlength=n) for n in (len(r.losses_NP) for r in curves)]
+            weights = [np.bincount(rng.integers(0, n, n), minlength=n) for n in (len(r.losses) for r in curves)]
             resampled = [r.curve(w) for r, w in zip(curves, weights, strict=True)]
             fits.append(refit(self.best.fitted, resampled))
         return tuple(fits)
 
     def _trial(self, law: Law) -> Trial:
-        fitted = self._fit(law, self.readings.recorded)
+        recorded = self.readings.recorded
+        fitted = self._fit(law, recorded)
         held_out: list[HeldOut] = []
         for name in self.readings.schedules:
-            rest = [r for r in self.readings.recorded if r.schedule != name]
-            held_out += self._errors(
-                self._fit(law, rest, fitted.start), lambda r, name=name: r.schedule == name
-            )
+            rest = [r for r in recorded if r.schedule != name]
+            held_out += self._errors(self._fit(law, rest, fitted.start), [r for r in recorded if r.schedule == name])
         return Trial(law, fitted, tuple(held_out))
 
     def _fit(self, law: Law, recorded: Sequence[Recorded], start: int | None = None) -> Fit:
         return fit(law, [r.curve() for r in recorded], None if start is None else [start])
 
-    def _errors(self, fitted: Fit, member: Callable[[Recorded], bool]) -> tuple[HeldOut, ...]:
-        return tuple(
-            HeldOut(
-                r.schedule,
-                r.budget,
-                float(r.finals_N.mean()),
-                float(fitted.losses(r.lrs_T, points(r.total)[-1:])[0]),
-            )
-            for r in self.readings.recorded
-            if member(r)
-        )
+    def _errors(self, fitted: Fit, recorded: Sequence[Recorded]) -> tuple[HeldOut, ...]:
+        def predicted(r: Recorded) -> float:
+            return float(fitted.losses(r.lrs, points(r.total)[-1:])[0])
+
+        return tuple(HeldOut(r.schedule, r.budget, float(r.finals.mean()), predicted(r)) for r in recorded)

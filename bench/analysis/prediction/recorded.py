@@ -29,29 +29,30 @@ class Recorded(NamedTuple):
 
     schedule: str
     budget: float
-    lrs_T: Array
-    losses_NP: Array  # means over the parts, the first ones included
+    lrs: Array  # [T]
+    losses: Array  # [N, P], means over the parts, the first ones included
 
     @property
     def total(self) -> int:
         """The budget in updates."""
-        return len(self.lrs_T)
+        return len(self.lrs)
 
     @property
-    def finals_N(self) -> Array:
+    def finals(self) -> Array:
         """Final training loss of each seed."""
-        return self.losses_NP[:, -1]
+        return self.losses[:, -1]
 
     def curve(self, weights_N: Array | None = None) -> Curve:
         """Mean loss curve over seeds, or a weighted mean, for a fit."""
-        losses_P = np.average(self.losses_NP, axis=0, weights=weights_N)
-        return Curve(self.lrs_T, points(self.total)[DROPPED:], losses_P[DROPPED:])
+        losses_P = np.average(self.losses, axis=0, weights=weights_N)
+        return Curve(self.lrs, points(self.total)[DROPPED:], losses_P[DROPPED:])
 
 
 def points(total: int) -> Array:
     """Middle update of each of `BINS` equal parts of a budget."""
     ends = np.linspace(0, total, BINS + 1).round().astype(int)
-    return (ends[:-1] + ends[1:] - 1) // 2
+    middle_P: Array = (ends[:-1] + ends[1:] - 1) // 2
+    return middle_P
 
 
 def open_loop_lrs(text: str, total: int, epoch_steps: int, peak_lr: float) -> Array:
@@ -83,7 +84,7 @@ def read(directory: Path, study: Study, task: str, peak_lr: float | None, notes:
     """
     tries = [t for t in study.tries if t.task == task and SEPARATOR not in t.short and t.final is not None]
     if not paths.traces(directory):
-        raise InputError(f"{directory} has no traces: published results have their ledger alone; run it on this machine")
+        raise InputError(f"{directory} has no traces: published results have the ledger alone; run its suite here")
     lost = sum(t.task == task and t.final is None for t in study.tries)
     if lost:
         notes.append(f"{task}: {lost} cells that diverged or failed are left out")
@@ -93,7 +94,9 @@ def read(directory: Path, study: Study, task: str, peak_lr: float | None, notes:
         reason = f"its budgets have {most} updates at most, {FEWEST} are needed" if most else "no cell of it is done"
         raise InputError(f"{task} in {directory} cannot be fitted: {reason}")
     if short := sorted({t.budget for t in tries} - {t.budget for t in long}):
-        notes.append(f"{task}: budgets of less than {FEWEST} updates are left out: {', '.join(f'{b:g}' for b in short)}")
+        notes.append(
+            f"{task}: budgets of less than {FEWEST} updates are left out: {', '.join(f'{b:g}' for b in short)}"
+        )
     grid = sorted({t.peak_lr for t in long})
     if peak_lr is not None and peak_lr not in grid:
         raise InputError(f"{task} was not run at peak LR {peak_lr:g}; there are {', '.join(f'{v:g}' for v in grid)}")
@@ -174,7 +177,8 @@ def _joined(columns: Mapping[str, Array], pieces: Iterable[tuple[int, int, int]]
 def _parts(losses_T: Array) -> Array:
     """Mean loss of each of `BINS` equal parts [P]."""
     ends = np.linspace(0, len(losses_T), BINS + 1).round().astype(int)
-    return np.add.reduceat(losses_T, ends[:-1]) / np.diff(ends)
+    means_P: Array = np.add.reduceat(losses_T, ends[:-1]) / np.diff(ends)
+    return means_P
 
 
 def _best_peak(every: Mapping[tuple[str, float, float], Recorded]) -> float:
@@ -183,5 +187,5 @@ def _best_peak(every: Mapping[tuple[str, float, float], Recorded]) -> float:
     finals: dict[float, list[float]] = {}
     for (_, budget, peak), r in every.items():
         if budget == largest:
-            finals.setdefault(peak, []).append(float(r.finals_N.mean()))
+            finals.setdefault(peak, []).append(float(r.finals.mean()))
     return min(finals, key=lambda peak: (-len(finals[peak]), sum(finals[peak]) / len(finals[peak]), peak))
