@@ -10,7 +10,10 @@ import numpy as np
 from bench.contract import Array
 
 GROUPS = 128
-"""Most groups that the updates of a sequence are summed in; as many more as there are points, at most."""
+"""Groups of equal length that the updates of a sequence are summed in, further cut near points."""
+
+NEAR = (0, 1, 2, 4, 8, 16)
+"""Distances before each point, in updates, at which groups are cut: there a law may change within a few updates."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,7 +21,7 @@ class Course:
     """A sequence of LRs eta_0 .. eta_(T-1), and the updates (points) at which a law gives the loss.
 
     Sums over earlier updates k <= t cost O(P G), not O(T P): neighbours are summed in groups, each at its mean place,
-    which are cut at every point. The error is of second order in the length of a group. Where the LR changes `GROUPS`
+    which are cut at every point. The error is of second order in the length of a group. Where the LR changes `groups`
     times at most, as where it is constant in pieces, a group is one change, and the sum is exact.
     """
 
@@ -60,7 +63,8 @@ class Course:
         if len(k_K) <= self.groups:
             return np.arange(len(k_K)), k_K
         even = np.linspace(0, len(values_T), self.groups + 1).round()
-        cuts = np.union1d(even, self.points + 1)
+        near = (self.points[:, None] + 1 - np.array(NEAR)).ravel()
+        cuts = np.union1d(even, near[near > 0])
         return np.unique(np.searchsorted(cuts, k_K, side="right"), return_inverse=True)[1], k_K
 
     def _gone(self, k_K: Array, group_K: Array) -> Array:

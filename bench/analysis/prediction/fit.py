@@ -26,7 +26,7 @@ FIRST, MOST = 12, 150
 """Most iterations from each start, and of the best one after that."""
 
 
-class Curve(NamedTuple):
+class LossCurve(NamedTuple):
     """A measured loss curve: LRs of all updates [T], points [P] and the losses there [P]."""
 
     lrs: Array
@@ -49,7 +49,7 @@ class Fit:
         return self.law.curve(self.parameters, Course(np.asarray(lrs_T) / self.unit, np.asarray(points_P)))
 
 
-def fit(law: Law, curves: Sequence[Curve], starts: Sequence[int] | None = None) -> Fit:
+def fit(law: Law, curves: Sequence[LossCurve], starts: Sequence[int] | None = None) -> Fit:
     """The parameters with the least Huber loss of log predicted over measured loss, with a `RIDGE`.
 
     All points are weighted alike.
@@ -70,7 +70,7 @@ def fit(law: Law, curves: Sequence[Curve], starts: Sequence[int] | None = None) 
     return Fit(law, problem.unit, tuple(np.exp(logs).tolist()), start, cost)
 
 
-def refit(fitted: Fit, curves: Sequence[Curve]) -> Fit:
+def refit(fitted: Fit, curves: Sequence[LossCurve]) -> Fit:
     """A fit to other curves of the same problem, as of resampled seeds, from the parameters of one that there is."""
     problem = _Problem.of(fitted.law, curves, fitted.unit)
     logs, cost = problem.solve(np.log(fitted.parameters), FIRST)
@@ -87,7 +87,7 @@ class _Problem(NamedTuple):
     centre: Array  # logarithms of the values that the parameters start with
 
     @classmethod
-    def of(cls, law: Law, curves: Sequence[Curve], unit: float | None = None) -> _Problem:
+    def of(cls, law: Law, curves: Sequence[LossCurve], unit: float | None = None) -> _Problem:
         if not curves or min(float(c.losses.min()) for c in curves) <= 0:
             raise ValueError("a fit needs curves, with losses above 0")
         unit = max(float(c.lrs.max()) for c in curves) if unit is None else unit

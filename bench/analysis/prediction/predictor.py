@@ -200,18 +200,14 @@ class Predictor:
         half, between = (t * math.hypot(e, resampled) for e in (error, between))
         low = min(float(r.lrs.min()) for r in self.readings.recorded)
         high = max(float(r.lrs.max()) for r in self.readings.recorded)
-        fallen = float(lrs_T.min()) < low * self._shortest(total, longest)
+        low *= min(1.0, longest / total) ** 2  # a longer decay to 0 ends lower, and is no other range for that
+        fallen = float(lrs_T.min()) < low * (1 - 1e-9)
         distance = Distance(total / longest, fallen, float(lrs_T.max()) > high * (1 + 1e-9))
         return Prediction(schedule, budget, total, self.loss(lrs_T), half, between, distance)
 
     def loss(self, lrs_T: Array) -> float:
         """Predicted final training loss for LRs."""
         return float(self.best.fitted.losses(lrs_T, points(len(lrs_T))[-1:])[0])
-
-    @staticmethod
-    def _shortest(total: int, longest: int) -> float:
-        """A decay to 0 ends at 1/T of its peak: a longer one ends lower, and is no other range for that."""
-        return min(1.0, longest / total) * (1 - 1e-9)
 
     @cached_property
     def _replicas(self) -> tuple[Fit, ...]:

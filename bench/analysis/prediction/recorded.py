@@ -9,10 +9,10 @@ from typing import NamedTuple
 import numpy as np
 
 import schedules
-from bench.analysis.prediction.fit import Curve
-from bench.analysis.results import SEPARATOR, Study, Try
+from bench.analysis.prediction.fit import LossCurve
+from bench.analysis.results import KINDS, SEPARATOR, Study, Try
 from bench.contract import Array, Clock, InputError
-from bench.ledger import paths, trace
+from bench.ledger import ledger, paths, trace
 
 BINS = 32
 """Points of a curve: means of the loss over so many equal parts of the budget. The last one is its final loss."""
@@ -42,10 +42,10 @@ class Recorded(NamedTuple):
         """Final training loss of each seed."""
         return self.losses[:, -1]
 
-    def curve(self, weights_N: Array | None = None) -> Curve:
+    def curve(self, weights_N: Array | None = None) -> LossCurve:
         """Mean loss curve over seeds, or a weighted mean, for a fit."""
         losses_P = np.average(self.losses, axis=0, weights=weights_N)
-        return Curve(self.lrs, points(self.total)[DROPPED:], losses_P[DROPPED:])
+        return LossCurve(self.lrs, points(self.total)[DROPPED:], losses_P[DROPPED:])
 
 
 def points(total: int) -> Array:
@@ -69,23 +69,33 @@ def open_loop_lrs(text: str, total: int, epoch_steps: int, peak_lr: float) -> Ar
     return peak_lr * np.array([schedule(schedule.init(), clock, None)[0].factor for clock in clocks])
 
 
-def read(directory: Path, study: Study, task: str, peak_lr: float | None, notes: list[str]) -> Readings:
+def study(directory: Path) -> Study:
+    """The rows of a run that has traces.
+
+    Raises:
+        InputError: it has none, or no ledger.
+    """
+    rows = Study.of(ledger.read(directory, [], KINDS))
+    if not paths.traces(directory):
+        raise InputError(f"{directory} has no traces: published results have the ledger alone; run its suite here")
+    return rows
+
+
+def read(directory: Path, rows: Study, task: str, peak_lr: float | None, notes: list[str]) -> Readings:
     """Curves of a task's open-loop schedules at one peak LR, under the task's usual optimizer and weight decay.
 
     Args:
         directory: The run.
-        study: Its rows.
+        rows: Its rows, as of `study`.
         task: A task of it.
         peak_lr: The peak LR; by default the one with the lowest mean final loss over schedules, at the largest budget.
         notes: Receives a line for whatever is left out.
 
     Raises:
-        InputError: no traces, or none of a run that can be fitted; or a peak LR that was not run.
+        InputError: no run that can be fitted, or a peak LR that was not run.
     """
-    tries = [t for t in study.tries if t.task == task and SEPARATOR not in t.short and t.final is not None]
-    if not paths.traces(directory):
-        raise InputError(f"{directory} has no traces: published results have the ledger alone; run its suite here")
-    lost = sum(t.task == task and t.final is None for t in study.tries)
+    tries = [t for t in rows.tries if t.task == task and SEPARATOR not in t.short and t.final is not None]
+    lost = sum(t.task == task and t.final is None for t in rows.tries)
     if lost:
         notes.append(f"{task}: {lost} cells that diverged or failed are left out")
     long = [t for t in tries if t.total >= FEWEST]
@@ -100,10 +110,10 @@ def read(directory: Path, study: Study, task: str, peak_lr: float | None, notes:
     grid = sorted({t.peak_lr for t in long})
     if peak_lr is not None and peak_lr not in grid:
         raise InputError(f"{task} was not run at peak LR {peak_lr:g}; there are {', '.join(f'{v:g}' for v in grid)}")
-    every = _curves(directory, study, long, notes)
+    every = _curves(directory, rows, long, notes)
     chosen = peak_lr if peak_lr is not None else _best_peak(every)
     mine = tuple(r for (_, _, peak), r in every.items() if peak == chosen)
-    return Readings(task, chosen, study.tasks[task].epoch_steps, study.tasks[task].epochs, mine)
+    return Readings(task, chosen, rows.tasks[task].epoch_steps, rows.tasks[task].epochs, mine)
 
 
 class Readings(NamedTuple):
@@ -125,7 +135,7 @@ class Readings(NamedTuple):
 
 
 def _curves(
-    directory: Path, study: Study, tries: Sequence[Try], notes: list[str]
+    directory: Path, rows: Study, tries: Sequence[Try], notes: list[str]
 ) -> Mapping[tuple[str, float, float], Recorded]:
     """Curves by (schedule, budget, peak LR); each with the seeds that have a trace of finite losses."""
     seeds: dict[tuple[str, float, float], list[tuple[Array, Array]]] = {}
@@ -141,7 +151,7 @@ def _curves(
             continue
         columns = trace.read(path)
         for t in own:
-            lrs_T, losses_T = _joined(columns, study.courses.pieces(cohort, t.ride[1], t.total))
+            lrs_T, losses_T = _joined(columns, rows.courses.pieces(cohort, t.ride[1], t.total))
             if len(losses_T) == t.total and np.isfinite(losses_T).all():
                 seeds.setdefault((t.short, t.budget, t.peak_lr), []).append((lrs_T, _parts(losses_T)))
             else:

@@ -39,12 +39,12 @@ def add(commands: Commands) -> None:
 def predict(args: argparse.Namespace) -> int:
     """Print and draw predictions of each task.
 
-    Returns 1 where a law's error on what was held out forbids them.
+    Returns 1 where a task has none: a law's error on what was held out forbids them, or its runs do not suffice.
 
     Raises:
         InputError: no traces, too few schedules or updates, or a schedule or budget that cannot be predicted.
     """
-    from bench.analysis.prediction.recorded import open_loop_lrs
+    from bench.analysis.prediction import recorded
 
     if args.best is not None and not 1 < args.best <= MOST_KNOTS:
         raise InputError(f"--best {args.best}: give 2 to {MOST_KNOTS} knots")
@@ -52,8 +52,8 @@ def predict(args: argparse.Namespace) -> int:
         raise InputError(f"--budgets {', '.join(f'{b:g}' for b in args.budgets)}: give numbers above 0")
     args.names = _texts(args.schedules)
     for name in args.names:
-        open_loop_lrs(name, 2, 1, 1.0)
-    study = _study(args.directory)
+        recorded.open_loop_lrs(name, 2, 1, 1.0)
+    study = recorded.study(args.directory)
     names = list(study.tasks) if args.task is None else [_task(args.directory, study, args.task)]
     console = new_console()
     failed = 0
@@ -65,6 +65,7 @@ def predict(args: argparse.Namespace) -> int:
         except InputError as error:
             if len(names) == 1:
                 raise
+            failed += 1
             console.print(f"{error}.", highlight=False, markup=False)
     return 1 if failed else 0
 
@@ -73,13 +74,6 @@ def _texts(text: str | None) -> list[str]:
     import schedules
 
     return [] if text is None else [schedule.text for schedule in schedules.parse_list(text)]
-
-
-def _study(directory: Path) -> Study:
-    from bench.analysis.results import KINDS, Study
-    from bench.ledger import ledger
-
-    return Study.of(ledger.read(directory, [], KINDS))
 
 
 def _task(directory: Path, study: Study, text: str) -> str:
@@ -135,7 +129,7 @@ def _measured(directory: Path | None, readings: Readings, notes: list[str]) -> M
 
     curves = list(readings.recorded)
     if directory is not None:
-        study = _study(directory)
+        study = recorded.study(directory)
         if readings.task not in study.tasks:
             raise InputError(f"{directory} has no task {readings.task}; it has {', '.join(study.tasks)}")
         curves += recorded.read(directory, study, readings.task, readings.peak_lr, notes).recorded

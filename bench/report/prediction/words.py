@@ -10,10 +10,12 @@ from bench.analysis.prediction.recorded import BINS
 from bench.analysis.stats.correlation import kendall
 from bench.report import write
 from bench.report.markup import Item, Table
-from bench.report.numbers import MISSING, number, percent, quantity
+from bench.report.numbers import MISSING, listed, number, percent, quantity
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from bench.analysis.recommend.extrapolation import Extrapolation
 
 Measured = Mapping[tuple[str, int], float]
 """Measured final training losses, by schedule and number of updates."""
@@ -64,22 +66,61 @@ def refusal(p: Predictor) -> str | None:
     return f"No prediction for {p.readings.task}: the best law is off by {error}, no less than their spread{more}."
 
 
+def beyond(extrapolation: Extrapolation) -> Iterator[str]:
+    """Predictions for a budget beyond the recorded ones, in `glideslope recommend`."""
+    p, predictions = extrapolation
+    if reason := refusal(p):
+        yield f"The budget is beyond the recorded ones. {reason}"
+        return
+    first, *rest = predictions
+    same = [v.schedule for v in rest if v.loss - first.loss <= max(v.between, first.between)]
+    yield (
+        f"The budget is beyond the recorded ones, so this is predicted, not measured: by the {p.best.law.name} law, "
+        f"{first.schedule} at peak LR {p.readings.peak_lr:g} ends with the lowest training loss, "
+        f"{number(first.loss, first.half)} (95 % interval; {first.distance.longer:.3g} times as long as what was "
+        f"fitted; off by {number(p.best.error)} on schedules that were held out, which spread by {number(p.spread)})."
+    )
+    if same:
+        yield f"The law does not tell it apart from {listed(same)}."
+
+
 def show_predictions(predictions: Sequence[Prediction], measured: Measured, console: Console) -> None:
     """Print predictions, best first within each budget, and the measured losses where there are any."""
-    rows, errors = [], []
+    rows, compared = [], []
     for v in sorted(predictions, key=lambda v: (v.budget, v.loss)):
         loss = measured.get((v.schedule, v.total))
-        error = MISSING if loss is None else number(v.loss - loss, signed=True)
-        errors += [] if loss is None else [(v, loss)]
-        observed = MISSING if loss is None else number(loss)
-        texts = percent(v.budget), number(v.loss), *map(digits, (v.half, v.between)), observed, error
-        rows.append((Item(v.schedule), *map(Item, texts), Item(distance(v), "prose")))
-    head = ("schedule", "budget", "predicted", "±", "± in order", "measured", "error", "from what was fitted")
+        compared += [] if loss is None else [(v, loss)]
+        ends = (MISSING, MISSING) if loss is None else (number(loss), number(v.loss - loss, signed=True))
+        texts = percent(v.budget), number(v.loss), digits(v.half), digits(v.between), *ends
+        rows.append((Item(v.schedule), *map(Item, texts)))
+    head = ("schedule", "budget", "predicted", "±", "± in order", "measured", "error")
     write.print_table(Table("Predicted final training loss", head, tuple(rows)), console)
     _say(console, "±: 95 % interval, of resampled seeds and held-out errors; in order: without what schedules share.")
-    if errors:
-        inside = sum(abs(v.loss - loss) <= v.half for v, loss in errors)
-        _say(console, f"{inside} of {len(errors)} measured losses lie within the interval.")
+    for line in distances(predictions):
+        _say(console, line)
+    if compared:
+        inside = sum(abs(v.loss - loss) <= v.half for v, loss in compared)
+        _say(console, f"{inside} of {len(compared)} measured losses lie within the interval.")
+
+
+def distances(predictions: Sequence[Prediction]) -> Iterator[str]:
+    """Distance of the predictions at each budget from what was fitted.
+
+    >>> from bench.analysis.prediction.predictor import Distance
+    >>> [*distances([Prediction("wsd", 2.0, 200, 1.0, 0.1, 0.1, Distance(2.0, True, False))])]
+    ['At 200 %: 2 times as long as the longest fitted run; LRs below the fitted ones: wsd.']
+    """
+    for budget in dict.fromkeys(v.budget for v in predictions):
+        own = [v for v in predictions if v.budget == budget]
+        longer = own[0].distance.longer
+        words = [f"{longer:.3g} times as long as the longest fitted run" if longer > 1.001 else "no longer than fitted"]
+        for side, names in (
+            ("below", [v.schedule for v in own if v.distance.below]),
+            ("above", [v.schedule for v in own if v.distance.above]),
+        ):
+            words += [f"LRs {side} the fitted ones: {listed(names)}"] if names else []
+        words += ["LRs within the fitted ones"] if len(words) == 1 else []
+        yield f"At {percent(budget)}: {'; '.join(words)}."
 
 
 def digits(half: float) -> str:
@@ -89,19 +130,6 @@ def digits(half: float) -> str:
     ('0.093', '0')
     """
     return f"{half:.2g}"
-
-
-def distance(v: Prediction) -> str:
-    """How far a prediction is from what was fitted.
-
-    >>> from bench.analysis.prediction.predictor import Distance
-    >>> distance(Prediction("wsd", 2.0, 200, 1.0, 0.1, 0.1, Distance(2.0, True, False)))
-    '2 times as long; LRs below the fitted ones'
-    """
-    far = v.distance
-    words = [f"{far.longer:.3g} times as long" if far.longer > 1.001 else "no longer"]
-    words += ["LRs below the fitted ones"] * far.below + ["LRs above the fitted ones"] * far.above
-    return "; ".join(words if len(words) > 1 else [*words, "LRs within"])
 
 
 def _laws(p: Predictor) -> Table:
