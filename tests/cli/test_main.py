@@ -128,7 +128,7 @@ def test_a_plan_trains_nothing_and_writes_nothing(tmp_path, capsys):
 def test_help_says_what_each_command_is_for():
     done = subprocess.run([sys.executable, "-m", "bench.cli", "--help"], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0
-    for command in (
+    commands = (
         "run",
         "plan",
         "report",
@@ -140,7 +140,8 @@ def test_help_says_what_each_command_is_for():
         "status",
         "list",
         "conform",
-    ):
+    )
+    for command in commands:
         assert command in done.stdout
 
 

@@ -104,10 +104,10 @@ class _Problem(NamedTuple):
 
         low, high = np.log(self.law.bounds(self.scale)).T
         begin = np.clip(logs, low + 1e-6 * (high - low), high - 1e-6 * (high - low))
-        found = least_squares(
+        solution = least_squares(
             self._residuals, begin, bounds=(low, high), loss="huber", f_scale=DELTA, x_scale=1.0, max_nfev=most
         )
-        return found.x, float(found.cost)
+        return solution.x, float(solution.cost)
 
     def _residuals(self, logs: Array) -> Array:
         parameters = np.exp(logs).tolist()

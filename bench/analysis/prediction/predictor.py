@@ -13,7 +13,9 @@ import numpy as np
 from bench.analysis.prediction.fit import Fit, fit, refit
 from bench.analysis.prediction.laws import LAWS, Law
 from bench.analysis.prediction.recorded import Readings, Recorded, open_loop_lrs, points
-from bench.analysis.stats.intervals import t_quantile
+from bench.analysis.stats.correlation import kendall, order
+from bench.analysis.stats.intervals import ranks, t_quantile
+from bench.analysis.textbook.theory import noise_ceiling
 from bench.contract import Array, InputError
 from bench.plan.plan import updates
 
@@ -45,6 +47,14 @@ class Distance(NamedTuple):
     longer: float  # its updates over those of the longest fitted run
     below: bool  # its LR goes below all fitted ones
     above: bool  # and above them
+
+
+class Order(NamedTuple):
+    """Predicted and measured order of held-out schedules at one budget: Kendall's tau, averaged over seeds."""
+
+    budget: float
+    tau: float
+    ceiling: tuple[float, float] | None  # of the true order, by two estimates; None with one seed
 
 
 class Prediction(NamedTuple):
@@ -138,6 +148,24 @@ class Predictor:
         fitted = self._fit(self.best.law, rest, self.best.fitted.start)
         held_out = self._errors(fitted, [r for r in recorded if r.budget == largest])
         return Horizon(held_out, max(r.total for r in recorded) / max(r.total for r in rest))
+
+    @cached_property
+    def orders(self) -> tuple[Order, ...]:
+        """The order of the best law at each budget where there is one, beside what the noise of seeds allows."""
+        every = [self._order(budget) for budget in self.budgets]
+        return tuple(one for one in every if one)
+
+    def _order(self, budget: float) -> Order | None:
+        predicted = {h.schedule: h.predicted for h in self.best.held_out if h.budget == budget}
+        own = [r for r in self.readings.recorded if r.budget == budget]
+        finals = [dict(zip(r.seeds, r.finals.tolist(), strict=True)) for r in own]
+        shared = sorted(set.intersection(*(set(f) for f in finals)))
+        costs = [ranks([f[seed] for f in finals], "min") for seed in shared]
+        forecast = [predicted[r.schedule] for r in own]
+        taus = [tau for cost in costs if (tau := kendall(forecast, cost)) is not None]
+        if not taus:
+            return None
+        return Order(budget, math.fsum(taus) / len(taus), noise_ceiling(order(forecast), costs))
 
     @property
     def spread(self) -> float:

@@ -31,6 +31,7 @@ class Recorded(NamedTuple):
     budget: float
     lrs: Array  # [T]
     losses: Array  # [N, P], means over the parts, the first ones included
+    seeds: tuple[int, ...]
 
     @property
     def total(self) -> int:
@@ -138,7 +139,7 @@ def _curves(
     directory: Path, rows: Study, tries: Sequence[Try], notes: list[str]
 ) -> Mapping[tuple[str, float, float], Recorded]:
     """Curves by (schedule, budget, peak LR); each with the seeds that have a trace of finite losses."""
-    seeds: dict[tuple[str, float, float], list[tuple[Array, Array]]] = {}
+    parts: dict[tuple[str, float, float], list[tuple[int, Array, Array]]] = {}
     missing = 0
     by_cohort: dict[str, list[Try]] = {}
     for t in tries:
@@ -153,7 +154,7 @@ def _curves(
         for t in own:
             lrs_T, losses_T = _joined(columns, rows.courses.pieces(cohort, t.ride[1], t.total))
             if len(losses_T) == t.total and np.isfinite(losses_T).all():
-                seeds.setdefault((t.short, t.budget, t.peak_lr), []).append((lrs_T, _parts(losses_T)))
+                parts.setdefault((t.short, t.budget, t.peak_lr), []).append((t.seed, lrs_T, _parts(losses_T)))
             else:
                 missing += 1
     reacting = sorted({t.short for t in tries if _reacts(t.short)})
@@ -161,9 +162,14 @@ def _curves(
         notes.append(f"{tries[0].task}: not fitted, as their LRs differ between seeds: {', '.join(reacting)}")
     if missing:
         notes.append(f"{tries[0].task}: {missing} cells without a whole trace of finite losses are left out")
-    if not seeds:
+    if not parts:
         raise InputError(f"{tries[0].task} in {directory}: no cell of an open-loop schedule has a whole trace")
-    return {key: Recorded(key[0], key[1], own[0][0], np.stack([p for _, p in own])) for key, own in seeds.items()}
+    return {key: _recorded(key[0], key[1], own) for key, own in parts.items()}
+
+
+def _recorded(schedule: str, budget: float, own: Sequence[tuple[int, Array, Array]]) -> Recorded:
+    own = sorted(own, key=lambda one: one[0])
+    return Recorded(schedule, budget, own[0][1], np.stack([p for *_, p in own]), tuple(seed for seed, *_ in own))
 
 
 def _reacts(text: str) -> bool:

@@ -46,8 +46,8 @@ def search(loss: Callable[[Array], float], total: int, peak_lr: float, knots: in
     begins: list[Array] = [1 - at, 1 - at**2, 1 - at**6, (1 - at) ** 2]
     ends = []
     for factors in begins:
-        held = np.maximum(factors, 0.01)
-        ends.append(minimize(of_ratios, held[1:] / held[:-1], method="L-BFGS-B", bounds=[(1e-3, 1.0)] * knots))
+        positive = np.maximum(factors, 0.01)
+        ends.append(minimize(of_ratios, positive[1:] / positive[:-1], method="L-BFGS-B", bounds=[(1e-3, 1.0)] * knots))
     ratios = min(ends, key=lambda end: float(end.fun)).x
     factors = np.round(np.cumprod(ratios), DIGITS)
     return Shape(tuple(np.round(at[1:], 4).tolist()), tuple(factors.tolist()))

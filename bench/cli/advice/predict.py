@@ -105,8 +105,8 @@ def _predict_task(args: argparse.Namespace, study: Study, task: str, console: Co
     predictions: list[Prediction] = []
     if p.refusal != "schedules":
         allowed = [b for b in budgets if p.refusal is None or b <= readings.budgets[-1]]
-        asked = args.names or list(readings.schedules)
-        predictions = [p.predict(name, budget) for budget in allowed for name in asked]
+        forecast = args.names or list(readings.schedules)
+        predictions = [p.predict(name, budget) for budget in allowed for name in forecast]
         predictions += [_best(args, p, b, console) for b in allowed] if args.best else []
         if predictions:
             words.show_predictions(predictions, measured, console)

@@ -44,6 +44,12 @@ def errors(p: Predictor) -> Iterator[str]:
         f"Each schedule was held out in turn, at all budgets. The {best.law.name} law ({best.law.source}) is off by "
         f"{number(best.error)} (root mean square); schedules spread by {number(p.spread)} (standard deviation)."
     )
+    phrases = [f"{number(o.tau)}{_ceiling(o.ceiling)} at {percent(o.budget)}" for o in p.orders]
+    if phrases:
+        yield (
+            f"Kendall's tau of the order of held-out schedules with the measured one: {'; '.join(phrases)}. "
+            "After “of” stands what the true order would reach, given the noise of seeds."
+        )
     if (h := p.horizon) is None:
         yield "There is no shorter budget to fit alone, so the error at a longer one is unknown."
     else:
@@ -51,6 +57,10 @@ def errors(p: Predictor) -> Iterator[str]:
             f"At the largest budget, {h.longer:.3g} times as long, a fit to the shorter ones is off by "
             f"{number(h.offset, signed=True)} for all schedules alike, and by {number(h.between)} between them."
         )
+
+
+def _ceiling(ends: tuple[float, float] | None) -> str:
+    return "" if ends is None else f" of {number(ends[0])} to {number(ends[1])}"
 
 
 def refusal(p: Predictor) -> str | None:

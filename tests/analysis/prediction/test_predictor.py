@@ -30,7 +30,9 @@ def readings(names=NAMES, budgets=(0.5, 1.0), noise=0.002, seeds=4, of=losses):
     for budget in budgets:
         for name in names:
             lrs = open_loop_lrs(name, round(640 * budget), 64, 1.0)
-            recorded.append(Recorded(name, budget, lrs, of(lrs) + noise * draw.normal(size=(seeds, BINS))))
+            recorded.append(
+                Recorded(name, budget, lrs, of(lrs) + noise * draw.normal(size=(seeds, BINS)), tuple(range(seeds)))
+            )
     return Readings("task", 1.0, 64, 10.0, tuple(recorded))
 
 
@@ -60,6 +62,9 @@ def test_held_out_schedules_are_predicted_and_the_error_says_so(predictor):
     assert predictor.horizon.longer == 2
     assert predictor.horizon.between < predictor.spread / 3
     assert predictor.refusal is None
+    assert [o.budget for o in predictor.orders] == [0.5, 1.0]
+    for o in predictor.orders:
+        assert 0.8 < o.tau <= o.ceiling[1] + 1e-9
 
 
 def test_a_held_out_schedule_takes_no_part_in_its_own_prediction():
