@@ -31,7 +31,8 @@ ROUGH = 20_000
 
 FLIPS = 0.04
 """Level at which sign flips, which are fast, find about as much as swaps do at `ALPHA`: a lead of one margin in 38.4 %
-of 500 experiments with 8 seeds, and swaps in 38.3 % of 200; one of two margins in 90 and 91 %."""
+of 500 experiments with 8 seeds, and swaps in 38.3 % of 200; one of two margins in 90 and 91 %.
+"""
 
 
 @dataclass

@@ -1,10 +1,10 @@
 """Swaps of two strategies: a permutation test that chooses the peak LRs again under every swap. Pure functions.
 
-Seeds of a task choose their peak LRs by much the same runs, so an unlucky choice is shared by all of them, and sign
+Seeds of a task choose their peak LRs by some of the same runs, so an unlucky choice is shared by several, and sign
 flips of what was chosen take it for a difference: on 2,000 simulated experiments like `core` without any
-(`tests/analysis/simulate.py`) they reject in 8.2 % with 8 seeds and in 13.6 % with 24, at a level of 5 %. Here the flip
+(`tests/analysis/simulate.py`) they reject in 7.2 % with 8 seeds and in 6.5 % with 24, at a level of 5 %. Here the flip
 of a block swaps all runs of its seed, at every peak LR and budget, and peak LRs are chosen again. Two strategies that
-are alike in all runs are exchangeable, choice and all, so the test is exact for them. It rejects in 3.1 % with 8 seeds.
+are alike in all runs are exchangeable, choice and all, so the test is exact for them. It rejects in 3.7 % with 8 seeds.
 P = patterns of swaps, L = peak LRs, N = seeds, B = budgets.
 """
 
