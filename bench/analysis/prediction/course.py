@@ -43,9 +43,9 @@ class Course:
         drop_G = np.bincount(group_K, drop_T[k_K])
         lr_G = _mean(self.lrs[k_K], size_K, group_K)
         before_G = _mean((np.cumsum(self.lrs) - self.lrs)[k_K], size_K, group_K)
-        first_G, gone_PG = _mean(k_K.astype(float), size_K, group_K), self._gone(k_K, group_K)
-        age_PG = np.where(gone_PG, self.points[:, None] - first_G + 1, 0.0)
-        return DropSums(drop_G, lr_G, np.where(gone_PG, self.area[:, None] - before_G, 0.0), age_PG)
+        first_G, past_PG = _mean(k_K.astype(float), size_K, group_K), self._past(k_K, group_K)
+        age_PG = np.where(past_PG, self.points[:, None] - first_G + 1, 0.0)
+        return DropSums(drop_G, lr_G, np.where(past_PG, self.area[:, None] - before_G, 0.0), age_PG)
 
     @cached_property
     def squares(self) -> SquareSums:
@@ -54,8 +54,8 @@ class Course:
         group_K, k_K = self._grouped(square_T)
         square_G = np.bincount(group_K, square_T[k_K])
         upto_G = _mean(np.cumsum(self.lrs)[k_K], square_T[k_K], group_K)
-        gone_PG = self._gone(k_K, group_K)
-        return SquareSums(gone_PG * square_G, np.where(gone_PG, self.area[:, None] - upto_G, 0.0))
+        past_PG = self._past(k_K, group_K)
+        return SquareSums(past_PG * square_G, np.where(past_PG, self.area[:, None] - upto_G, 0.0))
 
     def _grouped(self, values_T: Array) -> tuple[Array, Array]:
         """Group of each update whose value is not 0, counted from 0; and these updates."""
@@ -67,12 +67,12 @@ class Course:
         cuts = np.union1d(even, near[near > 0])
         return np.unique(np.searchsorted(cuts, k_K, side="right"), return_inverse=True)[1], k_K
 
-    def _gone(self, k_K: Array, group_K: Array) -> Array:
+    def _past(self, k_K: Array, group_K: Array) -> Array:
         """True [P, G] where the updates of a group are not after a point."""
         last_G = np.zeros(group_K[-1] + 1 if len(group_K) else 0, dtype=int)
         last_G[group_K] = k_K  # ascending, so that the last of each group remains
-        gone_PG: Array = last_G <= self.points[:, None]
-        return gone_PG
+        past_PG: Array = last_G <= self.points[:, None]
+        return past_PG
 
 
 @dataclass(frozen=True, eq=False)

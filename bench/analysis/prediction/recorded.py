@@ -96,9 +96,9 @@ def read(directory: Path, rows: Study, task: str, peak_lr: float | None, notes: 
         InputError: no run that can be fitted, or a peak LR that was not run.
     """
     tries = [t for t in rows.tries if t.task == task and SEPARATOR not in t.short and t.final is not None]
-    lost = sum(t.task == task and t.final is None for t in rows.tries)
-    if lost:
-        notes.append(f"{task}: {lost} cells that diverged or failed are left out")
+    broken = sum(t.task == task and t.final is None for t in rows.tries)
+    if broken:
+        notes.append(f"{task}: {broken} cells that diverged or failed are left out")
     long = [t for t in tries if t.total >= FEWEST]
     if not long:
         most = max((t.total for t in tries), default=0)
@@ -112,9 +112,9 @@ def read(directory: Path, rows: Study, task: str, peak_lr: float | None, notes: 
     if peak_lr is not None and peak_lr not in grid:
         raise InputError(f"{task} was not run at peak LR {peak_lr:g}; there are {', '.join(f'{v:g}' for v in grid)}")
     every = _curves(directory, rows, long, notes)
-    chosen = peak_lr if peak_lr is not None else _best_peak(every)
-    mine = tuple(r for (_, _, peak), r in every.items() if peak == chosen)
-    return Readings(task, chosen, rows.tasks[task].epoch_steps, rows.tasks[task].epochs, mine)
+    peak_of_fit = peak_lr if peak_lr is not None else _best_peak(every)
+    curves = tuple(r for (_, _, peak), r in every.items() if peak == peak_of_fit)
+    return Readings(task, peak_of_fit, rows.tasks[task].epoch_steps, rows.tasks[task].epochs, curves)
 
 
 class Readings(NamedTuple):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 from bench.analysis.prediction.predictor import Prediction, Predictor
@@ -34,17 +35,17 @@ def panels(p: Predictor, predictions: Sequence[Prediction], measured: Measured) 
     names = list(dict.fromkeys([*p.readings.schedules, *(v.schedule for v in predictions)]))
     looks = {name: figures.look(i) for i, name in enumerate(names)}
     figure = Figure(figsize=(10, 3.8), layout="constrained")
-    left, right = figure.subplots(1, 2)
+    scatter, right = figure.subplots(1, 2)
     for h in p.best.held_out:
-        left.plot([h.measured], [h.predicted], **{**looks[h.schedule], "linestyle": "none"})
+        scatter.plot([h.measured], [h.predicted], **{**looks[h.schedule], "linestyle": "none"})
     ends = [f(h.measured for h in p.best.held_out) for f in (min, max)]
-    left.plot(ends, ends, color=INK, linewidth=0.8)
-    left.set_xlabel("measured final training loss")
-    left.set_ylabel("predicted, held out")
-    left.set_title(f"{p.readings.task}: {p.best.law.name} law", loc="left")
+    scatter.plot(ends, ends, color=INK, linewidth=0.8)
+    scatter.set_xlabel("measured final training loss")
+    scatter.set_ylabel("predicted, held out")
+    scatter.set_title(f"{p.readings.task}: {p.best.law.name} law", loc="left")
     _by_budget(right, p, predictions, measured, looks)
-    handles = [right.plot([], [], label=name, **looks[name])[0] for name in names]
-    figure.legend(handles, names, loc="outside right center", fontsize=7.5)
+    handles = [right.plot([], [], label=fill(name, 30), **looks[name])[0] for name in names]
+    figure.legend(handles=handles, loc="outside right center", fontsize=7.5)
     return figure
 
 

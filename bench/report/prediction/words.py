@@ -155,8 +155,8 @@ def _tau(p: Predictor, trial: int) -> str:
     for budget in p.budgets:
         own = [h for h in p.trials[trial].held_out if h.budget == budget]
         taus.append(kendall([h.predicted for h in own], [h.measured for h in own]))
-    known = [tau for tau in taus if tau is not None]
-    return number(sum(known) / len(known)) if known else MISSING
+    sound = [tau for tau in taus if tau is not None]
+    return number(sum(sound) / len(sound)) if sound else MISSING
 
 
 def _held_out(p: Predictor) -> Table:

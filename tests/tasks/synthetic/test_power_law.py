@@ -90,7 +90,7 @@ def test_sgd_has_the_expected_values_and_order(problem, first):
     error = runs.std(axis=1, ddof=1) / 4
     assert (np.abs(runs.mean(axis=1) - expected_excess(problem, lrs)) < 4 * error).all()
     lead = runs[1] - runs[0]
-    assert lead.mean() > 3 * lead.std(ddof=1) / 4
+    assert lead.mean() > 2.13 * lead.std(ddof=1) / 4  # the t interval of 16 runs
 
 
 def test_training_batches_are_new_and_follow_the_law():
