@@ -83,9 +83,14 @@ def test_the_best_peak_lr_falls_with_the_horizon_in_the_easy_phase_alone():
 @pytest.mark.faults
 @pytest.mark.parametrize(("problem", "first"), [(EASY, (POWER, "wsd")), (HARD, ("wsd", POWER))])
 def test_sgd_has_the_expected_values_and_order(problem, first):
-    """Each within four standard errors, and the pair that tells the phases apart in every paired run's mean."""
+    """Each within four standard errors, and the pair that tells the phases apart by its paired interval.
+
+    In the hard phase at three quarters of the best peak LRs: next to where the expectation diverges, it rests on rare
+    runs, which 16 seldom have among them.
+    """
+    share = 1.0 if problem.easy else 0.75
     names = (*first, "linear", "cosine", "constant")
-    lrs = np.stack([best(problem, name)[1] * open_loop_lrs(name, T, 100, 1.0) for name in names])
+    lrs = np.stack([share * best(problem, name)[1] * open_loop_lrs(name, T, 100, 1.0) for name in names])
     runs = monte_carlo(problem, lrs, 16)
     error = runs.std(axis=1, ddof=1) / 4
     assert (np.abs(runs.mean(axis=1) - expected_excess(problem, lrs)) < 4 * error).all()
