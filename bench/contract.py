@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 Batch: TypeAlias = "tuple[tuple[Tensor, ...], tuple[Tensor, ...]]"  # inputs and target, on the device
 Prepare: TypeAlias = "Callable[[tuple[Tensor, ...], tuple[Tensor, ...], torch.Generator | None], Batch]"
 Wandb: TypeAlias = Literal["off", "offline", "online"]
-Family: TypeAlias = Literal["image", "detection", "text", "speech", "tunnel"]
+Family: TypeAlias = Literal["image", "detection", "text", "speech", "language", "tunnel"]
 Direction: TypeAlias = Literal["max", "min"]
 Layers: TypeAlias = Literal["mlp", "conv1d", "conv2d", "residual", "recurrent", "transformer", "detector", "large"]
 Recipe: TypeAlias = "Sequence[tuple[str, float]]"  # how an average is mixed; see `bench/strategies/averagings.py`
@@ -81,10 +81,10 @@ class Task:
     """A learning problem: data, model, loss, scores and default settings. `model` is the first to import torch.
 
     `loss(output, target)` maps the model's output and the batch's target tensors to a scalar, and is called under
-    `torch.func.vmap`. `score(output, target)` maps the outputs of a whole split (on the CPU) to named numbers;
-    the key `metric` is the headline. `prepare(inputs, target, generator)` converts examples from their stored form
-    (bytes, say) to the model's input, on the device. With a generator (on the CPU, a function of seed and step) it also
-    augments them; it gets one for training batches that no worker process has augmented.
+    `torch.func.vmap`. `score(output, target)` maps the outputs of a whole split (on the CPU) to named numbers; the key
+    `metric` is the headline, and `loss` is there, too. `prepare(inputs, target, generator)` converts examples from
+    their stored form (bytes, say) to the model's input, on the device. With a generator (on the CPU, a function of seed
+    and step) it also augments them; it gets one for training batches that no worker process has augmented.
     """
 
     name: str  # canonical call text, e.g. digits(model='cnn')
@@ -105,10 +105,11 @@ class Task:
     baseline: Callable[[Data], Baseline] = field(repr=False)
     prepare: Prepare | None = field(default=None, repr=False)
     clip: float | None = None  # gradients are clipped to this norm
-    eval_epochs: int = 1  # the epoch grid: number of epochs between evaluations; there is one at the end, too
+    eval_epochs: float = 1  # the epoch grid: epochs between evaluations, may be below 1; there is one at the end, too
     chance: str = ""  # scores of chance and of simple predictors, in words
     margin: Margin | None = None  # smaller differences count as equal; None: no two strategies can be called equal
-    code: str = ""  # digest of its code; filled in when a task is built by its name
+    code: str = ""  # digest of its code; filled in when a task is built by its name, unless the name holds it
+    outside: bool = False  # its code, model or data are the user's: it is tried out at length before it is trained
 
 
 @dataclass(frozen=True)
@@ -144,7 +145,7 @@ class Cohort:
     """Cells of equal task, optimizer, weight decay and seed, which share batches. The unit of work and of resuming."""
 
     cells: tuple[Cell, ...]
-    engine: Literal["modules", "stacked"]
+    engine: Literal["modules", "stacked", "compiled"]
     threads: int  # pinned, because results differ bitwise between 1 and 2 threads
     arithmetic: Arithmetic = USUAL
 

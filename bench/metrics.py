@@ -25,6 +25,8 @@ METRICS: dict[str, MetricFacts] = {
     "wer": MetricFacts("min"),
     "mse": MetricFacts("min"),
     "excess": MetricFacts("min"),
+    "excess_bits": MetricFacts("min"),  # per symbol, above the entropy of the source
+    "bits_per_byte": MetricFacts("min"),
     "loss": MetricFacts("min"),
     "val_loss": MetricFacts("min"),
 }

@@ -185,12 +185,55 @@ def families() -> Suite:
     return Suite("families", tuple(grids), primary=Primary(budgets=(*LOW, 0.5), over="family"), tune=3)
 
 
+WARMED = tuple(
+    f"warmup({name}, epochs=0.03)"
+    for name in (
+        "constant",
+        "cosine",
+        "linear",
+        "wsd(cooldown=0.1)",
+        "wsd",
+        "wsd(cooldown=0.4)",
+        "inverse_sqrt(tau=0.1)",
+    )
+)
+"""The strategies of `language`: those of published pre-training runs, each after the same warmup."""
+
+
+def language() -> Suite:
+    """Language models of three sizes on symbols of a known source and on source code, in one pass or less.
+
+    With and without weight decay; averaged weights at an LR that does not end near zero; Schedule-Free with its own
+    LRs. Budgets are of several hundred to some thousands of updates.
+    """
+    grids = []
+    for task, (other, peaks) in LANGUAGE.items():
+        own = Grid(task=task, schedules=WARMED, budgets=(0.25, 0.5, 1.0), peak_lrs=peaks, seeds=8)
+        flat = replace(own, schedules=(WARMED[0], WARMED[-1]), averagings=("ema(decay=0.995)",))
+        free = replace(own, schedules=WARMED[:1], optimizer="schedulefree_adamw(beta2=0.95, decay='matrices')")
+        grids += [own, flat, replace(free, peak_lrs=FREE)]
+        grids += [] if other is None else [replace(own, schedules=WARMED[:3] + WARMED[4:5], weight_decay=other)]
+    return Suite("language", tuple(grids), reference=WARMED[0], primary=Primary(budgets=(0.25, 0.5, 1.0)), tune=1)
+
+
+LANGUAGE: dict[str, tuple[float | None, tuple[float, ...]]] = {
+    "markov": (0.1, (0.002, 0.004, 0.008, 0.016, 0.032)),
+    "source_code(width=16, depth=1)": (0.0, (0.002, 0.004, 0.008, 0.016, 0.032)),
+    "source_code(depth=1)": (None, (0.001, 0.002, 0.004, 0.008, 0.016)),
+}
+"""Tasks of `language`, each with a second weight decay, and with peak LRs that held the best of a pilot run inside."""
+
+FREE = (0.004, 0.008, 0.016, 0.032, 0.064)
+"""Peak LRs of Schedule-Free in `language`: as many as the decays have."""
+
+
 SUITES: dict[str, Callable[[], Suite]] = {
     "core": core,
     "smoke": smoke,
     "contenders": contenders,
     "decay": decay,
     "families": families,
+    "language": language,
     "real": real,
     "speech": speech,
     "rex": rex,

@@ -21,6 +21,7 @@ from schedules.piecewise import piecewise
 from schedules.plateau import plateau
 from schedules.polyak import polyak
 from schedules.polynomial import linear, polynomial
+from schedules.reference import installed
 from schedules.refined import refined
 from schedules.rex import rex, uba
 from schedules.scale import floor, noise, scale
@@ -87,7 +88,7 @@ def parse_list(text: str) -> list[Schedule[Any]]:
 def _build(call: spec.Call) -> Schedule[Any]:
     catalogue = CATALOGUE
     if external_names := spec.names(call) - CATALOGUE.keys():
-        references = external.installed() | {name: name for name in external_names if ":" in name}
+        references = installed(external.GROUP) | {name: name for name in external_names if ":" in name}
         factories = {name: external.factory(references[name]) for name in external_names & references.keys()}
         catalogue = references | CATALOGUE | factories  # an unknown name is answered with all of these
     schedule: Schedule[Any] = spec.build(call, catalogue, "schedule")

@@ -1,6 +1,5 @@
-"""External schedules: a function or class in a user's file, or in an installed package.
+"""External schedules: a function or class in a user's file, or in an installed package (`schedules.reference`).
 
-A *reference* is its name: `my_file.py:mine`, `mypkg.mymod:mine`, both possibly with settings, `my_file.py:mine(k=3)`.
 The text of the schedule has the digest of the source file in it, `my_file.py:mine@1f0c9a77(k=3)`: two versions of a
 file are two schedules. The digest is that of the file in the reference and of the file with the definition, if that is
 another; what they import is not in it.
@@ -8,36 +7,24 @@ another; what they import is not in it.
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import inspect
 import io
-import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cache
 from math import inf
 from numbers import Real
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from schedules.contract import Clock, InputError, Setting, Signals, digest
+from schedules.reference import Reference, find, source
+from schedules.reference import text as text_of
 from schedules.schedule import DOMAINS, BuiltSchedule, pack, same, schedule, unpack
-from schedules.spec import REFERENCE
-from schedules.user_code import blamed, execute
+from schedules.user_code import blamed, neighbours
 
 GROUP = "glideslope.schedules"
 """Group of entry points for the schedules of installed packages: `halving = "mypkg.mymod:halving"`."""
-
-
-@cache
-def installed() -> dict[str, str]:
-    """References of the schedules of installed packages, by name."""
-    from importlib.metadata import entry_points  # slow to import, and rarely needed
-
-    return {point.name: point.value for point in entry_points(group=GROUP)}
 
 
 def factory(reference: str) -> Callable[..., BuiltSchedule]:
@@ -49,25 +36,14 @@ def factory(reference: str) -> Callable[..., BuiltSchedule]:
     Raises:
         InputError: an unknown name, another version of the file than the reference has, or a broken rule.
     """
-    place, _, rest = reference.rpartition(":")
-    attribute, _, version = rest.partition("@")
-    path = _locate(place, reference)
-    place = Path(place).as_posix() if place.endswith(".py") else place
-    rule: Any = _module(place, path, digest(_source(path)))
-    for part in attribute.split("."):
-        if not hasattr(rule, part):
-            raise InputError(f"schedule {reference}: {place} has no {part}")
-        rule = getattr(rule, part)
-    mark = _mark(path, rule)
-    if version not in ("", mark):
-        raise InputError(f"schedule {reference}: {place} has changed, its digest is {mark} now, not {version}")
-    name = f"{place}:{attribute}@{mark}"
+    referent = find(reference, "schedule")
+    rule, name = referent.value, referent.versioned(_mark(referent))
     make = rule if hasattr(rule, "formula") else _decorate(rule, reference)
 
     def build(*args: Any, **kwargs: Any) -> BuiltSchedule:
         with blamed(f"schedule {reference}"):
             plain: BuiltSchedule = make(*args, **kwargs)
-        text = _reference_text(name, plain.text.removeprefix(make.__name__))
+        text = text_of(name, plain.text.removeprefix(make.__name__))
         candidate = replace(plain, text=text, machine=CheckedMachine(plain.machine, text))
         probe(candidate)
         return candidate
@@ -77,36 +53,14 @@ def factory(reference: str) -> Callable[..., BuiltSchedule]:
     return build
 
 
-def _locate(place: str, reference: str) -> Path:
-    if place.endswith(".py"):
-        if not Path(place).is_file():
-            raise InputError(f"schedule {reference}: file {place} is not there")
-        return Path(place)
-    with blamed(f"schedule {reference}"):
-        spec = importlib.util.find_spec(place)
-    if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
-        raise InputError(f"schedule {reference}: there is no module {place}; a file is my_file.py:name")
-    return Path(spec.origin)
-
-
-@cache
-def _module(place: str, path: Path, mark: str) -> ModuleType:
-    """Module of a file or package; a file is executed once for each version (`mark`)."""
-    if place.endswith(".py"):
-        return execute(path, f"schedule file {place}")
-    with blamed(f"schedule module {place}"):
-        return importlib.import_module(place)
-
-
-def _mark(path: Path, rule: Any) -> str:
-    """Digest of the file with the rule and, if the rule is imported there, of the file that defines it."""
-    home = Path(getattr(sys.modules.get(getattr(rule, "__module__", "")), "__file__", None) or path)
+def _mark(referent: Reference) -> str:
+    """Digest of the file with the rule, of the neighbours that it imports, and of the file that defines the rule."""
+    path, module = referent.path, sys.modules.get(getattr(referent.value, "__module__", ""))
+    home = Path(getattr(module, "__file__", None) or path)
     sources = [path, home] if home.suffix == ".py" and not path.samefile(home) else [path]
-    return digest("".join(map(_source, sources)), 8)
-
-
-def _source(path: Path) -> str:
-    return path.read_text(encoding="utf-8", errors="replace")  # only for its digest
+    if referent.place.endswith(".py"):
+        sources += [file for file in neighbours(path) if not file.samefile(home)]
+    return digest("".join(map(source, sources)), 8)
 
 
 def _decorate(rule: Any, reference: str) -> Any:
@@ -122,11 +76,6 @@ def _decorate(rule: Any, reference: str) -> Any:
         return schedule(paper=f"{reference}, by its user", horizon="relative")(rule)
     except TypeError as error:
         raise InputError(f"schedule {reference}: {error}") from None
-
-
-def _reference_text(name: str, settings: str) -> str:
-    """Text of an external schedule, which parses back: in quotes if the name is no plain reference."""
-    return name + settings if re.fullmatch(REFERENCE, name) else f"{name!r}{settings or '()'}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -206,9 +206,9 @@ def steer(optimizer: Any, group: dict[str, Any], lr: float, momentum: float | No
     defaults = optimizer.defaults
     if "momentum" in defaults:
         group["momentum"] = defaults["momentum"] if momentum is None else momentum
-    elif "betas" in defaults:
-        beta1, beta2 = defaults["betas"]
-        group["betas"] = (beta1 if momentum is None else momentum, beta2)
+    elif defaults.get("betas"):
+        beta1, *others = defaults["betas"]
+        group["betas"] = (beta1 if momentum is None else momentum, *others)
     elif momentum is not None:
         raise InputError(f"{type(optimizer).__name__} has no momentum to cycle: use sgd, rmsprop or Adam's family")
 

@@ -21,7 +21,9 @@ REFERENCE = r"[\w.~/\\-]+:[A-Za-z_][\w.]*(?:@[0-9a-f]+)?"
 OWN = {
     "schedule": "my_file.py:function",
     "suite": "a Python file with a function suite(), my_suite.py",
-    "task": "a file and a line in tasks/__init__.py, as in CONTRIBUTING.md",
+    "optimizer": "my_file.py:Class, a torch.optim.Optimizer",
+    "task": "my_task.py:function, as in CONTRIBUTING.md",
+    "model": "my_model.py:Class",
 }
 """Form of a user's own entry, which no catalogue has, by kind."""
 
@@ -128,7 +130,8 @@ def build(call: Call, catalogue: Mapping[str, Callable[..., Any]], kind: str) ->
     try:
         signature.bind(*args, **kwargs)
     except TypeError as error:
-        raise InputError(f"{kind} {call.name}: {error}; it is called as {call.name}{_plain(signature)}") from None
+        usage = call.name + signature_text(signature)
+        raise InputError(f"{kind} {call.name}: {error}; it is called as {usage}") from None
     return factory(*args, **kwargs)
 
 
@@ -143,16 +146,17 @@ def _build_value(value: Any, catalogue: Mapping[str, Callable[..., Any]], kind: 
 def choose(name: str, catalogue: Mapping[str, Any], kind: str) -> Any:
     """`catalogue[name]`, or an error with the nearest name, all names, and the form of a user's own entry.
 
-    >>> choose("adan", {"adam": 1, "sgd": 2}, "optimizer")
+    >>> choose("emma", {"ema": 1, "swa": 2}, "averaging")
     Traceback (most recent call last):
         ...
-    schedules.contract.InputError: unknown optimizer 'adan' (did you mean adam?); there are: adam, sgd
+    schedules.contract.InputError: unknown averaging 'emma' (did you mean ema?); there are: ema, swa
     """
     if not isinstance(name, str):  # a setting of the user's may be anything
         raise InputError(f"{kind} {name!r}: it should be one of {', '.join(sorted(catalogue))}")
     if name in catalogue:
         return catalogue[name]
-    own = f"; one of your own: {OWN[kind]}" if kind in OWN else ""
+    plain = kind.partition(" of ")[0]  # "model of digits"
+    own = f"; one of your own: {OWN[plain]}" if plain in OWN else ""
     raise InputError(f"unknown {kind} {name!r}{hint(name, catalogue)}; there are: {', '.join(sorted(catalogue))}{own}")
 
 
@@ -168,7 +172,8 @@ def hint(name: str, catalogue: Iterable[str]) -> str:
     return f" (did you mean {' or '.join(spellings[match] for match in matches)}?)" if matches else ""
 
 
-def _plain(signature: inspect.Signature) -> str:
+def signature_text(signature: inspect.Signature) -> str:
+    """The parameters of a function with their defaults, in brackets, without types."""
     bare = [p.replace(annotation=inspect.Parameter.empty) for p in signature.parameters.values()]
     return str(inspect.Signature(bare))
 

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from inspect import signature
+from typing import Any
 
 from bench.code_digest import digest
 from bench.contract import InputError, Task
 from schedules import spec
+from schedules.reference import installed
+from tasks import own_task
 from tasks.checks import check
 from tasks.detection.coco import bccd, coco
 from tasks.detection.scenes import scenes
@@ -15,6 +19,9 @@ from tasks.image.cifar import cifar10, cifar10_jpeg_q75, cifar100
 from tasks.image.digits import digits, mnist5k
 from tasks.image.imagenet import imagenet
 from tasks.image.mnist import fashion_mnist, mnist
+from tasks.language.lm import lm
+from tasks.language.markov import markov
+from tasks.language.source_code import source_code
 from tasks.speech.digits_ctc import digits_ctc
 from tasks.speech.keywords import fsdd, speech_commands, speech_commands_v002_testset12
 from tasks.speech.vowels import vowels
@@ -29,6 +36,8 @@ CATALOGUE: dict[str, Callable[..., Task]] = {
     "vowels": vowels,
     "grammar": grammar,
     "scenes": scenes,
+    "markov": markov,
+    "source_code": source_code,
     "linreg": linreg,
     "quadratic": quadratic,
     "powerlaw": powerlaw,
@@ -39,6 +48,7 @@ CATALOGUE: dict[str, Callable[..., Task]] = {
     "cifar100": cifar100,
     "imagenet": imagenet,
     "glue": glue,
+    "lm": lm,
     "coco": coco,
     "bccd": bccd,
     "fsdd": fsdd,
@@ -48,25 +58,41 @@ CATALOGUE: dict[str, Callable[..., Task]] = {
 }
 
 
-def parse(text: str) -> Task:
-    """The task that a call names: `digits(model='cnn')`.
+def parse(text: str, **settings: Any) -> Task:
+    """The task that a call names, built-in or of one's own: `digits(model='cnn', epochs=5)`, `my_task.py:task`.
+
+    `settings` are those that every task takes (`tasks.settings`), besides the ones of the call.
 
     Raises:
-        InputError: unreadable text, unknown task or argument.
+        InputError: unreadable text, unknown task or argument, or an error in the user's code.
     """
-    return _build(spec.parse(text))
+    call = spec.parse(text)
+    return _build(spec.Call(call.name, call.args, tuple((dict(call.kwargs) | settings).items())))
 
 
 def parse_list(text: str) -> list[Task]:
-    """The tasks of a comma-separated list: `digits, digits(model='cnn'), vowels`.
+    """The tasks of a comma-separated list: `digits, digits(model='cnn'), my_task.py:task`.
 
     Raises:
-        InputError: unreadable text, unknown task or argument.
+        InputError: unreadable text, unknown task or argument, or an error in the user's code.
     """
     return [_build(call) for call in spec.parse_list(text)]
 
 
 def _build(call: spec.Call) -> Task:
+    if call.name not in CATALOGUE:
+        offered = installed(own_task.GROUP)
+        if ":" not in call.name:
+            spec.choose(call.name, CATALOGUE | offered, "task")
+        call = replace(call, name=offered.get(call.name, call.name))
+        task = own_task.build(call, own_task.parameters(call), own_task.own)
+    else:
+        task = own_task.build(call, signature(CATALOGUE[call.name]).parameters, _built_in)
+    check(task)
+    return task
+
+
+def _built_in(call: spec.Call) -> Task:
     task: Task = spec.build(call, CATALOGUE, "task")
     if not isinstance(task, Task):
         raise InputError(f"task {call.name}: its function should return a bench.contract.Task, not {task!r}")

@@ -30,9 +30,9 @@ def check(task: Task) -> None:
     if task.metric in METRICS:
         better = METRICS[task.metric].direction
         _require(task, "direction", lambda value: value == better, f"{better}, for its metric is {task.metric}")
-    for name in ("batch_size", "eval_epochs"):
-        _require(task, name, lambda value: _whole(value) and value >= 1, "a whole number, 1 or more")
-    _require(task, "epochs", _positive, "a finite number above 0")
+    _require(task, "batch_size", lambda value: _whole(value) and value >= 1, "a whole number, 1 or more")
+    for name in ("epochs", "eval_epochs"):
+        _require(task, name, _positive, "a finite number above 0")
     _require(task, "weight_decay", lambda value: _number(value) and value >= 0, "a finite number, 0 or more")
     _require(task, "clip", lambda value: value is None or _positive(value), "None or a finite number above 0")
     _require(task, "peak_lrs", _ascending, "one or more finite numbers above 0, ascending")

@@ -60,3 +60,15 @@ def cnn28(classes: int) -> nn.Module:
         layers += [nn.Conv2d(inside, outside, 3, padding=1, bias=False), nn.BatchNorm2d(outside), nn.ReLU()]
         layers += [nn.MaxPool2d(2)]
     return nn.Sequential(*layers, nn.Flatten(), nn.Linear(32 * 7 * 7, classes))
+
+
+class Grey(nn.Module):
+    """Shows a grey image [B, 1, H, W] to a model of colour images, in three equal channels."""
+
+    def __init__(self, model: nn.Module):
+        super().__init__()
+        self.model = model
+
+    def forward(self, x_B1HW: Tensor) -> Tensor:
+        logits: Tensor = self.model(x_B1HW.expand(-1, 3, -1, -1))
+        return logits

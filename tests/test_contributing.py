@@ -49,16 +49,23 @@ def test_the_command_compares_what_was_added(project):
     assert command.split()[:2] == ["accelerate", "launch"]
     settings = os.environ | {"ACCELERATE_USE_CPU": "true", "COLUMNS": "120"}
     done = subprocess.run(
-        [sys.executable, *command.split()[2:]], cwd=project, env=settings, capture_output=True, text=True, timeout=120
+        [sys.executable, *command.split()[2:]], cwd=project, env=settings, capture_output=True, text=True, timeout=600
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "halving" in (project / "runs" / "mine" / "table.md").read_text()
     assert "parity" in done.stdout
     cells = [r.payload for r in ledger.read(project / "runs" / "mine") if r.kind == "cell"]
-    assert len(cells) == 4 * 2 * 3 * 3
+    assert len(cells) == 4 * 2 * 3 * 3 + 4 * 2 + 4 + 4
     assert {c["status"] for c in cells} == {"done"}
     gentle = f"gentle.py:gentle@{digest((project / 'gentle.py').read_text(), 8)}(power=3)"
     assert {c["schedule"] for c in cells} == {"constant", "halving", "wsd(cooldown=0.3)", gentle}
+    own = [c["optimizer"] for c in cells if c["peak_lr"] == 0.001]
+    assert {re.sub("@[0-9a-f]{8}", "@", name) for name in own} == {"lion.py:Lion@(beta=0.8)"}
+    assert {re.sub("@[0-9a-f]{8}", "@", c["task"]) for c in cells} == {
+        "parity",
+        "coins.py:coins@(epochs=2)",
+        "digits(model='nets.py:Net@(width=8)', epochs=1, peak_lrs=[0.1])",
+    }
 
 
 @pytest.mark.parametrize(("tool", "rest"), [("ruff", ["check"]), ("ruff", ["format", "--check"])])

@@ -14,6 +14,7 @@ from bench.analysis.comparison import Comparison, Reading, Score
 from bench.analysis.history import HistoryInterval, decline
 from bench.analysis.results import SEPARATOR, Try
 from bench.analysis.stats.intervals import Interval, interval, leader, paired
+from bench.plan.plan import updates
 
 Seeds = dict[int, float]
 """A value for each seed that has one."""
@@ -71,7 +72,8 @@ class Diagnostics:
         """The training course of a recorded cell."""
         facts = self.comparison.study.tasks[t.task]
         cohort, segment, total, _ = t.ride
-        return self.comparison.study.courses.of(cohort, segment, total, (facts.eval_epochs or 1) * facts.epoch_steps)
+        grid = updates(facts.eval_epochs or 1, 1, facts.epoch_steps)
+        return self.comparison.study.courses.of(cohort, segment, total, grid)
 
     def gaps(self, score: Score, reading: Reading = "final") -> Seeds:
         """Test loss after the last update, minus the mean training loss since the evaluation before it.

@@ -37,18 +37,27 @@ def config_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("suite", nargs="?", default="core", help="a suite of `glideslope list suites`, or a Python file with suite()")
     add("--out", type=path, metavar="DIR", help="where the ledger and the report go (default: runs/SUITE)")
-    add("--tasks", metavar="A,B", help="only these tasks, such as \"digits,digits(model='cnn')\"")
+    add(
+        "--tasks",
+        metavar="A,B",
+        help="only these tasks, such as \"digits(epochs=5), digits(model='my_model.py:Net'), my_task.py:task\"",
+    )
     add(
         "--schedules",
         metavar="A,B",
         help='these strategies instead, such as "cosine, wsd(cooldown=0.3), my_file.py:mine(k=3)"',
     )
-    add("--optimizers", metavar="A,B", help='these optimizers instead, such as "sgd, adamw(beta2=0.98)"')
+    add("--reference", metavar="A", help="the strategy that the others are tested against (default: the suite's)")
+    add("--optimizers", "--optimizer", metavar="A,B", help='these optimizers instead, such as "sgd, adamw(beta2=0.98)"')
     add("--averagings", metavar="A,B", help='also read the weights by these averages, such as "none, ema, lawa(k=3)"')
-    add("--budgets", type=numbers, metavar="X,Y", help="fractions of each task's full epochs, such as 0.1,0.5,1")
-    add("--peak-lrs", type=numbers, metavar="X,Y", help="peak learning rates, the same for every strategy")
+    budget_arguments(parser)
     add("--seeds", type=whole, metavar="N", help="number of seeds: 0 .. N-1")
-    add("--engine", choices=("auto", "modules", "stacked"), default="auto", help="how members are trained side by side")
+    add(
+        "--engine",
+        choices=("auto", "modules", "stacked", "compiled"),
+        default="auto",
+        help="how members are trained side by side",
+    )
     add("--workers", type=whole, metavar="N", help="worker processes (default: one a CPU core; 1 on a GPU)")
     add("--data-parallel", action="store_true", help="train each cohort on all Accelerate processes")
     add("--precision", choices=("fp32", "bf16", "fp16"), help="of forward and backward (default: as accelerate has it)")
@@ -65,6 +74,18 @@ def config_arguments(parser: argparse.ArgumentParser) -> None:
     add("--extend", action="store_true", help="add to what --out holds a plan with all its cells and more")
     round_arguments(parser)
     publish.option(parser)
+
+
+def budget_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that say how long and how cells train."""
+    add = parser.add_argument
+    add("--budgets", type=numbers, metavar="X,Y", help="fractions of each task's full epochs, such as 0.1,0.5,1")
+    add("--epochs", type=numbers, metavar="X,Y", help="the same in epochs, such as 5,20")
+    add("--batch-size", type=whole, metavar="N", help="examples in a batch of every task (default: the task's own)")
+    add(
+        "--weight-decays", "--weight-decay", type=numbers, metavar="X,Y", help="each of these (default: the task's own)"
+    )
+    add("--peak-lrs", type=numbers, metavar="X,Y", help="peak learning rates, the same for every strategy")
 
 
 def round_arguments(parser: argparse.ArgumentParser) -> None:

@@ -9,24 +9,17 @@ meaning `SEMANTICS` numbers.
 from __future__ import annotations
 
 import ast
-import importlib.util
 import sys
-import sysconfig
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from bench.code_digest import dynamic
+from bench.code_digest.files import NUMBERED, installed, module_file, root_of
 from bench.code_digest.normal_form import NormalForm, Target, Text, is_for_types, is_text
 from bench.code_digest.scopes import bound
-from bench.contract import digest
-
-TASKS = "tasks"
-"""The package whose code counts even if it is installed next to others."""
-
-NUMBERED = ("bench", "schedules")
-"""Packages whose meaning a version number covers."""
+from bench.contract import InputError, digest
 
 ALL, EFFECTS = "*", "<effects>"
 """Pseudo-names: a whole file, if its names are looked up at run time; and statements that define no name."""
@@ -64,6 +57,28 @@ def of(function: Callable[..., Any]) -> str:
     return EQUAL.get(mark, mark)
 
 
+def of_name(path: Path, name: str) -> str:
+    """Digest of the code behind a name of a file, dotted or not, as the files are now.
+
+    Raises:
+        InputError: the code imports a module whose name is not written out.
+    """
+    refresh()
+    code = file(path.resolve())
+    target = code.look(name.partition(".")[0])
+    if target is None or target.home is None:  # made at run time, or other people's code under another name
+        return of_target(Target(code, ALL))
+    return of_target(target._replace(name=target.name or ALL))
+
+
+def refresh() -> None:
+    """Forget files that are not as they were when they were parsed."""
+    if any(not code.path.is_file() or code.path.read_bytes() != code.source for code in PARSED):
+        PARSED.clear()
+        file.cache_clear()
+        root_of.cache_clear()
+
+
 def of_target(target: Target) -> str:
     """Digest of a definition and of all definitions that it uses, numbered in the order of their first use."""
     numbers, texts, queue = {target: 0}, [], [target]
@@ -90,27 +105,28 @@ def _plain(name: str) -> str:
     if top not in NUMBERED:
         return name
     folder = Path(__file__).parents[2] / top
-    while len(rest) > 1 and _module(folder / rest[0]):
+    while len(rest) > 1 and module_file(folder / rest[0]):
         folder, rest = folder / rest[0], rest[1:]
     return f"{NUMBERED[0]}:{'.'.join(rest)}"
 
 
 @cache
 def file(path: Path) -> File:
-    """The file of a path, parsed once per process."""
-    return File(path)
+    """The file of a path, parsed once per process unless it changes (`refresh`)."""
+    PARSED.append(File(path))
+    return PARSED[-1]
 
 
 class File:
     """Top level of a file: the statements that define each name, and their normal forms."""
 
     def __init__(self, path: Path):
-        self.path = path
+        self.path, self.source = path, path.read_bytes()
         self.table: dict[str, list[ast.stmt]] = {}
         self._stars: list[ast.ImportFrom] = []
         self._effects: list[ast.stmt] = []
         self._texts: dict[str, Text] = {}
-        for node in ast.parse(path.read_bytes()).body:
+        for node in ast.parse(self.source).body:
             if not (is_text(node) or is_for_types(node) or _is_main(node)):
                 self._enter(node)
 
@@ -176,11 +192,19 @@ class File:
         return self._module(alias.name if alias.asname else name)
 
     def loaded(self, node: ast.AST, importer: str) -> list[Target]:
-        """The files that an import which is a call runs: see `dynamic`.
+        """The files that an import which is a call runs: see `dynamic`; none that an installed package does not name.
 
         Raises:
             InputError: what it imports is not written out.
         """
+        try:
+            return self._loaded(node, importer)
+        except InputError:
+            if installed(self.path):
+                return []
+            raise
+
+    def _loaded(self, node: ast.AST, importer: str) -> list[Target]:
         if isinstance(node, ast.Subscript):  # of sys.modules
             if isinstance(node.slice, ast.Name) and node.slice.id == "__name__":
                 return [Target(self, ALL)]
@@ -210,15 +234,19 @@ class File:
             return self._module(node.module or "")
         folder = self.path.parents[node.level - 1]
         names = node.module.split(".") if node.module else []
-        if (path := _module(folder.joinpath(*names))) is not None:
+        if (path := module_file(folder.joinpath(*names))) is not None:
             return Target(file(path), "")
         return Target(None, "." * node.level + ".".join(names))
 
     def _module(self, dotted: str) -> Target:
         top, *rest = dotted.split(".")
         root = root_of(top, self.path)
-        path = None if root is None else _module(root.joinpath(top, *rest))
+        path = None if root is None else module_file(root.joinpath(top, *rest))
         return Target(None, dotted) if path is None else Target(file(path), "")
+
+
+PARSED: list[File] = []
+"""The files that were parsed in this process."""
 
 
 def attribute(base: Target, name: str) -> Target:
@@ -232,43 +260,8 @@ def attribute(base: Target, name: str) -> Target:
 
 def submodule(package: File, name: str) -> Target:
     """The module of a package's folder; all of the file where it is no package, or has no such module."""
-    inner = _module(package.path.parent / name) if package.path.name == "__init__.py" else None
+    inner = module_file(package.path.parent / name) if package.path.name == "__init__.py" else None
     return Target(package, ALL) if inner is None else Target(file(inner), "")
-
-
-@cache
-def root_of(top: str, path: Path) -> Path | None:
-    """Folder of a package or module that a file imports, if it is the project's or the user's; None for other code."""
-    if top in NUMBERED or top in sys.stdlib_module_names:
-        return None
-    folder = path.parent
-    while (folder / "__init__.py").exists():
-        folder = folder.parent
-    if path.is_relative_to(folder / top) or (not _installed(folder) and _module(folder / top)):
-        return folder
-    try:
-        spec = importlib.util.find_spec(top)
-    except (ImportError, ValueError):
-        return None
-    if spec is None or not (spec.origin or "").endswith(".py"):
-        return None
-    origin = Path(str(spec.origin)).resolve()
-    if top != TASKS and _installed(origin):
-        return None
-    return origin.parent.parent if origin.name == "__init__.py" else origin.parent
-
-
-def _installed(path: Path) -> bool:
-    standard = Path(sysconfig.get_paths()["stdlib"]).resolve()
-    return not {"site-packages", "dist-packages"}.isdisjoint(path.parts) or path.is_relative_to(standard)
-
-
-def _module(path: Path) -> Path | None:
-    """The file of a module or package; None if there is none."""
-    for candidate in (path / "__init__.py", path.with_name(path.name + ".py")):
-        if candidate.is_file():
-            return candidate.resolve()
-    return None
 
 
 def _is_main(node: ast.stmt) -> bool:

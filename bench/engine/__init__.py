@@ -1,9 +1,12 @@
-"""The two engines and the rule that chooses between them. Torch is imported only when an engine is created."""
+"""The engines and the rule that chooses between them. Torch is imported only when an engine is created."""
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
 from dataclasses import replace
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 from bench.contract import Engine, InputError, Task
 from bench.engine.loader import Loader
@@ -11,7 +14,10 @@ from bench.layers import LAYERS
 from bench.numerics import USUAL, Arithmetic
 from bench.strategies import optimizers
 
-EngineName: TypeAlias = Literal["modules", "stacked"]
+EngineName: TypeAlias = Literal["modules", "stacked", "compiled"]
+
+STACKING: dict[str, EngineName] = {"stacked": "stacked", "compiled": "compiled"}
+"""Engines whose members are rows."""
 
 FEWEST = 4
 """Cells from which stacking pays."""
@@ -21,30 +27,41 @@ STACKED_LAYERS = tuple(name for name, facts in LAYERS.items() if facts.stacking_
 RULE = (
     f"auto: stacked for {FEWEST} cells or more with an optimizer of {', '.join(sorted(optimizers.STACKABLE))}, "
     f"for the layers {', '.join(STACKED_LAYERS)}; modules otherwise"
-)
+)  # never compiled: its bits differ, and a plan must not depend on whether a machine has a compiler
 
 
 def choose(task: Task, optimizer: str, cells: int, wish: str = "auto", arithmetic: Arithmetic = USUAL) -> EngineName:
     """The engine of a cohort: the one that `wish` names, or for `auto` the one that RULE gives.
 
     Raises:
-        InputError: an unknown engine, or `stacked` with a task, an optimizer or an arithmetic that it does not support.
+        InputError: an unknown engine, or one that does not support the task, the optimizer, the
+            arithmetic or the machine.
     """
     name = optimizers.parse(optimizer).name
     plain = replace(arithmetic, processes=1) == USUAL
     if wish == "modules":
         return "modules"
-    if wish == "stacked":
-        require(name)
+    if wish in STACKING:
+        require(name, wish)
         if reason := LAYERS[task.layers].unstackable:
-            raise InputError(f"the stacked engine has no {reason} ({task.name}): use --engine modules")
+            raise InputError(f"the {wish} engine has no {reason} ({task.name}): use --engine modules")
         if not plain:
-            raise InputError(f"the stacked engine has no {arithmetic.text}: use --engine modules")
-        return "stacked"
+            raise InputError(f"the {wish} engine has no {arithmetic.text}: use --engine modules")
+        if wish == "compiled" and not shutil.which(compiler()):
+            raise InputError(
+                f"the compiled engine needs a C++ compiler, and there is no {compiler()}: install one, name it by CXX, "
+                "or use --engine stacked"
+            )
+        return STACKING[wish]
     if wish != "auto":
-        raise InputError(f"unknown engine {wish!r}; there are: auto, modules, stacked")
+        raise InputError(f"unknown engine {wish!r}; there are: auto, {', '.join(get_args(EngineName))}")
     pays = LAYERS[task.layers].stacking_pays
     return "stacked" if pays and plain and cells >= FEWEST and name in optimizers.STACKABLE else "modules"
+
+
+def compiler() -> str:
+    """The C++ compiler that torch calls."""
+    return os.environ.get("CXX", "clang++" if sys.platform == "darwin" else "g++")
 
 
 def check_parts(task: Task, arithmetic: Arithmetic) -> None:
@@ -58,7 +75,7 @@ def check_parts(task: Task, arithmetic: Arithmetic) -> None:
         raise InputError(f"{task.name}: a batch of {task.batch_size} has no equal parts for {parts}")
 
 
-def require(optimizer: str) -> None:
+def require(optimizer: str, engine: str = "stacked") -> None:
     """Refuse an optimizer that cannot be stacked.
 
     Raises:
@@ -66,7 +83,7 @@ def require(optimizer: str) -> None:
     """
     if optimizer not in optimizers.STACKABLE:
         able = ", ".join(sorted(optimizers.STACKABLE))
-        raise InputError(f"the stacked engine has no {optimizer}: use --engine modules, or one of {able}")
+        raise InputError(f"the {engine} engine has no {optimizer}: use --engine modules, or one of {able}")
 
 
 def create(
@@ -83,10 +100,15 @@ def create(
         InputError: the engine cannot train the optimizer or the model.
     """
     parsed = optimizers.parse(optimizer)
+    if name != "modules":
+        require(parsed.name, name)
+    if name == "compiled":
+        from bench.engine.stacked.compiled import Compiled
+
+        return Compiled(loader, parsed, weight_decay, accelerator)
     if name == "stacked":
         from bench.engine.stacked.engine import Stacked
 
-        require(parsed.name)
         return Stacked(loader, parsed, weight_decay, accelerator)
     from bench.engine.modules import Modules
 

@@ -25,9 +25,8 @@ class LookHistory:
         self._pending: list[Tensor] = []
         self._latest: tuple[Tensor, Tensor | None] | None = None
 
-    def record(self, loss_M: Tensor, norm_M: Tensor, dot_M: Tensor | None = None) -> None:
+    def record(self, look_2M: Tensor, dot_M: Tensor | None = None) -> None:
         """Add a look's losses and gradient norms, and `grad_dot` where gradients are recalled."""
-        look_2M = torch.stack((loss_M, norm_M))
         self._latest = look_2M, dot_M
         self._pending.append(look_2M)
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from itertools import chain
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils import _pytree as pytree
 
 from bench.contract import Recipe
 from bench.engine.clone import clone_model, clone_state
@@ -16,7 +16,7 @@ from bench.engine.grad_scaler import Scaler
 from bench.strategies.averagings import PRESENT
 
 HOST = ("step", "mu_product")
-"""State of torch.optim without axes, which stays on the CPU unless the kernel is fused."""
+"""State of torch.optim without axes, which stays on the CPU unless the kernel is fused, in states saved on a CPU."""
 
 
 class TrainedMember:
@@ -42,6 +42,10 @@ class TrainedMember:
         own: dict[str, Any] = {"tensors": self.tensors(), "slots": slots, "groups": groups}
         scaler = None if self.scaler is None else self.scaler.tensors()
         own |= {"averages": self.averages, "last": self.last, "scaler": scaler}
+        if rest := {k: v for k, v in self.optimizer.state.items() if not isinstance(k, Tensor)}:
+            own["rest"] = rest
+        if any(not w.is_cpu for w in self.weights):
+            own["hosted"] = [[k for k, v in slot.items() if _on_host(v)] for slot in slots]
         state: dict[str, Any] = clone_state(own, device)
         return state
 
@@ -50,8 +54,14 @@ class TrainedMember:
         own = self.tensors()
         for name, saved in state["tensors"].items():
             own[name].copy_(saved)
-        for weight, slots in zip(self.weights, state["slots"], strict=True):
-            self.optimizer.state[weight] = {k: _slot_on_device(k, v, weight, self.optimizer) for k, v in slots.items()}
+        fused = self.optimizer.defaults.get("fused")
+        hosted = state.get("hosted", [() if fused else HOST for _ in self.weights])
+        for weight, slots, names in zip(self.weights, state["slots"], hosted, strict=True):
+            if slots:  # an optimizer may ask whether it has state of a weight
+                self.optimizer.state[weight] = {
+                    k: clone_state(v, None if k in names else weight.device) for k, v in slots.items()
+                }
+        self.optimizer.state.update(clone_state(state.get("rest", {}), self.weights[0].device))
         for group, saved in zip(self.optimizer.param_groups, state["groups"], strict=True):
             group.update(clone_state(saved, self.weights[0].device))
         self.averages = {
@@ -82,12 +92,24 @@ class TrainedMember:
         return dot
 
     def update(self) -> None:
-        """Step the optimizer, which may read the loss, and free the gradients."""
-        if self.scaler is None:
-            self.optimizer.step(lambda: self.loss)
-        else:
-            self.scaler.step(self.optimizer, lambda: self.loss)
-        self.model.zero_grad()
+        """Step the optimizer, which may read the loss, and free the gradients.
+
+        An optimizer may fail on weights of a member that has diverged (an eigendecomposition of NaN); no other member
+        fails with it.
+        """
+        try:
+            if self.scaler is None:
+                self.optimizer.step(lambda: self.loss)
+            else:
+                self.scaler.step(self.optimizer, lambda: self.loss)
+        except Exception:
+            grads = [w.grad for w in self.weights if w.grad is not None]
+            if all(bool(t.isfinite().all()) for t in (self.loss, *grads)):
+                raise
+        for (
+            weight
+        ) in self.weights:  # `Module.zero_grad` looks through all modules, which takes longer than small updates
+            weight.grad = None
 
     @torch.no_grad()
     def blend(self, slot: str, share: float) -> None:
@@ -109,9 +131,7 @@ class TrainedMember:
         return model
 
 
-def _slot_on_device(name: str, value: Any, weight: Tensor, optimizer: torch.optim.Optimizer) -> Any:
-    """A copy of an optimizer's slot on the device of its weight, or on its own if HOST names it."""
-    if isinstance(value, Tensor):
-        stays = name in HOST and not optimizer.defaults.get("fused")
-        return value.clone() if stays else value.to(weight.device, copy=True)
-    return copy.deepcopy(value)
+def _on_host(slot: Any) -> bool:
+    """True if an optimizer keeps this slot on the CPU, whatever the device of its weight."""
+    tensors = [leaf for leaf in pytree.tree_leaves(slot) if isinstance(leaf, Tensor)]
+    return bool(tensors) and all(t.is_cpu for t in tensors)

@@ -7,9 +7,10 @@ from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from bench.contract import Batch, Cell, Schedule, Split, Task
+from bench.contract import Batch, Cell, Move, Schedule, Split, Task
 from bench.engine.loader import Loader, epoch_steps
 from bench.strategies import averagings, optimizers
+from schedules.user_code import blamed
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -47,7 +48,7 @@ def of_cohort(
     In training: weights, gradients, the optimizer's state, averages, buffers, and the tensors that a forward saves for
     the backward. In evaluation: no gradients, but a copy of the evaluated weights, which are an average, the average
     that an optimizer forms itself, or weights with recomputed BatchNorm statistics. `modules` looks at one member at a
-    time and copies one at a time; `stacked` does both for all at once, and evaluates copies only.
+    time and copies one at a time; the others do both for all at once, and evaluate copies only.
 
     Args:
         task: Task of the cells.
@@ -57,14 +58,16 @@ def of_cohort(
         recalls: True if a schedule needs the gradient of the last look.
     """
     (trained, frozen, buffers, norms), optimizer = _counts(task), cells[0].optimizer
-    slots = _slots(optimizer)
+    slots = _slots(task, optimizer)
     own = trained * (1 + slots + _averages(task, cells) + recalls) + buffers  # between two looks
     look = of_look(task, parts)
-    if engine == "stacked":
+    if engine != "modules":
         transient = max(look + 4.0 * trained, 8.0 * trained, 4.0 * (2 * trained + buffers))  # look, take, evaluate
-        return Demand(4.0 * (frozen + trained), 4.0 * (own + trained) + transient)  # shared: the model's own weights
+        rows = 2 if engine == "compiled" else 1  # it fills rows up, at most to twice as many
+        # Shared are the model's own weights.
+        return Demand(4.0 * (frozen + trained), rows * (4.0 * (own + trained) + transient))
     averaged = any(cell.averaging != "none" for cell in cells)
-    copy = trained + buffers if averaged or norms else 0
+    copy: float = trained + buffers if averaged or norms else 0
     if optimizers.parse(optimizer).averages:
         copy = own
     return Demand(look + 4.0 * (frozen + own), 4.0 * (own + max(trained, copy)))  # the second `own`: state of a fork
@@ -137,10 +140,34 @@ def batch(task: Task, count: int) -> Batch:
 
 
 @cache
-def _slots(optimizer: str) -> int:
-    """State tensors of an optimizer per weight: declared by its class, or else measured."""
-    slots = optimizers.parse(optimizer).slots
-    return measured_slots(optimizer) if slots is None else slots
+def _slots(task: Task, optimizer: str) -> float:
+    """State of an optimizer, in numbers per trained weight: declared by its class, or else measured."""
+    parsed = optimizers.parse(optimizer)
+    if parsed.measured:
+        return slots_on(task, optimizer)
+    return measured_slots(optimizer) if parsed.slots is None else parsed.slots
+
+
+@cache
+def slots_on(task: Task, optimizer: str) -> float:
+    """State of an optimizer after two updates of the task's model, in numbers of 4 bytes per trained weight.
+
+    Raises:
+        InputError: the optimizer cannot train the model.
+    """
+    import torch
+    from torch.utils import _pytree as pytree
+
+    model = task.model()
+    with blamed(f"optimizer {optimizer}, tried on the model of {task.name}"):
+        stepper = optimizers.parse(optimizer).build(model, task.weight_decay)
+        for _ in range(2):
+            for weight in filter(lambda w: w.requires_grad, model.parameters()):
+                weight.grad = torch.full_like(weight, 1e-3)
+            optimizers.adjust(stepper, Move(task.peak_lrs[0]))
+            stepper.step(lambda: torch.ones(()))  # type: ignore[arg-type, return-value]
+    tensors = (leaf for leaf in pytree.tree_leaves([*stepper.state.values()]) if isinstance(leaf, torch.Tensor))
+    return sum(t.nbytes for t in tensors) / 4 / _counts(task).trained
 
 
 def measured_slots(optimizer: str) -> int:

@@ -90,8 +90,9 @@ class Modules:
 
     def look(self, batch: Batch, step: int) -> None:
         """One forward and backward per member; does not synchronise."""
-        readings = [self._look_at(member, batch, step) for member in self.members]
-        self._looks.record(*(torch.stack(column) for column in zip(*readings, strict=True)))
+        losses, norms, *dots = zip(*(self._look_at(member, batch, step) for member in self.members), strict=True)
+        look_2M = torch.stack((*losses, *norms)).view(2, len(losses))
+        self._looks.record(look_2M, *(torch.stack(column) for column in dots))
 
     def _look_at(self, member: TrainedMember, batch: Batch, step: int) -> tuple[Tensor, ...]:
         """(loss, gradient norm) of one member, and `grad_dot` if gradients are recalled, each []."""

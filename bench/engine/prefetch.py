@@ -15,6 +15,7 @@ from bench.contract import Batch, Data, InputError, Stream
 from bench.data import ReadRequest
 from bench.ledger.machine import processors, variable
 from bench.preempt import SIGNALS, hold_signals
+from schedules.user_code import Portable
 
 MOST = 16
 """Upper limit of worker processes of a reader."""
@@ -38,13 +39,14 @@ class Examples(Dataset[Any]):
     """
 
     def __init__(self, data: Data):
-        self._streams = {name: split for name, split in data._asdict().items() if isinstance(split, Stream)}
+        # A reader may be of a class in a user's file, which a new process has not executed.
+        self._streams = Portable({name: split for name, split in data._asdict().items() if isinstance(split, Stream)})
 
     def __getitems__(self, requests: Sequence[ReadRequest]) -> Batch | InputError:
         """The batch of these requests, or the InputError of an example that cannot be read."""
         # The error is returned: DataLoader would wrap one raised in a worker, and its one-line message would be lost.
         try:
-            examples = [self._streams[split].read(example, key) for split, example, key in requests]
+            examples = [self._streams.value[split].read(example, key) for split, example, key in requests]
         except InputError as error:
             return error
         inputs, target = (zip(*half, strict=True) for half in zip(*examples, strict=True))

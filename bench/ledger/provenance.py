@@ -21,17 +21,21 @@ DECIDING = (
 )
 """Packages that data, models, updates or scores depend on, so that another version may change bits."""
 
+LATER = ("pytorch-optimizer",)
+"""Further ones, in fingerprints only where they are installed: without them, attempts from before keep theirs."""
+
 SWITCHES = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "MKL_ENABLE_INSTRUCTIONS", "NVIDIA_TF32_OVERRIDE")
 """Environment variables that make a library compute as on another processor."""
 
 
 def describe(plan: str, device: str, threads: int) -> AttemptRow:
     """Provenance of this process. Equal fingerprints promise equal payloads, bit for bit."""
-    versions = {name: _version(name) for name in (*DECIDING, "glideslope")}
+    packages = *DECIDING, *(name for name in LATER if _version(name))
+    versions = {name: _version(name) for name in (*packages, "glideslope")}
     processor, gpu = _processor(), _gpu(device)
     kind = device.partition(":")[0]  # the index among equal devices changes nothing
     switches = {name: os.environ[name] for name in SWITCHES if name in os.environ}
-    decisive = [{name: versions[name] for name in DECIDING}, kind, gpu, threads, processor, switches]
+    decisive = [{name: versions[name] for name in packages}, kind, gpu, threads, processor, switches]
     commit, dirty = _commit()
     return AttemptRow(
         plan=plan,

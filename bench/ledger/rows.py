@@ -28,7 +28,7 @@ class TaskFacts(Payload):
     epochs: float  # the full budget
     epoch_steps: int
     unit: str = "epochs"  # what `epochs` counts
-    eval_epochs: int | None
+    eval_epochs: float | None
     batch_size: int | None
     source: str
     chance: str

@@ -13,7 +13,7 @@ import numpy as np
 from bench.contract import LARGEST, Cell, Cohort, InputError, Primary, Setting, Task, digest
 from bench.numerics import Arithmetic
 
-EngineName = Literal["modules", "stacked"]
+EngineName = Literal["modules", "stacked", "compiled"]
 WIDTH = 512  # cells in a cohort
 THREADS = 1  # CPU threads of a cohort
 TUNE = 4  # widenings of a grid at most, where --tune gives no number
@@ -44,12 +44,16 @@ class Suite:
     tune: int = 0  # how often a task's grid of peak LRs may be widened where a choice lies at its edge
 
     def where(
-        self, tasks: Sequence[str] | None = None, optimizers: Sequence[str] | None = None, **changes: Any
+        self,
+        tasks: Sequence[str] | None = None,
+        optimizers: Sequence[str] | None = None,
+        weight_decays: Sequence[float] | None = None,
+        **changes: Any,
     ) -> Suite:
         """The suite with only these tasks, and with some fields of each grid replaced. None changes nothing.
 
         A task that the suite lacks gets the first grid's settings, with its own optimizer and peak LRs. Every grid is
-        crossed with the optimizers. Other budgets are those of the primary test, too.
+        crossed with the optimizers and the weight decays. Other budgets are those of the primary test, too.
         """
         if tasks is not None:
             grids = []
@@ -63,6 +67,9 @@ class Suite:
         if optimizers is not None:
             crossed = product(grids, optimizers)
             grids = list(dict.fromkeys(replace(grid, optimizer=optimizer) for grid, optimizer in crossed))
+        if weight_decays is not None:
+            pairs = product(grids, weight_decays)
+            grids = list(dict.fromkeys(replace(grid, weight_decay=decay) for grid, decay in pairs))
         primary = self.primary if changes.get("budgets") is None else self.primary._replace(budgets=changes["budgets"])
         return replace(self, grids=tuple(grids), primary=primary)
 

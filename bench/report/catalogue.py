@@ -15,11 +15,14 @@ from rich.text import Text
 import schedules
 import tasks
 from bench.contract import Task
-from bench.strategies import averagings, optimizers
+from bench.strategies import averagings, optimizers, own_optimizers
+from bench.strategies.optimizer import SHARED
 from bench.suites import SUITES
 from schedules import external
 from schedules.arguments import words
+from schedules.reference import installed
 from schedules.spec import OWN
+from tasks import own_task
 from tasks.data import dataset
 from tasks.data.registry import PACKS
 
@@ -38,7 +41,7 @@ def show(kind: str, console: Console, *, long: bool = False) -> None:
         "data": _data,
         "suites": _suites,
         "tasks": _tasks_at_length if long else _tasks,
-        "optimizers": partial(_dataclasses, optimizers.CATALOGUE),
+        "optimizers": _optimizers,
         "averagings": partial(_dataclasses, averagings.CATALOGUE),
     }
     console.print(catalogues[kind](), soft_wrap=True)  # no hard wraps: names and commands are copied whole
@@ -50,7 +53,8 @@ def _tasks() -> Text:
     rows = [(t.name, t.family, f"{t.epochs:g} epochs", f"{t.metric} ({t.direction})") for t in _catalogue()]
     widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
     lines = ["  ".join(field.ljust(width) for field, width in zip(row, widths, strict=True)) for row in (head, *rows)]
-    last = "\n--long says more: data, chance, optimizer, peak LRs."
+    lines += [f"{name}  offered by an installed package: {place}" for name, place in installed(own_task.GROUP).items()]
+    last = f"\n--long says more: data, chance, optimizer, peak LRs.\nOne of your own: {OWN['task']}"
     return Text("\n").join([Text(lines[0].rstrip(), "bold"), *(Text(line.rstrip()) for line in lines[1:]), Text(last)])
 
 
@@ -84,7 +88,7 @@ def _schedules() -> Table:
     table.add_column("source", overflow="fold")
     for name, factory in schedules.CATALOGUE.items():
         table.add_row(*map(Text, (name, factory.formula, factory.horizon, factory.paper)))
-    for name, reference in external.installed().items():  # not imported: other people's code
+    for name, reference in installed(external.GROUP).items():  # not imported: other people's code
         table.add_row(*map(Text, (name, "offered by an installed package", "", reference)))
     return table
 
@@ -115,9 +119,21 @@ def _dataclasses(catalogue: Mapping[str, Any]) -> Text:
     """Each optimizer or averaging as a call with its defaults, and its first line."""
     lines = []
     for name, kind in catalogue.items():
-        defaults = ", ".join(f"{field.name}={_value(field.default)}" for field in fields(kind))
+        arguments = [field for field in fields(kind) if field.name not in SHARED]
+        defaults = ", ".join(f"{field.name}={_value(field.default)}" for field in arguments)
         lines += [Text.assemble((name, "bold"), f"({defaults})"), Text(f"    {summary(kind)}")]
     return Text("\n").join(lines)
+
+
+def _optimizers() -> Text:
+    """Those of the catalogue, those of libraries, and how to bring one."""
+    lines = [_dataclasses(optimizers.CATALOGUE)]
+    for name, make in own_optimizers.LIBRARIES.items():
+        lines += [Text.assemble((f"{name}('NAME', ...)", "bold")), Text(f"    {summary(make)}")]
+    for name, reference in installed(own_optimizers.GROUP).items():  # not imported: other people's code
+        lines += [Text(name, "bold"), Text(f"    offered by an installed package: {reference}")]
+    last = "All but those with one LR take layer_decay=1, head_lr=1: multipliers of the LR by layer."
+    return Text("\n").join([*lines, Text(f"\n{last}"), Text(f"One of your own: {OWN['optimizer']}; give --peak-lrs")])
 
 
 def _suites() -> Text:

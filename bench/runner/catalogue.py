@@ -11,10 +11,12 @@ import tasks
 from bench import engine
 from bench.contract import Cell, InputError, Schedule, Task
 from bench.engine import dry_run, memory
+from bench.engine.dry_run import engines
+from bench.engine.dry_run import optimizer as trial
 from bench.numerics import Arithmetic
 from bench.plan import Grid, limits
-from bench.plan.plan import EngineName
-from bench.strategies import averagings, optimizers
+from bench.plan.plan import EngineName, Plan
+from bench.strategies import averagings, optimizers, own_optimizers
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class Catalogue:
         return replace(grid, task=task.name, schedules=texts, optimizer=optimizer.text, averagings=grid_averagings)
 
     def check(self, grids: Iterable[Grid], arithmetic: Arithmetic) -> None:
-        """Refuse tasks and grids that would fail in training.
+        """Refuse tasks, grids and optimizers that would fail in training.
 
         Raises:
             InputError: one line that names the task and the error.
@@ -51,7 +53,28 @@ class Catalogue:
             dry_run.check(task)
             engine.check_parts(task, arithmetic)
         for grid in grids:
-            limits.bounded(grid, self.tasks[grid.task])
+            task = self.tasks[grid.task]
+            limits.bounded(grid, task)
+            self._try_optimizer(task, grid)
+
+    def _try_optimizer(self, task: Task, grid: Grid) -> None:
+        optimizer = optimizers.parse(grid.optimizer or task.optimizer)
+        if isinstance(optimizer, own_optimizers.OutsideOptimizer):
+            decay = task.weight_decay if grid.weight_decay is None else grid.weight_decay
+            trial.check(optimizer.text, decay > 0)
+        if optimizer.measured:
+            memory.slots_on(task, optimizer.text)
+
+    def try_engines(self, plan: Plan, device: str) -> None:
+        """Refuse tasks of the user's that an engine of a plan cannot train as it should.
+
+        Raises:
+            InputError: one line that names the task and the rule that it breaks.
+        """
+        own = (cohort for cohort in plan.cohorts if self.tasks[cohort.task].outside)
+        kinds = {(cohort.task, cohort.engine, cohort.cells[0].optimizer): cohort for cohort in own}
+        for cohort in kinds.values():
+            engines.check(self.tasks[cohort.task], cohort, device)
 
     def fits(self, room: float, arithmetic: Arithmetic) -> Callable[[Task, Sequence[Cell], EngineName], int]:
         """A function that gives the number of a cohort's members that fit into `room` bytes."""

@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import schedules
-import tasks
-from bench import engine, suites
+from bench import engine
 from bench.analysis.protocol import tuning
 from bench.contract import Cell, InputError, Schedule, Task, Wandb
 from bench.ledger import ledger, paths
@@ -25,10 +24,12 @@ from bench.plan import Suite, extension, limits
 from bench.plan.forecast import Forecast
 from bench.plan.packing import Assigned
 from bench.plan.plan import WIDTH, EngineName, Plan, build
+from bench.runner import requested_suite
 from bench.runner.catalogue import Catalogue
 from bench.runner.distributed import ProcessGroup
 from bench.runner.rounds import Round, StoppingRule, comparison_of
-from bench.strategies import averagings, optimizers
+from bench.strategies import optimizers
+from tasks import own_task
 from tasks.data import dataset
 
 
@@ -42,7 +43,11 @@ class RunConfig:
     schedules: str | None = None
     optimizers: str | None = None
     averagings: str | None = None
+    weight_decays: tuple[float, ...] | None = None
     budgets: tuple[float, ...] | None = None
+    epochs: tuple[float, ...] | None = None  # budgets in epochs, instead of shares
+    batch_size: int | None = None  # of every task
+    reference: str | None = None
     peak_lrs: tuple[float, ...] | None = None
     seeds: int | None = None
     engine: str = "auto"
@@ -195,9 +200,10 @@ def prepare(config: RunConfig, group: ProcessGroup | None = None) -> PreparedRun
         InputError: one line that says what is wrong.
     """
     _check_writable(config.directory)
+    own_task.MADE.clear()  # data of the user's may have changed since the last run of this process
     if config.data is not None:
         dataset.use(config.data)
-    suite = _load_suite(config)
+    suite = requested_suite.load(config)
     group = group or ProcessGroup()
     requested = {name: getattr(config, name) for name in ("precision", "accumulate", "backend")}
     arithmetic = group.arithmetic(config.data_parallel, **requested)
@@ -214,6 +220,7 @@ def prepare(config: RunConfig, group: ProcessGroup | None = None) -> PreparedRun
     if not (config.width or config.assigned or group.memory is None):
         fits = catalogue.fits(group.memory / memory_shares(config, group), arithmetic)
     prepared = Planner(config, suite, rule, catalogue, arithmetic, fits).prepare()
+    catalogue.try_engines(prepared.plan, group.device)
     check_momentum(Forecast(prepared.whole, catalogue.tasks, catalogue.schedules))
     return prepared
 
@@ -231,31 +238,6 @@ def _rule(config: RunConfig, suite: Suite) -> StoppingRule:
             "`glideslope submit` plans one round at a time"
         )
     return rule
-
-
-def _load_suite(config: RunConfig) -> Suite:
-    """The suite of a configuration, with the settings that replace its own.
-
-    Raises:
-        InputError: optimizers that a task's peak LRs are not made for.
-    """
-    names = None if config.tasks is None else [t.name for t in tasks.parse_list(config.tasks)]
-    suite = suites.load(config.suite).where(tasks=names)
-    chosen = [] if config.optimizers is None else optimizers.parse_list(config.optimizers)
-    for grid in suite.grids if config.peak_lrs is None else ():
-        own = grid.optimizer or tasks.parse(grid.task).optimizer
-        if others := [o.name for o in chosen if o.name != optimizers.parse(own).name]:
-            raise InputError(f"{others[0]} on {grid.task}: its peak LRs are for {own}; give --peak-lrs")
-    return suite.where(
-        schedules=None if config.schedules is None else tuple(s.text for s in schedules.parse_list(config.schedules)),
-        optimizers=[o.text for o in chosen] or None,
-        averagings=None
-        if config.averagings is None
-        else tuple(a.text for a in averagings.parse_list(config.averagings)),
-        budgets=config.budgets,
-        peak_lrs=config.peak_lrs,
-        seeds=config.seeds,
-    )
 
 
 def memory_shares(config: RunConfig, group: ProcessGroup) -> float:

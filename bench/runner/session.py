@@ -124,7 +124,7 @@ class Session:
     def check(self) -> None:
         """Refuse a model that cannot be shared or compiled, before anything is written."""
         for cohort in {c.task: c for c in self.plan.cohorts}.values():
-            if cohort.arithmetic.processes > 1 or cohort.arithmetic.backend:
+            if cohort.arithmetic.processes > 1 or cohort.arithmetic.backend or cohort.engine == "compiled":
                 build_engine(cohort, self.prepared.tasks[cohort.task], self.context)
 
     def open(self) -> None:

@@ -193,14 +193,21 @@ def _step(request: Resources) -> str:
 
 def run_arguments(order: RunConfig) -> list[str]:
     """Arguments of `glideslope` that repeat an order, without its shard."""
-    numbers = {"--budgets": order.budgets, "--peak-lrs": order.peak_lrs}
+    numbers = {
+        "--budgets": order.budgets,
+        "--epochs": order.epochs,
+        "--peak-lrs": order.peak_lrs,
+        "--weight-decays": order.weight_decays,
+    }
     options = {
         "--out": order.directory,
         "--tasks": order.tasks,
         "--schedules": order.schedules,
+        "--reference": order.reference,
         "--optimizers": order.optimizers,
         "--averagings": order.averagings,
         **{option: values and ",".join(map(repr, values)) for option, values in numbers.items()},
+        "--batch-size": order.batch_size,
         "--seeds": order.seeds,
         "--tune": order.tune,
         "--until": order.until,

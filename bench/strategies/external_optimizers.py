@@ -113,6 +113,7 @@ class prodigy(Contender):
     use_bias_correction: bool = False
     safeguard_warmup: bool = False
     decay: Decay = "all"
+    grouped = False
     package = "prodigyopt"
     family = "Prodigy"
 
@@ -126,6 +127,7 @@ class dadapt_adam(Contender):
     eps: float = 1e-8
     use_bias_correction: bool = False
     decay: Decay = "all"
+    grouped = False
     package = "dadaptation"
     family = "DAdaptAdam"
 
@@ -139,6 +141,7 @@ class dadapt_sgd(Contender):
 
     momentum: float = 0.9
     decay = "all"
+    grouped = False
     package = "dadaptation"
     family = "DAdaptSGD"
 
@@ -171,6 +174,7 @@ class Momentum(Contender):
 
     package = "momo"
     decay = "all"
+    grouped = False
 
     def load(self) -> Any:
         return _resumable(super().load())

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import fields
+import sys
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias, get_args
 
 from bench.contract import InputError
+from bench.strategies import parameter_groups
 from schedules.spec import Named
 
 if TYPE_CHECKING:
@@ -16,45 +18,74 @@ if TYPE_CHECKING:
 Decay: TypeAlias = Literal["all", "matrices"]
 """Weights that decay: all, or only those with two or more axes (not biases, not the scales of norms)."""
 
-UNBOUNDED = ("eps", "d_coef", "lb")
+CHOICES = {"decay": get_args(Decay), "adjust": ("original", "match_rms_adamw")}
+"""Values of the arguments that are texts."""
+
+UNBOUNDED = ("eps", "d_coef", "lb", "ratio")
 """Arguments that may be 1 or more."""
+
+SHARED = ("layer_decay", "head_lr")
+"""Arguments of every optimizer that its class does not get."""
 
 FUSED = frozenset({"adam", "adamw"})
 """Optimizers whose fused kernel can skip an update; that of SGD would still change its momentum."""
 
 
+@dataclass(frozen=True)
 class Optimizer(Named):
     """An optimizer of the catalogue: a frozen dataclass whose fields are the arguments of the call.
 
     The learning rate comes with every move, the weight decay with every cell. The canonical text always contains the
-    momentum, because its default differs between libraries.
+    momentum, because its default differs between libraries. `layer_decay` and `head_lr` are fixed multipliers of the
+    LR: see `parameter_groups.multipliers`.
     """
 
-    decay: Decay
+    layer_decay: float = field(default=1.0, kw_only=True)
+    head_lr: float = field(default=1.0, kw_only=True)
     family: ClassVar[str]  # name of the class in torch.optim, or in another package
     always = frozenset({"momentum"})
     slots: ClassVar[int | None] = None  # state tensors per weight at most; None if they have to be measured
     averages: ClassVar[bool] = False  # True if the optimizer itself evaluates an average
+    grouped: ClassVar[bool] = True  # False if all weights have one LR
+    measured: ClassVar[bool] = False  # True if a plan measures its state on the task's model, which may refuse it
 
     def __post_init__(self) -> None:
-        for f in fields(self):  # type: ignore[arg-type]
+        for f in fields(self):
             object.__setattr__(self, f.name, _checked(self.name, f.name, getattr(self, f.name), f.default))
+        if self.scaled and not self.grouped:
+            raise InputError(f"{self.name} has one LR for all weights: no layer_decay, no head_lr")
+
+    @property
+    def kwargs(self) -> dict[str, Any]:
+        """Arguments of the call, those that all optimizers take at the end."""
+        arguments = super().kwargs
+        return arguments | {name: arguments.pop(name) for name in SHARED}
+
+    @property
+    def scaled(self) -> bool:
+        """True if weights differ by a multiplier of the LR."""
+        return (self.layer_decay, self.head_lr) != (1.0, 1.0)
 
     def settings(self) -> dict[str, Any]:
         """Arguments of the class, without lr and weight decay."""
-        arguments = {k: v for k, v in self.kwargs.items() if k != "decay"}
+        arguments = {k: v for k, v in self.kwargs.items() if k not in ("decay", *SHARED)}
         if "beta1" in arguments:
             arguments["betas"] = arguments.pop("beta1"), arguments.pop("beta2")
         return arguments
 
     def decays(self, weight: Tensor) -> bool:
         """True if weight decay applies to this weight."""
-        return self.decay == "all" or weight.ndim > 1
+        # A field of most optimizers; declared here it would be the first argument of all.
+        return getattr(self, "decay", "all") == "all" or weight.ndim > 1
 
     def unsteered(self) -> str:
         """Reason why no schedule can set the momentum, to follow "sets the momentum, "; empty if one can."""
-        momenta = {"momentum", "beta1"} & {f.name for f in fields(self)}  # type: ignore[arg-type]
+        momenta = {"momentum", "beta1"} & {f.name for f in fields(self)}
         return "" if momenta else f"which {self.name} does not have"
+
+    def multipliers(self, model: nn.Module) -> dict[Tensor, float]:
+        """Multipliers of the LR of trained weights; those left out have 1."""
+        return parameter_groups.multipliers(model, self.layer_decay, self.head_lr) if self.scaled else {}
 
     def load(self) -> Any:
         """The class of the optimizer, imported."""
@@ -65,25 +96,28 @@ class Optimizer(Named):
     def build(
         self, model: nn.Module, weight_decay: float, lr: float = 1.0, fused: bool = False
     ) -> torch.optim.Optimizer:
-        """Build the optimizer for a module's trained weights, with a group of its own for weights that do not decay.
+        """Build the optimizer for a module's trained weights, in groups of equal weight decay and multiplier.
 
         `fused` selects the fused kernel if the optimizer is one of FUSED.
         """
-        weights = [p for p in model.parameters() if p.requires_grad]
-        groups = [
-            {"params": [p for p in weights if self.decays(p)], "weight_decay": weight_decay},
-            {"params": [p for p in weights if not self.decays(p)], "weight_decay": 0.0},
-        ]
+        groups = parameter_groups.groups(model, self.decays, weight_decay, self.multipliers(model))
         settings = self.settings() | ({"fused": True} if fused and self.name in FUSED else {})
-        optimizer: torch.optim.Optimizer = self.load()([g for g in groups if g["params"]], lr=lr, **settings)
+        optimizer: torch.optim.Optimizer = self.load()(groups, lr=lr, **settings)
         return optimizer
 
 
 def _checked(optimizer: str, name: str, value: Any, default: Any) -> Any:
-    if name == "decay":
-        if value not in get_args(Decay):
-            raise InputError(f"{optimizer}: decay is 'all' or 'matrices', not {value!r}")
+    if default is None:
         return value
+    if isinstance(default, str):
+        if value not in CHOICES[name]:
+            raise InputError(f"{optimizer}: {name} is {' or '.join(map(repr, CHOICES[name]))}, not {value!r}")
+        return value
+    if name in SHARED:
+        top, limit = (1.0, "at most 1") if name == "layer_decay" else (sys.float_info.max, "and finite")
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= top:
+            raise InputError(f"{optimizer}: {name} is a number above 0, {limit}, not {value!r}")
+        return float(value)
     if isinstance(default, bool):
         if not isinstance(value, bool):
             raise InputError(f"{optimizer}: {name} is True or False, not {value!r}")

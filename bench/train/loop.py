@@ -11,6 +11,7 @@ from bench.engine.loader import Loader
 from bench.engine.memory import needs_last_gradient
 from bench.ledger import checkpoint, paths, trace
 from bench.ledger.cell_row import Result, Scores
+from bench.plan.plan import updates
 from bench.strategies import averagings, optimizers
 from bench.train import outputs
 from bench.train.decisions import Decisions
@@ -45,7 +46,7 @@ class Training:
         self.due = False  # an evaluation is due at this step
         self.roster, self.members = Roster.initial(len(self.cells)), [Member(0)]
         self.averagings, self.trace = averagings.Averagings(self.cells, loader.epoch_steps), trace.Trace()
-        self.grid = task.eval_epochs * loader.epoch_steps
+        self.grid = updates(task.eval_epochs, 1, loader.epoch_steps)
         self.ends = {c.total for c in self.cells}
         self.checkpoint_path, self.writer = paths.checkpoint(io.directory, cohort.id), checkpoint.CheckpointWriter()
         self.chunks = paths.trace_chunks(io.directory, cohort.id)

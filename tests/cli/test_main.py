@@ -78,7 +78,7 @@ def test_a_task_is_a_line_with_its_whole_name(capsys, monkeypatch, columns):
     assert [line.split()[0] for line in lines[1 : 1 + len(tasks.CATALOGUE)]] == [
         tasks.parse(name).name for name in tasks.CATALOGUE
     ]
-    assert len(lines) == len(tasks.CATALOGUE) + 3
+    assert len(lines) == len(tasks.CATALOGUE) + 4
     assert max(map(len, lines)) <= 80
     assert "…" not in "".join(lines)
 
@@ -146,7 +146,8 @@ def test_help_says_what_each_command_is_for():
 
 
 FROZEN = (
-    "suite --out --tasks --schedules --optimizers --averagings --budgets --peak-lrs --seeds --engine --workers "
+    "suite --out --tasks --schedules --reference --optimizers --averagings --budgets --epochs --batch-size "
+    "--weight-decays --peak-lrs --seeds --engine --workers "
     "--data-parallel --precision --accumulate --compile --width --snapshot-seconds --data --extend --tune --until "
     "--at-most --wandb --shard --assigned --plan"
 )
@@ -231,7 +232,7 @@ def test_publish_without_a_key_recommends_what_it_has(tmp_path, monkeypatch):
         (["plan", "cor"], "unknown suite 'cor' (did you mean core?)"),
         (["plan", "cor"], "one of your own: a Python file with a function suite(), my_suite.py"),
         (["plan", "--tasks", "Cifar"], "unknown task 'Cifar' (did you mean cifar10 or cifar100?)"),
-        (["plan", "--tasks", "Cifar"], "one of your own: a file and a line in tasks/__init__.py"),
+        (["plan", "--tasks", "Cifar"], "one of your own: my_task.py:function, as in CONTRIBUTING.md"),
         (["plan", "--schedules", "COSINE"], "unknown schedule 'COSINE' (did you mean cosine?)"),
         (["plan", "--schedules", "COSINE"], "one of your own: my_file.py:function"),
         (["recommend", "--family", "imge", "--epochs", "3"], "no family 'imge' (did you mean image?)"),

@@ -45,15 +45,20 @@ class Scaled(nn.Linear):
         return self.scale * super().forward(x)
 
 
+def deep():
+    """A layer for Muon before it."""
+    return nn.Sequential(nn.Linear(6, 6), Scaled())
+
+
 @pytest.mark.parametrize("name", list(optimizers.CATALOGUE))
 def test_what_belongs_to_a_weight_without_axes_comes_back_beside_it(name):
-    trained, loader = create("modules", toy(Scaled), name, 0.0, torch.float32)
+    trained, loader = create("modules", toy(deep), name, 0.0, torch.float32)
     for k in range(2):
         trained.look(loader.batch(k), k)
         trained.move([Move(0.01)])
         trained.blend("mean", [0], 1.0)
     with torch.device("meta"):  # stands for any device that is not the CPU
-        model = Scaled()
+        model = deep()
     member = TrainedMember(model, optimizers.parse(name).build(model, 0.0))
     (state,) = trained.state_dict()["members"]
     member.load(state)

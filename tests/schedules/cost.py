@@ -20,7 +20,7 @@ from bench.contract import Cell, Signals
 from bench.engine.loader import Loader
 from bench.suites import EVERY
 from bench.train.decisions import Decisions
-from tests.engine.speed import crew, spent
+from tests.speed.contestants import Crew, timed
 
 ROUNDS = 7
 UPDATES = 2000
@@ -45,9 +45,9 @@ def decision(text):
 
 def update(task):
     """CPU seconds of one update of a single member."""
-    feed, member = Loader(task, 0), crew("modules", task, 1)
+    feed, member = Loader(task, 0), Crew("modules", task, 1)
     batches = [feed.batch(k) for k in range(10)]
-    return statistics.median(spent(1, member, batches) for _ in range(ROUNDS))
+    return statistics.median(timed(member, batches)[0] for _ in range(ROUNDS))
 
 
 def main(path):

@@ -11,7 +11,7 @@ import schedules
 from bench.cli import main
 from bench.contract import Clock, InputError, Schedule
 from bench.runner.config import RunConfig, prepare
-from schedules import external
+from schedules import external, reference
 from schedules.schedule import factors
 from schedules.spec import parse
 
@@ -158,9 +158,9 @@ def package(tmp_path, monkeypatch):
         f"[{external.GROUP}]\nfalling = mypkg.mymod:plain\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
-    external.installed.cache_clear()
+    reference.installed.cache_clear()
     yield
-    external.installed.cache_clear()
+    reference.installed.cache_clear()
 
 
 def test_a_package_offers_schedules(package):

@@ -118,7 +118,12 @@ def test_a_cohort_on_two_nodes_equals_two_processes_on_one_also_when_warned(clus
 
 
 def test_every_script_is_clean_to_shellcheck():
-    scripts = [*(ROOT / "SLURM").glob("*.sbatch"), *(ROOT / "tests/slurm/golden").glob("*.sbatch"), ROOT / ".ci/run"]
-    assert len(scripts) >= 5
+    scripts = [
+        *(ROOT / "SLURM").glob("*.sbatch"),
+        *(ROOT / "tests/slurm/golden").glob("*.sbatch"),
+        ROOT / ".ci/run",
+        ROOT / "tests/gpu.sh",
+    ]
+    assert len(scripts) >= 6
     result = subprocess.run(["shellcheck", *map(str, scripts)], capture_output=True, text=True)
     assert result.returncode == 0, result.stdout

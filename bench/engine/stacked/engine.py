@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 from operator import itemgetter
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import torch
 from torch import Tensor
@@ -34,9 +35,11 @@ from bench.engine.stacked.layout import (
     pick_rows_of_all,
     stack_twice,
 )
+from bench.engine.stacked.traced import TracedLook, traces_of
 from bench.strategies.averagings import AS_IS
 from bench.strategies.optimizer import Optimizer
 
+T = TypeVar("T")
 Copies: TypeAlias = tuple[NamedTensors, NamedTensors, NamedTensors]  # weights, buffers and counts
 
 
@@ -67,6 +70,7 @@ class Stacked:
                 f"{loader.task.name} has BatchNorm, which --data-parallel trains with --engine modules only"
             )
         self._losses = vmap(weak_method(self._loss), in_dims=(0, 0, None, None, None), randomness="same")
+        self._look = TracedLook(self._losses, traces_of(self.task, loader.dtype, loader.device))
         self._outputs = vmap(weak_method(self._output), in_dims=(0, 0, None, None), randomness="same")
         buffers = {name: b.clone() for name, b in self._model.named_buffers()}
         self._counts = {name: b for name, b in buffers.items() if not b.is_floating_point()}
@@ -86,6 +90,9 @@ class Stacked:
         ordered = decaying | grads
         self._layouts = {name: layout(grad) for name, grad in ordered.items()}
         self._rule = update_rules.create(optimizer, weight_decay, sum(grad.numel() for grad in decaying.values()))
+        if factors := optimizer.multipliers(self._model):
+            scales = {name: factors[self._model.get_parameter(name)] for name in ordered}
+            self._rule.scale_P = torch.cat([grad.new_full([grad.numel()], scales[n]) for n, grad in ordered.items()])
         width = sum(grad.numel() for grad in ordered.values())
         self._set_rows(torch.empty(2, width, device=self.loader.device, dtype=self.loader.dtype))
         for name, weight_W in self._weights.items():
@@ -112,11 +119,15 @@ class Stacked:
             raise InputError(f"{self.task.name} cannot be stacked: use --engine modules ({reason})") from error
         return {name: grad[0] for name, grad in zip(weights, grads, strict=True) if grad is not None}
 
+    def _padded(self, rows: Sequence[T]) -> list[T]:
+        """One entry for each row, of entries for members."""
+        return pad_rows(rows)
+
     def _set_rows(self, weight_WP: Tensor, grad_WP: Tensor | None = None) -> None:
         """Use these rows from now on, and make the weights and their gradients views of them."""
         self._weight_WP = weight_WP
         self._grad_WP = torch.zeros_like(weight_WP) if grad_WP is None else grad_WP
-        self._weights = {name: part.requires_grad_() for name, part in self._parts(weight_WP).items()}
+        self._weights = {name: part.detach().requires_grad_() for name, part in self._parts(weight_WP).items()}
         self._grads = list(self._parts(self._grad_WP).values())
 
     def _parts(self, flat_WP: Tensor) -> NamedTensors:
@@ -124,7 +135,7 @@ class Stacked:
         sizes = [math.prod(shape) for shape, _ in self._layouts.values()]
         views = {}
         for (name, (shape, axes)), part in zip(self._layouts.items(), torch.split(flat_WP, sizes, dim=1), strict=True):
-            views[name] = part.detach().view(len(flat_WP), *shape).permute(axes)
+            views[name] = part.view(len(flat_WP), *shape).permute(axes)
         return views
 
     def _output(
@@ -139,16 +150,13 @@ class Stacked:
 
     # ------------------------------------------------------------------------------ look, take and move
 
+    def _state(self) -> Copies:
+        """What a look reads: the leaves whose gradients are `_grads`, buffers and counts."""
+        return self._weights, self._buffers, self._counts
+
     def look(self, batch: Batch, step: int) -> None:
         """One forward and backward for all rows; does not synchronise."""
-        reseed(self.loader, step, self.loader.rank)
-        loss_W = self._losses(self._weights, self._buffers, self._counts, *batch)
-        # Members share no weight, so the gradient of the sum contains the gradient of each.
-        # The gradients get no name here, so that they are freed once they are copied.
-        weights = list(self._weights.values())
-        for view, grad in zip(self._grads, torch.autograd.grad(loss_W.sum(), weights), strict=True):
-            view.copy_(grad)
-        loss_W = loss_W.detach()
+        loss_W = self._look(partial(reseed, self.loader, step, self.loader.rank), self._state(), batch, self._grads)
         if self._accelerator is not None:
             mean_WP, loss_W = mean_over_processes(self._accelerator, [self._grad_WP, loss_W])
             self._grad_WP.copy_(mean_WP)
@@ -158,7 +166,7 @@ class Stacked:
             shrink_W = (self.task.clip / (norm_W + 1e-6)).clamp(max=1.0)  # as torch.nn.utils.clip_grads_with_norm_
             self._grad_WP.mul_(shrink_W.unsqueeze(1))
         m = self._members
-        self._looks.record(loss_W[:m], norm_W[:m], None if dot_W is None else dot_W[:m])
+        self._looks.record(torch.stack((loss_W[:m], norm_W[:m])), None if dot_W is None else dot_W[:m])
 
     def _recall_dots(self) -> Tensor:
         """Inner products [W] of these gradients with the last ones, 0 at the first look; keeps these gradients."""
@@ -173,7 +181,7 @@ class Stacked:
         if list(rows) == list(range(self._members)):
             return
         self._members = len(rows)
-        index = pad_rows(rows)
+        index = self._padded(rows)
         self._set_rows(pick_rows(self._weight_WP, index), pick_rows(self._grad_WP, index))
         self._last_WP = None if self._last_WP is None else pick_rows(self._last_WP, index)
         self._buffers = pick_rows_of_all(self._buffers, index)
@@ -182,8 +190,7 @@ class Stacked:
 
     def move(self, moves: Sequence[Move]) -> None:
         """Step the optimizer for all rows, each at its LR and momentum."""
-        shadow = moves if self._members == 1 else ()
-        self._rule.move(self._weight_WP, self._grad_WP, [*moves, *shadow])
+        self._rule.move(self._weight_WP, self._grad_WP, self._padded(moves))
 
     def blend(self, slot: str, rows: Sequence[int], share: float) -> None:
         """See `bench.contract.Engine`."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import torch
 from torch import Tensor
 
 NamedTensors: TypeAlias = dict[str, Tensor]
+T = TypeVar("T")
 
 
 def pick_rows(tensor_WP: Tensor, rows: Sequence[int]) -> Tensor:
@@ -26,8 +27,8 @@ def layout(grad: Tensor) -> tuple[list[int], list[int]]:
     return [grad.shape[axis] for axis in outer], [0, *(1 + outer.index(axis) for axis in range(grad.ndim))]
 
 
-def pad_rows(rows: Sequence[int]) -> list[int]:
-    """Rows of members, [W]; a single one is repeated."""
+def pad_rows(rows: Sequence[T]) -> list[T]:
+    """Entries for rows, [W], of those for members; a single one is repeated."""
     return [*rows, *rows] if len(rows) == 1 else list(rows)
 
 

@@ -35,6 +35,7 @@ class Rule(ABC):
 
     def __init__(self, momentum: float, weight_decay: float, decaying: int):
         self.momentum, self.weight_decay, self.decaying = momentum, weight_decay, decaying
+        self.scale_P: Tensor | None = None  # multiplier of the LR of each weight; None if all have 1
         self.steps = 0  # updates so far, the same for all rows
         self.slots: dict[str, Tensor] = {}  # state [M, P], by name
 
@@ -47,6 +48,11 @@ class Rule(ABC):
     @abstractmethod
     def update(self, weight_MP: Tensor, grad_MP: Tensor, lrs: list[float], momenta: list[float]) -> None:
         """Apply the rule, with an LR and a momentum for each row."""
+
+    def sizes(self, values: Sequence[float], like: Tensor) -> Tensor:
+        """A step size for each row, times the multiplier of each weight: [M, 1], or [M, P] with multipliers."""
+        values_M1 = column(values, like)
+        return values_M1 if self.scale_P is None else values_M1 * self.scale_P
 
     def slot(self, name: str, like: Tensor) -> Tensor:
         """A state tensor by its name, zeros at first."""
@@ -70,7 +76,7 @@ class SGD(Rule):
     def update(self, weight_MP: Tensor, grad_MP: Tensor, lrs: list[float], momenta: list[float]) -> None:
         self.add_decay(weight_MP, grad_MP)
         step_MP = self.add_momentum(grad_MP, momenta) if any(momenta) else grad_MP
-        weight_MP.addcmul_(step_MP, column(lrs, weight_MP), value=-1)
+        weight_MP.addcmul_(step_MP, self.sizes(lrs, weight_MP), value=-1)
 
     def add_momentum(self, grad_MP: Tensor, momenta: list[float]) -> Tensor:
         """The gradient with momentum."""
@@ -99,7 +105,7 @@ class Adam(Rule):
         spread_MP = torch.sqrt(square_MP, out=grad_MP).div_(math.sqrt(1 - self.beta2**self.steps)).add_(self.eps)
         step_MP = torch.div(mean_MP, spread_MP, out=spread_MP)
         sizes = [lr / (1 - beta1**self.steps) for lr, beta1 in zip(lrs, momenta, strict=True)]
-        weight_MP.addcmul_(step_MP, column(sizes, weight_MP), value=-1)
+        weight_MP.addcmul_(step_MP, self.sizes(sizes, weight_MP), value=-1)
 
     def decay(self, weight_MP: Tensor, grad_MP: Tensor, lrs: list[float]) -> None:
         """Apply weight decay."""
@@ -110,9 +116,11 @@ class AdamW(Adam):
     """As torch.optim.AdamW: an update first shrinks the weights by lr * weight decay."""
 
     def decay(self, weight_MP: Tensor, grad_MP: Tensor, lrs: list[float]) -> None:
-        if self.weight_decay:
-            shrink_M1 = column([1 - lr * self.weight_decay for lr in lrs], weight_MP)
-            weight_MP[:, : self.decaying].mul_(shrink_M1)
+        if self.weight_decay and self.scale_P is None:
+            weight_MP[:, : self.decaying].mul_(column([1 - lr * self.weight_decay for lr in lrs], weight_MP))
+        elif self.weight_decay:
+            shrink_MP = 1 - self.sizes([lr * self.weight_decay for lr in lrs], weight_MP)
+            weight_MP[:, : self.decaying].mul_(shrink_MP[:, : self.decaying])
 
 
 RULES: dict[str, Callable[[Any, float, int], Rule]] = {"sgd": SGD, "adam": Adam, "adamw": AdamW}

@@ -22,6 +22,8 @@ SETTINGS = {
     "adam(decay='matrices')": (None,),
     "adamw": (None, 0.95, 0.0, 0.8),
     "adamw(decay='matrices')": (None,),
+    "sgd(nesterov=True, layer_decay=0.5, head_lr=3)": (None, 0.0, 0.95, 0.8),
+    "adamw(decay='matrices', layer_decay=0.5)": (None, 0.95, 0.0, 0.8),
 }
 """Optimizers, and momenta that members go through in turn; None is the optimizer's own."""
 

@@ -1,0 +1,118 @@
+"""No update waits for a device, shown without one: on `meta`, reading a value raises, and every copy there is counted.
+
+`tests/engine/precision/test_gpu.py` shows the same where a GPU is at hand.
+"""
+
+import dataclasses
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+import tasks
+from bench import engine
+from bench.contract import Move
+from bench.engine.loader import Loader
+from bench.numerics import Arithmetic
+from tasks.detection import augment as boxes
+from tasks.image import augment as images
+from tasks.speech import logmel
+from tasks.text import glue
+from tests.engine.toys import Net, toy
+
+META = torch.device("meta")
+EMBEDDED = ["digits", "digits(model='cnn')", "vowels", "scenes"]
+"""Those of `core` but for `grammar`, whose model of transformers looks at its mask at each forward."""
+
+STEPS = range(1, 4)  # the first update reads the order of its epoch
+
+
+class Copies(TorchDispatchMode):
+    """Counts copies from the CPU to the device, and those for which the CPU waits."""
+
+    copies = waits = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        if func is torch.ops.aten._to_copy.default and args[0].device.type == "cpu" and result.device == META:
+            self.count(kwargs.get("non_blocking", False))
+        elif func is torch.ops.aten.copy_.default and args[0].device == META and args[1].device.type == "cpu":
+            self.count(args[2] if len(args) > 2 else False)
+        return result
+
+    def count(self, freely):
+        self.copies += 1
+        self.waits += not freely
+
+
+def crew(name, task, **arithmetic):
+    loader = Loader(task, 0, META)
+    trained = engine.create(name, loader, task.optimizer, task.weight_decay, None, Arithmetic(**arithmetic))
+    trained.take([0, 0])
+    return trained, loader
+
+
+def updates(trained, loader):
+    """Copies of some open-loop updates with their batches."""
+    moves = [Move(0.01), Move(0.02, 0.8)]
+    trained.look(loader.batch(0), 0)
+    trained.move(moves)
+    with Copies() as copies:
+        for k in STEPS:
+            trained.look(loader.batch(k), k)
+            trained.move(moves)
+    return copies
+
+
+@pytest.mark.parametrize("name", EMBEDDED)
+def test_an_update_of_an_embedded_task_reads_nothing_back_and_waits_for_no_copy(name):
+    task = tasks.parse(name)
+    for each in {"modules", engine.choose(task, task.optimizer, 40)}:
+        copies = updates(*crew(each, task))
+        assert copies.waits == 0
+        assert copies.copies <= 2 * len(STEPS)  # LRs and momenta of all rows
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])
+@pytest.mark.parametrize("way", [{}, {"accumulate": 2}])
+def test_an_update_with_clipping_dropout_and_batch_norm_does_neither(optimizer, way):
+    task = dataclasses.replace(toy(Net, 0.3), optimizer=optimizer)
+    for name in ("modules",) if way else ("modules", "stacked"):
+        assert updates(*crew(name, task, **way)).waits == 0
+
+
+def test_reading_a_value_back_would_be_noticed():
+    trained, loader = crew("modules", toy())
+    trained.look(loader.batch(0), 0)
+    with pytest.raises((RuntimeError, NotImplementedError), match="meta"):
+        trained.signals()
+    with Copies() as copies:
+        torch.ones(3).to(META)
+        torch.ones(3).to(META, non_blocking=True)
+    assert (copies.copies, copies.waits) == (2, 1)
+
+
+BYTES, SAMPLES = torch.zeros(4, 3, 32, 32, dtype=torch.uint8), torch.zeros(4, 8000, dtype=torch.int16)
+PREPARES = {
+    "images": (images.from_bytes([0.5] * 3, [0.2] * 3, images.crop_and_flip), (BYTES,), ()),
+    "boxes": (boxes.from_bytes([0.5] * 3, [0.2] * 3, True), (BYTES,), (torch.zeros(4, 5, 6),)),
+    "logmel": (logmel.features(8000), (SAMPLES,), ()),
+}
+WAITS = {"images": 4, "boxes": 4, "logmel": 4}
+"""Copies of constants and of random numbers, for each of which the CPU waits: an upper limit, to be lowered."""
+
+
+@pytest.mark.parametrize("name", PREPARES)
+def test_preparation_reads_nothing_back(name):
+    prepare, inputs, target = PREPARES[name]
+    inputs, target = (tuple(a.to(META) for a in part) for part in (inputs, target))
+    prepare(inputs, target, torch.Generator().manual_seed(0))
+    with Copies() as copies:
+        prepare(inputs, target, torch.Generator().manual_seed(0))
+    assert copies.waits <= WAITS[name]
+
+
+def test_only_the_cut_of_texts_reads_back():
+    tokens = torch.ones(2, 8, dtype=torch.long, device=META)
+    with pytest.raises(RuntimeError, match="meta"):
+        glue.trimmed((tokens, tokens), (), None)
