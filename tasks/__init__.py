@@ -30,6 +30,7 @@ from tasks.own.texts import texts
 from tasks.speech.digits_ctc import digits_ctc
 from tasks.speech.keywords import fsdd, speech_commands, speech_commands_v002_testset12
 from tasks.speech.vowels import vowels
+from tasks.synthetic.power_law import powerlaw
 from tasks.synthetic.problems import linreg, quadratic
 from tasks.text.glue import glue
 from tasks.text.grammar import grammar
@@ -44,6 +45,7 @@ CATALOGUE: dict[str, Callable[..., Task]] = {
     "source_code": source_code,
     "linreg": linreg,
     "quadratic": quadratic,
+    "powerlaw": powerlaw,
     "mnist": mnist,
     "fashion_mnist": fashion_mnist,
     "cifar10": cifar10,
