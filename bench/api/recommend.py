@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from bench.api.options import parsed
 from bench.api.results import WIDTH, printed
-from bench.cli import recommend as command
+from bench.cli.advice import recommend as command
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType

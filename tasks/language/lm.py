@@ -83,6 +83,12 @@ class Settings:
         """The tokenizer: `bytes`, `ids`, or a checkpoint."""
         return self.tokenizer or (BYTES if self.small else self.model)
 
+    @property
+    def peak_lrs(self) -> tuple[float, ...]:
+        if self.tuned:
+            return 2e-5, 4e-5, 8e-5
+        return (0.002, 0.004, 0.008) if self.small else (3e-4, 6e-4, 1.2e-3)
+
     def check(self) -> None:
         """Refuse settings that are out of range or do not go together.
 
@@ -171,11 +177,7 @@ def lm(
         direction="min",
         optimizer="adamw(beta2=0.95, decay='matrices')",
         weight_decay=0.1,
-        peak_lrs=(2e-5, 4e-5, 8e-5)
-        if settings.tuned
-        else (0.002, 0.004, 0.008)
-        if settings.small
-        else (3e-4, 6e-4, 1.2e-3),
+        peak_lrs=settings.peak_lrs,
         layers="transformer" if settings.small else "large",
         load=partial(_load, settings),
         model=partial(_model, settings),
