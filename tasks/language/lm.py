@@ -163,9 +163,7 @@ def lm(
     Raises:
         InputError: a setting is out of range, or settings do not go together.
     """
-    settings = Settings(
-        data, model, tokenizer, scratch, context, batch, tokens, width, depth, tied, z_loss, vocabulary, dtype
-    )
+    settings = Settings(**locals())
     settings.check()
     return Task(
         name=settings.text,
