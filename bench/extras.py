@@ -14,7 +14,7 @@ EXTRAS = {
     "bench": (
         *REPORT,
         *("torch", "torchvision", "timm", "transformers", "datasets", "accelerate", "PIL", "soundfile"),
-        *("faster_coco_eval", "sklearn", "mlxtend", "sktime"),
+        *("faster_coco_eval", "sympy", "sklearn", "mlxtend", "sktime"),
     ),
     "wandb": ("wandb", "wandb_workspaces"),
     "contenders": ("schedulefree", "prodigyopt", "dadaptation", "momo"),
