@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 Batch: TypeAlias = "tuple[tuple[Tensor, ...], tuple[Tensor, ...]]"  # inputs and target, on the device
 Prepare: TypeAlias = "Callable[[tuple[Tensor, ...], tuple[Tensor, ...], torch.Generator | None], Batch]"
 Wandb: TypeAlias = Literal["off", "offline", "online"]
-Family: TypeAlias = Literal["image", "detection", "text", "speech", "language", "tunnel"]
+Family: TypeAlias = Literal["image", "detection", "text", "speech", "language", "table", "tunnel"]
 Direction: TypeAlias = Literal["max", "min"]
 Layers: TypeAlias = Literal["mlp", "conv1d", "conv2d", "residual", "recurrent", "transformer", "detector", "large"]
 Recipe: TypeAlias = "Sequence[tuple[str, float]]"  # how an average is mixed; see `bench/strategies/averagings.py`
@@ -107,6 +107,7 @@ class Task:
     clip: float | None = None  # gradients are clipped to this norm
     eval_epochs: float = 1  # the epoch grid: epochs between evaluations, may be below 1; there is one at the end, too
     chance: str = ""  # scores of chance and of simple predictors, in words
+    classes: tuple[str, ...] = ()  # names of the model's outputs, for a model that is taken home; () where not stated
     margin: Margin | None = None  # smaller differences count as equal; None: no two strategies can be called equal
     code: str = ""  # digest of its code; filled in when a task is built by its name, unless the name holds it
     outside: bool = False  # its code, model or data are the user's: it is tried out at length before it is trained
@@ -205,6 +206,9 @@ class Engine(Protocol):
 
     def recalibrated(self, split: str, rows: Sequence[int]) -> list[dict[str, float]] | None:
         """Scores after recomputing BatchNorm statistics on training batches; None without BatchNorm."""
+
+    def weights(self, row: int, recipe: Recipe | None) -> dict[str, Tensor]:
+        """State of a member's model as `evaluate` reads it or, by a recipe, as `averaged` does: copies on the CPU."""
 
     def history(self) -> list[tuple[Array, Array]]:
         """(loss [M], gradient norm or SKIPPED [M]) of each look since the last call. Synchronises; `look` doesn't."""

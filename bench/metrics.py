@@ -16,7 +16,9 @@ class MetricFacts(NamedTuple):
 
 METRICS: dict[str, MetricFacts] = {
     "accuracy": MetricFacts("max", share=True),
+    "balanced_accuracy": MetricFacts("max"),  # mean recall over classes
     "f1": MetricFacts("max"),
+    "macro_f1": MetricFacts("max"),
     "matthews": MetricFacts("max"),
     "pearson": MetricFacts("max"),
     "spearman": MetricFacts("max"),

@@ -42,6 +42,9 @@ def blamed(subject: str) -> Iterator[None]:
 EXECUTED: dict[str, Path] = {}
 """File of each module that this process has executed, by the module's name."""
 
+OWN = ("bench", "schedules", "tasks")
+"""Packages of the project, which are no neighbours of a file that lies beside them."""
+
 _IMPORTED: dict[Path, str] = {}
 """Digest of each neighbour's source, as it was when it could first be imported."""
 
@@ -99,17 +102,19 @@ def _imports(file: Path) -> set[str]:
 
 def _beside(root: Path, top: str, file: Path) -> list[Path]:
     """Files of the neighbour of a name; [] where there is none."""
-    folder, module = root / top, root / f"{top}.py"
-    origin = folder / "__init__.py" if (folder / "__init__.py").is_file() else module
-    if not origin.is_file():
-        if folder.is_dir() and any(folder.rglob("*.py")):
-            raise InputError(f"{file} imports {top}: give {folder} an __init__.py, so that changes in it are seen")
-        return []
+    folder = root / top
+    origin = folder / "__init__.py" if (folder / "__init__.py").is_file() else root / f"{top}.py"
     loaded = sys.modules.get(top)
     spec = None if loaded is not None else importlib.util.find_spec(top)
     other = getattr(loaded, "__file__", None) or (spec.origin if spec else None)
+    if not origin.is_file():
+        if other is None and folder.is_dir():  # Python would import it, as a namespace package
+            raise InputError(f"{file} imports {top}: give {folder} an __init__.py, so that changes in it are seen")
+        return []
     if other is not None and not origin.samefile(other):
         raise InputError(f"{file} imports {top}, which lies beside it, but is {other} already: rename one of them")
+    if top in OWN:
+        return []
     return sorted(folder.rglob("*.py")) if origin.parent == folder else [origin]
 
 

@@ -22,9 +22,15 @@ from tasks.image.mnist import fashion_mnist, mnist
 from tasks.language.lm import lm
 from tasks.language.markov import markov
 from tasks.language.source_code import source_code
+from tasks.own.audiofolder import audiofolder
+from tasks.own.hub import hub
+from tasks.own.imagefolder import imagefolder
+from tasks.own.table import table
+from tasks.own.texts import texts
 from tasks.speech.digits_ctc import digits_ctc
 from tasks.speech.keywords import fsdd, speech_commands, speech_commands_v002_testset12
 from tasks.speech.vowels import vowels
+from tasks.synthetic.power_law import powerlaw
 from tasks.synthetic.problems import linreg, quadratic
 from tasks.text.glue import glue
 from tasks.text.grammar import grammar
@@ -39,6 +45,7 @@ CATALOGUE: dict[str, Callable[..., Task]] = {
     "source_code": source_code,
     "linreg": linreg,
     "quadratic": quadratic,
+    "powerlaw": powerlaw,
     "mnist": mnist,
     "fashion_mnist": fashion_mnist,
     "cifar10": cifar10,
@@ -53,6 +60,11 @@ CATALOGUE: dict[str, Callable[..., Task]] = {
     "digits_ctc": digits_ctc,
     "speech_commands": speech_commands,
     "speech_commands_v002_testset12": speech_commands_v002_testset12,
+    "imagefolder": imagefolder,
+    "audiofolder": audiofolder,
+    "texts": texts,
+    "table": table,
+    "hub": hub,
 }
 
 

@@ -22,6 +22,7 @@ ROOMS = [
     "bench.api",
     "bench.cli",
     "bench.slurm",
+    "bench.export",
     "bench.runner",
     "bench.tracking",
     "bench.conformance",

@@ -2,12 +2,16 @@
 
 import os
 import re
+import runpy
+import shlex
 import shutil
 import subprocess
 import sys
 
 import pytest
 
+from bench.analysis.results import Study
+from bench.cli import main
 from bench.contract import digest
 from bench.ledger import ledger
 from tests.runs import ROOT
@@ -66,6 +70,19 @@ def test_the_command_compares_what_was_added(project):
         "coins.py:coins@(epochs=2)",
         "digits(model='nets.py:Net@(width=8)', epochs=1, peak_lrs=[0.1])",
     }
+
+
+def test_data_of_ones_own_need_no_code(project, monkeypatch):
+    ((_, commands),) = blocks("data")
+    make, compare = map(shlex.split, commands.strip().split("\n"))
+    monkeypatch.chdir(project)
+    runpy.run_path(make[1])
+    assert compare[0] == "glideslope"
+    assert main.main([*compare[1:], "--workers", "1"]) == 0
+    (task,) = {r.payload["task"] for r in ledger.read(project / "runs" / "trees") if r.kind == "cell"}
+    assert task == f"table({str(project / 'trees.csv')!r}, target='kind', kind='classification')"
+    facts = Study.of(ledger.read(project / "runs" / "trees")).tasks[task]
+    assert facts.baseline.name.startswith("the majority class, ash (")
 
 
 @pytest.mark.parametrize(("tool", "rest"), [("ruff", ["check"]), ("ruff", ["format", "--check"])])

@@ -40,15 +40,21 @@ class Histories:
         Evaluations off the grid (every `grid` updates) belong to other budgets, except for the last one.
         """
         by_step: dict[int, EvalRow] = {}
-        member, end = (cohort, segment), total
-        while True:
-            parent, start = self._parent.get(member, (None, 0))
-            for row in self._evals.get(member, ()):
+        for member, start, end in self.pieces(cohort, segment, total):
+            for row in self._evals.get((cohort, member), ()):
                 if start < row.step <= end and (row.step % grid == 0 or row.step == total):
                     by_step[row.step] = row
+        return _intervals(by_step) if total in by_step else []
+
+    def pieces(self, cohort: str, segment: int, total: int) -> list[tuple[int, int, int]]:
+        """Segments that a cell rode for `total` updates, the last one first: (segment, first update, end)."""
+        pieces, end = [], total
+        while True:
+            parent, start = self._parent.get((cohort, segment), (None, 0))
+            pieces.append((segment, start, end))
             if parent is None:
-                return _intervals(by_step) if total in by_step else []
-            member, end = (cohort, parent), start
+                return pieces
+            segment, end = parent, start
 
 
 def _intervals(by_step: Mapping[int, EvalRow]) -> list[HistoryInterval]:

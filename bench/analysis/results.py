@@ -56,6 +56,7 @@ class Try(NamedTuple):
     optimizer: str = ""
     secondary: tuple[tuple[str, float], ...] = ()  # the final test values of the task's other metrics, by name
     short: str = ""  # the strategy without the task's usual optimizer and weight decay: one name in every ledger
+    cell: str = ""  # its id
 
 
 @dataclass(frozen=True)
@@ -229,6 +230,7 @@ def _try(cell: CellRow, strategy: str, plan: PlanRow) -> Try:
         error=result.error if isinstance(result, Failed) else None,
         optimizer=settings.optimizer,
         short=namer([own, usual])(own),
+        cell=settings.cell,
     )
     if not isinstance(result, Done):
         return unfinished

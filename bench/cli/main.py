@@ -21,12 +21,28 @@ if TYPE_CHECKING:
 
 def parser() -> Parser:
     """The whole command line, with the commands in the order of `glideslope --help`."""
-    from bench.cli import compare, conform, list, plan, publish, recommend, report, run, status, submit
+    from bench.cli import compare, conform, list, plan, publish, report, run, status, submit
+    from bench.cli.advice import predict, recommend
+    from bench.cli.models import export, train
     from bench.cli.options import Parser
 
     top = Parser("glideslope", description="Which learning-rate decay ends best, by how much, and how sure are we?")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for command in (run, plan, report, compare, recommend, submit, status, publish, list, conform):
+    for command in (
+        run,
+        plan,
+        report,
+        compare,
+        recommend,
+        predict,
+        export,
+        train,
+        submit,
+        status,
+        publish,
+        list,
+        conform,
+    ):
         command.add(commands)
     return top
 

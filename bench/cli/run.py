@@ -15,6 +15,8 @@ from bench.plan.plan import TUNE
 if TYPE_CHECKING:
     from bench.runner.config import RunConfig
 
+ENGINES = ("auto", "modules", "stacked", "compiled")
+
 
 def add(commands: Commands) -> None:
     """Add `run` to the command line."""
@@ -37,41 +39,16 @@ def config_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("suite", nargs="?", default="core", help="a suite of `glideslope list suites`, or a Python file with suite()")
     add("--out", type=path, metavar="DIR", help="where the ledger and the report go (default: runs/SUITE)")
-    add(
-        "--tasks",
-        metavar="A,B",
-        help="only these tasks, such as \"digits(epochs=5), digits(model='my_model.py:Net'), my_task.py:task\"",
-    )
-    add(
-        "--schedules",
-        metavar="A,B",
-        help='these strategies instead, such as "cosine, wsd(cooldown=0.3), my_file.py:mine(k=3)"',
-    )
-    add("--reference", metavar="A", help="the strategy that the others are tested against (default: the suite's)")
-    add("--optimizers", "--optimizer", metavar="A,B", help='these optimizers instead, such as "sgd, adamw(beta2=0.98)"')
-    add("--averagings", metavar="A,B", help='also read the weights by these averages, such as "none, ema, lawa(k=3)"')
-    budget_arguments(parser)
-    add("--seeds", type=whole, metavar="N", help="number of seeds: 0 .. N-1")
-    add(
-        "--engine",
-        choices=("auto", "modules", "stacked", "compiled"),
-        default="auto",
-        help="how members are trained side by side",
-    )
+    grid_arguments(parser)
+    add("--engine", choices=ENGINES, default="auto", help="how members are trained side by side")
     add("--workers", type=whole, metavar="N", help="worker processes (default: one a CPU core; 1 on a GPU)")
     add("--data-parallel", action="store_true", help="train each cohort on all Accelerate processes")
     add("--precision", choices=("fp32", "bf16", "fp16"), help="of forward and backward (default: as accelerate has it)")
     add("--accumulate", type=whole, metavar="N", help="micro-batches that a process computes of each batch, in turn")
     add("--compile", action="store_true", help="compile models with torch.compile, once for all members")
     add("--width", type=whole, metavar="N", help="cells in a cohort at most (default: as memory allows, 512 at most)")
-    add("--snapshot-seconds", type=float, default=30.0, metavar="S", help="least time between snapshots (default: 30)")
-    add(
-        "--data",
-        type=nonempty,
-        metavar="DIR",
-        help="folder of the real data sets, or `hub` (default: $GLIDESLOPE_DATA)",
-    )
-    add("--extend", action="store_true", help="add to what --out holds a plan with all its cells and more")
+    add("--data", type=nonempty, metavar="DIR", help="folder of real data sets, or `hub` (default: $GLIDESLOPE_DATA)")
+    directory_arguments(parser)
     round_arguments(parser)
     publish.option(parser)
 
@@ -86,6 +63,35 @@ def budget_arguments(parser: argparse.ArgumentParser) -> None:
         "--weight-decays", "--weight-decay", type=numbers, metavar="X,Y", help="each of these (default: the task's own)"
     )
     add("--peak-lrs", type=numbers, metavar="X,Y", help="peak learning rates, the same for every strategy")
+    add("--seeds", type=whole, metavar="N", help="number of seeds: 0 .. N-1")
+
+
+def grid_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that replace what a suite crosses."""
+    add = parser.add_argument
+    add(
+        "--tasks",
+        metavar="A,B",
+        help="only these tasks, such as \"digits(epochs=5), digits(model='my_model.py:Net'), my_task.py:task\"",
+    )
+    add(
+        "--schedules",
+        metavar="A,B",
+        help='these strategies instead, such as "cosine, wsd(cooldown=0.3), my_file.py:mine(k=3)"',
+    )
+    add("--reference", metavar="A", help="the strategy that the others are tested against (default: the suite's)")
+    add("--optimizers", "--optimizer", metavar="A,B", help='these optimizers instead, such as "sgd, adamw(beta2=0.98)"')
+    add("--averagings", metavar="A,B", help='also read the weights by these averages, such as "none, ema, lawa(k=3)"')
+    budget_arguments(parser)
+
+
+def directory_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that say what a run's directory holds besides its ledger."""
+    add = parser.add_argument
+    add("--snapshot-seconds", type=float, default=30.0, metavar="S", help="least time between snapshots (default: 30)")
+    keep = "keep final weights in DIR/weights: of the chosen cell of each task, strategy and budget, or of all cells"
+    add("--keep", choices=("best", "all", "none"), default="none", help=f"{keep} (default: none)")
+    add("--extend", action="store_true", help="add to what --out holds a plan with all its cells and more")
 
 
 def round_arguments(parser: argparse.ArgumentParser) -> None:

@@ -26,7 +26,7 @@ STACKED_LAYERS = tuple(name for name, facts in LAYERS.items() if facts.stacking_
 
 RULE = (
     f"auto: stacked for {FEWEST} cells or more with an optimizer of {', '.join(sorted(optimizers.STACKABLE))}, "
-    f"for the layers {', '.join(STACKED_LAYERS)}; modules otherwise"
+    f"for the layers {', '.join(STACKED_LAYERS)}; modules otherwise; compiled by its name only"
 )  # never compiled: its bits differ, and a plan must not depend on whether a machine has a compiler
 
 

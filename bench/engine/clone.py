@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -25,3 +26,9 @@ def clone_state(state: Any, device: torch.device | None = None) -> Any:
         return leaf.to(device or leaf.device, copy=True) if isinstance(leaf, Tensor) else copy.deepcopy(leaf)
 
     return pytree.tree_map(clone, state)
+
+
+def contiguous_state(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Copies on the CPU, each contiguous and with memory of its own, as files of weights need them."""
+    copies = {name: t.detach().to(CPU) for name, t in tensors.items()}
+    return {name: t.clone(memory_format=torch.contiguous_format) for name, t in copies.items()}

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from bench.contract import SKIPPED, Batch, InputError, Move, Recipe
-from bench.engine.clone import CPU, clone_model
+from bench.engine.clone import CPU, clone_model, contiguous_state
 from bench.engine.data_parallel import mean_over_processes, multi_process
 from bench.engine.evaluation import LookHistory, batch_norms, collect_outputs, distinct, recalibrate, score
 from bench.engine.forward_backward import ForwardBackward
@@ -168,6 +168,12 @@ class Modules:
         models = {row: self._recalibrated(copy) for row, copy in copies.items()}
         scores = self._scores(models, split)
         return [scores[row] for row in rows]
+
+    def weights(self, row: int, recipe: Recipe | None) -> dict[str, Tensor]:
+        """See `bench.contract.Engine`."""
+        member = self.members[row]
+        model = self._evaluated_model(member) if recipe is None else self._recalibrated(member.mixed(recipe))
+        return contiguous_state(model.state_dict())
 
     def _evaluated_model(self, member: TrainedMember) -> nn.Module:
         """The model that is evaluated: the member's own, or for Schedule-Free a copy with its average.

@@ -35,6 +35,16 @@ def traces(directory: Path) -> list[Path]:
     return sorted((directory / "traces").glob("*.npz"))
 
 
+def weights(directory: Path, sha256: str) -> Path:
+    """File of kept weights, named by the digest of its content."""
+    return directory / "weights" / f"{sha256}.safetensors"
+
+
+def training(model: Path) -> Path:
+    """Run's directory in the folder of a model that `glideslope train` trained."""
+    return model / "training"
+
+
 def unfinished(directory: Path) -> set[str]:
     """Cohorts that have a checkpoint, chunks of a trace, or temporary files of either."""
     checkpoints = [path.name for path in (directory / "snapshots").glob("*")]

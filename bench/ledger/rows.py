@@ -172,7 +172,20 @@ class ResumeRow(Payload):
     step: int
 
 
-TypedRow: TypeAlias = PlanRow | AttemptRow | CellRow | EvalRow | CohortRow | FailureRow | ResumeRow
+@dataclass(frozen=True, kw_only=True)
+class WeightsRow(Payload):
+    """The file of a cell's final weights, as they are read: averaged, and with their BatchNorm statistics.
+
+    The file is removed where another cell is chosen (`--keep best`), and the row stays.
+    """
+
+    kind: ClassVar[str] = "weights"
+    cell: str  # its id
+    sha256: str  # of the file, which is named by this digest
+    size: int  # of the file, in bytes
+
+
+TypedRow: TypeAlias = PlanRow | AttemptRow | CellRow | EvalRow | CohortRow | FailureRow | ResumeRow | WeightsRow
 T = TypeVar("T", bound=TypedRow)
 
 

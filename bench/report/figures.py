@@ -90,13 +90,13 @@ def _figures(result: Answer) -> Iterator[tuple[str, str, str, Figure]]:
                 f"{task}: final test {facts.metric} against budget, with 95 % intervals over seeds, and against peak "
                 "LR at the largest budget, means over seeds. What diverged has no point."
             )
-            yield f"task {task}", f"task-{_slug(task)}", caption, panels(comparison, task, looks)
+            yield f"task {task}", f"task-{slug(task)}", caption, panels(comparison, task, looks)
         if study.peak_lrs(task) > 1 and any(comparison.at(task, b) for b in study.budgets(task)):
             caption = (
                 f"{task}: mean final test {facts.metric} at every peak LR and budget; darker is better within a "
                 "budget. A frame marks the peak LR that the control values choose."
             )
-            yield f"peaks {task}", f"peaks-{_slug(task)}", caption, by_peak(comparison, task)
+            yield f"peaks {task}", f"peaks-{slug(task)}", caption, by_peak(comparison, task)
 
 
 def multiples(
@@ -114,7 +114,7 @@ def multiples(
     return figure, panels[:count]
 
 
-def _slug(task: str) -> str:
+def slug(task: str) -> str:
     """A file name for a task, different for different tasks."""
     plain = re.sub(r"[^a-z0-9]+", "-", task.lower()).strip("-")[:40]
     return plain if plain == task else f"{plain}-{digest(task, 4)}"

@@ -27,6 +27,7 @@ from bench.plan.plan import WIDTH, EngineName, Plan, build
 from bench.runner import requested_suite
 from bench.runner.catalogue import Catalogue
 from bench.runner.distributed import ProcessGroup
+from bench.runner.kept_weights import Keep
 from bench.runner.rounds import Round, StoppingRule, comparison_of
 from bench.strategies import optimizers
 from tasks import own_task
@@ -67,6 +68,7 @@ class RunConfig:
     until: str | None = None  # "decided": seeds are added until the tasks are decided, up to `at_most`
     at_most: int | None = None
     wandb: Wandb = "off"
+    keep: Keep = "none"  # whose final weights are kept; no part of the plan
 
     @property
     def directory(self) -> Path:

@@ -40,11 +40,12 @@ def show(config: RunConfig, console: Console) -> int:
         task, cohorts = prepared.tasks[name], [c for c in plan.cohorts if c.task == name]
         looks = sum(forecast.looks(c.cells) for c in cohorts)
         cell_steps = sum(c.cell_steps for c in cohorts)
-        look_seconds, member_bytes = trial(task, cohorts[0], group.device)
+        look_seconds, member_bytes, weights_bytes = trial(task, cohorts[0], group.device)
         costs[name] = look_seconds
         cells = sum(len(c.cells) for c in cohorts)
         evals = looks / forecast.epoch_steps[name] / task.eval_epochs
         disk = evals * ROW_BYTES["eval"] + cells * ROW_BYTES["cell"] + looks * ROW_BYTES["move"]
+        disk += 0 if config.keep == "none" else cells * weights_bytes  # at most, before those not chosen are removed
         seconds += look_seconds * looks
         table.add_row(
             Text(name),
@@ -111,8 +112,8 @@ def _looks(forecast: Forecast, task: str) -> int:
     return sum(forecast.looks(c.cells) for c in forecast.plan.cohorts if c.task == task)
 
 
-def trial(task: Task, cohort: Cohort, device: str) -> tuple[float, float]:
-    """Train a few members for a few steps: (seconds per look of a member, bytes of a member).
+def trial(task: Task, cohort: Cohort, device: str) -> tuple[float, float, float]:
+    """Train a few members for a few steps: (seconds per look of a member, bytes of a member and of its final weights).
 
     On a CPU the seconds are CPU time, so that other work on the machine does not count.
     """
@@ -136,7 +137,8 @@ def trial(task: Task, cohort: Cohort, device: str) -> tuple[float, float]:
         population.move(moves)
     population.history()
     spent = (clock() - start) / steps / members
-    return spent, _bytes(population.state_dict()) / members * 2  # gradients and the copy of a fork come on top
+    own = _bytes(population.state_dict()) / members * 2  # gradients and the copy of a fork come on top
+    return spent, own, _bytes(population.weights(0, None))
 
 
 def _bytes(state: object) -> float:

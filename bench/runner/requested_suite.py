@@ -27,14 +27,14 @@ def load(config: RunConfig) -> Suite:
     suite = (config.own_suite or suites.load(config.suite)).where(tasks=names)
     if config.batch_size is not None:
         suite = replace(suite, grids=tuple(_batched(grid, config.batch_size) for grid in suite.grids))
-    chosen = [] if config.optimizers is None else optimizers.parse_list(config.optimizers)
+    replacements = [] if config.optimizers is None else optimizers.parse_list(config.optimizers)
     for grid in suite.grids if config.peak_lrs is None else ():
         own = grid.optimizer or tasks.parse(grid.task).optimizer
-        if others := [o.name for o in chosen if o.name != optimizers.parse(own).name]:
+        if others := [o.name for o in replacements if o.name != optimizers.parse(own).name]:
             raise InputError(f"{others[0]} on {grid.task}: its peak LRs are for {own}; give --peak-lrs")
     suite = suite.where(
         schedules=None if config.schedules is None else tuple(s.text for s in schedules.parse_list(config.schedules)),
-        optimizers=[o.text for o in chosen] or None,
+        optimizers=[o.text for o in replacements] or None,
         weight_decays=config.weight_decays,
         averagings=None
         if config.averagings is None

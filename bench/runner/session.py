@@ -18,7 +18,7 @@ from bench.ledger.rows import CohortRow
 from bench.plan.plan import Plan
 from bench.preempt import DONE, FAILED, PREEMPTED, Flag
 from bench.report import write
-from bench.runner import pool
+from bench.runner import kept_weights, pool
 from bench.runner.config import PreparedRun, RunConfig, prepare
 from bench.runner.distributed import ProcessGroup
 from bench.runner.progress import ProgressDisplay
@@ -77,6 +77,7 @@ class Session:
             cadence=config.cadence,
             run=group.run,
             accelerator=accelerator,
+            keep=config.keep != "none",
         )
         self.main = group.rank == 0
         # `settled` syncs the rows that are read to the disk, before files of cohorts that are done are removed.
@@ -230,6 +231,9 @@ class Session:
             self.say(f"note: {note}")
         if self.following is not None:
             return
+        # A part of a run that goes on in rounds doesn't know whether this is the last.
+        if self.config.keep != "none" and not (self.config.partial and self.prepared.planner):
+            self.say(kept_weights.settle(self.directory, self.config.keep))
         page = None if self.config.partial else self.report(changed or self.prepared.planner is not None)
         for line in self.prepared.closing:
             self.say(line)

@@ -44,6 +44,8 @@ class WorkerContext:
     lease_seconds: float = leases.LEASE
     run: str = ""  # an id that all processes of this run share, and no other run has
     accelerator: Any = None  # set under --data-parallel, where every rank trains every cohort
+    keep: bool = False  # whether final weights are kept
+    task: Task | None = None  # trained in this process, in place of the one that a cohort's text names
 
     @property
     def writes(self) -> bool:
@@ -120,10 +122,11 @@ def _train_acquired(
     report: Callable[[int, int], None],
 ) -> bool:
     """Train a cohort whose lease was acquired; False if it was stopped before its end."""
-    task = tasks.parse(cohort.task)
+    task = context.task or tasks.parse(cohort.task)
     cohort_schedules = {c.schedule: schedules.parse(c.schedule) for c in cohort.cells}
     loader, engine = build_engine(cohort, task, context)
-    io = TrainingIO(context.directory, ledger, _process_verdict(flag, lease, context.cadence), report)
+    verdict = _process_verdict(flag, lease, context.cadence)
+    io = TrainingIO(context.directory, ledger, verdict, report, keep=context.keep)
     if loader.world > 1:
         io.verdict = _group_verdict(context.accelerator, io.verdict)
         io.begin = partial(_check_equal_steps, context.accelerator, context.directory)

@@ -13,6 +13,7 @@ from bench.ledger import paths
 from bench.ledger.lines import LedgerReader, row_of
 from bench.plan import packing
 from bench.plan.packing import Load
+from bench.runner import kept_weights
 from bench.runner.config import PreparedRun, RunConfig, prepare
 from bench.runner.distributed import ProcessGroup
 from bench.runner.run_dir import KINDS, open_run_dir
@@ -73,8 +74,8 @@ def submit(order: RunConfig, request: Resources, console: Console) -> int:
         say(line)
     loads = _loads(prepared, finished if request.only_missing or prepared.planner else set())
     if not loads:
-        cells = f"all {len(prepared.plan.cells):,} cells are in {order.directory}"
-        say(f"Suite {prepared.plan.suite}: {cells}, nothing is missing")
+        for line in _complete(prepared, order):
+            say(line)
         return 0
     count = request.array or packing.size(loads, HALF_HOUR * request.cpus, MOST)
     shares = packing.pack(loads, count)
@@ -96,6 +97,14 @@ def submit(order: RunConfig, request: Resources, console: Console) -> int:
     then = "; when the array has ended, the same command goes on" if prepared.planner else ""
     say(f"glideslope status {order.directory} shows the progress{then}")
     return 0
+
+
+def _complete(prepared: PreparedRun, order: RunConfig) -> Iterator[str]:
+    """Lines that say that nothing is missing, and which weights are there, once they are chosen."""
+    cells = f"all {len(prepared.plan.cells):,} cells are in {order.directory}"
+    yield f"Suite {prepared.plan.suite}: {cells}, nothing is missing"
+    if order.keep != "none":
+        yield kept_weights.settle(order.directory, order.keep)
 
 
 def _submit_both(files: tuple[Path, Path], folder: Path) -> tuple[str, str]:
@@ -219,6 +228,7 @@ def run_arguments(order: RunConfig) -> list[str]:
         "--accumulate": order.accumulate,
         "--width": order.width,
         "--snapshot-seconds": None if order.cadence == RunConfig.cadence else order.cadence,
+        "--keep": None if order.keep == "none" else order.keep,
         "--wandb": None if order.wandb == "off" else order.wandb,
     }
     arguments = ["run", order.suite]

@@ -10,7 +10,7 @@ other weights, are recomputed for it on training batches before each evaluation.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -215,6 +215,21 @@ class Averagings:
             return PRESENT
         averaging, span = self._by_cell[i]
         return averaging.track(span)
+
+    def finals(
+        self, ending: Mapping[int, Sequence[int]], step: int
+    ) -> Iterator[tuple[int, str, Recipe | None, list[int]]]:
+        """Cells that end (by row) as they are read: (row, track, recipe, the cells).
+
+        The recipe is None for cells that evaluate the weights themselves.
+        """
+        for row, cells in ending.items():
+            by_track: dict[str, list[int]] = {}
+            for i in cells:
+                by_track.setdefault(self.track(i), []).append(i)
+            for track, alike in by_track.items():
+                averaging, span = self._by_cell.get(alike[0], (None, None))
+                yield row, track, averaging.recipe(step, span) if averaging and span else None, alike
 
     def blends(self, riders: Iterable[Sequence[int]], step: int) -> Mapping[Blend, list[int]]:
         """The blends that are due after `step` updates, each with the members (rows) whose riders need it."""

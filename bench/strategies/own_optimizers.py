@@ -129,10 +129,10 @@ def own(call: spec.Call) -> OutsideOptimizer:
 def timm(name: str, **settings: Any) -> OutsideOptimizer:
     """Any optimizer of timm's factory by its name there; settings are those of timm.optim.create_optimizer_v2."""
     optim = _import("timm", "timm.optim")
-    known = optim.list_optimizers()
+    supported = optim.list_optimizers()
     name = str(name).lower()
-    if name.removeprefix("lookahead_") not in known:
-        raise InputError(f"timm has no optimizer {name!r}{spec.hint(name, known)}; it has: {', '.join(known)}")
+    if name.removeprefix("lookahead_") not in supported:
+        raise InputError(f"timm has no optimizer {name!r}{spec.hint(name, supported)}; it has: {', '.join(supported)}")
     home = optim.get_optimizer_info(name.removeprefix("lookahead_")).opt_class
     if isinstance(home, str) and importlib.util.find_spec(package := home.partition(".")[0]) is None:
         raise InputError(f"timm({name!r}) needs the package {package}, which is not installed")
@@ -146,9 +146,11 @@ def timm(name: str, **settings: Any) -> OutsideOptimizer:
 def pytorch_optimizer(name: str, **settings: Any) -> OutsideOptimizer:
     """Any optimizer of the package pytorch_optimizer by its name there (the extra `optimizers`)."""
     package = _import("pytorch_optimizer", "pytorch_optimizer")
-    known = package.get_supported_optimizers()
-    if str(name).lower() not in known:
-        raise InputError(f"pytorch_optimizer has no {name!r}{spec.hint(str(name), known)}; it has: {', '.join(known)}")
+    supported = package.get_supported_optimizers()
+    if str(name).lower() not in supported:
+        raise InputError(
+            f"pytorch_optimizer has no {name!r}{spec.hint(str(name), supported)}; it has: {', '.join(supported)}"
+        )
     family = package.load_optimizer(name)
     return _of_library("pytorch_optimizer", family.__name__, family, settings)
 

@@ -93,10 +93,10 @@ def groups(
 
 def _units(model: nn.Module) -> Iterator[Unit]:
     """Units of a model in the order of registration, each weight once; the head is one unit."""
-    counted: set[int] = set()
+    yielded: set[int] = set()
     for unit in _walk(model, _head(model)):
-        fresh = [w for w in unit.weights if w.requires_grad and id(w) not in counted]
-        counted.update(map(id, fresh))
+        fresh = [w for w in unit.weights if w.requires_grad and id(w) not in yielded]
+        yielded.update(map(id, fresh))
         if fresh:
             yield Unit(fresh, unit.loose)
 

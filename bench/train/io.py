@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bench.ledger import atomic, paths, trace
 from bench.ledger.cell_row import CellRow
 from bench.ledger.leases import Lease
 from bench.ledger.ledger import Ledger
-from bench.ledger.rows import CohortRow, EvalRow, ResumeRow
+from bench.ledger.rows import CohortRow, EvalRow, ResumeRow, WeightsRow
+from bench.train import weights
+from bench.train.weights import KeptFile
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 GO, SAVE, STOP = range(3)
 
@@ -40,10 +46,15 @@ class TrainingIO:
     # Called at every batch and chunk of an evaluation; True stops the evaluation.
     heartbeat: Callable[[], bool] = lambda: False
     begin: Callable[[int], None] = lambda step: None  # called with the first step
+    keep: bool = False  # whether the final weights of cells are kept
 
-    def write(self, key: str, row: EvalRow | CellRow | CohortRow) -> None:
+    def write(self, key: str, row: EvalRow | CellRow | CohortRow | WeightsRow) -> None:
         if self.ledger is not None:
             self.ledger.append(row.kind, key, row.payload())
+
+    def keep_file(self, tensors: Mapping[str, Tensor]) -> KeptFile | None:
+        """Write final weights; None on ranks that do not write."""
+        return None if self.ledger is None else weights.write(self.directory, tensors)
 
     def record_resume(self, cohort: str, step: int) -> None:
         """Record that a cohort continues from a checkpoint; `glideslope status` counts these."""

@@ -11,6 +11,7 @@ from bench.engine.loader import Loader
 from bench.engine.memory import needs_last_gradient
 from bench.ledger import checkpoint, paths, trace
 from bench.ledger.cell_row import Result, Scores
+from bench.ledger.rows import WeightsRow
 from bench.plan.plan import updates
 from bench.strategies import averagings, optimizers
 from bench.train import outputs
@@ -136,6 +137,7 @@ class Training:
         last = [row for row in readings if row in ending]
         scores = self.engine.recalibrated("test", last) or ()  # none without BatchNorm
         recalibrated = dict(zip(last, scores, strict=False))
+        files = self.keep_weights(ending, readings)
         means = self.trace.means()
         leaving: list[int] = []
         for row in due:
@@ -152,7 +154,7 @@ class Training:
                     # The statistics of an average are always recalibrated.
                     fresh = test if track and row in recalibrated else recalibrated.get(row)
                     result = outputs.done_result(bests[track], self.loader.epoch_steps, control, test, fresh)
-                    self.record_cell(i, row, result)
+                    self.record_cell(i, row, result, files.get(i))
                     leaving.append(i)
             # Off the grid, the end of one cell must not change the signals and best epochs of others.
             if on_grid:
@@ -192,6 +194,17 @@ class Training:
                     readings[row][track] = (control, test)
         return readings
 
+    def keep_weights(
+        self, ending: Mapping[int, Sequence[int]], readings: Mapping[int, Mapping[str, SplitScores]]
+    ) -> dict[int, WeightsRow]:
+        """Write the weights of ending cells, as they are read; cells of one member and average share a file."""
+        rows: dict[int, WeightsRow] = {}
+        # All processes that share a batch take part, as BatchNorm statistics may have to be recomputed.
+        for row, track, recipe, cells in self.averagings.finals(ending, self.step) if self.io.keep else ():
+            if track in readings.get(row, {}) and (file := self.io.keep_file(self.engine.weights(row, recipe))):
+                rows |= {i: WeightsRow(cell=self.cells[i].id, **file._asdict()) for i in cells}
+        return rows
+
     def record_evaluation(self, row: int, track: str, means: outputs.Means, split_scores: SplitScores) -> None:
         epoch = self.step / self.loader.epoch_steps
         eval_row = outputs.evaluation(
@@ -219,10 +232,12 @@ class Training:
                 self.record_cell(i, row, outputs.failed_result(*failed[i], self.members[row]))
         return list(failed)
 
-    def record_cell(self, i: int, row: int, result: Result) -> None:
-        """Record the result of a cell."""
+    def record_cell(self, i: int, row: int, result: Result, file: WeightsRow | None = None) -> None:
+        """Record the result of a cell and, where they are kept, the file of its weights."""
         cell, member = self.cells[i], self.members[row]
         self.io.write(cell.id, outputs.cell_row(self.task, self.cohort, cell, member, self.loader.epoch_steps, result))
+        if file is not None:
+            self.io.write(cell.id, file)
 
     def leave(self, leaving: Sequence[int]) -> None:
         """Remove cells from the roster, and members that have no rider then."""

@@ -20,6 +20,7 @@ from tasks.data.dataset import Pack, root
 from tasks.data.embedded import Draw
 from tasks.detection import boxes
 from tasks.detection.augment import jittered
+from tasks.own import splits as own_splits
 
 SIDE = 320
 """Side in pixels of every image. Images are stretched to squares, which changes no overlap of boxes, so no mAP."""
@@ -69,7 +70,10 @@ def load(pack: Pack, upright: bool) -> Folder:
 
 @cache
 def _loaded(pack: Pack, upright: bool, _root: str) -> Folder:
-    parts = {name: _part(pack, name) for name in PARTS if name != "test" or _annotations(pack, name)}
+    if whole := _whole(pack):
+        parts = _by_content(pack, whole)
+    else:
+        parts = {name: _part(pack, name) for name in PARTS if name != "test" or _annotations(pack, name)}
     train, val = parts["train"], parts["val"]
     for name, part in parts.items():
         of_part = [f"{number} {label}" for number, label in zip(part.ids, part.names, strict=True)]
@@ -91,6 +95,24 @@ def _loaded(pack: Pack, upright: bool, _root: str) -> Folder:
             raise pack.wrong(f"the {name} part", "has no boxes; each part needs some")
     readable = [_split(pack, AnnotatedImageReader(pack, part, upright)) for part in splits.values()]
     return Folder(Data(*readable), train.names)
+
+
+def _whole(pack: Pack) -> Path | None:
+    """The one file of annotations of a user's folder, whatever its name; None if there are several, or none."""
+    folders = [folder for folder in (pack.folder, pack.folder / "annotations") if folder.is_dir()]
+    files = [path for folder in folders for path in inventory.visible(folder) if path.suffix.lower() == ".json"]
+    return files[0] if len(files) == 1 and not pack.published else None
+
+
+def _by_content(pack: Pack, file: Path) -> dict[str, AnnotatedPart]:
+    """The parts of a folder without parts, by the content of each image; crowds are no part of train."""
+    whole = _read(pack, file, "")
+    marks = [own_splits.mark([path.read_bytes()]) for path in whole.paths]
+    train, control, test = own_splits.assign(["train"] * len(marks), marks, pack.wrong)
+    parts = {"train": whole.picked(train), "val": whole.picked(control), "test": whole.picked(test)}
+    crowds = parts["train"].truth[..., 5] == 1
+    parts["train"].truth[crowds] = -1
+    return parts
 
 
 def _require_disjoint(pack: Pack, parts: dict[str, AnnotatedPart]) -> None:
@@ -175,6 +197,11 @@ def _part(pack: Pack, part: str) -> AnnotatedPart:
     file = _annotations(pack, part)
     if file is None:
         raise pack.absent()
+    return _read(pack, file, part)
+
+
+def _read(pack: Pack, file: Path, part: str) -> AnnotatedPart:
+    """The images and boxes of a file of annotations; of a part `train`, without those of crowds."""
     pack.verify(file)
     listed = boxes.read(file, partial(pack.wrong, file))
     if len(listed.images) != pack.rows.get(part, len(listed.images)):
@@ -203,6 +230,8 @@ def _image_file(pack: Pack, annotations: Path, name: str) -> Path:
     part = annotations.stem.removeprefix("instances_")
     inner = inventory.inside(pack.folder, name, partial(pack.wrong, annotations))
     places = [base / folder / inner for folder in (part, f"images/{part}", "images")]
+    if not pack.published and not any(place.exists() for place in places):
+        places.append(base / inner)
     place = inventory.only(places, pack.wrong)
     if place is None or not place.is_file():
         raise pack.wrong(annotations, f"names {name}, which is not in {part}/, images/{part}/ or images/")

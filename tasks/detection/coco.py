@@ -6,13 +6,12 @@ and recoloured (`augment.py`).
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.contract import Data, InputError, Margin, Task
+from bench.contract import Data, Margin, Task
 from schedules.spec import choose, render
+from tasks.data import places
 from tasks.data.dataset import Pack
 from tasks.data.registry import PACKS
 from tasks.detection import anchor_free, augment
@@ -26,34 +25,35 @@ MODELS = {"ssdlite": HALF, "fasterrcnn": IMAGENET}
 """Builders in `tasks.detection.models`, with the mean and deviation by which each standardises its images."""
 
 BACKBONES = {"scratch": False, "imagenet": True}
-ANY = "any folder in COCO's format"
+BATCH = 24
+LAYOUT = (
+    "annotations/instances_{train,val}2017.json next to train2017/ and val2017/, or instances_{train,val,test}.json or "
+    "one file of annotations next to images/, in COCO's format"
+)
 BLIND = "mean boxes of the commonest class on a grid"
 
 
-def coco(folder: str = "coco", model: str = "ssdlite", *, backbone: str = "scratch") -> Task:
+def coco(folder: str = "coco", model: str = "ssdlite", *, backbone: str = "scratch", batch_size: int = BATCH) -> Task:
     """COCO, or another folder in its format, `coco('cells')`: SSDLite320 or Faster R-CNN 320, both MobileNetV3.
 
-    Batches of 24, SGD with momentum 0.9, weight decay 4e-5: torchvision's recipe of SSDLite on one GPU, for 60 of its
-    660 epochs. Without a `test` part, 1 in 10 training images, 5,000 at most, are held out as control, and test is
-    `val`.
+    SGD with momentum 0.9, weight decay 4e-5: torchvision's recipe of SSDLite on one GPU, for 60 of its 660 epochs.
+    Without a `test` part, 1 in 10 training images, 5,000 at most, are held out as control, and test is `val`. A folder
+    of the user's own with one file of annotations is split by content (`tasks/own/splits.py`).
 
     Args:
-        folder: In the folder that --data names.
+        folder: A path, or the name of a folder in the one that --data names.
         model: ssdlite or fasterrcnn.
         backbone: `imagenet` for torchvision's weights, which have to lie in its cache.
+        batch_size: Images of a batch, 24 at most for few of them.
 
     Raises:
         InputError: no such model or backbone.
     """
-    pack = PACKS["coco"]
-    if not (isinstance(folder, str) and folder and not Path(folder).is_absolute() and ".." not in Path(folder).parts):
-        raise InputError(f"coco: folder is the name of one in the folder that --data names, not {folder!r}")
-    if folder != "coco":
-        pack = replace(PACKS["bccd"], name=folder, title=folder, licence="licence not known", rows={}, get=ANY)
-        pack = replace(pack, published=False)
-        pack = replace(pack, layouts=PACKS["coco"].layouts + pack.layouts)
-    settings: dict[str, Any] = {} if folder == "coco" else {"folder": folder}
-    return _task("coco", pack, settings, model, backbone, batch_size=24, epochs=60)
+    place = folder if folder == "coco" else places.recorded("coco", folder)
+    pack = PACKS["coco"] if place == "coco" else places.own("coco", place, LAYOUT)
+    settings: dict[str, Any] = {} if place == "coco" else {"folder": place}
+    settings |= {} if batch_size == BATCH else {"batch_size": batch_size}
+    return _task("coco", pack, settings, model, backbone, batch_size=batch_size, epochs=60)
 
 
 def bccd(model: str = "ssdlite", *, backbone: str = "scratch") -> Task:

@@ -14,7 +14,7 @@ import numpy as np
 from bench.contract import Array, Data, InputError, Margin, Stream, Task, digest
 from schedules.spec import render
 from tasks import classification
-from tasks.data import inventory, picture
+from tasks.data import class_folders, inventory, picture
 from tasks.data.dataset import root
 from tasks.data.embedded import stratified
 from tasks.data.registry import PACKS
@@ -176,21 +176,11 @@ def _folder(tree: Path, owners: dict[inventory.Identity, str] | None = None) -> 
     """
     if not tree.is_dir():
         raise PACK.absent()
-    names = [path.name for path in inventory.visible(tree) if path.is_dir()]
-    for path in inventory.visible(tree):
-        if not path.is_dir() and path.suffix.lower() not in inventory.NOTES:
-            raise PACK.wrong(path, "lies in no class's folder")
-    kinds = inventory.IMAGES
-    files = [(label, f) for label, name in enumerate(names) for f in inventory.files(tree / name, kinds, PACK.wrong)]
-    owners = {} if owners is None else owners
-    sizes = [inventory.claim(file, f"{tree.name}/{file.relative_to(tree)}", owners, PACK.wrong) for _, file in files]
-    if 0 in sizes:
-        raise PACK.wrong(files[sizes.index(0)][1], "is empty")
-    labels = np.array([label for label, _ in files], np.int64)
-    for name in (names[label] for label in range(len(names)) if label not in set(labels.tolist())):
-        raise PACK.wrong(tree / name, "holds no image")
-    lines = (f"{file.relative_to(tree)} {size}" for (_, file), size in zip(files, sizes, strict=True))
-    return ImageFolderPart(Files([str(file) for _, file in files]), labels, digest("\n".join(lines), 64), names)
+    files, sizes, labels, names = class_folders.read(
+        tree, inventory.IMAGES, PACK.wrong, {} if owners is None else owners
+    )
+    lines = (f"{file.relative_to(tree)} {size}" for file, size in zip(files, sizes, strict=True))
+    return ImageFolderPart(Files([str(file) for file in files]), labels, digest("\n".join(lines), 64), names)
 
 
 def _table(part: str) -> ImageFolderPart:

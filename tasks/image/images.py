@@ -32,6 +32,9 @@ Read = tuple[Array, Array, Sequence[str] | None]
 """Images, labels, and the names of the classes if the files give them."""
 
 IDX = {"MNIST": "mnist", "FashionMNIST": "fashion_mnist"}
+DISTRIBUTIONS = {"fashion_mnist": ("fashion-mnist",)}
+"""Folders of sets in distributions: Debian's, in /usr/share/datasets."""
+
 PARTS = {"train": "train", "test": "t10k"}
 GREY, COLOUR = (1, 28, 28), (3, 32, 32)
 """Channels, height and width of every image: of the sets in IDX, and of the others."""
@@ -90,6 +93,9 @@ def _raw(pack: Pack) -> Path | None:
     for other in existing[1:]:
         if not other.samefile(existing[0]):
             raise pack.wrong(other, f"has idx files, and {existing[0]} too; keep the right ones")
+    if not existing:  # the digests tell the two sets apart
+        flat = [Path(root()) / place for place in (*DISTRIBUTIONS.get(pack.name, ()), "")]
+        existing = [place for place in flat if place.is_dir() and any(map(_is_idx, inventory.visible(place)))]
     return existing[0] if existing else None
 
 

@@ -84,7 +84,8 @@ def read(place: Path) -> Corpus:
     if all(file.suffix.lower() in TABLES for file in files) and len(files) < 3 and parts[""]:
         return Corpus(files, files, files, by_document=True, shards=False)
     split = _by_parts(place, parts) if parts["train"] else _by_hash(place, list(names))
-    return Corpus(*([names[name] for name in part] for part in split), by_document=False, shards=shards.pop())
+    train, control, test = ([names[name] for name in part] for part in split)
+    return Corpus(train, control, test, by_document=False, shards=shards.pop())
 
 
 def _part(name: str) -> str:
@@ -132,9 +133,10 @@ def texts(path: Path) -> Iterator[str]:
         InputError: it is not UTF-8 text, or not a table with a column of texts.
     """
     suffix = path.suffix.lower()
-    for text in _rows(path) if suffix == ".parquet" else _lines(path):
-        if suffix in (".jsonl", ".gz"):
-            text = _document(path, text)
+    documents: Iterator[object] = _rows(path) if suffix == ".parquet" else _lines(path)
+    if suffix in (".jsonl", ".gz"):
+        documents = (_document(path, line) for line in _lines(path))
+    for text in documents:
         if not isinstance(text, str):
             raise _wrong(path, f"a row's {COLUMN} is {text!r:.40}, no text")
         if "\0" in text:

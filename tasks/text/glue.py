@@ -11,22 +11,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from bench.contract import Array, Baseline, Batch, Data, InputError, Margin, Split, Task
+from bench.contract import Array, Baseline, Data, Margin, Split, Task
 from schedules.spec import choose, render
 from tasks import classification
 from tasks.data import checkpoint
 from tasks.data.registry import PACKS
 from tasks.metrics import pearson
-from tasks.text import sentences
+from tasks.text import recipe, sentences
+from tasks.text.recipe import SMALL
 
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor, nn
-
-    from tasks.text.encoder import Encoder
-
-SMALL = "small"
-"""The model that needs no checkpoint."""
 
 
 class Kind(NamedTuple):
@@ -85,37 +80,23 @@ def glue(task: str = "sst2", model: str = SMALL, *, scratch: bool = False, lora:
         InputError: no such task, or settings that do not go together.
     """
     kind = choose(task, KINDS, "task of glue")
-    if isinstance(lora, bool) or not isinstance(lora, int) or lora < 0:
-        raise InputError(f"glue: lora is a rank, 1 or more, or 0 for none, not {lora!r}")
-    if model == SMALL and (scratch or lora):
-        raise InputError("glue: scratch and lora are of a checkpoint: name one by model=")
-    if scratch and lora:
-        raise InputError("glue: scratch and lora exclude each other: adapters are of weights that are kept")
+    tuned = recipe.is_tuned("glue", model, scratch, lora)
     settings: dict[str, Any] = {} if model == SMALL else {"model": model}
     settings |= ({"scratch": True} if scratch else {}) | ({"lora": lora} if lora else {})
-    tuned = model != SMALL and not scratch
     return Task(
         name=render("glue", (task,), settings),
         family="text",
         source=f"{PACKS['glue'].source}: {kind.title}; {_splits(kind)}",
-        batch_size=32,
-        epochs=3 if tuned else 10,
         metric=kind.metric,
         direction="max",
-        optimizer="adamw(decay='matrices')",
-        weight_decay=0.01,
-        peak_lrs=(2e-4, 5e-4, 1e-3) if lora else (2e-5, 5e-5, 1e-4) if tuned else (3e-4, 1e-3, 3e-3),
-        layers="transformer" if model == SMALL else "large",
         load=partial(_load, task, model, tuned),
         model=partial(_model, task, model, scratch, lora),
-        prepare=trimmed,
         loss=squared if kind.form.classes == 1 else classification.loss,
         score=SCORES[kind.metric],
         baseline=partial(bag_of_words, task),
-        clip=1.0,
-        eval_epochs=1 if tuned else 2,
         chance=kind.chance,
         margin=Margin(0.01, "one point, which the leaderboard of GLUE tells apart"),
+        **recipe.settings(model, tuned, lora),
     )
 
 
@@ -135,23 +116,8 @@ def _load(task: str, model: str, tuned: bool) -> Data:
 
 
 def _model(task: str, model: str, scratch: bool, lora: int) -> nn.Module:
-    from tasks.text import encoder
-
-    outputs = KINDS[task].form.classes
-    if model == SMALL:
-        train = _load(task, model, tuned=False).train
-        assert isinstance(train, Split)
-        length = train.inputs[0].shape[1]
-        network: Encoder = encoder.small(sentences.PIECES, length, outputs)
-        return network
-    place, fetch = checkpoint.find(model)
-    return encoder.pretrained(place, outputs, scratch=scratch, lora=lora, fetch=fetch)
-
-
-def trimmed(inputs: tuple[Tensor, ...], target: tuple[Tensor, ...], generator: torch.Generator | None) -> Batch:
-    """A batch cut to its longest row; the length depends only on the batch. Synchronizes with the device."""
-    longest = int((inputs[1] > 0).any(0).sum())
-    return tuple(a[:, :longest] for a in inputs), target
+    load = partial(_load, task, model, tuned=False)
+    return recipe.network(model, KINDS[task].form.classes, load, scratch=scratch, lora=lora)
 
 
 # ---------------------------------------------------------------------------------------------------- scores

@@ -73,11 +73,9 @@ def _loaded(task: str, form: Form, model: str, _root: str) -> Data:
         train, truth = [train[i] for i in train_rows], truth[train_rows]
     tests = [_part(task, form, part) for part in form.test]
     test = [row for rows, _ in tests for row in rows]
-    cut = _checkpoint_cut(model) if model else _word_cut(train)
-    encoded = [cut(rows) for rows in (train, control, test)]
-    width = max(len(ids) for rows in encoded for ids, _ in rows)
     targets = truth, control_truth, np.concatenate([values for _, values in tests])
-    splits = [Split(_padded(rows, width), (values,)) for rows, values in zip(encoded, targets, strict=True)]
+    inputs = encoded([train, control, test], model)
+    splits = [Split(arrays, (values,)) for arrays, values in zip(inputs, targets, strict=True)]
     if len(tests) > 1:
         part_index = np.repeat(np.arange(len(tests)), [len(values) for _, values in tests])
         parts = np.zeros(len(truth), np.int64), np.zeros(len(control_truth), np.int64), part_index
@@ -111,7 +109,7 @@ def _part(task: str, form: Form, part: str) -> tuple[Rows, Array]:
     expected = pack.rows.get(f"{task}/{part}")
     if not len(table) or (expected is not None and len(table) != expected):
         raise pack.wrong(name, f"has {len(table):,} rows, not {expected:,}" if expected else "has no rows")
-    texts = _texts(pack, table, form.columns, name)
+    texts = texts_of(pack, table, form.columns, name)
     if not form.names:
         return texts, _scores(pack, table, name)
     truth = labels.positions(pack, name, table, "label", form.names)
@@ -120,7 +118,7 @@ def _part(task: str, form: Form, part: str) -> tuple[Rows, Array]:
     return texts, truth
 
 
-def _texts(pack: Pack, table: Dataset, columns: Sequence[str], name: str) -> Rows:
+def texts_of(pack: Pack, table: Dataset, columns: Sequence[str], name: str) -> Rows:
     values = table.with_format(None)[:]
     rows = list(zip(*(values[column] for column in columns), strict=True))
     for i, row in enumerate(rows):
@@ -146,6 +144,17 @@ Encoded: TypeAlias = (
     "list[tuple[Sequence[int], Sequence[int]]]"  # of each row: piece ids, and which text each piece is of, from 1
 )
 Cut: TypeAlias = Callable[[Rows], Encoded]
+
+
+def encoded(parts: Sequence[Rows], model: str) -> list[tuple[Array, Array]]:
+    """Piece ids and kinds of pieces of each part, padded to one length, by a checkpoint's tokenizer or (without) words.
+
+    The words are those of the first part, train.
+    """
+    cut = _checkpoint_cut(model) if model else _word_cut(parts[0])
+    rows = [cut(part) for part in parts]
+    width = max(len(ids) for part in rows for ids, _ in part)
+    return [_padded(part, width) for part in rows]
 
 
 def _padded(rows: Encoded, width: int) -> tuple[Array, Array]:

@@ -128,7 +128,20 @@ def test_a_plan_trains_nothing_and_writes_nothing(tmp_path, capsys):
 def test_help_says_what_each_command_is_for():
     done = subprocess.run([sys.executable, "-m", "bench.cli", "--help"], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0
-    for command in ("run", "plan", "report", "import", "recommend", "compare", "submit", "status", "list", "conform"):
+    commands = (
+        "run",
+        "plan",
+        "report",
+        "import",
+        "recommend",
+        "predict",
+        "compare",
+        "submit",
+        "status",
+        "list",
+        "conform",
+    )
+    for command in commands:
         assert command in done.stdout
 
 
@@ -153,6 +166,7 @@ def test_the_options_of_run_are_these():
         ("report", "directory"),
         ("import", "file --out --format"),
         ("recommend", "--task --family --epochs --ledger --long"),
+        ("predict", "directory --task --schedules --budgets --peak-lr --best --measured --out"),
         ("compare", "first second"),
     ],
 )

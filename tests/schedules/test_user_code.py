@@ -1,8 +1,10 @@
 """Python code of the user's own is what its file says now."""
 
 import os
+import sys
 
 from schedules import user_code
+from tests.runs import ROOT
 
 
 def test_a_file_changed_within_a_second_is_read_anew(tmp_path):
@@ -18,3 +20,17 @@ def test_nothing_is_written_beside_the_users_files(tmp_path):
     path.write_text("x = 1\n")
     user_code.execute(path, "own.py")
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_neighbours_are_what_a_file_imports_from_beside_it_and_no_part_of_the_project(tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.path", [*sys.path])
+    (tmp_path / "own.py").write_text("import json, numpy, inner, tasks\nfrom schedules import contract\n")
+    (tmp_path / "inner.py").write_text("import deeper.more\n")
+    (tmp_path / "deeper").mkdir()
+    for name in ("deeper/__init__.py", "deeper/more.py", "other.py", "json.py"):
+        (tmp_path / name).write_text("")
+    (tmp_path / "numpy").mkdir()  # data, not a package
+    expected = [tmp_path / name for name in ("deeper/__init__.py", "deeper/more.py", "inner.py")]
+    assert user_code.neighbours(tmp_path / "own.py") == expected
+    beside = ROOT / "own.py"
+    assert not [file for name in ("tasks", "bench", "schedules") for file in user_code._beside(ROOT, name, beside)]

@@ -17,11 +17,13 @@ from bench.engine.loader import Loader
 from bench.engine.modules import initial_model
 from bench.strategies import optimizers
 from tests.runs import ROOT
-from tests.tasks import corpora, trees, voices
+from tests.tasks import corpora, own_trees, trees, voices
 
-ELSEWHERE = {"imagenet", "coco", "bccd", "lm"}  # `test_imagenet.py`, `test_coco.py` and `test_lm.py` have them
-NAMES = [name for name in tasks.CATALOGUE if name not in ELSEWHERE]
-NAMES += ["digits(model='cnn')", "mnist(model='cnn')", "lm(context=32, width=16, depth=1)"]
+ELSEWHERE = {"imagenet", "coco", "bccd", "hub", "lm"}  # streamed, large or far: they have tests of their own
+SMALLER = {"imagefolder": "imagefolder(size=16)", "table": "table(columns=['a', 'b', 'colour'])"}
+VARIANTS = ["digits(model='cnn')", "mnist(model='cnn')", "table(target='y', columns=['a', 'b', 'colour'])"]
+VARIANTS += ["lm(context=32, width=16, depth=1)"]
+NAMES = [*(SMALLER.get(name, name) for name in tasks.CATALOGUE if name not in ELSEWHERE), *VARIANTS]
 SPLITS = ("train", "control", "test")
 
 DIGESTS = {
@@ -37,13 +39,13 @@ DIGESTS = {
 @pytest.fixture(params=NAMES)
 def task(request, one_thread, tmp_path, monkeypatch):
     """A task; one that reads a data set from a folder is given a tiny one in its true layout, and small batches."""
-    task, folder = tasks.parse(request.param), request.param.partition("(")[0]
-    kind = next((kind for kind in (trees, voices, corpora) if folder in kind.NAMES), None)
+    folder = request.param.partition("(")[0]
+    kind = next((kind for kind in (trees, voices, corpora, own_trees) if folder in kind.NAMES), None)
     if kind is None:
-        return task
+        return tasks.parse(request.param)
     kind.plant(tmp_path, folder)
     kind.expect(monkeypatch, tmp_path)
-    return replace(task, batch_size=16)
+    return replace(tasks.parse(request.param), batch_size=16)
 
 
 def test_its_text_parses_back_to_it(task):
@@ -53,7 +55,7 @@ def test_its_text_parses_back_to_it(task):
 def test_it_says_where_its_data_come_from_and_what_chance_is(task):
     assert len(task.source) > 10
     assert len(task.chance) > 10
-    assert task.family in {"image", "detection", "text", "speech", "language", "tunnel"}
+    assert task.family in {"image", "detection", "text", "speech", "language", "table", "tunnel"}
     assert optimizers.parse(task.optimizer).text == task.optimizer
     assert list(task.peak_lrs) == sorted(set(task.peak_lrs))
     assert len(task.peak_lrs) >= 2

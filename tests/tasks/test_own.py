@@ -211,21 +211,21 @@ def test_a_suite_file_names_it_and_imports_its_neighbours(mine):
 
 
 def test_a_package_offers_tasks(mine, tmp_path, monkeypatch):
-    (tmp_path / "mypkg").mkdir()
-    (tmp_path / "mypkg" / "__init__.py").write_text("")
-    (tmp_path / "mypkg" / "mod.py").write_text(TASK.replace("from nets", "from mypkg.inner"))
-    (tmp_path / "mypkg" / "inner.py").write_text(NETS)
-    (tmp_path / "mypkg-1.dist-info").mkdir()
-    (tmp_path / "mypkg-1.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: mypkg\nVersion: 1\n")
-    (tmp_path / "mypkg-1.dist-info" / "entry_points.txt").write_text(f"[{own_task.GROUP}]\nsigns = mypkg.mod:task\n")
+    (tmp_path / "ownpkg").mkdir()
+    (tmp_path / "ownpkg" / "__init__.py").write_text("")
+    (tmp_path / "ownpkg" / "mod.py").write_text(TASK.replace("from nets", "from ownpkg.inner"))
+    (tmp_path / "ownpkg" / "inner.py").write_text(NETS)
+    (tmp_path / "ownpkg-1.dist-info").mkdir()
+    (tmp_path / "ownpkg-1.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: ownpkg\nVersion: 1\n")
+    (tmp_path / "ownpkg-1.dist-info" / "entry_points.txt").write_text(f"[{own_task.GROUP}]\nsigns = ownpkg.mod:task\n")
     monkeypatch.syspath_prepend(tmp_path)
     reference.installed.cache_clear()
     it = tasks.parse("signs(width=8)")
-    assert bare(it.name) == "mypkg.mod:task(width=8)"
+    assert bare(it.name) == "ownpkg.mod:task(width=8)"
     assert tasks.parse(it.name).name == it.name
     with pytest.raises(InputError, match=r"unknown task 'sings' \(did you mean signs.*one of your own: my_task.py:fun"):
         tasks.parse("sings")
-    (tmp_path / "mypkg" / "inner.py").write_text(NETS.replace("ReLU", "Tanh"))  # Python has the old one
+    (tmp_path / "ownpkg" / "inner.py").write_text(NETS.replace("ReLU", "Tanh"))  # Python has the old one
     with pytest.raises(InputError, match="its code has changed since it was imported: start anew"):
         tasks.parse("signs")
     reference.installed.cache_clear()

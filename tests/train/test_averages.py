@@ -40,7 +40,7 @@ def score(output, target):
 TASK = dataclasses.replace(toy(), score=score, peak_lrs=(0.05, 0.1))
 
 
-def train(out, *grids, name="modules", stops=()):
+def train(out, *grids, name="modules", stops=(), **settings):
     """Train the only cohort of these grids, stopping and resuming; the payloads of its rows."""
     (cohort,) = build(Suite("s", grids), {"toy": TASK}, lambda task, optimizer, cells: name).cohorts
     known = {c.schedule: schedules.parse(c.schedule) for c in cohort.cells}
@@ -49,7 +49,7 @@ def train(out, *grids, name="modules", stops=()):
         feed, stop = Loader(TASK, cohort.seed), waiting.pop(0) if waiting else None
         book = ledger.Ledger(out, attempt(fingerprint="here"))
         crew = engine.create(name, feed, cohort.cells[0].optimizer, 0.0)
-        desk = TrainingIO(out, book, lambda step, stop=stop: STOP if step == stop else GO)
+        desk = TrainingIO(out, book, lambda step, stop=stop: STOP if step == stop else GO, **settings)
         ended = Training(cohort, TASK, known, crew, feed, desk).run()
         book.close()
     return payloads(out)

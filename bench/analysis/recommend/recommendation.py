@@ -10,6 +10,7 @@ from pathlib import Path
 
 import tasks
 from bench.analysis.recommend.evidence import SEEDS, Evidence
+from bench.analysis.recommend.extrapolation import Extrapolation, extrapolate
 from bench.analysis.recommend.pooling import best, pool
 from bench.analysis.recommend.remedy import MissingRun, first_run, missing_run
 from bench.analysis.recommend.verdict import MOST, FamilyVerdict, TaskVerdict
@@ -52,6 +53,13 @@ class Recommendation:
 
     def _original(self, e: Evidence) -> Evidence:
         return next(o for o in self.evidence if (o.task, o.directory) == (e.task, e.directory))
+
+    @cached_property
+    def extrapolation(self) -> Extrapolation | None:
+        """Predictions for a task at a budget beyond the recorded ones; None for a family, or without traces."""
+        if self.over_family or not self.selection or "wind tunnel" in self.verdicts[0].doubts:
+            return None
+        return extrapolate(self._original(self.selection[0]), self.epochs)
 
     def remedies(self) -> list[MissingRun]:
         """The runs that would get missing data, the cheapest first."""

@@ -1,7 +1,8 @@
-"""Dry runs of tasks before training, so that errors of code and data show up early, in one line.
+"""Dry runs of tasks and optimizers before training, so that errors of code and data show up early, in one line.
 
 Every task is tried on a few examples. One whose code, model or data are the user's (`Task.outside`) is tried out at
-length (`soundness`), and then with each engine that will train it (`engines`).
+length (`soundness`), and then with each engine that will train it (`engines`). An optimizer from outside is tried on
+small weights (`optimizer`).
 """
 
 from __future__ import annotations

@@ -147,12 +147,12 @@ class _Trial:
     def check_groups(self, base: _Run) -> None:
         """Each group's own weight decay and multiplier of the LR count."""
         count = len(base.member.optimizer.param_groups)
-        apart: list[list[int]] = [[i] for i in range(count)]
+        separate: list[list[int]] = [[i] for i in range(count)]
         if self.weight_decay:
-            for groups in apart if self.parsed.kwargs["decay"] == "matrices" else [[*range(count)]]:
+            for groups in separate if self.parsed.kwargs["decay"] == "matrices" else [[*range(count)]]:
                 if self.unheeded("weight_decay", MORE, groups):
                     raise self.refusal("it takes no weight decay from its groups: train it at weight decay 0")
-        for groups in apart if self.parsed.scaled else ():
+        for groups in separate if self.parsed.scaled else ():
             if self.unheeded(SCALE, 2.0, groups):
                 raise self.refusal("its groups have no LRs of their own: no layer_decay, no head_lr")
 

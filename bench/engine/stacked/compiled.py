@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
 from bench.contract import Batch, InputError
+from bench.engine.forward_backward import reseed
 from bench.engine.loader import Loader, weak_method
 from bench.engine.stacked.engine import Stacked
 from bench.engine.stacked.layout import NamedTensors
@@ -60,10 +62,14 @@ class Compiled(Stacked):
         super().__init__(loader, optimizer, weight_decay, accelerator)
         self._look: CompiledLook = CompiledLook(weak_method(self._losses_of_rows))
         try:
-            self._look.trace(self._state(), loader.batch(0))
+            trace = self._look.trace(self._state(), loader.batch(0))
         except Exception as error:  # whatever tracing raises
             reason = str(error).strip().split("\n")[0]
             raise InputError(f"{self.task.name} cannot be compiled: use --engine stacked ({reason})") from error
+        seed = partial(reseed, loader, 1, loader.rank)
+        if not self._look.equals(trace.forward, seed, self._state(), loader.batch(1), self._grads):
+            reason = "a look does more than operations on tensors"
+            raise InputError(f"{self.task.name} cannot be compiled: use --engine stacked ({reason})")
 
     def _losses_of_rows(self, leaves: NamedTensors, *rest: Any) -> Tensor:
         losses: Tensor = self._losses(self._parts(leaves[ROWS]), *rest)
@@ -78,7 +84,7 @@ class Compiled(Stacked):
         return self._leaves, self._buffers, self._counts
 
     def _padded(self, rows: Sequence[T]) -> list[T]:
-        return [*rows, *rows[-1:] * (width(len(rows)) - len(rows))]
+        return [*rows, *list(rows[-1:]) * (width(len(rows)) - len(rows))]
 
     def state_dict(self) -> dict[str, Any]:
         """As that of `Stacked`, with the number of looks by width."""

@@ -18,7 +18,7 @@ from torch.func import functional_call, vmap
 from torch.utils import _pytree as pytree
 
 from bench.contract import Batch, InputError, Move, Recipe
-from bench.engine.clone import CPU, clone_state
+from bench.engine.clone import CPU, clone_state, contiguous_state
 from bench.engine.data_parallel import mean_over_processes, multi_process
 from bench.engine.evaluation import LookHistory, batch_norms, collect_outputs, distinct, recalibrate, score
 from bench.engine.forward_backward import reseed
@@ -151,7 +151,7 @@ class Stacked:
     # ------------------------------------------------------------------------------ look, take and move
 
     def _state(self) -> Copies:
-        """What a look reads: the leaves whose gradients are `_grads`, buffers and counts."""
+        """Arguments of a look: the leaves whose gradients are `_grads`, buffers and counts."""
         return self._weights, self._buffers, self._counts
 
     def look(self, batch: Batch, step: int) -> None:
@@ -214,14 +214,26 @@ class Stacked:
             return None
         return self.averaged([split], rows, AS_IS)[0] if rows else []
 
+    def weights(self, row: int, recipe: Recipe | None) -> dict[str, Tensor]:
+        """See `bench.contract.Engine`."""
+        copies = self._copies([row], AS_IS if recipe is None else recipe)
+        if recipe is not None:
+            self._recalibrate(copies)
+        weights, buffers, counts = copies
+        own = {name: stacked_W[0] for name, stacked_W in (weights | buffers).items()} | counts
+        first = {id(p): name for name, p in self._model.named_parameters()}  # a weight that is tied has several names
+        state = self._model.state_dict(keep_vars=True)  # with frozen weights, which have no row
+        return contiguous_state({name: own.get(first.get(id(t), name), t) for name, t in state.items()})
+
     @torch.no_grad()
     def _recalibrate(self, copies: Copies) -> None:
         """Recompute the BatchNorm statistics of the copies, if the model has any."""
-        norms, (_, buffers, _) = batch_norms(self._model), copies
+        norms, (_, buffers, counts) = batch_norms(self._model), copies
         for prefix, module in self._model.named_modules():
             if module in norms:
                 buffers[f"{prefix}.running_mean".lstrip(".")].zero_()
                 buffers[f"{prefix}.running_var".lstrip(".")].fill_(1)
+                counts[f"{prefix}.num_batches_tracked".lstrip(".")].zero_()
         if norms:
             recalibrate(self._model, self.loader, lambda *inputs: self._outputs(*copies, inputs))
             self._model.train()

@@ -91,7 +91,7 @@ class TracedLook:
         if not self._traceable:
             return None
         if (trace := self._own.get(shapes) or self._traces.by_shapes.get(shapes)) is not None:
-            self._traceable = self._equal(trace.forward, reseed, state, batch, grads)
+            self._traceable = self.equals(trace.forward, reseed, state, batch, grads)
             if self._traceable:
                 self._programs[shapes] = trace.forward
             return self._programs.get(shapes)
@@ -112,14 +112,14 @@ class TracedLook:
 
         def outcome(*tensors: Tensor) -> Outcome:
             parts = iter(tensors)
-            weights, buffers, counts = ({name: next(parts) for name in named} for named in state)
+            weights, buffers, counts = ({name: next(parts) for name in group} for group in state)
             inputs, target = (tuple(next(parts) for _ in side) for side in batch)
             return self._outcome((weights, buffers, counts), (inputs, target))
 
         traced: GraphModule = make_fx(outcome)(*flat(_copied(state), batch))
         return traced
 
-    def _equal(
+    def equals(
         self,
         trace: Program,
         reseed: Callable[[], None],
@@ -133,14 +133,14 @@ class TracedLook:
         with torch.no_grad():
             loss_W = self._store(trace(*flat(one, batch)), grads)  # stored, so that there are no two sets of gradients
         reseed()
-        ours = [loss_W, *grads, *one[1].values(), *one[2].values()]
-        theirs = [*self._outcome(other, batch), *other[1].values(), *other[2].values()]
-        return all(torch.equal(_bits(a), _bits(b)) for a, b in zip(ours, theirs, strict=True))
+        replayed = [loss_W, *grads, *one[1].values(), *one[2].values()]
+        eager = [*self._outcome(other, batch), *other[1].values(), *other[2].values()]
+        return all(torch.equal(_bits(a), _bits(b)) for a, b in zip(replayed, eager, strict=True))
 
 
-def flat(state: State, batch: Batch) -> list[Tensor]:
+def flat(state: State, batch: Batch) -> list[Any]:
     """All tensors of a look, in the order of a program's arguments."""
-    return [*chain(*(named.values() for named in state), *batch)]
+    return [*chain(*(group.values() for group in state), *batch)]
 
 
 def _copied(state: State) -> State:

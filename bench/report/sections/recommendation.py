@@ -11,6 +11,7 @@ from bench.analysis.recommend.verdict import MOST, FamilyBest, FamilyVerdict, Ta
 from bench.ledger.rows import AUDIT
 from bench.report import write
 from bench.report.numbers import MISSING, listed, number, quantity, value
+from bench.report.prediction.words import beyond
 from bench.report.sections.answer import AUDITED
 from bench.report.sections.missing_run import command, purpose
 from bench.report.sections.recommendation_table import peaks, resolved_value, table, unused
@@ -55,6 +56,8 @@ def paragraph(r: Recommendation) -> Iterator[str]:
         yield f"Not enough data: no ledger at hand has a result on {subject}. Run it, or name one with --ledger DIR."
     elif not r.over_family:
         yield from _task(r, r.verdicts[0])
+        if r.extrapolation:
+            yield from beyond(r.extrapolation)
     elif r.family is None or r.family.verdict is None:
         yield from _no_family(r)
     else:

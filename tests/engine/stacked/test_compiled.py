@@ -7,6 +7,7 @@ import tasks
 from bench import engine
 from bench.contract import InputError
 from bench.engine.stacked import compiled
+from tests.engine.stacked.test_traced import Counting
 from tests.engine.toys import Net, apart, create, drive, same, tensors, toy
 
 CLOSE = 1e-10
@@ -53,6 +54,8 @@ def test_what_cannot_be_compiled_is_refused_in_one_line(monkeypatch):
     with pytest.raises(InputError, match="grammar cannot be compiled: use --engine stacked") as caught:
         create("compiled", tasks.parse("grammar"))
     assert "\n" not in str(caught.value)
+    with pytest.raises(InputError, match=r"toy cannot be compiled: use --engine stacked \(a look does more"):
+        create("compiled", toy(Counting))
     monkeypatch.setenv("CXX", "no-such-compiler")
     with pytest.raises(InputError, match=r"needs a C\+\+ compiler, and there is no no-such-compiler"):
         engine.choose(toy(), "sgd", 8, wish="compiled")

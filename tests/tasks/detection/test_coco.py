@@ -86,6 +86,30 @@ def test_cocos_own_layout_holds_the_same_images_and_a_part_of_train_is_held_out(
     assert learnt == {image.tobytes() for image in flat.train.inputs[0]}
 
 
+@pytest.mark.parametrize("place", ["annotations.json", "annotations/instances_default.json", "images/a.coco.json"])
+def test_twenty_images_with_one_file_of_annotations_are_split_by_content(folder, monkeypatch, place):
+    whole = task().load().train
+    for part in ("val", "test"):
+        (folder / f"instances_{part}.json").unlink()
+    (folder / place).parent.mkdir(exist_ok=True)
+    (folder / "instances_train.json").rename(folder / place)
+    folder = folder / "images" if place.startswith("images") else folder
+    monkeypatch.delenv(trees.ROOT)
+    monkeypatch.chdir(folder)
+    own = tasks.parse("coco('.', batch_size=4)")
+    assert own.name == f"coco(folder={str(folder)!r}, batch_size=4)"
+    assert own.batch_size == 4
+    assert own.model.args[3] == 4
+    monkeypatch.chdir("/")
+    data = tasks.parse(own.name).load()
+    sizes = [len(split) for split in data]
+    assert sum(sizes) == 20
+    assert sizes[0] > 10
+    images = {image.tobytes() for split in data for image in split.inputs[0]}
+    assert images == {image.tobytes() for image in whole.inputs[0]}
+    assert not (data.train.target[0][..., 5] == 1).any()
+
+
 def test_what_is_streamed_is_what_would_be_held(folder, monkeypatch):
     whole = task().load()
     before = whole.digest()
@@ -192,7 +216,7 @@ def test_a_digest_that_does_not_hold_is_one_line(folder):
     [
         ("bccd(model='yolo')", "unknown model of bccd 'yolo'; there are: fasterrcnn, ssdlite"),
         ("coco(backbone='coco')", "unknown backbone of coco 'coco'; there are: imagenet, scratch"),
-        ("coco(3)", "coco: folder is the name of one in the folder that --data names, not 3"),
+        ("coco(3)", r"coco: give the path of your data as a text, coco\('PATH'\), not 3"),
     ],
 )
 def test_an_unknown_choice_is_one_line(text, reason):

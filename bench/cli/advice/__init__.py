@@ -1,0 +1,1 @@
+"""Commands that answer from recorded runs what to run next."""

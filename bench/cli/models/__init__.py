@@ -1,0 +1,1 @@
+"""Commands that give away models: `export` and `train`."""

@@ -1,0 +1,1 @@
+"""Words and a figure for `bench.analysis.prediction`."""
