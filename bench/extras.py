@@ -13,13 +13,15 @@ EXTRAS = {
     "report": REPORT,
     "bench": (
         *REPORT,
-        *("torch", "torchvision", "timm", "transformers", "datasets", "accelerate", "PIL", "soundfile"),
-        *("faster_coco_eval", "sklearn", "mlxtend", "sktime"),
+        *("torch", "torchvision", "timm", "transformers", "datasets", "accelerate", "safetensors"),
+        *("huggingface_hub", "PIL", "soundfile", "faster_coco_eval", "sympy", "sklearn", "mlxtend", "sktime"),
     ),
     "wandb": ("wandb", "wandb_workspaces"),
     "contenders": ("schedulefree", "prodigyopt", "dadaptation", "momo"),
+    "optimizers": ("pytorch_optimizer",),
     "lora": ("peft",),
     "sentencepiece": ("sentencepiece",),
+    "onnx": ("onnx", "onnxscript"),
 }
 """Modules that each extra in pyproject.toml brings, by the name of their import."""
 
