@@ -165,11 +165,15 @@ def lm(
     """
     settings = Settings(**locals())
     settings.check()
+    return _task(settings)
+
+
+def _task(settings: Settings) -> Task:
     return Task(
         name=settings.text,
         family="language",
-        source=f"{data}, a corpus of the user's own, under its own licence",
-        batch_size=batch // context,
+        source=f"{settings.data}, a corpus of the user's own, under its own licence",
+        batch_size=settings.batch // settings.context,
         epochs=1,
         metric="bits_per_byte" if settings.cut == BYTES else "loss",
         direction="min",
@@ -179,7 +183,7 @@ def lm(
         layers="transformer" if settings.small else "large",
         load=partial(_load, settings),
         model=partial(_model, settings),
-        loss=partial(rows.loss, z_loss=z_loss),
+        loss=partial(rows.loss, z_loss=settings.z_loss),
         score=rows.score_bytes if settings.cut == BYTES else rows.score_ids,
         baseline=partial(ngrams.single_ids, settings.cut == BYTES),
         clip=1.0,
