@@ -41,6 +41,7 @@ class RunOptions(TypedDict, total=False):
     width: int | None
     snapshot_seconds: float | None
     data: str | Path | None
+    keep: str | None
     extend: bool
     tune: int | bool | None
     until: str | None
