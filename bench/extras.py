@@ -48,4 +48,5 @@ def explain(error: ModuleNotFoundError) -> str | None:
 def _line(missing: Iterable[str], extras: str) -> str:
     names = list(missing)
     verb = "is" if len(names) == 1 else "are"
-    return f"this needs {', '.join(names)}, which {verb} not installed: pip install 'glideslope[{extras}]'"
+    # From the clone, since Glideslope is on no index.
+    return f"this needs {', '.join(names)}, which {verb} not installed: in the clone, pip install '.[{extras}]'"

@@ -38,9 +38,9 @@ def test_the_core_needs_no_extra():
 def test_what_is_missing_is_told_in_one_line(monkeypatch):
     extras.require("report", "bench")
     monkeypatch.setattr(extras, "find_spec", lambda name: None if name in ("wandb", "timm") else name)
-    with pytest.raises(InputError, match=r"needs wandb, which is not installed: pip install 'glideslope\[wandb\]'"):
+    with pytest.raises(InputError, match=r"needs wandb, which is not installed: in the clone, pip install '\.\[wan"):
         extras.require("wandb", "report")
-    assert extras.explain(ModuleNotFoundError(name="timm.data")).endswith("pip install 'glideslope[bench]'")
+    assert extras.explain(ModuleNotFoundError(name="timm.data")).endswith("pip install '.[bench]'")
     assert extras.explain(ModuleNotFoundError(name="scipy.special")) is None  # it is there: something else is broken
     assert extras.explain(ModuleNotFoundError(name="numpyy")) is None
 

@@ -145,7 +145,9 @@ def check(form: Format) -> None:
     """
     lacking = [name for name in ("onnx", "onnxscript") if importlib.util.find_spec(name) is None]
     if form == "onnx" and lacking:
-        raise InputError(f"--format onnx needs {' and '.join(lacking)}, the extra onnx: pip install 'glideslope[onnx]'")
+        raise InputError(
+            f"--format onnx needs {' and '.join(lacking)}, the extra onnx: in the clone, pip install '.[onnx]'"
+        )
 
 
 def _shapes(inputs: tuple[Tensor, ...]) -> tuple[dict[int, Any], ...]:

@@ -9,6 +9,7 @@ import pytest
 from bench.analysis.comparison import Comparison
 from bench.analysis.diagnostics import Diagnostics, beside_averages
 from bench.analysis.history import Histories, HistoryInterval, decline
+from bench.analysis.protocol.answer import Answer
 from bench.analysis.results import Study
 from bench.report import document, markup
 from bench.report.sections import diagnostics
@@ -169,12 +170,12 @@ def test_averages_of_constant_lr_stand_beside_decays_read_alike():
     assert list(lead) == ["linear"]
     assert lead["linear"]["constant with ema(decay=0.99)"].mean == pytest.approx(0.02 - 0.05)
     assert Diagnostics(it).of("digits", 1.0)["linear"].recalibrated.mean == pytest.approx(0.02)
-    assert "decays over averages of constant" in markup.markdown(document.document(it, {}))
+    assert "decays over averages of constant" in markup.markdown(document.document(Answer(it), {}))
 
 
 def test_the_tables_and_the_csv_say_it():
     it = compared(FLAT, overfitted)
-    text = markup.markdown(document.document(it, {}))
+    text = markup.markdown(document.document(Answer(it), {}))
     assert "digits: readings at 100 % of the full budget" in text
     assert "gap over constant | norm over constant | good peak LRs, octaves" in text
     assert "× 0.25" in text

@@ -27,11 +27,11 @@ def test_the_profile_is_the_share_of_runs_beyond_each_margin():
 def test_tasks_without_a_margin_have_no_sizes():
     test = PrimaryTest(compare(margin=None))
     assert effect_sizes(test) == []
-    assert section.sizes(test) is None
+    assert section.sizes(effect_sizes(test), "constant") is None
 
 
 def test_the_tables_say_what_they_count():
-    table = section.sizes(PrimaryTest(compare()))
+    table = section.sizes(effect_sizes(PrimaryTest(compare())), "constant")
     assert table.rows[0][0].text == "linear"
     assert "100 %" in table.rows[0][4].text
     tries = section.tries(compare())

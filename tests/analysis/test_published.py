@@ -13,7 +13,7 @@ from bench.analysis.results import Study
 from bench.analysis.textbook.theory import Theory
 from bench.contract import InputError
 from bench.ledger import ledger
-from bench.report import document, markup
+from bench.report import document, markup, write
 from bench.report.sections import peaks
 from schedules.schedule import factors
 
@@ -166,7 +166,7 @@ def test_the_llama_logs_flip_their_ranks_with_the_peak_lr(tmp_path):
 
 
 def test_a_report_of_one_seed_calls_nothing_significant_or_clear_and_names_the_source(tmp_path):
-    text = markup.markdown(document.document(Comparison(Study.of(imported(tmp_path))), {}))
+    text = markup.markdown(document.document(write.find(imported(tmp_path)), {}))
     assert "No difference between strategies is called significant or clear here" in text
     assert "one seed, not judged" in text or "no reference" in text
     assert not re.search(r"[Ss]ignificantly|, clear\b|clearly worse", text)

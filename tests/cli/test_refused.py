@@ -110,7 +110,11 @@ GOOD = quadratic()
         ("layers", "cnn", "layers is 'cnn'; it should be one of mlp, conv1d, conv2d, "),
         ("layers", None, "layers is None; it should be one of mlp"),
         ("direction", "up", "direction is 'up'; it should be one of max, min"),
-        ("family", "sound", "family is 'sound'; it should be one of image, detection, text, speech, language, tunnel"),
+        (
+            "family",
+            "sound",
+            "it should be one of image, detection, text, speech, language, table, tunnel",
+        ),
         ("batch_size", 0, "batch_size is 0; it should be a whole number, 1 or more"),
         ("batch_size", -1, "batch_size is -1; it should be a whole number"),
         ("batch_size", 2.0, "batch_size is 2.0; it should be a whole number"),

@@ -17,7 +17,7 @@ from bench.numerics import Arithmetic
 from tasks.detection import augment as boxes
 from tasks.image import augment as images
 from tasks.speech import logmel
-from tasks.text import glue
+from tasks.text import recipe
 from tests.engine.toys import Net, toy
 
 META = torch.device("meta")
@@ -115,4 +115,4 @@ def test_preparation_reads_nothing_back(name):
 def test_only_the_cut_of_texts_reads_back():
     tokens = torch.ones(2, 8, dtype=torch.long, device=META)
     with pytest.raises(RuntimeError, match="meta"):
-        glue.trimmed((tokens, tokens), (), None)
+        recipe.trimmed((tokens, tokens), (), None)

@@ -121,7 +121,7 @@ def test_what_needs_an_extra_says_so_in_one_line(python, folder, words, extra):
     done = glideslope(python, *words, folder=folder)
     (line,) = done.stderr.splitlines()
     assert line.startswith("glideslope: this needs ")
-    assert line.endswith(f"not installed: pip install 'glideslope[{extra}]'")
+    assert line.endswith(f"not installed: in the clone, pip install '.[{extra}]'")
     assert done.returncode == 2
     assert sorted(folder.rglob("*")) == before
 
@@ -130,8 +130,8 @@ def test_an_audit_needs_the_core_alone_and_the_rest_says_what_is_missing(python,
     done = ended(python, "-P", "-c", AUDIT, folder=tmp_path)
     assert done.stderr == ""
     bench, *others = done.stdout.splitlines()
-    assert bench.endswith("pip install 'glideslope[bench]'")
-    assert [line.rpartition(": ")[2] for line in others] == ["pip install 'glideslope[report]'"] * 2
+    assert bench.endswith("pip install '.[bench]'")
+    assert [line.rpartition(": ")[2] for line in others] == ["pip install '.[report]'"] * 2
 
 
 def test_a_schedule_in_a_loop_needs_torch_alone(python, tmp_path):

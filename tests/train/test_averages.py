@@ -11,6 +11,7 @@ from torch.nn import functional
 import schedules
 from bench import engine
 from bench.analysis.comparison import Comparison
+from bench.analysis.protocol.answer import Answer
 from bench.analysis.results import Study
 from bench.contract import SEMANTICS, InputError, digest
 from bench.engine.loader import Loader
@@ -164,7 +165,7 @@ def test_the_report_names_optimizers_and_averagings(several):
     text = console.file.getvalue()
     assert "Not tested: " in text
     it = Comparison(Study.of(several))
-    whole = markup.markdown(document.document(it, {})).replace("\\", "")
+    whole = markup.markdown(document.document(Answer(it), {})).replace("\\", "")
     for name in ("sgd, lawa(k=2)", "sgd, ema(decay=0.8)", "schedulefree_sgd(momentum=0.9)"):
         assert f" constant with {name} " in whole
     assert " cosine with prodigy " in whole

@@ -110,7 +110,7 @@ def _exact(share_B: np.ndarray, observed: float) -> float:
 
 
 def share_beyond(even_P: np.ndarray, odd_P: np.ndarray, observed: float) -> float:
-    """Share of all sums of two at least as far from 0. Both are ascending, and lie symmetrically about 0 together."""
+    """Share of all sums of two at least as far from 0, which lie symmetrically about it. Those of odd are ascending."""
     bound = observed - 1e-12  # rounding decides no tie
     reach = len(odd_P) * len(even_P) - int(np.searchsorted(odd_P, bound - even_P, side="left").sum())
     return min(1.0, 2 * reach / (len(even_P) * len(odd_P)))
