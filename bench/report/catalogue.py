@@ -49,12 +49,12 @@ def show(kind: str, console: Console, *, long: bool = False) -> None:
 
 def _tasks() -> Text:
     """One line for each task."""
-    head = ("task", "family", "full budget", "metric")
-    rows = [(t.name, t.family, f"{t.epochs:g} epochs", f"{t.metric} ({t.direction})") for t in _catalogue()]
+    head = ("task", "family", "epochs", "metric")
+    rows = [(t.name, t.family, f"{t.epochs:g}", t.metric) for t in _catalogue()]
     widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
     lines = ["  ".join(field.ljust(width) for field, width in zip(row, widths, strict=True)) for row in (head, *rows)]
     lines += [f"{name}  offered by an installed package: {place}" for name, place in installed(own_task.GROUP).items()]
-    last = f"\n--long says more: data, chance, optimizer, peak LRs.\nOne of your own: {OWN['task']}"
+    last = f"\n--long says more: data, chance, direction of the metric, optimizer, peak LRs.\nOne of your own: {OWN['task']}"
     return Text("\n").join([Text(lines[0].rstrip(), "bold"), *(Text(line.rstrip()) for line in lines[1:]), Text(last)])
 
 

@@ -25,7 +25,7 @@ NOTE = (
     "Peak LRs: those chosen by seeds; ↓ ↑ mark an edge of the grid, beyond which a better one may lie."
 )
 
-NAMES = 3
+NAMES = 2
 """Most strategies or tasks that are named in a sentence; the tables have them all."""
 
 
