@@ -54,7 +54,7 @@ def _tasks() -> Text:
     widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
     lines = ["  ".join(field.ljust(width) for field, width in zip(row, widths, strict=True)) for row in (head, *rows)]
     lines += [f"{name}  offered by an installed package: {place}" for name, place in installed(own_task.GROUP).items()]
-    last = f"\n--long says more: data, chance, direction of the metric, optimizer, peak LRs.\nOne of your own: {OWN['task']}"
+    last = f"\n--long says more: data, chance, direction, optimizer, peak LRs.\nOne of your own: {OWN['task']}"
     return Text("\n").join([Text(lines[0].rstrip(), "bold"), *(Text(line.rstrip()) for line in lines[1:]), Text(last)])
 
 
