@@ -11,7 +11,7 @@ import importlib.util
 import pickle
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import ModuleType
@@ -121,6 +121,9 @@ def _beside(root: Path, top: str, file: Path) -> list[Path]:
 def _renew(files: Iterable[Path]) -> None:
     """Let neighbours be imported again that have changed since they were."""
     now = {file: digest(file.read_text(encoding="utf-8", errors="replace")) for file in files}
+    for file in (file for file, mark in now.items() if _IMPORTED.get(file) != mark):
+        with suppress(OSError):  # a cached module stands for any file of the same size and second of modification
+            Path(importlib.util.cache_from_source(str(file))).unlink()
     if any(_IMPORTED.get(file, mark) != mark for file, mark in now.items()):
         for name, module in list(sys.modules.items()):
             if name not in EXECUTED and getattr(module, "__file__", None) and Path(str(module.__file__)) in now:
@@ -136,7 +139,8 @@ class Portable:
         self.value = value
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _restored, (list(EXECUTED.values()), pickle.dumps(self.value))
+        value = pickle.dumps(self.value)
+        return _restored, ([file for name, file in EXECUTED.items() if name.encode() in value], value)
 
 
 def _restored(files: list[Path], value: bytes) -> Portable:

@@ -18,6 +18,8 @@ from bench.slurm import submission
 from bench.slurm.request import Resources
 from tests.runs import count_lines, launch, payloads
 
+pytestmark = pytest.mark.faults
+
 COMMON = (
     "smoke",
     "--tasks",

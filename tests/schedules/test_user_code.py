@@ -34,3 +34,11 @@ def test_neighbours_are_what_a_file_imports_from_beside_it_and_no_part_of_the_pr
     assert user_code.neighbours(tmp_path / "own.py") == expected
     beside = ROOT / "own.py"
     assert not [file for name in ("tasks", "bench", "schedules") for file in user_code._beside(ROOT, name, beside)]
+
+
+def test_a_new_process_executes_only_the_files_that_a_value_is_of(tmp_path):
+    for name in ("one", "other"):
+        (tmp_path / f"{name}.py").write_text("class Reader:\n    pass\n")
+    one, _ = (user_code.execute(tmp_path / f"{name}.py", name) for name in ("one", "other"))
+    files = [user_code.Portable(value).__reduce__()[1][0] for value in (3, one.Reader())]
+    assert files == [[], [tmp_path / "one.py"]]
