@@ -102,6 +102,8 @@ def _imports(file: Path) -> set[str]:
 
 def _beside(root: Path, top: str, file: Path) -> list[Path]:
     """Files of the neighbour of a name; [] where there is none."""
+    if top in OWN:
+        return []
     folder = root / top
     origin = folder / "__init__.py" if (folder / "__init__.py").is_file() else root / f"{top}.py"
     loaded = sys.modules.get(top)
@@ -113,8 +115,6 @@ def _beside(root: Path, top: str, file: Path) -> list[Path]:
         return []
     if other is not None and not origin.samefile(other):
         raise InputError(f"{file} imports {top}, which lies beside it, but is {other} already: rename one of them")
-    if top in OWN:
-        return []
     return sorted(folder.rglob("*.py")) if origin.parent == folder else [origin]
 
 

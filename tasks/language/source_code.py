@@ -61,7 +61,7 @@ def source_code(*, width: int = 32, depth: int = 2, context: int = 32, batch: in
     return Task(
         name=render("source_code", (), {name: value for name, value, *_ in bounds if value != usual[name]}),
         family="language",
-        source=f"Python source of {PACKAGE} {metadata.version(PACKAGE)} (BSD-3-Clause, SymPy's developers)",
+        source=f"Python source of {PACKAGE} {_version()} (BSD-3-Clause, SymPy's developers)",
         batch_size=batch // context,
         epochs=1,
         metric="bits_per_byte",
@@ -103,6 +103,14 @@ def load_source_code(context: int, tokens: int) -> Data:
         raise InputError(f"source_code: tokens is {tokens:,}; it should be {most:,} at most, as the text has")
     train = rows.spread(train, tokens // context)
     return rows.data(train, control, test, f"{PACKAGE} {metadata.version(PACKAGE)}")
+
+
+def _version() -> str:
+    """Version of the package; none where only the catalogue is installed."""
+    try:
+        return metadata.version(PACKAGE)
+    except metadata.PackageNotFoundError:
+        return "(not installed)"
 
 
 def _model(width: int, depth: int, context: int, batch: int) -> nn.Module:

@@ -131,7 +131,7 @@ def test_an_audit_needs_the_core_alone_and_the_rest_says_what_is_missing(python,
     assert done.stderr == ""
     bench, *others = done.stdout.splitlines()
     assert bench.endswith("pip install '.[bench]'")
-    assert [line.rpartition(": ")[2] for line in others] == ["pip install '.[report]'"] * 2
+    assert [line.rpartition(", ")[2] for line in others] == ["pip install '.[report]'"] * 2
 
 
 def test_a_schedule_in_a_loop_needs_torch_alone(python, tmp_path):
