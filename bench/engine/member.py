@@ -106,9 +106,7 @@ class TrainedMember:
             grads = [w.grad for w in self.weights if w.grad is not None]
             if all(bool(t.isfinite().all()) for t in (self.loss, *grads)):
                 raise
-        for (
-            weight
-        ) in self.weights:  # `Module.zero_grad` looks through all modules, which takes longer than small updates
+        for weight in self.weights:  # `Module.zero_grad` walks all modules, which takes longer than a small update
             weight.grad = None
 
     @torch.no_grad()

@@ -212,10 +212,7 @@ def choose(control_LN: np.ndarray, direction: str) -> tuple[int, ...]:
     >>> choose(np.array([[0.90, 0.5, 0.5], [0.51, 0.51, 0.51]]), "max")
     (0, 0, 0)
     """
-    n = control_LN.shape[1]
-    if n <= OTHERS:
-        return tuple([pick(control_LN, direction)] * n)
-    return tuple(pick(control_LN[:, those], direction) for those in choosers(n))
+    return tuple(pick(control_LN[:, those], direction) for those in choosers(control_LN.shape[1]))
 
 
 def pick(control_LN: np.ndarray, direction: str) -> int:

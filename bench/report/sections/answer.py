@@ -65,14 +65,19 @@ def _clause(answer: Answer) -> str:
 
 def others(answer: Answer) -> str:
     """The strategies that the sentence does not name; "" where it leaves none out."""
-    if answer.groups or answer.outcome not in ("take", "undecided") or answer.best is None:
-        return ""
-    named = {answer.best.strategy, *answer.tied}
-    parts = [f"Not told apart from it: {_some(answer.tied)}."] if answer.tied else []
+    parts = [f"Not told apart from it: {_some(answer.tied)}."] if answer.tied and not answer.groups else []
     for word, says in REST.items():
-        if names := [h.strategy for h in answer.pooled if h.word == word and h.strategy not in named]:
+        if names := [h.strategy for h in _unnamed(answer) if h.word == word]:
             parts.append(f"{says.format(reference=_constant(answer))}: {_some(names)}.")
     return " ".join(parts)
+
+
+def _unnamed(answer: Answer) -> list[Hypothesis]:
+    """Strategies that neither the sentence names nor those that are not told apart from its best one."""
+    if answer.groups or answer.outcome not in ("take", "undecided") or answer.best is None:
+        return []
+    named = {answer.best.strategy, *answer.tied}
+    return [h for h in answer.pooled if h.strategy not in named]
 
 
 REST: dict[Word, str] = {
@@ -195,12 +200,9 @@ def _sure(answer: Answer) -> Hypothesis:
 
 def brief(answer: Answer) -> Iterator[str]:
     """Numbers of the other strategies by verdict and the least lead that is seen, in a line; and what is missing."""
-    parts = []
-    if not answer.groups and answer.outcome in ("take", "undecided") and answer.best:
-        rest = [h for h in answer.pooled if h.strategy not in {answer.best.strategy, *answer.tied}]
-        parts = [f"{len(answer.tied)} not told apart from it"] if answer.tied else []
-        counts = {says: sum(h.word == word for h in rest) for word, says in COUNTED.items()}
-        parts += [f"{n} {says}" for says, n in counts.items() if n]
+    parts = [f"{len(answer.tied)} not told apart from it"] if answer.tied and not answer.groups else []
+    counts = {says: sum(h.word == word for h in _unnamed(answer)) for word, says in COUNTED.items()}
+    parts += [f"{n} {says}" for says, n in counts.items() if n]
     text = f"Others: {', '.join(parts)}." if parts else ""
     if answer.invisible is not None:
         text += f" A true lead under {answer.invisible:.1f} margins may go unseen."
