@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from bench import extras
 from bench.contract import InputError
 from tasks.data import checkpoint
 
@@ -141,13 +141,10 @@ def check(form: Format) -> None:
     """Refuse a format whose packages are missing.
 
     Raises:
-        InputError: names the package and the extra.
+        InputError: names the packages, and the command that installs them.
     """
-    lacking = [name for name in ("onnx", "onnxscript") if importlib.util.find_spec(name) is None]
-    if form == "onnx" and lacking:
-        raise InputError(
-            f"--format onnx needs {' and '.join(lacking)}, the extra onnx: in the clone, pip install '.[onnx]'"
-        )
+    if form == "onnx":
+        extras.require("onnx")
 
 
 def _shapes(inputs: tuple[Tensor, ...]) -> tuple[dict[int, Any], ...]:
