@@ -1,13 +1,11 @@
 """Runs that inductor compiles, killed and resumed: the payloads are those of an uninterrupted run."""
 
-import os
-import signal
 import time
 
 import pytest
 
 from bench.ledger import ledger
-from tests.faults.test_kill import begin, steps
+from tests.faults.test_kill import begin, kill, steps
 from tests.runs import payloads, traces
 
 pytestmark = pytest.mark.faults
@@ -45,8 +43,7 @@ def test_a_compiled_run_is_killed_and_resumed(tmp_path, way):
     assert begin(tmp_path / "it.py", tmp_path / "whole", *options).wait(600) == 0
     process = begin(tmp_path / "it.py", tmp_path / "killed", *options)
     assert await_step(tmp_path / "killed", process, least)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    kill(process)
     assert any(step > least for step in steps(tmp_path / "killed").values())
     assert begin(tmp_path / "it.py", tmp_path / "killed", *options).wait(600) == 0
     assert payloads(tmp_path / "killed") == payloads(tmp_path / "whole")

@@ -1,9 +1,7 @@
 """Kept weights over kills, beside workers, and in a process that has torch alone; programs of models."""
 
 import json
-import os
 import random
-import signal
 import subprocess
 import sys
 import time
@@ -19,7 +17,7 @@ from bench.train import weights
 from tasks.image.digits import load_digits
 from tasks.text.bert import Bert
 from tests.export.test_formats import pieces
-from tests.faults.test_kill import await_change, begin, snapshots
+from tests.faults.test_kill import await_change, begin, kill, snapshots
 from tests.runs import ROOT, payloads
 
 pytestmark = pytest.mark.faults
@@ -98,8 +96,7 @@ def test_killed_and_resumed_by_two_workers_it_keeps_the_same_files(whole):
         if not await_change(look, out, process):
             break
         time.sleep(chance.uniform(0, 0.1))
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        kill(process)
         kills += 1
     assert kills >= 3
     assert begin(whole / "keep.py", out, *options).wait(600) == 0
@@ -133,7 +130,7 @@ def test_a_model_trained_on_all_data_is_the_same_over_a_kill(whole, tmp_path):
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, start_new_session=True) as process:
         assert await_change(lambda out: (out / "training" / "claims").exists(), tmp_path / "two", process)
         time.sleep(0.3)
-        os.killpg(process.pid, signal.SIGKILL)
+        kill(process)
     assert not (tmp_path / "two" / "README.md").exists()
     glideslope(*options, tmp_path / "two")
     models = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("one", "two")]

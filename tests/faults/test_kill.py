@@ -54,6 +54,13 @@ def await_change(look, out, process):
     return False
 
 
+def kill(process):
+    """End a process and those that it started, unless it has ended, as no process is left to find then."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+
+
 def steps(out):
     """Step of each cohort's snapshot, as a resume would find it."""
     return {p.stem: torch.load(p, weights_only=True)["step"] for p in (out / "snapshots").glob("*.pt")}
@@ -88,8 +95,7 @@ def test_killed_at_25_moments_and_resumed(uninterrupted):
             await_change(size, out, process)
         else:
             time.sleep(chance.uniform(0, 0.15))
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        kill(process)
         kills += 1
         at = steps(out)
         in_cohort += any(step > 0 for step in at.values())

@@ -2,7 +2,6 @@
 
 import os
 import random
-import signal
 import subprocess
 import sys
 import time
@@ -15,7 +14,7 @@ import tasks
 from bench.data import ReadRequest
 from bench.engine.prefetch import WorkerReader
 from bench.ledger import ledger
-from tests.faults.test_kill import await_change, snapshots
+from tests.faults.test_kill import await_change, kill, snapshots
 from tests.runs import ROOT, payloads, traces
 from tests.tasks.test_own import NETS, STREAMED, TASK, forget
 
@@ -66,8 +65,7 @@ def test_killed_and_resumed(folder):
         if not await_change(snapshots, folder / "killed", process):
             break
         time.sleep(chance.uniform(0, 0.1))
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
+        kill(process)
         kills += 1
     assert kills >= 2
     finish(begin(folder, "killed", "--workers", "2"))

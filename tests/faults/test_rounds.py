@@ -1,13 +1,11 @@
 """Rounds of a run that is killed in one of them, and of two processes: the payloads are those of a run left alone."""
 
-import os
-import signal
 import sys
 
 import pytest
 
 from bench.ledger import paths
-from tests.faults.test_kill import begin
+from tests.faults.test_kill import begin, kill
 from tests.runs import count_lines, launch, payloads
 
 pytestmark = pytest.mark.faults
@@ -42,8 +40,7 @@ def test_killed_in_a_round_and_resumed(whole, tmp_path, number):
     process = begin(whole / "rounds.py", tmp_path, *OPTIONS, "--workers", 1)
     while rounds(tmp_path) < number:
         assert process.poll() is None, "ended before it was killed"
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    kill(process)
     assert len(payloads(tmp_path)) < len(payloads(whole / "whole"))
     launch(whole / "rounds.py", *OPTIONS, "--workers", 1, "--out", tmp_path)
     assert payloads(tmp_path) == payloads(whole / "whole")

@@ -36,13 +36,16 @@ DECAY, MORE = 0.01, 1e3
 
 
 class Shapes(nn.Module):
-    """Weights of one, two and four axes, and a layer that gets no gradient; their values are fixed."""
+    """Weights of one, two and four axes, and a layer that gets no gradient; their values are fixed.
+
+    Neighbours do not fit together, as the factors of a low-rank adapter do: a first layer has no bias.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         with torch.random.fork_rng(devices=[]):
-            self.body = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Linear(6, 4))
-            self.idle, self.head = nn.Linear(4, 4), nn.Linear(4, 2)
+            self.body = nn.Sequential(nn.Conv2d(3, 5, 3, bias=False), nn.Linear(6, 4))
+            self.idle, self.head = nn.Linear(5, 7), nn.Linear(3, 2)
         with torch.no_grad():
             for i, weight in enumerate(self.parameters()):
                 weight.copy_(_wave(weight, 1.0 + i))

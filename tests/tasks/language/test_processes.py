@@ -1,11 +1,8 @@
 """Runs of the family: any number of workers, a kill, and cells that share training leave the same rows."""
 
-import os
-import signal
-
 import pytest
 
-from tests.faults.test_kill import await_change, begin, snapshots
+from tests.faults.test_kill import await_change, begin, kill, snapshots
 from tests.runs import launch, payloads, traces
 
 pytestmark = pytest.mark.faults
@@ -32,10 +29,9 @@ def whole(tmp_path_factory):
 
 
 def test_one_worker_that_is_killed_and_resumed_leaves_the_same_rows(whole, tmp_path):
-    process = begin(whole / "small.py", tmp_path, "--workers", 1)
-    await_change(snapshots, tmp_path, process)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    process = begin(whole / "small.py", tmp_path, "--workers", 1, "--snapshot-seconds", 0.05)
+    assert await_change(snapshots, tmp_path, process), "ended before it was killed"
+    kill(process)
     launch(whole / "small.py", "--out", tmp_path, "--workers", 1)
     assert payloads(tmp_path) == payloads(whole / "out")
     assert traces(tmp_path) == traces(whole / "out")
