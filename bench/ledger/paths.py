@@ -62,6 +62,11 @@ def audit_lock(directory: Path) -> Path:
     return ledger(directory) / "audit.lock"
 
 
+def prediction(directory: Path) -> Path:
+    """Table of the predictions that held-out runs were compared with."""
+    return directory / "prediction.csv"
+
+
 def page(directory: Path) -> Path:
     """The report."""
     return directory / "report.html"

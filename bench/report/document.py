@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from bench.analysis import ranking
 from bench.analysis.comparison import Comparison, leaders
+from bench.analysis.prediction.saved import Saved
 from bench.analysis.protocol.answer import Answer
 from bench.analysis.stats.intervals import Interval, binomial_half
 from bench.analysis.textbook.claim_tasks import entries
@@ -13,12 +14,13 @@ from bench.ledger.cell_row import Publication
 from bench.report import tables
 from bench.report.markup import Block, Columns, Facts, Figure, Fold, Plain, Section
 from bench.report.numbers import listed, number, percent
+from bench.report.prediction import orders
 from bench.report.sections import advice, answer, diagnostics, effect_sizes, peaks, provenance, reference
 from bench.report.textbook import claims, theory
 
 
-def document(result: Answer, figures: Mapping[str, Figure]) -> list[Section]:
-    """The whole report.
+def document(result: Answer, figures: Mapping[str, Figure], predictions: Sequence[Saved] = ()) -> list[Section]:
+    """The whole report; `predictions` are those of held-out schedules, if `glideslope predict` has left some.
 
     `figures` by key: `effects`, `forest`, `profiles`, `curves`, and `task NAME`, `peaks NAME` of each task.
     """
@@ -30,7 +32,7 @@ def document(result: Answer, figures: Mapping[str, Figure]) -> list[Section]:
         *(_task(comparison, task, figures) for task in study.tasks),
         _folded("The test behind the answer", *_test(result, figures)),
         _folded("Across tasks", *_across(comparison, figures)),
-        _folded("Theory beside measurement", *theory.section(comparison)),
+        _folded("Theory beside measurement", *orders.section(predictions, study), *theory.section(comparison)),
         *_claims(comparison),
         _folded("How to read the tables", *_reading(comparison)),
         *sharing,

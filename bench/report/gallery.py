@@ -85,6 +85,16 @@ def write(path: Path) -> None:
     Raises:
         InputError: the file cannot be written.
     """
+    try:
+        with path.open("a", encoding="utf-8", newline="\n") as file:  # before curves are drawn, as it may be refused
+            html = _html()
+            file.truncate(0)
+            file.write(html)
+    except OSError as error:
+        raise InputError(f"--page {path}: {error.strerror}; give a file that can be written") from None
+
+
+def _html() -> str:
     import matplotlib as mpl
 
     from bench.report import figures, page
@@ -95,11 +105,7 @@ def write(path: Path) -> None:
             texts = [text for name in names for text in calls(name)]
             drawings = [figures.save(_panels(texts), Path(folder), module, "Factor over ten epochs.")] if texts else []
             sections.append(Section(", ".join(names), (*drawings, *map(_facts, names))))
-        html = page.html(sections, Path(folder))
-    try:
-        path.write_text(html, encoding="utf-8", newline="\n")
-    except OSError as error:
-        raise InputError(f"--page {path}: {error.strerror}; give a file that can be written") from None
+        return page.html(sections, Path(folder))
 
 
 def _head() -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from typing import IO, TYPE_CHECKING, Literal
 
 from bench import extras
 from bench.analysis.comparison import Comparison
+from bench.analysis.prediction import saved
 from bench.analysis.protocol.answer import Answer
 from bench.analysis.results import Study
 from bench.ledger import atomic, paths
@@ -40,6 +41,7 @@ def write(directory: Path, result: Answer) -> Path:
         InputError: what draws the figures is not installed.
     """
     extras.require("report")  # before the old report is removed
+    predictions = saved.read(paths.prediction(directory))
     # Here, since matplotlib takes a while to import.
     from bench.report import chart_data, page
     from bench.report.figures import draw
@@ -52,7 +54,7 @@ def write(directory: Path, result: Answer) -> Path:
     for old in [*folder.glob("*.svg"), *folder.glob("*.pdf")]:
         old.unlink()
     figures = draw(result, folder)
-    sections = document(result, figures)
+    sections = document(result, figures, predictions)
     files = {
         "table.md": markup.markdown(sections),
         "table.csv": csv_tables.table_csv(comparison),

@@ -1,7 +1,11 @@
 """`glideslope predict` on a run whose losses a known law gives: its words, its figure, its refusals."""
 
+import csv
+import shutil
+
 import numpy as np
 import pytest
+import scipy.stats
 
 from bench.analysis.prediction import predictor
 from bench.analysis.prediction.course import Course
@@ -125,3 +129,38 @@ def test_recommend_predicts_beyond_the_recorded_budgets(usual, capsys):
     assert "this is predicted, not measured: by the annealing area law, " in text
     assert main.main(["recommend", "--task", "digits", "--epochs", "20", "--ledger", str(usual)]) == 0
     assert "predicted" not in capsys.readouterr().out
+
+
+def test_the_report_shows_predicted_and_measured_order_by_budget(usual, tmp_path, capsys):
+    directory = tmp_path / "run"
+    shutil.copytree(usual, directory)
+    output(capsys, directory)
+    with (directory / "prediction.csv").open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    assert [(line["schedule"], line["budget"]) for line in lines[:2]] == [("constant", "0.5"), ("linear", "0.5")]
+    own = [line for line in lines if line["budget"] == "1.0"]
+    predicted, measured = ([float(line[column]) for line in own] for column in ("predicted", "measured"))
+    tau = scipy.stats.kendalltau(predicted, measured).statistic
+    assert [float(line["tau"]) for line in own] == pytest.approx([tau] * 4)  # both seeds have the same order
+    assert main.main(["report", str(directory)]) == 0
+    (row,) = [line for line in (directory / "table.md").read_text().splitlines() if "| annealing area |" in line]
+    assert f"{tau:.3f} of 1.000 to 1.000" in row
+    old = (directory / "prediction.csv").read_text()
+    (directory / "prediction.csv").write_text(old.replace(f",{lines[0]['cells']},", ",3,"))
+    assert main.main(["report", str(directory)]) == 0
+    assert f"fitted when 3 of its {lines[0]['cells']} cells were done" in (directory / "table.md").read_text()
+    (directory / "prediction.csv").write_text("task\nx\n")
+    capsys.readouterr()
+    assert main.main(["report", str(directory)]) == 2
+    assert "prediction.csv is no table of predictions" in capsys.readouterr().err
+
+
+def test_predictions_of_other_tasks_stay(tmp_path, capsys):
+    directory = run(tmp_path / "run", NAMES[:3])
+    path = directory / "prediction.csv"
+    output(capsys, directory)
+    before = path.read_text()
+    path.write_text(before + before.split("\n", 1)[1].replace("digits", "other"))
+    both = path.read_text()
+    output(capsys, directory, "--task", "digits")
+    assert sorted(path.read_text().splitlines()) == sorted(both.splitlines())

@@ -320,7 +320,7 @@ def test_commands_quote_what_a_shell_would_read(tmp_path):
     assert (args.tasks, args.schedules) == ("digits(model='cnn')", ",".join(names))
 
 
-@pytest.mark.parametrize("subject", [("--task", "digits"), ("--family", "image"), ("--family", "speech")])
+@pytest.mark.parametrize("subject", [("--task", "digits"), ("--family", "speech")])
 def test_the_answer_from_our_own_ledgers_is_one_short_paragraph(monkeypatch, capsys, subject):
     monkeypatch.chdir(ROOT)
     monkeypatch.setattr(at, "RESULTS", ROOT / "results")

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from bench.analysis.prediction.predictor import Prediction, Predictor
     from bench.analysis.prediction.recorded import Readings
+    from bench.analysis.prediction.saved import Saved
     from bench.analysis.results import Study
     from bench.report.prediction.words import Measured
 
@@ -87,7 +88,7 @@ def _task(directory: Path, study: Study, text: str) -> str:
 
 def _predict_task(args: argparse.Namespace, study: Study, task: str, console: Console) -> bool:
     """Print one task's part; False if the laws fail on it."""
-    from bench.analysis.prediction import recorded
+    from bench.analysis.prediction import recorded, saved
     from bench.analysis.prediction.predictor import Predictor
     from bench.report.prediction import figure, words
 
@@ -112,9 +113,22 @@ def _predict_task(args: argparse.Namespace, study: Study, task: str, console: Co
             words.show_predictions(predictions, measured, console)
     if reason:
         console.print(reason, highlight=False, markup=False)
+    _save(args.directory, saved.of(p, sum(t.task == task for t in study.tries)), task)
     place = figure.draw(p, predictions, measured, args.out or _figures(args.directory))
     console.print(f"Figure: {place}", highlight=False, markup=False, soft_wrap=True)
     return reason is None
+
+
+def _save(directory: Path, of_task: list[Saved], task: str) -> None:
+    """Write a task's held-out predictions into the run's file, for its report; those of other tasks stay."""
+    from bench.analysis.prediction import saved
+    from bench.ledger import atomic, paths
+    from bench.report.csv_tables import csv_text
+
+    target = paths.prediction(directory)
+    rest = [s for s in saved.read(target) if s.task != task]
+    text = csv_text(saved.COLUMNS, saved.lines([*rest, *of_task]))
+    atomic.write(target, lambda file: file.write(text.encode()))
 
 
 def _figures(directory: Path) -> Path:

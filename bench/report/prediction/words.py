@@ -11,6 +11,7 @@ from bench.analysis.stats.correlation import kendall
 from bench.report import write
 from bench.report.markup import Item, Table
 from bench.report.numbers import MISSING, listed, number, percent, quantity
+from bench.report.prediction.orders import of_noise
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -44,7 +45,7 @@ def errors(p: Predictor) -> Iterator[str]:
         f"Each schedule was held out in turn, at all budgets. The {best.law.name} law ({best.law.source}) is off by "
         f"{number(best.error)} (root mean square); schedules spread by {number(p.spread)} (standard deviation)."
     )
-    phrases = [f"{number(o.tau)}{_ceiling(o.ceiling)} at {percent(o.budget)}" for o in p.orders]
+    phrases = [f"{number(o.tau)}{of_noise(o.ceiling)} at {percent(o.budget)}" for o in p.orders]
     if phrases:
         yield (
             f"Kendall's tau of the order of held-out schedules with the measured one: {'; '.join(phrases)}. "
@@ -57,10 +58,6 @@ def errors(p: Predictor) -> Iterator[str]:
             f"At the largest budget, {h.longer:.3g} times as long, a fit to the shorter ones is off by "
             f"{number(h.offset, signed=True)} for all schedules alike, and by {number(h.between)} between them."
         )
-
-
-def _ceiling(ends: tuple[float, float] | None) -> str:
-    return "" if ends is None else f" of {number(ends[0])} to {number(ends[1])}"
 
 
 def refusal(p: Predictor) -> str | None:
