@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from bench.analysis.comparison import Comparison
-from bench.analysis.protocol.reference import leads
+from bench.analysis.protocol.reference import curves_of, leads
 from bench.analysis.results import KINDS, StrategySettings, Study
 from bench.analysis.stats.intervals import Interval
-from bench.analysis.stats.tests import Flip, holm, sign_flip
+from bench.analysis.stats.swaps import Curves, permutation_test
+from bench.analysis.stats.tests import Flip, holm
 from bench.contract import InputError
 from bench.ledger import ledger, lines
 from bench.ledger.cell_row import CellRow, CellSettings, Done
@@ -145,20 +146,37 @@ class Changes:
 
     @cached_property
     def tests(self) -> list[ChangeTest]:
-        """Sign-flip tests over tasks and seeds of each strategy that changed, lowest p first."""
+        """Permutation tests over tasks and seeds of each strategy that changed, lowest p first.
+
+        A permutation swaps all runs of a seed between the ledgers, and peak LRs are chosen again; where the ledgers
+        have other seeds or grids, it turns the sign of the difference.
+        """
         largest: dict[str, float] = {}
         for change in self.changes:
             largest[change.task] = max(change.budget, largest.get(change.task, 0.0))
         full = [change for change in self.changes if change.budget == largest[change.task]]
-        strata: dict[str, list[list[float]]] = {}
+        strata: dict[str, list[tuple[list[float], Curves | None]]] = {}
         for change in full:
-            blocks = strata.setdefault(change.strategy, [])
-            if len(d_N := _finite(change, full)) > 1:
-                blocks.append(d_N)
-        flips = {s: sign_flip(blocks) for s, blocks in strata.items() if any(any(d_N) for d_N in blocks)}
+            blocks, stand_in = strata.setdefault(change.strategy, []), _largest(change, full)
+            d_N = [math.copysign(stand_in, d) if math.isinf(d) else d for d in change.lead]
+            if len(d_N) > 1:
+                blocks.append((d_N, self._runs(change, stand_in)))
+        moved = {s: tuple(zip(*blocks, strict=True)) for s, blocks in strata.items() if any(any(d) for d, _ in blocks)}
+        flips = {s: permutation_test(*columns) for s, columns in moved.items()}
         adjusted = holm([flip.p for flip in flips.values()])
         tests = [ChangeTest(s, flip, p) for (s, flip), p in zip(flips.items(), adjusted, strict=True)]
         return sorted(tests, key=lambda test: test.flip.p)
+
+    def _runs(self, change: Change, stand_in: float) -> Curves | None:
+        """All runs behind a change, the second ledger's first; None where seeds or grids differ."""
+        sides = [side.comparison.at(change.task, change.budget) for side in (self.second, self.first)]
+        scores = [group[change.strategy].score for group in sides]
+        if scores[0].peak_lrs != scores[1].peak_lrs or len({len(score.selected) for score in scores}) != 1:
+            return None
+        if len(change.lead) != len(scores[0].selected):
+            return None
+        sign = 1.0 if self.first.comparison.direction(change.task) == "max" else -1.0
+        return curves_of([scores], [stand_in], sign, lambda t: None if t.final is None else sign * t.final)
 
 
 def _end(cell: CellRow) -> str:
@@ -170,8 +188,7 @@ def _end(cell: CellRow) -> str:
     return lines.text({"status": cell.status} | result.payload())
 
 
-def _finite(change: Change, changes: Sequence[Change]) -> list[float]:
-    """Differences by seed [N]. Where one of the two runs diverged, the largest difference of the task stands in."""
+def _largest(change: Change, changes: Sequence[Change]) -> float:
+    """Largest difference of the change's task, which stands in where one of two runs diverged; 1 without any."""
     sizes = [abs(d) for other in changes if other.task == change.task for d in other.lead if math.isfinite(d)]
-    largest = max(sizes, default=0.0) or 1.0
-    return [math.copysign(largest, d) if math.isinf(d) else d for d in change.lead]
+    return max(sizes, default=0.0) or 1.0

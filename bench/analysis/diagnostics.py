@@ -80,16 +80,22 @@ class Diagnostics:
 
         Averages of weights are left out: they have no training loss.
         """
-        losses = {t.seed: t.recalibrated_loss for t in score.selected if reading == "recalibrated"}
-        tests = self._last(score, lambda end: end.test_loss)
-        trained = self._last(score, lambda end: end.train_loss)
-        again = {seed: loss for seed, loss in losses.items() if loss is not None}
-        return {seed: again.get(seed, test) - trained[seed] for seed, test in tests.items()}
+        return {t.seed: gap for t in score.selected if (gap := self.gap(t, reading)) is not None}
+
+    def gap(self, t: Try, reading: Reading = "final") -> float | None:
+        """Test loss minus training loss of one run, as in `gaps`; None where it diverged or is an average."""
+        if (end := self._end(t)) is None:
+            return None
+        again = t.recalibrated_loss if reading == "recalibrated" else None
+        return (end.test_loss if again is None else again) - end.train_loss
 
     def _last(self, score: Score, read: Callable[[HistoryInterval], float]) -> Seeds:
-        sound = [t for t in score.selected if t.final is not None and t.ride[3] == "none"]
-        ends = {t.seed: course[-1] for t in sound if (course := self.course(t))}
-        return {seed: read(end) for seed, end in ends.items()}
+        return {t.seed: read(end) for t in score.selected if (end := self._end(t))}
+
+    def _end(self, t: Try) -> HistoryInterval | None:
+        """The last part of a run's course."""
+        course = self.course(t) if t.final is not None and t.ride[3] == "none" else []
+        return course[-1] if course else None
 
     def declines(self, score: Score) -> Seeds:
         """Values of log2 of `decline` for the selected runs that finished."""

@@ -2,11 +2,14 @@
 
 import random
 
+import numpy as np
 import pytest
 
 from bench.analysis.comparison import Comparison
 from bench.analysis.protocol.primary import PrimaryTest
 from bench.analysis.results import Study
+from bench.analysis.stats.swaps import swap_test
+from bench.analysis.stats.tests import sign_flip
 from bench.analysis.textbook import claims, lr_choice
 from bench.analysis.textbook.claim_tasks import entries
 from bench.analysis.textbook.lr_cost import Costs
@@ -166,6 +169,20 @@ def course(gap):
 def test_gaps_are_judged_by_their_own_differences(gap, word):
     it = Comparison(Study.of(with_evaluations(rows(better()), 30, course(gap))))
     assert panel(it, claims.overfitting).word == word
+
+
+def test_gaps_of_all_runs_are_swapped():
+    it = Comparison(Study.of(with_evaluations(rows(better()), 30, course(-0.1))))
+    (entry,) = entries({"run": it})
+    blocks = claims.overfitting(entry, "cosine")
+    curves = blocks.curves["final"]
+    scores = [entry.score(name) for name in ("cosine", "constant")]
+    gaps = [
+        [[entry.diagnostics.gap(t) for t in score.tries if t.peak_lr == p] for p in score.peak_lrs] for score in scores
+    ]
+    assert np.array_equal(curves.test[..., 0], -np.array(gaps))
+    assert curves.test.shape == (2, 3, 8, 1)
+    assert swap_test([curves]).effect == pytest.approx(sign_flip([blocks.pooled["final"]]).effect)
 
 
 def test_a_gap_of_stale_statistics_is_no_overfitting():

@@ -17,8 +17,8 @@ from typing import Literal, NamedTuple
 from bench.analysis.comparison import Comparison, Reading
 from bench.analysis.protocol.reference import curves, differences
 from bench.analysis.stats.intervals import LEVEL, Interval, stratified, total
-from bench.analysis.stats.swaps import Curves, swap_test
-from bench.analysis.stats.tests import Flip, Share, improvement, pool, sign_flip, step_down, testable
+from bench.analysis.stats.swaps import Curves, permutation_test
+from bench.analysis.stats.tests import Flip, Share, improvement, pool, step_down, testable
 
 ALPHA = 0.05
 """Largest corrected p that is significant; `tests/analysis/simulate.py` has the share of false alarms."""
@@ -225,9 +225,7 @@ def _effects(tasks: Sequence[TaskBlocks], level: float) -> list[Interval]:
 
 
 def _flip(tasks: Sequence[TaskBlocks], reading: Reading) -> Flip:
-    """Test by swaps of the runs; by signs of the blocks where grids differ in size, or there are no curves."""
-    runs = [c for b in tasks if (c := b.curves.get(reading)) is not None]
-    return swap_test(runs) if len(runs) == len(tasks) else sign_flip([b.pooled[reading] for b in tasks])
+    return permutation_test([b.pooled[reading] for b in tasks], [b.curves.get(reading) for b in tasks])
 
 
 def _joint(flip: Flip, tasks: Sequence[TaskBlocks]) -> float:

@@ -7,12 +7,13 @@ only if it holds with running statistics and with recalibrated ones.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
 
 from bench.analysis.comparison import Comparison, Reading, Score, read
+from bench.analysis.results import Try
 from bench.analysis.stats.equivalence import decide, seeds_to_decide
 from bench.analysis.stats.intervals import Interval, difference, magnitude, t_quantile
 from bench.analysis.stats.power import detectable
@@ -170,24 +171,41 @@ def curves(
 
     A diverged run's stand-in is that of `differences`.
     """
-    sign, by_budget, largest = 1.0 if comparison.direction(task) == "max" else -1.0, [], []
     scores = [[comparison.at(task, b)[s].score for s in pair] for b in budgets]
+    largest = [_largest(comparison, task, b, pair[1], reading) for b in budgets]
+    sign = 1.0 if comparison.direction(task) == "max" else -1.0
+
+    def value(t: Try) -> float | None:
+        return None if (v := read(t, reading)) is None else sign * v
+
+    return curves_of(scores, largest, sign, value)
+
+
+def curves_of(
+    scores: Sequence[Sequence[Score]], largest: Sequence[float], sign: float, value: Callable[[Try], float | None]
+) -> Curves | None:
+    """All runs behind pairs of scores, one for each budget, at the seeds of all; None where grids differ in size.
+
+    Args:
+        scores: Pairs by budget.
+        largest: Difference by budget that stands in where one of two runs diverged.
+        sign: 1 where a higher control value is better, -1 where a lower one is.
+        value: What is compared of a run, higher is better; None where it diverged.
+    """
     seeds = sorted(set.intersection(*({t.seed for t in score.selected} for both in scores for score in both)))
     if len({len(score.peak_lrs) for both in scores for score in both}) != 1:
         return None
-    for b, both in zip(budgets, scores, strict=True):
-        by_budget.append([_grid(score, seeds, sign, reading) for score in both])
-        largest.append(_largest(comparison, task, b, pair[1], reading))
+    by_budget = [[_grid(score, seeds, sign, value) for score in both] for both in scores]
     control, test = np.moveaxis(np.array(by_budget), (0, 2), (-1, 0))  # [B, 2, split, L, N]
     return Curves(control, test, np.array(largest))
 
 
-def _grid(score: Score, seeds: Sequence[int], sign: float, reading: Reading) -> np.ndarray:
-    """Values on control and test [2, L, N], higher is better; NaN where diverged."""
+def _grid(score: Score, seeds: Sequence[int], sign: float, value: Callable[[Try], float | None]) -> np.ndarray:
+    """Control values and those compared [2, L, N], higher is better; NaN where diverged."""
     at = {(t.peak_lr, t.seed): t for t in score.tries}
     tries = [[at[p, s] for s in seeds] for p in score.peak_lrs]
-    splits = (lambda t: t.control, lambda t: read(t, reading))
-    return np.array([[[math.nan if (v := of(t)) is None else sign * v for t in row] for row in tries] for of in splits])
+    control, compared = ([[of(t) for t in row] for row in tries] for of in (lambda t: t.control, value))
+    return np.array([sign * np.array(control, float), np.array(compared, float)])
 
 
 def leads(score: Score, other: Score, sign: float, reading: Reading = "final") -> dict[int, float]:

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from bench.analysis.stats.intervals import ROUNDING, TIE, choosers, equal, magnitude
-from bench.analysis.stats.tests import DRAWS, EXACT, Flip, share_beyond, standard
+from bench.analysis.stats.tests import DRAWS, EXACT, Flip, share_beyond, sign_flip, standard
 
 WHOLE = 12
 """Most seeds of a task for which all swaps are made; with more, `FEWER` random ones are."""
@@ -54,6 +54,12 @@ def swap_test(tasks: Sequence[Curves]) -> Flip:
         sums += table_P[draw.integers(0, len(table_P), m)] if n <= WHOLE else draw.permutation(table_P[1:])
     reach = int((np.abs(sums) >= abs(effect) - 1e-12).sum())
     return Flip(effect, (reach + 1) / (m + 1), blocks, len(tasks), max(floor, 1 / (m + 1)))
+
+
+def permutation_test(strata: Sequence[Sequence[float]], runs: Sequence[Curves | None]) -> Flip:
+    """Test of blocks by swaps of the runs that they were chosen from; by their signs where a task has no such runs."""
+    curves = [c for c in runs if c is not None]
+    return swap_test(curves) if len(curves) == len(strata) else sign_flip(strata)
 
 
 def _exact(tables: Sequence[np.ndarray], observed: float) -> float:

@@ -10,11 +10,16 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
+import numpy as np
+
 from bench.analysis.comparison import Reading, Score, read
 from bench.analysis.diagnostics import Seeds
 from bench.analysis.protocol.primary import Hypothesis, TaskBlocks, weigh
 from bench.analysis.protocol.primary import Word as TestWord
+from bench.analysis.protocol.reference import curves_of
+from bench.analysis.results import Try
 from bench.analysis.stats.intervals import leader
+from bench.analysis.stats.swaps import Curves
 from bench.analysis.textbook.claim_tasks import ClaimTask
 
 Word = Literal[
@@ -137,7 +142,20 @@ def overfitting(entry: ClaimTask, strategy: str) -> TaskBlocks | None:
     def gaps(score: Score, reading: Reading) -> Seeds:
         return entry.diagnostics.gaps(score, reading)
 
-    return _less(entry, strategy, gaps, None)
+    blocks = _less(entry, strategy, gaps, None)
+    if blocks is None or entry.score(strategy).peak_lrs != entry.score(entry.constant).peak_lrs:
+        return blocks
+    return blocks._replace(curves={reading: _gap_curves(entry, strategy, reading) for reading in READINGS})
+
+
+def _gap_curves(entry: ClaimTask, strategy: str, reading: Reading) -> Curves | None:
+    """Gaps of all runs of a decay and of constant LR; None where one of them has none."""
+
+    def value(t: Try) -> float | None:
+        return None if (gap := entry.diagnostics.gap(t, reading)) is None else -gap
+
+    runs = curves_of([[entry.score(s) for s in (strategy, entry.constant)]], [1.0], entry.sign, value)
+    return runs if runs is not None and np.isfinite(runs.test).all() and np.isfinite(runs.control).all() else None
 
 
 def sensitivity(entry: ClaimTask, strategy: str) -> TaskBlocks | None:

@@ -58,7 +58,7 @@ def details(changes: Changes) -> Iterator[str]:
     if changes.tests:
         low = changes.tests[0]
         yield (
-            f"Tested: {len(changes.tests)} strategies that changed, each by sign flips over tasks and seeds at the "
+            f"Tested: {len(changes.tests)} strategies that changed, by swaps of a seed's runs, at the "
             f"largest budgets in common, with Holm's correction, at {percent(ALPHA)}; lowest p "
             f"{probability(low.flip.p)} ({low.strategy}), {probability(low.adjusted)} corrected."
         )
