@@ -8,7 +8,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bench.contract import Batch, Cell, Move, Schedule, Split, Task
-from bench.engine.loader import Loader, epoch_steps
+from bench.engine.loader import CHUNK, Loader, epoch_steps
 from bench.strategies import averagings, optimizers
 from schedules.user_code import blamed
 
@@ -47,8 +47,9 @@ def of_cohort(
 
     In training: weights, gradients, the optimizer's state, averages, buffers, and the tensors that a forward saves for
     the backward. In evaluation: no gradients, but a copy of the evaluated weights, which are an average, the average
-    that an optimizer forms itself, or weights with recomputed BatchNorm statistics. `modules` looks at one member at a
-    time and copies one at a time; the others do both for all at once, and evaluate copies only.
+    that an optimizer forms itself, or weights with recomputed BatchNorm statistics; what a forward of a chunk needs,
+    and the outputs for a whole split, twice for the member that is scored. `modules` looks at one member at a time and
+    copies one at a time; the others do both for all at once, and evaluate copies only.
 
     Args:
         task: Task of the cells.
@@ -60,17 +61,19 @@ def of_cohort(
     (trained, frozen, buffers, norms), optimizer = _counts(task), cells[0].optimizer
     slots = _slots(task, optimizer)
     own = trained * (1 + slots + _averages(task, cells) + recalls) + buffers  # between two looks
-    look = of_look(task, parts)
+    look, evaluation = of_look(task, parts), of_evaluation(task, stacked=engine != "modules")
     if engine != "modules":
-        transient = max(look + 4.0 * trained, 8.0 * trained, 4.0 * (2 * trained + buffers))  # look, take, evaluate
+        evaluated = 4.0 * (2 * trained + buffers) + evaluation.chunk + evaluation.outputs
+        transient = max(look + 4.0 * trained, 8.0 * trained, evaluated)  # look, take, evaluate
         rows = 2 if engine == "compiled" else 1  # it fills rows up, at most to twice as many
         # Shared are the model's own weights.
-        return Demand(4.0 * (frozen + trained), rows * (4.0 * (own + trained) + transient))
+        return Demand(4.0 * (frozen + trained) + evaluation.outputs, rows * (4.0 * (own + trained) + transient))
     averaged = any(cell.averaging != "none" for cell in cells)
     copy: float = trained + buffers if averaged or norms else 0
     if optimizers.parse(optimizer).averages:
         copy = own
-    return Demand(look + 4.0 * (frozen + own), 4.0 * (own + max(trained, copy)))  # the second `own`: state of a fork
+    shared = max(look, evaluation.chunk + evaluation.outputs) + 4.0 * (frozen + own)  # `own`: state of a fork
+    return Demand(shared, 4.0 * own + max(4.0 * trained, 4.0 * copy + evaluation.outputs))
 
 
 def _averages(task: Task, cells: Sequence[Cell]) -> int:
@@ -86,6 +89,21 @@ def of_look(task: Task, parts: int = 1) -> float:
     Measured on the first examples of the train split. bf16 and fp16 take less; longer examples take more.
     """
     return _saved_bytes(task) * task.batch_size / parts
+
+
+class Evaluation(NamedTuple):
+    """Memory that one member's evaluation takes, in bytes."""
+
+    chunk: float  # at most, in the forward of a chunk
+    outputs: float  # for the largest split
+
+
+def of_evaluation(task: Task, stacked: bool = False) -> Evaluation:
+    """Memory of an evaluation, measured on the first examples of the train split; `stacked`: of stacked rows."""
+    forward, output = _forward_bytes(task, stacked)
+    data = task.load()
+    largest = max(len(split.target[0]) for split in (data.control, data.test))
+    return Evaluation(forward * min(largest, max(CHUNK, task.batch_size)), output * largest)
 
 
 class _Counts(NamedTuple):
@@ -127,6 +145,31 @@ def _saved_bytes(task: Task) -> float:
         loss = task.loss(model(*inputs), target)
     del loss  # until here the graph was alive, so no two saved storages had the same address
     return sum(size for address, size in sizes.items() if address not in weights) / len(target[0])
+
+
+@cache
+def _forward_bytes(task: Task, stacked: bool) -> tuple[float, float]:
+    """Bytes per example that a forward in evaluation holds at most, and of its output; `stacked`: of a row."""
+    import torch
+    from torch.func import functional_call, vmap
+    from torch.utils import _pytree as pytree
+
+    from bench.engine.allocation import AllocationMeter
+    from bench.engine.stacked.layout import stack_twice
+
+    model = task.model().eval()
+    inputs, target = batch(task, min(FEW, task.batch_size))
+
+    def output(weights: dict[str, Tensor]) -> Any:
+        return functional_call(model, weights, inputs)
+
+    tensors = {name: t.detach() for name, t in (*model.named_parameters(), *model.named_buffers())}
+    rows = {name: stack_twice(t) for name, t in tensors.items() if t.is_floating_point()} if stacked else tensors
+    with torch.no_grad(), AllocationMeter() as meter:
+        outputs = vmap(output, randomness="same")(rows) if stacked else output(rows)
+    size = sum(t.untyped_storage().nbytes() for t in pytree.tree_leaves(outputs) if isinstance(t, torch.Tensor))
+    examples = len(target[0]) * (2 if stacked else 1)
+    return meter.most / examples, size / examples
 
 
 def batch(task: Task, count: int) -> Batch:

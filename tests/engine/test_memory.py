@@ -2,15 +2,14 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
-from torch.multiprocessing.reductions import StorageWeakRef
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
-from bench.contract import Cell, Move
+from bench.contract import Cell, Data, Move, Split
 from bench.engine import memory
+from bench.engine.allocation import AllocationMeter
 from bench.strategies import optimizers
 from bench.strategies.averagings import Averagings
 from tests.engine.toys import Net, Plain, create, toy
@@ -31,24 +30,6 @@ class Normed(nn.Sequential):
 
     def __init__(self):
         super().__init__(nn.Linear(6, 300), nn.BatchNorm1d(300), nn.ReLU(), nn.Linear(300, 300), nn.Linear(300, 3))
-
-
-class AllocationMeter(TorchDispatchMode):
-    """Counts the bytes of tensors allocated inside it that are alive, after every operation."""
-
-    def __init__(self):
-        super().__init__()
-        self.storages, self.most = {}, 0
-
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        before = {t.untyped_storage().data_ptr() for t in tree_leaves((args, kwargs)) if isinstance(t, torch.Tensor)}
-        output = function(*args, **kwargs or {})
-        self.storages = {place: entry for place, entry in self.storages.items() if not entry[0].expired()}
-        for tensor in tree_leaves(output):
-            if isinstance(tensor, torch.Tensor) and (own := tensor.untyped_storage()).data_ptr() not in before:
-                self.storages[own.data_ptr()] = StorageWeakRef(own), own.nbytes()
-        self.most = max(self.most, sum(size for _, size in self.storages.values()))
-        return output
 
 
 def cells(optimizer, *averagings):
@@ -109,10 +90,45 @@ def test_a_cohort_takes_no_more_than_the_plan_counts_on(engine, optimizer, model
     assert 0.7 * planned < first + peak(trained, loader, riders, recall) < planned
 
 
+class Convolved(nn.Sequential):
+    """Few weights, and outputs that are large beside them; stacked, a convolution takes copies of its inputs."""
+
+    def __init__(self):
+        super().__init__(nn.Unflatten(1, (1, 6)), nn.Conv1d(1, 20, 3), nn.ReLU(), nn.Flatten(), nn.Linear(80, 3))
+
+
+def many():
+    """600 examples for control, in three chunks."""
+    draw = np.random.default_rng(0)
+    x, y = draw.normal(size=(632, 6)), draw.integers(0, 3, 632)
+    return Data(*(Split((x[a:b],), (y[a:b],)) for a, b in ((0, 16), (16, 616), (616, 632))))
+
+
+@pytest.mark.parametrize("engine", ["modules", "stacked"])
+@pytest.mark.parametrize("model", [Wide, Convolved])
+def test_what_an_evaluation_holds_is_in_the_plan(engine, model):
+    task, riders = replace(toy(model), load=many), cells("sgd", "none")
+    trained, loader = create(engine, task, "sgd", dtype=torch.float32)
+    trained.look(loader.batch(0), 0)
+    trained.take([0] * MEMBERS)
+    loader.split("control")
+    with AllocationMeter() as meter:
+        trained.evaluate("control", range(MEMBERS))
+    evaluation = memory.of_evaluation(task, engine == "stacked")
+    copies = 4 * sum(p.numel() for p in model().parameters() if p.requires_grad) * MEMBERS
+    at_once = MEMBERS if engine == "stacked" else 1
+    planned = at_once * evaluation.chunk + (MEMBERS + 1) * evaluation.outputs
+    planned += copies if engine == "stacked" else 0
+    assert 0.8 * planned < meter.most <= planned
+    taken = memory.of_cohort(task, riders, engine)
+    assert meter.most < taken.shared + MEMBERS * taken.member
+
+
 def test_riders_averages_count_by_what_they_keep():
     def copies(*averagings):
         riders = cells("sgd", "none", *averagings)
-        return memory.of_cohort(toy(Plain), riders, "modules").member / (4 * 21)
+        trained = sum(p.numel() for p in Wide().parameters() if p.requires_grad)
+        return round(memory.of_cohort(toy(Wide), riders, "modules").member / (4 * trained), 2)
 
     assert copies() == 3  # weights, gradients, momentum
     assert copies("ema") == 3 + 1  # in evaluation, where a copy is in the gradients' place
