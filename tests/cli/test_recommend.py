@@ -196,6 +196,14 @@ def test_too_little_data_is_told_with_the_command_that_gets_it(tmp_path, capsys,
     assert len(args.schedules.split(",")) > 1
 
 
+def test_a_task_that_was_run_with_other_settings_is_named(tmp_path, capsys):
+    directory = held(tmp_path / "a", {"cosine": 0.05}, name="digits(batch_size=16)")
+    text = said(capsys, "--task", "digits", "--epochs", 30, "--ledger", directory)
+    assert "no ledger at hand has a result on digits. Run it" in text
+    assert "There are results on digits(batch_size=16): these can be asked for by --task." in text
+    assert "There are" not in said(capsys, "--task", "vowels", "--epochs", 30, "--ledger", directory)
+
+
 def test_a_budget_between_two_recorded_ones_is_answered_by_the_nearest_which_is_named(tmp_path, capsys):
     directory = held(tmp_path / "a", {"cosine": 0.05})
     assert "8 seeds at 15 epochs, the nearest recorded, of" in of_digits(capsys, directory, epochs=18)

@@ -137,6 +137,13 @@ def gather(ledgers: Mapping[Path, Comparison], task: str | None, family: str | N
     return sorted(evidence, key=order)
 
 
+def kindred(ledgers: Mapping[Path, Comparison], task: str) -> tuple[str, ...]:
+    """Recorded tasks that have a result and are the same as a task but for their settings."""
+    kind = task.partition("(")[0].strip()
+    names = [name for c in ledgers.values() for (name, _, _) in c.study.blocks if name.partition("(")[0] == kind]
+    return tuple(dict.fromkeys(names))
+
+
 def canonical(task: str, recorded: Mapping[str, str]) -> str:
     """The name of a task that is in a ledger or in the catalogue.
 

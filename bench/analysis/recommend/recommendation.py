@@ -26,11 +26,14 @@ class Recommendation:
     evidence: tuple[Evidence, ...]  # all there is, the best of each task first
     selection: tuple[Evidence, ...]  # the best of each task, in one pooled comparison
     sources: Mapping[str, tuple[Path, ...]]  # directories that a task's runs come from
+    kindred: tuple[str, ...] = ()  # without evidence: tasks with results that differ in settings alone
 
     @classmethod
-    def of(cls, subject: str, over_family: bool, epochs: float, evidence: Sequence[Evidence]) -> Recommendation:
+    def of(
+        cls, subject: str, over_family: bool, epochs: float, evidence: Sequence[Evidence], kindred: tuple[str, ...] = ()
+    ) -> Recommendation:
         if not evidence:
-            return cls(subject, over_family, epochs, (), (), {})
+            return cls(subject, over_family, epochs, (), (), {}, kindred)
         pooled = pool(best(evidence), evidence)
         return cls(subject, over_family, epochs, tuple(evidence), pooled.evidence, pooled.sources)
 

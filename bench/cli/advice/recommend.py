@@ -38,15 +38,17 @@ def recommendation(args: argparse.Namespace) -> tuple[Recommendation, list[str]]
         InputError: a budget that is no number above 0, or no ledger that has the task.
     """
     extras.require("report")
-    from bench.analysis.recommend.evidence import at_hand, gather
+    from bench.analysis.recommend.evidence import at_hand, gather, kindred
     from bench.analysis.recommend.recommendation import Recommendation
 
     if not 0 < args.epochs < float("inf"):
         raise InputError(f"--epochs {args.epochs:g}: give a number above 0")
     notes: list[str] = []
-    evidence = gather(at_hand(args.ledger, notes), args.task, args.family, args.epochs)
-    subject, over_family = (args.task, False) if args.family is None else (args.family, True)
-    return Recommendation.of(subject, over_family, args.epochs, evidence), notes
+    ledgers = at_hand(args.ledger, notes)
+    evidence = gather(ledgers, args.task, args.family, args.epochs)
+    if args.family is not None:
+        return Recommendation.of(args.family, True, args.epochs, evidence), notes
+    return Recommendation.of(args.task, False, args.epochs, evidence, kindred(ledgers, args.task)), notes
 
 
 def recommend(args: argparse.Namespace) -> int:

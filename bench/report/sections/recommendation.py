@@ -54,6 +54,8 @@ def paragraph(r: Recommendation) -> Iterator[str]:
     subject = f"family {r.subject}" if r.over_family else r.subject
     if not r.evidence:
         yield f"Not enough data: no ledger at hand has a result on {subject}. Run it, or name one with --ledger DIR."
+        if r.kindred:
+            yield f"There are results on {_few(r.kindred)}: these can be asked for by --task."
     elif not r.over_family:
         yield from _task(r, r.verdicts[0])
         if r.extrapolation:
