@@ -107,7 +107,8 @@ class Task:
     clip: float | None = None  # gradients are clipped to this norm
     eval_epochs: float = 1  # the epoch grid: epochs between evaluations, may be below 1; there is one at the end, too
     chance: str = ""  # scores of chance and of simple predictors, in words
-    classes: tuple[str, ...] = ()  # names of the model's outputs, for a model that is taken home; () where not stated
+    # Names of the model's outputs, for a model that is taken home, or a function that reads them; () where not stated.
+    classes: tuple[str, ...] | Callable[[], tuple[str, ...]] = ()
     margin: Margin | None = None  # smaller differences count as equal; None: no two strategies can be called equal
     code: str = ""  # digest of its code; filled in when a task is built by its name, unless the name holds it
     outside: bool = False  # its code, model or data are the user's: it is tried out at length before it is trained

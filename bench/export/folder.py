@@ -20,6 +20,7 @@ from bench.export.winner import Winner
 from bench.layers import LAYERS
 from bench.ledger import paths
 from bench.train import weights
+from tasks.own_model import OwnModel
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -94,9 +95,10 @@ def _fill(folder: Path, winner: Winner, form: Format, loader: Loader, model: nn.
     from torch.utils import _pytree as pytree
 
     body, inputs = formats.body_of(model), rebuilt.example(loader)
+    classes = loader.task.classes() if callable(loader.task.classes) else loader.task.classes
     output = model(*inputs)
     data = paths.weights(winner.directory, winner.file.sha256).read_bytes()
-    formats.save_weights(folder, body, data, loader.task.classes)
+    formats.save_weights(folder, body, data, classes)
     forward: Callable[..., Any] = formats.load_weights(folder, body, model)
     if form == "torch-export":
         forward = formats.save_program(folder, model, inputs)
@@ -108,7 +110,7 @@ def _fill(folder: Path, winner: Winner, form: Format, loader: Loader, model: nn.
         task=loader.task.name.removesuffix(WHOLE),
         loads=_loads(body),
         model=call(loader.task.model),
-        classes=loader.task.classes,
+        classes=classes,
         inputs=[_shape(a) for a in inputs],
         outputs=[_shape(a) for a in pytree.tree_leaves(output)],
         preprocessing=preprocessing(loader.task),
@@ -154,14 +156,25 @@ def _loads(body: Body) -> str:
 
 
 def call(function: Callable[..., Any]) -> str:
-    """A function as a call: `tasks.image.timm_models._build('resnet18', 10, 32)`."""
-    arguments: list[str] = []
-    if isinstance(function, partial):
-        keywords = [f"{name}={value!r}" for name, value in function.keywords.items()]
-        own = [call(argument) if callable(argument) else repr(argument) for argument in function.args]
-        arguments, function = [*own, *keywords], function.func
+    """A function as a call: `tasks.image.timm_models._build('resnet18', 10, 32)`, or `my_model.py:Net@2efc00b5`."""
+    if isinstance(function, OwnModel):
+        return function.text
+    function, values = _opened(function)
+    texts = {name: call(value) if callable(value) else repr(value) for name, value in values.items()}
+    arguments = [f"{name}={text}" if isinstance(name, str) else text for name, text in texts.items()]
     name = getattr(function, "__qualname__", type(function).__name__)
     return f"{getattr(function, '__module__', '')}.{name}({', '.join(arguments)})"
+
+
+def _opened(function: Callable[..., Any]) -> tuple[Callable[..., Any], dict[str | int, Any]]:
+    """A function without partial arguments and caches, and the values that it is bound to, by place or name."""
+    values: dict[str | int, Any] = {}
+    if isinstance(function, partial):
+        values, function = dict(enumerate(function.args)) | function.keywords, function.func
+    function = inspect.unwrap(function)
+    if inspect.isfunction(function) and "<locals>" in function.__qualname__:
+        values.update(inspect.getclosurevars(function).nonlocals.items())
+    return function, values
 
 
 def preprocessing(task: Task) -> list[str]:
@@ -172,9 +185,9 @@ def preprocessing(task: Task) -> list[str]:
 
 def _summary(function: Callable[..., Any]) -> str:
     """First paragraphs of the documentation of a function, and of functions that it calls as arguments."""
-    own = function.func if isinstance(function, partial) else function
+    own, values = _opened(function)
     text = " ".join((inspect.getdoc(own) or "").split("\n\n")[0].split())
-    inner = [_summary(argument) for argument in getattr(function, "args", ()) if callable(argument)]
+    inner = [_summary(value) for value in values.values() if callable(value)]
     return "; ".join(filter(None, [text.rstrip("."), *inner]))
 
 

@@ -22,6 +22,7 @@ def from_bytes(mean: Sequence[float], std: Sequence[float], augment: Callable[..
     """
 
     def prepare(inputs: tuple[Tensor, ...], target: tuple[Tensor, ...], generator: torch.Generator | None) -> Batch:
+        """(x / 255 - mean) / std for each channel of bytes [B, C, H, W]; training batches are augmented before."""
         (images_BCHW,) = inputs
         if augment is not None and generator is not None:
             images_BCHW = augment(images_BCHW, generator)

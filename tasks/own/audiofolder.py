@@ -125,6 +125,7 @@ def _prepare(make: Callable[[], Prepare]) -> Prepare:
 
 
 def _read(place: str, seconds: float) -> Sounds:
+    """Clips [N, S] int16 of one length: longer ones keep their middle, shorter ones are padded with silence."""
     return _loaded(place, seconds, root())
 
 

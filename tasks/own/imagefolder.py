@@ -87,6 +87,7 @@ def _model(layers: int, read: Callable[[], splits.Labelled]) -> nn.Module:
 
 
 def _read(place: str, size: int, augment: bool) -> splits.Labelled:
+    """RGB bytes [N, 3, S, S] of upright images by Pillow: `ImageOps.fit(image, (S, S), Image.Resampling.BILINEAR)`."""
     return _loaded(place, size, augment, root())
 
 

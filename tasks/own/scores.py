@@ -87,6 +87,7 @@ def classes_task(
         chance="the majority class: the baseline, which names it",
         margin=margin_of(kind, margin),
         outside=True,
+        classes=lambda: read().names,
         **{"load": lambda: read().data} | more,
     )
 

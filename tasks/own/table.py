@@ -160,6 +160,7 @@ def constant(data: Data) -> Baseline:
 
 
 def _read(place: str, target: str, regression: bool, columns: tuple[str, ...], split: str) -> TableData:
+    """Columns in the table's order: numbers, also those of a target, standardised by the train split; texts one-hot."""
     return _loaded(place, target, regression, columns, split, root())
 
 

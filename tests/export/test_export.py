@@ -25,8 +25,18 @@ from bench.train import weights
 from tests.analysis.rows import ledger as made
 from tests.analysis.rows import task as facts
 from tests.export.runs import DIGITS, run
+from tests.tasks import own_trees
 
 CNN = "digits(model='cnn')"
+
+NET = """
+from torch import nn
+
+
+class Net(nn.Sequential):
+    def __init__(self, classes):
+        super().__init__(nn.Flatten(), nn.Linear(3 * 8 * 8, classes))
+"""
 
 
 @pytest.fixture(scope="module")
@@ -205,3 +215,21 @@ def test_push_uploads_the_folder_only_when_asked_to(tmp_path, monkeypatch):
     monkeypatch.setattr("huggingface_hub.HfApi", Stub)
     assert hub.push(tmp_path, "me/mine") == "https://hub/me/mine"
     assert calls == [("create", "me/mine"), ("upload", "me/mine", tmp_path, ["training/**"])]
+
+
+def test_a_model_of_ones_own_data_tells_classes_and_preprocessing(tmp_path, capsys, monkeypatch):
+    own_trees.expect(monkeypatch, tmp_path)
+    own_trees.plant_images(tmp_path / "pets", {"ants": 30, "bees": 30})
+    (tmp_path / "net.py").write_text(NET)
+    task = f"imagefolder('pets', size=8, batch_size=8, model='{tmp_path}/net.py:Net')"
+    run(tmp_path / "out", tasks=task, schedules="constant", budgets=(0.1,), peak_lrs=(0.02,), seeds=1)
+    export(tmp_path / "out", "--task", task, "--to", tmp_path / "model", capsys=capsys)
+    config = json.loads((tmp_path / "model" / "config.json").read_text())["glideslope"]
+    assert config["classes"] == ["ants", "bees"]
+    assert config["model"].startswith(f"{tmp_path}/net.py:Net@")
+    data, given = config["preprocessing"]
+    assert "tasks.own.imagefolder._read('pets', 8, True)" in data
+    assert "ImageOps.fit(image, (S, S), Image.Resampling.BILINEAR)" in data
+    assert "mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)" in given
+    assert "(x / 255 - mean) / std for each channel" in given
+    assert "- classes: ants, bees" in (tmp_path / "model" / "README.md").read_text()
