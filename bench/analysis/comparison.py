@@ -185,7 +185,7 @@ class Comparison:
         return None if margin is None else margin.value
 
     def learns(self, task: str, budget: float) -> bool:
-        """True if some strategy gets beyond the trivial baseline: its interval does or, with one seed, its value."""
+        """True if a strategy is shown to get beyond the trivial baseline: its interval or, with one seed, its value."""
         return any(self._beyond(task, verdict.score.final) for verdict in self.at(task, budget).values())
 
     def _beyond(self, task: str, final: Interval | None) -> bool:

@@ -141,7 +141,7 @@ def test_a_peak_lr_at_an_edge_asks_for_a_wider_grid(tmp_path, capsys):
 def test_nothing_learnt_recommends_nothing(tmp_path, capsys):
     baseline = {"name": "majority class", "value": 0.9}
     text = of_digits(capsys, held(tmp_path / "a", {"cosine": 0.05}, baseline=baseline))
-    assert text.startswith("Nothing can be recommended for digits at 30 epochs: no strategy got beyond")
+    assert text.startswith("Nothing can be recommended for digits at 30 epochs: no strategy is shown to get beyond")
 
 
 def test_a_metric_that_shrinks_is_better_below(tmp_path, capsys):

@@ -101,7 +101,7 @@ def test_too_few_runs_are_no_evidence_either_way():
         ({"seeds": 1}, "each task has one seed, and nothing says how much another would change"),
         ({"strategies": FEW[1:]}, "no task ran constant, the reference, at a declared budget"),
         ({"family": "tunnel"}, "a wind tunnel's task is reported, never tested"),
-        ({"baseline": {"name": "majority", "value": 0.99}}, "no strategy got beyond the trivial baseline"),
+        ({"baseline": {"name": "majority", "value": 0.99}}, "no strategy is shown to get beyond the trivial baseline"),
     ],
 )
 def test_untested_gives_the_reason(changes, says):
@@ -155,7 +155,16 @@ def test_the_advice_to_keep_the_reference_has_no_colour():
 
 def test_nothing_is_advised_where_nothing_was_learnt():
     field = advice.advice(found(TAKE, baseline={"name": "majority", "value": 0.99})).rows[0][1]
-    assert field.text.startswith("nothing learnt")
+    assert field.text == "not shown to learn\nbeyond the trivial baseline"
+
+
+def test_a_mean_beyond_the_baseline_with_a_wide_interval_is_not_called_nothing():
+    result = found({"linear": 0.05}, 0.3, seeds=2, baseline={"name": "majority", "value": 0.5})
+    text = answer.sentence(result)
+    final = result.comparison.at("digits", 1.0)["constant"].score.final
+    assert final.mean > 0.5
+    assert "no strategy is shown to get beyond the trivial baseline" in text
+    assert "nothing learnt" not in text + "".join(field.text for field in advice.brief(result, 80).rows[0])
 
 
 def test_an_edge_of_the_grid_and_a_lack_of_seeds_are_said():

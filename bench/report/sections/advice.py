@@ -34,7 +34,7 @@ def _advice(answer: Answer, a: Advice | None) -> Item:
     if a is None:
         return Item(f"{MISSING}\nnot run", "prose")
     if not a.learnt:
-        return Item("nothing learnt\nbeyond the trivial baseline", "prose")
+        return Item("not shown to learn\nbeyond the trivial baseline", "prose")
     lr = "" if a.peak_lr is None else f", LR {a.peak_lr:g}"
     sure, mark = _how_sure(answer, a)
     return Item(f"{a.strategy}{lr}\n{sure}{_near(answer, a.tied)}", mark)
@@ -112,7 +112,7 @@ def brief(answer: Answer, width: int) -> Table:
 
 def _brief(answer: Answer, a: Advice | None) -> Item:
     if a is None or not a.learnt:
-        return Item(MISSING if a is None else "nothing learnt")
+        return Item(MISSING if a is None else "not shown to learn")
     schedule, _, rest = a.strategy.partition(SEPARATOR)
     name = " ".join([re.split(r"[(\[]", schedule)[0], *([rest] if rest else [])])
     lr = "" if a.peak_lr is None else f" {a.peak_lr:g}"

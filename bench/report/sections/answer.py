@@ -257,7 +257,7 @@ def left_out(answer: Answer) -> str:
 SHORT: dict[Why, str] = {
     "wind tunnel": "the wind tunnel",
     "no declared budget": "without a declared budget",
-    "nothing learnt": "nothing learnt",
+    "nothing learnt": "not shown to learn",
     "reference not run": "without the reference",
     "one seed": "one seed",
     "identical run": "the same run as the reference",

@@ -105,8 +105,8 @@ def _answer(r: Recommendation, v: TaskVerdict, subject: str) -> str:
         case "nothing learnt":
             baseline = f" ({facts.baseline.name}: {number(facts.baseline.value)})" if facts.baseline else ""
             return (
-                f"Nothing can be recommended for {subject}: no strategy got beyond the trivial baseline{baseline}. "
-                "Train longer, or with other peak LRs."
+                f"Nothing can be recommended for {subject}: no strategy is shown to get beyond the trivial "
+                f"baseline{baseline}. Train longer, with more seeds, or with other peak LRs."
             )
         case "BatchNorm statistics only":
             again = value(v.rival.recalibrated, signed=True) if v.rival else MISSING

@@ -22,7 +22,7 @@ OTHERS = "our choice, made after these runs, for published runs declare none"
 WHY: dict[Why, str] = {
     "wind tunnel": "a wind tunnel's task is reported, never tested",
     "no declared budget": "it ran none of the declared budgets",
-    "nothing learnt": "no strategy got beyond the trivial baseline",
+    "nothing learnt": "no strategy is shown to get beyond the trivial baseline",
     "reference not run": "the reference was not run",
     "one seed": "it has one seed",
     "identical run": "one run with the reference",
