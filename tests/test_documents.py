@@ -56,6 +56,14 @@ def test_the_readme_gives_the_answer_of_core_and_its_picture():
     assert "](results/core/figures/answer.svg)" in README
 
 
+def test_the_readme_says_what_a_task_of_ones_own_gets_unasked():
+    (grid,) = SUITES["core"]().where(tasks=["table('wine.csv', target='quality')"]).grids
+    *budgets, last = (f"{100 * budget:g}" for budget in grid.budgets)
+    unasked = f"{len(grid.schedules)} schedules, {grid.seeds} seeds, and budgets of {', '.join(budgets)} and {last} %"
+    assert f"in `core` {unasked} of the task's epochs" in README
+    assert f"{last} % of a task's epochs at most" in TASKS
+
+
 def test_the_page_of_tasks_tells_of_every_task():
     assert set(re.findall(r"^\| `(\w+)`", TASKS, flags=re.MULTILINE)) == set(tasks.CATALOGUE)
 

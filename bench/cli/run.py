@@ -56,14 +56,19 @@ def config_arguments(parser: argparse.ArgumentParser) -> None:
 def budget_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments that say how long and how cells train."""
     add = parser.add_argument
-    add("--budgets", type=numbers, metavar="X,Y", help="fractions of each task's full epochs, such as 0.1,0.5,1")
+    add(
+        "--budgets",
+        type=numbers,
+        metavar="X,Y",
+        help="fractions of each task's full epochs, such as 0.1,0.5,1 (default: the suite's)",
+    )
     add("--epochs", type=numbers, metavar="X,Y", help="the same in epochs, such as 5,20")
     add("--batch-size", type=whole, metavar="N", help="examples in a batch of every task (default: the task's own)")
     add(
         "--weight-decays", "--weight-decay", type=numbers, metavar="X,Y", help="each of these (default: the task's own)"
     )
     add("--peak-lrs", type=numbers, metavar="X,Y", help="peak learning rates, the same for every strategy")
-    add("--seeds", type=whole, metavar="N", help="number of seeds: 0 .. N-1")
+    add("--seeds", type=whole, metavar="N", help="number of seeds: 0 .. N-1 (default: the suite's)")
 
 
 def grid_arguments(parser: argparse.ArgumentParser) -> None:
