@@ -49,6 +49,17 @@ class RunOptions(TypedDict, total=False):
     wandb: str | None
 
 
+class ExportOptions(TypedDict, total=False):
+    """Options of `glideslope export`; `glideslope export --help` explains them."""
+
+    strategy: str | None
+    budget: float | None
+    seed: int | None
+    format: str | None
+    data: str | Path | None
+    push: str | None
+
+
 class OptionParser(Parser):
     """The command line's parser, whose errors are raised."""
 

@@ -7,11 +7,12 @@ from html import escape
 from importlib.util import find_spec
 from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from bench import extras
 from bench.analysis.comparison import Comparison
 from bench.analysis.results import KINDS, Try
+from bench.api.options import ExportOptions, parsed
 from bench.contract import InputError
 from bench.ledger import ledger, paths
 from bench.report import write
@@ -93,6 +94,28 @@ class RunResult:
         if not page.exists() or any(p.stat().st_mtime > page.stat().st_mtime for p in paths.parts(self.directory)):
             return write.write(self.directory, self._result)
         return page
+
+    def export(self, task: str, to: str | Path, **options: Unpack[ExportOptions]) -> Path:
+        """Write the kept model of a task with its card, as `glideslope export` does. Torch's settings stay.
+
+            bench.run(tasks="digits", keep="best", out="runs/keep").export("digits", "model", format="torch-export")
+
+        Args:
+            task: A task of the run.
+            to: A folder that is empty or does not exist, which is returned.
+            options: Options of `glideslope export`: strategy, budget, seed, format, data, push.
+
+        Raises:
+            InputError: what cannot be exported, with the command line's own line.
+        """
+        extras.require("bench")
+        from bench.api.run import undisturbed
+        from bench.cli.models import export as command
+
+        args = parsed(command.all_arguments, {"task": task, "to": to} | options, [str(self.directory)])
+        with undisturbed():
+            command.export(args)
+        return Path(to)
 
     @property
     def failures(self) -> tuple[str, ...]:

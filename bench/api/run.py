@@ -56,7 +56,7 @@ def run(suite: str | Path | Suite = "core", *, progress: bool = True, **options:
     from bench.runner import session
 
     flag = Flag(last=_interrupt)
-    with _undisturbed():
+    with undisturbed():
         code = session.run(config, _console(progress), flag)
     if code == PREEMPTED:
         raise KeyboardInterrupt if flag.signal == signal.SIGINT else SystemExit(PREEMPTED)
@@ -88,7 +88,7 @@ def _interrupt() -> NoReturn:
 
 
 @contextmanager
-def _undisturbed() -> Iterator[None]:
+def undisturbed() -> Iterator[None]:
     """Restore signal handlers, the variables of the environment, and torch's settings and random numbers."""
     import torch
 

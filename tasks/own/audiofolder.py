@@ -119,6 +119,7 @@ def _prepare(make: Callable[[], Prepare]) -> Prepare:
     once = cache(make)
 
     def prepared(inputs: tuple[Tensor, ...], target: tuple[Tensor, ...], generator: torch.Generator | None) -> Batch:
+        """Log-mel features (`tasks.speech.logmel.features`), or the input of a checkpoint's own feature extractor."""
         return once()(inputs, target, generator)
 
     return prepared

@@ -15,6 +15,7 @@ from io import StringIO
 from unittest.mock import Mock
 
 import pytest
+import torch
 from rich.console import Console
 
 import bench
@@ -81,6 +82,23 @@ def test_a_run_is_that_of_the_command_line(result, tmp_path, capsys):
     )
     assert main.main(["run", str(suite), "--out", str(result.directory)]) == 0
     assert "all 8 cells are in" in capsys.readouterr().out
+
+
+def test_a_kept_model_is_exported_as_by_the_command_line(tmp_path, capsys):
+    given = {"tasks": "linreg", "schedules": "constant", "budgets": [0.05], "peak_lrs": [0.1], "seeds": 1, "workers": 1}
+    kept = bench.run(**given, keep="best", out=tmp_path / "out", progress=False)
+    strict = torch.are_deterministic_algorithms_enabled()
+    assert kept.export("linreg", tmp_path / "a", format="torch-export") == tmp_path / "a"
+    assert torch.are_deterministic_algorithms_enabled() == strict
+    assert "as in the ledger to the last bit" in capsys.readouterr().out
+    assert (tmp_path / "a" / "model.pt2").exists()
+    (own,) = (tmp_path / "out" / "weights").glob("*.safetensors")
+    assert (tmp_path / "a" / "model.safetensors").read_bytes() == own.read_bytes()
+    with pytest.raises(bench.InputError, match="has no task 'digits'"):
+        kept.export("digits", tmp_path / "c")
+    with pytest.raises(bench.InputError, match="unknown option 'sed'"):
+        kept.export("linreg", tmp_path / "c", sed=1)
+    assert not (tmp_path / "c").exists()
 
 
 def test_rows_are_those_of_the_tables(result):

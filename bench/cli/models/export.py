@@ -16,6 +16,12 @@ if TYPE_CHECKING:
 def add(commands: Commands) -> None:
     """Add `export` to the command line."""
     parser = commands.add_parser("export", help="a kept model of a run, with a card, to take home")
+    all_arguments(parser)
+    parser.set_defaults(do=export)
+
+
+def all_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `export`."""
     add = parser.add_argument
     add("directory", type=path, metavar="DIR", help="the --out of a run with --keep")
     add("--task", required=True, metavar="T", help="a task of the run, such as digits")
@@ -23,7 +29,6 @@ def add(commands: Commands) -> None:
     add("--budget", type=float, metavar="B", help="a budget of the run (default: the largest)")
     add("--seed", type=whole, metavar="N", help="(default: the kept one with the best control value)")
     arguments(parser)
-    parser.set_defaults(do=export)
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
