@@ -213,7 +213,7 @@ def language() -> Suite:
         free = replace(own, schedules=WARMED[:1], optimizer="schedulefree_adamw(beta2=0.95, decay='matrices')")
         grids += [own, flat, replace(free, peak_lrs=FREE)]
         grids += [] if other is None else [replace(own, schedules=WARMED[:3] + WARMED[4:5], weight_decay=other)]
-    return Suite("language", tuple(grids), reference=WARMED[0], primary=Primary(budgets=(0.25, 0.5, 1.0)), tune=1)
+    return Suite("language", tuple(grids), reference=WARMED[0], primary=Primary(budgets=(0.25, 0.5, 1.0)), tune=2)
 
 
 LANGUAGE: dict[str, tuple[float | None, tuple[float, ...]]] = {

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from bench.analysis.comparison import Comparison
 from bench.analysis.protocol.reference import curves_of, leads
-from bench.analysis.results import KINDS, StrategySettings, Study
+from bench.analysis.results import KINDS, Study
 from bench.analysis.stats.intervals import Interval
 from bench.analysis.stats.swaps import Curves, permutation_test
 from bench.analysis.stats.tests import Flip, holm
@@ -57,11 +57,12 @@ def read(first: Path, second: Path, notes: list[str]) -> Changes:
     for directory, recorded in cells.items():
         if not recorded:
             raise InputError(f"{directory} holds no finished cell yet: nothing to compare")
-    settings = [StrategySettings.of(cell.settings) for cell in (*cells[first], *cells[second])]
+    before = Study.of(rows[first])
+    studies = {first: before, second: Study.of(rows[second], before.tasks)}
 
     def side(directory: Path) -> Side:
         by_key = {_key(cell.settings): cell for cell in cells[directory]}
-        return Side(directory, by_key, Comparison(Study.of(rows[directory], settings)))
+        return Side(directory, by_key, Comparison(studies[directory]))
 
     return Changes(side(first), side(second))
 

@@ -172,10 +172,8 @@ def beside_averages(comparison: Comparison, task: str) -> dict[str, dict[str, In
     reference, full = comparison.reference(task), comparison.full(task)
     if reference is None:
         return {}
-    kind = reference.partition(SEPARATOR)[2]
-    prefix = reference + (", " if kind else SEPARATOR)
-    averages = [s for s, v in full.items() if s.startswith(prefix) and v.score.tries[0].ride[3] != "none"]
-    usual = [s for s in full if s != reference and s not in averages and s.partition(SEPARATOR)[2] == kind]
+    averages = [s for s, v in full.items() if s == f"{reference}{SEPARATOR}{v.score.tries[0].ride[3]}"]
+    usual = [s for s in full if s != reference and SEPARATOR not in s]
     sign = 1.0 if comparison.direction(task) == "max" else -1.0
     values = {s: _signed(full[s].score, sign) for s in (*averages, *usual)}
     rows: dict[str, dict[str, Interval]] = {}

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from types import MappingProxyType
 from typing import NamedTuple
 
 from bench.analysis.history import Histories
@@ -28,7 +29,7 @@ KINDS = tuple(kind.kind for kind in (PlanRow, AttemptRow, CellRow, CohortRow, Fa
 """Kinds of rows that a study consists of."""
 
 SEPARATOR = " with "
-"""Between schedule and optimizer or averaging in a strategy's name, where a task was run with several of them."""
+"""Between the schedule and what else is not usual in a strategy's name."""
 
 REFERENCE = "constant"
 """Reference where the plan's row declares none, as in ledgers from before there was such a field."""
@@ -55,7 +56,6 @@ class Try(NamedTuple):
     error: str | None = None  # of a cell whose schedule failed
     optimizer: str = ""
     secondary: tuple[tuple[str, float], ...] = ()  # the final test values of the task's other metrics, by name
-    short: str = ""  # the strategy without the task's usual optimizer and weight decay: one name in every ledger
     cell: str = ""  # its id
 
 
@@ -71,11 +71,11 @@ class Study:
     evals: tuple[EvalRow, ...] = ()
 
     @classmethod
-    def of(cls, rows: Iterable[Row], other_settings: Sequence[StrategySettings] = ()) -> Study:
+    def of(cls, rows: Iterable[Row], usual: Mapping[str, TaskFacts] = MappingProxyType({})) -> Study:
         """Arrange rows. Their order does not matter: the same rows in any order give the same study.
 
-        Names of strategies show the settings that differ between cells, among these and `other_settings`: those of
-        another study, so that names are the same in both.
+        Names of strategies leave out the usual settings of a task: those of this plan, or in `usual` of another one,
+        so that names are the same in both.
 
         Raises:
             InputError: there is no `plan` row, so metric and grid are unknown.
@@ -87,8 +87,8 @@ class Study:
         plan = last_plan(plans)
         cells = [cell for cell in of_kind(rows, CellRow).values() if cell.settings.task in plan.tasks]
         cells = [cell for cell in cells if of_code(plan, cell.settings)]  # the others ran older code of the task
-        name = namer([*(StrategySettings.of(cell.settings) for cell in cells), *other_settings])
-        tries = [_try(cell, name(StrategySettings.of(cell.settings)), plan) for cell in cells]
+        facts = plan.tasks | dict(usual)
+        tries = [_try(cell, strategy_name(cell.settings, facts[cell.settings.task]), plan) for cell in cells]
         task, strategy = _places(plan.tasks), _order(plan)
         tries.sort(key=lambda t: (task[t.task], strategy(t.strategy), t.budget, t.peak_lr, t.seed))
         attempts = sorted(of_kind(rows, AttemptRow).values(), key=lambda attempt: str(attempt.time))
@@ -181,42 +181,17 @@ def _order(plan: PlanRow) -> Callable[[str], tuple[int, str]]:
     return lambda strategy: (place.get(schedule_of(strategy), len(place)), strategy)
 
 
-class StrategySettings(NamedTuple):
-    """Settings that a strategy's name is made of."""
-
-    task: str
-    schedule: str
-    optimizer: str
-    weight_decay: float | None
-    averaging: str = "none"
-
-    @classmethod
-    def of(cls, cell: CellSettings) -> StrategySettings:
-        return cls(cell.task, cell.schedule, cell.optimizer, cell.weight_decay, cell.averaging)
-
-
-def namer(settings: Sequence[StrategySettings]) -> Callable[[StrategySettings], str]:
-    """Function from settings to a strategy's name: the schedule, and what else differs between settings of its task."""
-    by_task: dict[str, tuple[set[str], set[float | None]]] = {}
-    for setting in settings:
-        optimizers, decays = by_task.setdefault(setting.task, (set(), set()))
-        optimizers.add(setting.optimizer)
-        decays.add(setting.weight_decay)
-
-    def name(setting: StrategySettings) -> str:
-        optimizers, decays = by_task[setting.task]
-        more = [setting.optimizer] * (len(optimizers) > 1)
-        more += [f"weight decay {setting.weight_decay:g}"] if len(decays) > 1 else []
-        more += [setting.averaging] if setting.averaging != "none" else []
-        return setting.schedule + (SEPARATOR + ", ".join(more) if more else "")
-
-    return name
+def strategy_name(cell: CellSettings, usual: TaskFacts) -> str:
+    """Name of a cell's strategy: the schedule, and whatever else is not its task's usual setting."""
+    more = [cell.optimizer] * (cell.optimizer != usual.optimizer)
+    if cell.weight_decay is not None and cell.weight_decay != usual.weight_decay:
+        more.append(f"weight decay {cell.weight_decay:g}")
+    more += [cell.averaging] * (cell.averaging != "none")
+    return cell.schedule + (SEPARATOR + ", ".join(more) if more else "")
 
 
 def _try(cell: CellRow, strategy: str, plan: PlanRow) -> Try:
     settings, result, facts = cell.settings, cell.result, plan.tasks[cell.settings.task]
-    usual = StrategySettings(settings.task, plan.reference or REFERENCE, facts.optimizer, facts.weight_decay)
-    own = StrategySettings.of(settings)
     unfinished = Try(
         task=settings.task,
         strategy=strategy,
@@ -226,10 +201,9 @@ def _try(cell: CellRow, strategy: str, plan: PlanRow) -> Try:
         total=settings.total,
         epochs=settings.epochs,
         ride=(settings.cohort, settings.segment, settings.total, settings.averaging),
-        reference=own == usual,
+        reference=strategy_name(settings, facts) == (plan.reference or REFERENCE),
         error=result.error if isinstance(result, Failed) else None,
         optimizer=settings.optimizer,
-        short=namer([own, usual])(own),
         cell=settings.cell,
     )
     if not isinstance(result, Done):

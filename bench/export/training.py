@@ -62,7 +62,7 @@ def advice(directory: Path, task: str, epochs: float) -> Followed:
     if best is None:
         raise InputError(f"{directory} has no strategy with a result on {task}; its tasks are: {', '.join(tasks_run)}")
     at, pick = evidence[0], recommendation.verdicts[0].score(best).pick
-    own = [t for t in comparison.study.tries if (t.task, t.budget, t.short) == (at.task, at.budget, best)]
+    own = [t for t in comparison.study.tries if (t.task, t.budget, t.strategy) == (at.task, at.budget, best)]
     cell = next((t.cell for t in own if t.peak_lr == pick), None)
     if cell is None:
         raise InputError(f"{directory}: no peak LR is chosen yet for {best} on {task}: its run is to be finished first")

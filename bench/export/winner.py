@@ -115,18 +115,15 @@ def _strategy(
     comparison: Comparison, task: str, budget: float, text: str | None, recommendation: Recommendation
 ) -> str:
     """The name in the comparison of the strategy asked for, or of the recommended one."""
-    short = {t.short: t.strategy for t in comparison.study.tries if (t.task, t.budget) == (task, budget)}
+    names = list(dict.fromkeys(t.strategy for t in comparison.study.tries if (t.task, t.budget) == (task, budget)))
     if text is None:
         best = next((v.best for v in recommendation.verdicts if v.evidence.budget == budget), None)
         if best is None:
             raise InputError(f"no strategy has a result on {task} at budget {budget:g}: name one with --strategy")
-        return short[best]
+        return best
     for name in _spellings(text):
-        if name in short:
-            return short[name]
-        if name in short.values():
+        if name in names:
             return name
-    names = list(short.values())
     raise InputError(f"no strategy {text!r} on {task}{hint(text, names)}; there are: {', '.join(names)}")
 
 

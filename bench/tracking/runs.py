@@ -76,21 +76,10 @@ class CohortIndex:
         self._evals: dict[str, list[EvalRow]] = {}
         for evaluation in of_kind(rows, EvalRow).values():
             self._evals.setdefault(evaluation.cohort, []).append(evaluation)
-        self._strategy = results.namer(list(self._planned()))
 
     @classmethod
     def read(cls, directory: Path) -> CohortIndex:
         return cls(directory, ledger.read(directory))
-
-    def _planned(self) -> Iterator[results.StrategySettings]:
-        """Settings that the names of strategies depend on.
-
-        They come from the plan, since a cell's name must not change when other cells are recorded.
-        """
-        for task, facts in self.plan.tasks.items() if self.plan else ():
-            for text in facts.optimizers or ():
-                optimizer, _, decay = text.rpartition(", weight decay ")
-                yield results.StrategySettings(task, "", optimizer, float(decay))
 
     @property
     def waiting(self) -> int:
@@ -111,7 +100,7 @@ class CohortIndex:
     def _run(self, row: CellRow, segments: Segments) -> CellRun:
         assert self.plan is not None, "no cohort is finished without a plan"
         cell, task = row.settings, self.plan.tasks[row.settings.task]
-        strategy, suite = self._strategy(results.StrategySettings.of(cell)), self.plan.suite
+        strategy, suite = results.strategy_name(cell, task), self.plan.suite
         facts = {"strategy": strategy, "averaging": cell.averaging, "suite": suite}
         facts |= {"plan": self.plan.plan, "metric": task.metric, "direction": task.direction}
         return CellRun(

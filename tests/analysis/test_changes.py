@@ -20,14 +20,14 @@ def noisy(draw):
     return np.array([control, final])
 
 
-def held(directory: Path, values, peaks=PEAKS, seeds=SEEDS):
+def held(directory: Path, values, peaks=PEAKS, seeds=SEEDS, **facts):
     def outcome(name, strategy, budget, peak_lr, seed):
         if strategy == "constant":
             return 0.8, 0.8, 0.8
         control, final = values[:, peaks.index(peak_lr), seed].tolist()
         return control, final, final
 
-    facts = task(("constant", "cosine"), (1.0,), peak_lrs=peaks, seeds=seeds)
+    facts = task(("constant", "cosine"), (1.0,), peak_lrs=peaks, seeds=seeds, **facts)
     deposit(directory, ledger({"digits": facts}, outcome, tied=()))
     return directory
 
@@ -59,3 +59,11 @@ def test_other_seeds_or_grids_are_tested_by_signs(sides, tmp_path):
         read = changes.read(first, other, [])
         (change,) = [c for c in read.changes if c.strategy == "cosine"]
         assert [t.flip for t in read.tests] == [sign_flip([list(change.lead)])]
+
+
+def test_what_one_ledger_ran_by_another_optimizer_is_another_strategy(sides, tmp_path):
+    _, after, first, _ = sides
+    adamw = held(tmp_path / "adamw", after, optimizer="adamw")
+    read = changes.read(first, adamw, [])
+    assert read.changes == []
+    assert read.second.comparison.study.strategies == ("constant with adamw", "cosine with adamw")

@@ -95,7 +95,7 @@ def read(directory: Path, rows: Study, task: str, peak_lr: float | None, notes: 
     Raises:
         InputError: no run that can be fitted, or a peak LR that was not run.
     """
-    tries = [t for t in rows.tries if t.task == task and SEPARATOR not in t.short and t.final is not None]
+    tries = [t for t in rows.tries if t.task == task and SEPARATOR not in t.strategy and t.final is not None]
     broken = sum(t.task == task and t.final is None for t in rows.tries)
     if broken:
         notes.append(f"{task}: {broken} cells that diverged or failed are left out")
@@ -143,7 +143,7 @@ def _curves(
     missing = 0
     by_cohort: dict[str, list[Try]] = {}
     for t in tries:
-        if not _reacts(t.short):
+        if not _reacts(t.strategy):
             by_cohort.setdefault(t.ride[0], []).append(t)
     for cohort, own in by_cohort.items():
         path = paths.trace(directory, cohort)
@@ -154,10 +154,10 @@ def _curves(
         for t in own:
             lrs_T, losses_T = _joined(columns, rows.courses.pieces(cohort, t.ride[1], t.total))
             if len(losses_T) == t.total and np.isfinite(losses_T).all():
-                parts.setdefault((t.short, t.budget, t.peak_lr), []).append((t.seed, lrs_T, _parts(losses_T)))
+                parts.setdefault((t.strategy, t.budget, t.peak_lr), []).append((t.seed, lrs_T, _parts(losses_T)))
             else:
                 missing += 1
-    reacting = sorted({t.short for t in tries if _reacts(t.short)})
+    reacting = sorted({t.strategy for t in tries if _reacts(t.strategy)})
     if reacting:
         notes.append(f"{tries[0].task}: not fitted, as their LRs differ between seeds: {', '.join(reacting)}")
     if missing:

@@ -34,8 +34,7 @@ def best(evidence: Sequence[Evidence]) -> list[Evidence]:
 def pool(selection: Sequence[Evidence], every: Sequence[Evidence]) -> PooledEvidence:
     """The chosen evidence in one comparison with one reference: that of most of its ledgers.
 
-    A strategy is named as its task's usual settings leave it, so that it has one name in every ledger. Strategies that
-    a task's own ledger lacks come from the others that ran the task under the same conditions.
+    Strategies that a task's own ledger lacks come from the others that ran the task under the same conditions.
     """
     reference = Counter(e.comparison.study.reference for e in selection).most_common(1)[0][0]
     tries, facts, sources = list[Try](), dict[str, TaskFacts](), dict[str, tuple[Path, ...]]()
@@ -47,7 +46,7 @@ def pool(selection: Sequence[Evidence], every: Sequence[Evidence]) -> PooledEvid
                 own += [t._replace(budget=e.budget) for t in more]
                 directories.append(other.directory)
         tries += own
-        schedules = [*e.facts.schedules, *(t.short for t in own)]
+        schedules = [*e.facts.schedules, *(t.strategy for t in own)]
         facts[e.task] = replace(e.facts, budgets=[e.budget], schedules=list(dict.fromkeys(schedules)))
         sources[e.task] = tuple(directories)
     first = selection[0].comparison.study
@@ -59,7 +58,7 @@ def pool(selection: Sequence[Evidence], every: Sequence[Evidence]) -> PooledEvid
 
 def _tries(e: Evidence, reference: str) -> list[Try]:
     every = (t for t in e.comparison.study.tries if t.task == e.task and t.budget == e.budget)
-    return [t._replace(strategy=t.short, reference=t.short == reference) for t in every]
+    return [t._replace(reference=t.strategy == reference) for t in every]
 
 
 def _alike(one: Evidence, other: Evidence) -> bool:

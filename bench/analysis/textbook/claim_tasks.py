@@ -8,7 +8,7 @@ from typing import NamedTuple, get_args
 from bench.analysis.comparison import Comparison, Score, Verdict
 from bench.analysis.diagnostics import Diagnostics
 from bench.analysis.protocol.primary import PrimaryTest
-from bench.analysis.results import SEPARATOR, schedule_of
+from bench.analysis.results import SEPARATOR
 from bench.contract import Family
 
 FAMILIES = tuple(family for family in get_args(Family) if family not in ("language", "table", "tunnel"))
@@ -60,11 +60,9 @@ class ClaimTask(NamedTuple):
     def score(self, strategy: str) -> Score:
         return self.verdicts[strategy].score
 
-    def decays(self) -> dict[str, str]:
-        """Strategy of each schedule that decays, with the optimizer and weight decay of the reference."""
-        kind = self.constant.partition(SEPARATOR)[2]
-        usual = (s for s in self.verdicts if s.partition(SEPARATOR)[2] == kind)
-        return {schedule_of(s): s for s in usual if not is_constant(schedule_of(s))}
+    def decays(self) -> list[str]:
+        """Schedules that decay, under the task's usual optimizer and weight decay, as the reference is."""
+        return [s for s in self.verdicts if SEPARATOR not in s and not is_constant(s)]
 
     def counts(self, strategy: str) -> bool:
         """True if the primary test leaves nothing of a strategy out at this budget."""

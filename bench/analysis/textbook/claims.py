@@ -110,9 +110,9 @@ def panels(places: Mapping[str, Sequence[ClaimTask]], measure: Measure) -> dict[
     groups: dict[tuple[str, str], list[TaskBlocks]] = {}
     for place, tasks in places.items():
         for entry in tasks:
-            for schedule, strategy in entry.decays().items():
-                if blocks := measure(entry, strategy):
-                    groups.setdefault((schedule, place), []).append(blocks)
+            for decay in entry.decays():
+                if blocks := measure(entry, decay):
+                    groups.setdefault((decay, place), []).append(blocks)
     tasks_of = {
         place: {b.task for key, blocks in groups.items() if key[1] == place for b in blocks} for place in places
     }
@@ -122,7 +122,7 @@ def panels(places: Mapping[str, Sequence[ClaimTask]], measure: Measure) -> dict[
         place: ClaimPanel(
             tuple(h for h in every if h.group == place),
             tuple(e.task for e in tasks if e.task in tasks_of[place]),
-            tuple(schedule for schedule, where in groups if where == place and (schedule, where) not in usual),
+            tuple(decay for decay, where in groups if where == place and (decay, where) not in usual),
         )
         for place, tasks in places.items()
     }

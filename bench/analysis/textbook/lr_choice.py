@@ -53,7 +53,7 @@ def _count(hits: Iterable[tuple[str, bool]]) -> Pairs:
 def _decays(entry: ClaimTask) -> list[str]:
     """Decays of a task that learnt something, and are not one run with constant LR."""
     verdicts = entry.verdicts
-    return [s for s in entry.decays().values() if entry.learns and entry.constant not in verdicts[s].identical]
+    return [s for s in entry.decays() if entry.learns and entry.constant not in verdicts[s].identical]
 
 
 def _constant(entry: ClaimTask) -> list[str]:
@@ -166,7 +166,7 @@ def _best_decay(entry: ClaimTask) -> Seeds:
     """Final values by seed of the best decay of a task; {} where the task takes no part or has no decay."""
     if entry.family not in FAMILIES or not entry.test.declared(entry.task) or not entry.constant or not entry.learns:
         return {}
-    ranked = [(v.rank, s) for s, v in entry.verdicts.items() if v.rank is not None and s in entry.decays().values()]
+    ranked = [(v.rank, s) for s, v in entry.verdicts.items() if v.rank is not None and s in entry.decays()]
     return _finals(entry.score(min(ranked, key=lambda pair: pair[0])[1])) if ranked else {}
 
 

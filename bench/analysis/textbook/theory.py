@@ -24,7 +24,7 @@ import numpy as np
 
 import schedules
 from bench.analysis.comparison import Comparison, Verdict
-from bench.analysis.results import SEPARATOR, schedule_of
+from bench.analysis.results import schedule_of
 from bench.analysis.stats.correlation import kendall, order, spearman, tau_b
 from bench.analysis.stats.intervals import Interval, interval, magnitude, ranks
 from bench.contract import Array, Clock, InputError
@@ -209,9 +209,7 @@ class Theory:
 
     def _bound(self, task: str, strategy: str, verdict: Verdict) -> Bound | None:
         first, facts = verdict.score.selected[0], self.comparison.study.tasks[task]
-        more = strategy.partition(SEPARATOR)[2]  # an optimizer, if the task has several, then a weight decay
-        usual = not more or more.startswith("weight decay ") or f"{more}, ".startswith(f"{facts.optimizer}, ")
-        if first.ride[3] != "none" or not usual:
+        if first.ride[3] != "none" or first.optimizer != facts.optimizer:
             return None
         return _of_text(schedule_of(strategy), first.total, facts.epoch_steps, first.peak_lr)
 

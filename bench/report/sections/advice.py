@@ -98,8 +98,8 @@ def brief(answer: Answer, width: int) -> Table:
     every = [task for task, facts in study.tasks.items() if facts.family != "tunnel"] or list(study.tasks)
     tasks = every if len(every) <= TASKS + 1 else every[:TASKS]
     known = [b for b in answer.budgets if any((task, b) in by_place for task in tasks)]
-    for count in range(min(BUDGETS, len(known)), -1, -1):
-        budgets = known[len(known) - count :]
+    for count in range(max(1, min(BUDGETS, len(known))), 0, -1):  # one at least, however wide
+        budgets = known[-count:]
         fields = [[_brief(answer, by_place.get((task, b))) for b in budgets] for task in tasks]
         widths = (max(len(item.text) for item in column) + 2 for column in zip(*fields, strict=True))
         if sum(widths) + NAME <= width:
@@ -110,11 +110,24 @@ def brief(answer: Answer, width: int) -> Table:
     return Table("", ("task", *map(percent, budgets)), tuple(rows))
 
 
+WARMUP = "warmup("
+
+
+def _label(strategy: str, warmed: bool) -> str:
+    """Name without arguments, and without a warmup that all strategies have.
+
+    >>> _label("warmup(wsd(cooldown=0.4), epochs=1) with schedulefree_adamw(beta2=0.9), ema(decay=0.9)", True)
+    'wsd schedulefree_adamw, ema'
+    """
+    schedule, _, rest = strategy.partition(SEPARATOR)
+    name = re.split(r"[(\[,]", schedule.removeprefix(WARMUP) if warmed else schedule)[0]
+    return " ".join(filter(None, (name, re.sub(r"\([^()]*\)", "", rest))))
+
+
 def _brief(answer: Answer, a: Advice | None) -> Item:
     if a is None or not a.learnt:
         return Item(MISSING if a is None else "not shown to learn")
-    schedule, _, rest = a.strategy.partition(SEPARATOR)
-    name = " ".join([re.split(r"[(\[]", schedule)[0], *([rest] if rest else [])])
+    name = _label(a.strategy, all(s.startswith(WARMUP) for s in answer.comparison.study.strategies))
     lr = "" if a.peak_lr is None else f" {a.peak_lr:g}"
     if answer.comparison.reference(a.task) == a.strategy:
         return Item(f"{name}{lr}")

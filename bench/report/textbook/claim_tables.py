@@ -56,11 +56,11 @@ def _entry(entry: ClaimTask) -> tuple[Item, ...]:
 
 def sizes(tasks: Sequence[ClaimTask]) -> Table:
     """By how much each decay ended better than constant LR, in each task; all that counts."""
-    texts = {(e.task, schedule): _size(e, schedule) for e in tasks for schedule in e.decays()}
+    texts = {(e.task, decay): _size(e, decay) for e in tasks for decay in e.decays()}
     sound = {key: text for key, text in texts.items() if text}
-    decays = list(dict.fromkeys(schedule for _, schedule in sound))
+    decays = list(dict.fromkeys(decay for _, decay in sound))
     rows = tuple(
-        (Item(task), *(Item(sound.get((task, schedule), MISSING)) for schedule in decays))
+        (Item(task), *(Item(sound.get((task, decay), MISSING)) for decay in decays))
         for task in dict.fromkeys(task for task, _ in sound)
     )
     note = (
@@ -71,8 +71,7 @@ def sizes(tasks: Sequence[ClaimTask]) -> Table:
     return Table("How much better than constant LR each decay ended", ("task", *decays), rows, (note,))
 
 
-def _size(entry: ClaimTask, schedule: str) -> str:
-    strategy = entry.decays()[schedule]
+def _size(entry: ClaimTask, strategy: str) -> str:
     if not entry.counts(strategy):
         return ""
     score, constant, direction = (
@@ -89,7 +88,7 @@ def _size(entry: ClaimTask, schedule: str) -> str:
 def omissions(tasks: Sequence[ClaimTask]) -> Iterator[str]:
     """All that the tests leave out of these tasks."""
     for entry in tasks:
-        decays = {None, *entry.decays().values()}
+        decays = {None, *entry.decays()}
         yield from omitted(o for o in entry.test.omissions if o.task == entry.task and o.strategy in decays)
 
 
