@@ -154,10 +154,17 @@ def test_a_source_that_names_a_schedule_of_ours_does_not_mean_ours(tmp_path):
 LLAMA = Path(__file__).resolve().parents[3] / "shared" / "reference" / "schaipp2025_llama.csv"
 
 
-@pytest.mark.skipif(not LLAMA.is_file(), reason="the published logs are not beside this checkout")
-def test_the_llama_logs_flip_their_ranks_with_the_peak_lr(tmp_path):
-    it = Comparison(Study.of(llama_csv.import_log(LLAMA, tmp_path)))
-    task = "slimpajama(model='llama_norm', parameters=123587328)"
+@pytest.fixture(scope="module")
+def llama(tmp_path_factory):
+    """The comparison of the published logs, and its largest task."""
+    if not LLAMA.is_file():
+        pytest.skip("the published logs are not beside this checkout")
+    it = Comparison(Study.of(llama_csv.import_log(LLAMA, tmp_path_factory.mktemp("llama"))))
+    return it, "slimpajama(model='llama_norm', parameters=123587328)"
+
+
+def test_the_llama_logs_flip_their_ranks_with_the_peak_lr(llama):
+    it, task = llama
     at = {(t.strategy, t.peak_lr): t.final for t in it.study.tries if t.task == task and t.total == 50_000}
     assert at[COSINE, 5e-4] - at[SQRT, 5e-4] == pytest.approx(0.0130, abs=5e-5)
     assert at[SQRT, 2e-3] - at[COSINE, 2e-3] == pytest.approx(0.0113, abs=5e-5)
@@ -176,10 +183,8 @@ def test_a_report_of_one_seed_calls_nothing_significant_or_clear_and_names_the_s
     assert "50 thousand updates" in text
 
 
-@pytest.mark.skipif(not LLAMA.is_file(), reason="the published logs are not beside this checkout")
-def test_the_flip_of_the_llama_logs_stands_in_the_report(tmp_path):
-    it = Comparison(Study.of(llama_csv.import_log(LLAMA, tmp_path)))
-    task = "slimpajama(model='llama_norm', parameters=123587328)"
+def test_the_flip_of_the_llama_logs_stands_in_the_report(llama):
+    it, task = llama
     by_peak = peaks.entries(it, task, it.study.budgets(task)[-1])
     assert by_peak[SQRT, 0.0005].over.mean == pytest.approx(0.01297, abs=5e-6)
     assert by_peak[SQRT, 0.002].over.mean == pytest.approx(-0.01126, abs=5e-6)

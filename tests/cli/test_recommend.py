@@ -227,7 +227,8 @@ def test_published_runs_of_one_seed_recommend_nothing_and_offer_no_command(tmp_p
     assert "glideslope run" not in text
 
 
-def test_an_unknown_task_names_the_nearest(tmp_path, capsys):
+def test_an_unknown_task_names_the_nearest(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(at, "RESULTS", tmp_path)
     assert "did you mean digits?" in raw(capsys, "--task", "digitz", "--epochs", 9, code=2)
 
 

@@ -10,6 +10,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from typing import Any, NamedTuple
 
 import schedules
@@ -171,9 +172,16 @@ def _curves(runs: Sequence[PublishedRun]) -> dict[str, dict[str, list[float]]]:
     longest = {run.strategy: run for run in sorted(runs, key=lambda r: r.total)}
     curves = {}
     for text, run in sorted(longest.items()):
-        try:
-            schedule = schedules.parse(text)
-        except InputError:  # the source's own name, with settings unknown
-            continue
-        curves[text] = curve(factors(schedule, run.total, EPOCH_STEPS, run.peak_lr))
+        if points := _curve(text, run.total, run.peak_lr):
+            curves[text] = points
     return curves
+
+
+@cache  # models have schedules in common
+def _curve(text: str, total: int, peak_lr: float) -> dict[str, list[float]] | None:
+    """Factor against progress; None for a source's own name, whose settings are unknown."""
+    try:
+        schedule = schedules.parse(text)
+    except InputError:
+        return None
+    return curve(factors(schedule, total, EPOCH_STEPS, peak_lr))
