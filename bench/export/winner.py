@@ -27,7 +27,7 @@ KEEP = "--keep best"
 class Request:
     """The model that is asked for; None leaves a choice to the ledger."""
 
-    task: str
+    task: str | None  # None: the only one of the run
     strategy: str | None = None
     budget: float | None = None
     seed: int | None = None
@@ -86,9 +86,13 @@ def find(directory: Path, request: Request) -> Winner:
     )
 
 
-def _task(directory: Path, comparison: Comparison, text: str) -> str:
+def _task(directory: Path, comparison: Comparison, text: str | None) -> str:
     """The name of a task in the ledger."""
     names = list(comparison.study.tasks)
+    if text is None:
+        if len(names) > 1:
+            raise InputError(f"{directory} has several tasks: name one with --task; there are: {', '.join(names)}")
+        return names[0]
     if text in names:
         return text
     try:

@@ -137,6 +137,7 @@ def bare(tmp_path_factory):
     ("options", "message"),
     [
         (["--task", "digits"], "holds no weights: run again with another --out and --keep best, or train one model"),
+        ([], "holds no weights"),
         (["--task", "digit"], "has no task 'digit' (did you mean digits?)"),
         (["--task", "vowels"], "has no task 'vowels'; there are: digits"),
         (["--task", "digits", "--strategy", "constat"], "no strategy 'constat' on digits (did you mean constant?)"),
@@ -152,6 +153,12 @@ def test_what_cannot_be_exported_is_told_in_one_line(bare, tmp_path, capsys, mon
     assert message in error
     assert error.count("\n") == 1
     assert not (tmp_path / "model").exists()
+
+
+def test_of_several_tasks_one_is_to_be_named(tmp_path, capsys):
+    deposit(tmp_path / "out", made({"digits": FACTS, "vowels": FACTS}))
+    error = export(tmp_path / "out", "--to", tmp_path / "model", code=2, capsys=capsys).err
+    assert "has several tasks: name one with --task; there are: digits, vowels" in error
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ def all_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `export`."""
     add = parser.add_argument
     add("directory", type=path, metavar="DIR", help="the --out of a run with --keep")
-    add("--task", required=True, metavar="T", help="a task of the run, such as digits")
+    add("--task", metavar="T", help="a task of the run, such as digits (default: its only one)")
     add("--strategy", metavar="S", help="a strategy of its table (default: the recommended one)")
     add("--budget", type=float, metavar="B", help="a budget of the run (default: the largest)")
     add("--seed", type=whole, metavar="N", help="(default: the kept one with the best control value)")
