@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import signal
@@ -10,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from types import FrameType, ModuleType
+from typing import NoReturn
 
 DONE, FAILED = 0, 1
 PREEMPTED = 75  # exit code "try again later" (EX_TEMPFAIL in sysexits.h): nothing is lost, run again to continue
@@ -77,6 +79,24 @@ def say(line: str) -> None:
 def end_at_once() -> None:
     """End this process without cleaning up. Workers see their pipe close, and files are complete at any moment."""
     os._exit(PREEMPTED)
+
+
+def leave(code: int) -> NoReturn:
+    """End this process, at the end of a program.
+
+    One that is a rank of a group of torch.distributed does all that Python does at an exit, but for taking itself down:
+    threads of the group outlive what they use, and now and then one of them aborts a rank that has done its work.
+    """
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.distributed.is_available() or not torch.distributed.is_initialized():
+        sys.exit(code)
+    for thread in threading.enumerate():
+        if thread is not threading.current_thread() and not thread.daemon:
+            thread.join()
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def quiet_start() -> None:

@@ -1,7 +1,6 @@
 """`python -m bench.cli`, as batch scripts call it."""
 
-import sys
-
+from bench import preempt
 from bench.cli.main import main
 
-sys.exit(main())
+preempt.leave(main())

@@ -149,12 +149,17 @@ def _saved_bytes(task: Task) -> float:
 
 @cache
 def _forward_bytes(task: Task, stacked: bool) -> tuple[float, float]:
-    """Bytes per example that a forward in evaluation holds at most, and of its output; `stacked`: of a row."""
+    """Bytes per example that a forward in evaluation holds at most, and of its output; `stacked`: of a row.
+
+    Raises:
+        InputError: a model that cannot be stacked.
+    """
     import torch
     from torch.func import functional_call, vmap
     from torch.utils import _pytree as pytree
 
     from bench.engine.allocation import AllocationMeter
+    from bench.engine.stacked.engine import not_stackable
     from bench.engine.stacked.layout import stack_twice
 
     model = task.model().eval()
@@ -165,8 +170,13 @@ def _forward_bytes(task: Task, stacked: bool) -> tuple[float, float]:
 
     tensors = {name: t.detach() for name, t in (*model.named_parameters(), *model.named_buffers())}
     rows = {name: stack_twice(t) for name, t in tensors.items() if t.is_floating_point()} if stacked else tensors
-    with torch.no_grad(), AllocationMeter() as meter:
-        outputs = vmap(output, randomness="same")(rows) if stacked else output(rows)
+    try:
+        with torch.no_grad(), AllocationMeter() as meter:
+            outputs = vmap(output, randomness="same")(rows) if stacked else output(rows)
+    except RuntimeError as error:
+        if not stacked:
+            raise
+        raise not_stackable(task, error) from error
     size = sum(t.untyped_storage().nbytes() for t in pytree.tree_leaves(outputs) if isinstance(t, torch.Tensor))
     examples = len(target[0]) * (2 if stacked else 1)
     return meter.most / examples, size / examples

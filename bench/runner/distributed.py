@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import os
 import secrets
 from collections.abc import Callable, Mapping
@@ -150,7 +149,6 @@ class ProcessGroup:
                 state = PartialState(cpu=cpu)
             except (RuntimeError, ValueError) as error:
                 raise InputError(f"accelerate cannot begin: {str(error).splitlines()[0]}") from None
-            atexit.register(_destroy_group)
             rank, size, device = state.process_index, state.num_processes, state.device
             all_gather = partial(_all_gather, size)
         else:
@@ -270,17 +268,6 @@ def _all_gather(size: int, name: str, own: Any, *, stop: Callable[[], bool] | No
 
     parts: list[Any] = gather_object([own])
     return parts
-
-
-def _destroy_group() -> None:
-    """Join the threads of torch's group: one that still runs when its memory goes aborts the process at its very end.
-
-    At the exit, as several runs of one process share the group.
-    """
-    from torch import distributed
-
-    if distributed.is_available() and distributed.is_initialized():
-        distributed.destroy_process_group()
 
 
 def _memory(device: Any) -> float:

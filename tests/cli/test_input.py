@@ -37,7 +37,14 @@ def refuse(capsys):
         signal.signal(number, handler)
 
 
-@pytest.mark.parametrize("arguments", [("nothing",), ("smoke", "--seeds", "some"), ("smoke", "--budgets", "nan")])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("nothing",),
+        pytest.param(("smoke", "--seeds", "some"), marks=pytest.mark.faults),
+        pytest.param(("smoke", "--budgets", "nan"), marks=pytest.mark.faults),
+    ],
+)
 def test_the_script_ends_with_code_2_and_no_traceback(arguments):
     done = launch(*arguments, check=False)
     assert done.returncode == 2
@@ -173,6 +180,7 @@ def test_a_corrupt_line_in_the_middle_is_named(finished, refuse):
     assert part.read_bytes() == before
 
 
+@pytest.mark.faults
 def test_a_torn_last_line_is_repaired_and_replayed(finished):
     whole = {r.key: r.payload for r in ledger.read(finished) if r.kind != "attempt"}
     part = max(paths.parts(finished), key=lambda f: f.stat().st_size)

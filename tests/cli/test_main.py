@@ -175,6 +175,7 @@ def test_the_options_of_the_commands_that_read_ledgers_are_these(command, option
     assert names == ["-h", *options.split()]
 
 
+@pytest.mark.faults
 def test_accelerate_that_starts_one_process_of_several_is_told_of(tmp_path):
     launcher = (sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2")
     few = ("smoke", "--tasks", "linreg", "--schedules", "constant", "--budgets", "0.1", "--seeds", 1, "--workers", 1)
@@ -182,6 +183,7 @@ def test_accelerate_that_starts_one_process_of_several_is_told_of(tmp_path):
     assert "torchrun --nproc_per_node 2 bench/run.py" in done.stdout
 
 
+@pytest.mark.faults
 def test_stacked_batch_norm_under_data_parallelism_is_refused_before_anything_is_written(tmp_path):
     torchrun = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
     few = ("smoke", "--tasks", "digits(model='cnn')", "--schedules", "constant", "--seeds", 1, "--engine", "stacked")

@@ -16,6 +16,7 @@ def both(tmp_path_factory):
     return ranks.both(tmp_path_factory.mktemp("ranks"), *ranks.CASES)
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("case", ranks.CASES)
 def test_two_processes_equal_one_with_the_same_micro_batches(both, case):
     hold(both, case)
@@ -29,6 +30,7 @@ def hold(both, case):
     assert ours["anew"] == [pytest.approx(scores, rel=close) for scores in theirs["anew"]]
 
 
+@pytest.mark.faults
 def test_both_processes_hold_the_same_members_and_scores_bit_for_bit(both):
     assert same(both[0]["cases"], both[1]["cases"])
 
@@ -46,12 +48,14 @@ def test_an_encoder_of_transformers_on_two_processes_equals_it_on_one(slowly, ca
     assert same(slowly[0]["cases"][case]["shared"], slowly[0]["cases"][case]["alone"])
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("case", ranks.CASES)
 def test_a_split_that_is_shared_out_scores_as_in_one_process_bit_for_bit(both, case):
     ended = both[0]["cases"][case]
     assert same(ended["shared"], ended["alone"])
 
 
+@pytest.mark.faults
 def test_a_process_reads_its_own_chunks_alone_and_what_cannot_be_read_ends_all(both):
     first, second = (ended["spoilt"] for ended in both)
     assert first["read"] == list(range(12))
@@ -59,6 +63,7 @@ def test_a_process_reads_its_own_chunks_alone_and_what_cannot_be_read_ends_all(b
     assert first["said"] == second["said"] == "example 13 holds no whole image"
 
 
+@pytest.mark.faults
 def test_the_smallest_memory_plans_for_all(both):
     assert [ended["memory"] for ended in both] == [1e9, 1e9]
 

@@ -98,3 +98,26 @@ def test_ranks_that_have_made_different_plans_end_in_one_line(tmp_path, shared):
     (said,) = [line for line in done.stderr.splitlines() if "glideslope: " in line]  # the first process speaks for all
     assert said.startswith("glideslope: processes have made different plans (")
     assert not (tmp_path / "out").exists()
+
+
+LEAVING = """
+import atexit, sys, threading, time
+from pathlib import Path
+
+import torch
+
+from bench import preempt
+
+torch.distributed.init_process_group("gloo", init_method=f"file://{sys.argv[1]}/store", rank=0, world_size=1)
+threading.Thread(target=lambda: (time.sleep(0.3), Path(sys.argv[1], "late").touch())).start()
+atexit.register(lambda: Path(sys.argv[1], "at exit").touch())
+print("said", end="")
+preempt.leave(75)
+"""
+
+
+def test_a_rank_leaves_with_its_code_and_loses_nothing(tmp_path):
+    done = subprocess.run([sys.executable, "-c", LEAVING, tmp_path], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (75, "said")
+    assert (tmp_path / "late").exists()
+    assert (tmp_path / "at exit").exists()

@@ -172,6 +172,7 @@ def test_a_diverging_neighbour_changes_no_bit_with_modules(tmp_path):
         }
 
 
+@pytest.mark.faults
 def test_data_parallel_leaves_the_lr_of_open_loop_schedules_and_what_they_share_alone(tmp_path):
     common = ("smoke", "--tasks", "digits", "--budgets", "0.03", "--seeds", 1, "--schedules", "constant,cosine,wsd")
     torchrun = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.func import functional_call, vmap
 from torch.utils import _pytree as pytree
 
-from bench.contract import Batch, InputError, Move, Recipe
+from bench.contract import Batch, InputError, Move, Recipe, Task
 from bench.engine.clone import CPU, clone_state, contiguous_state
 from bench.engine.data_parallel import mean_over_processes, multi_process
 from bench.engine.evaluation import LookHistory, batch_norms, collect_outputs, distinct, recalibrate, score
@@ -41,6 +41,12 @@ from bench.strategies.optimizer import Optimizer
 
 T = TypeVar("T")
 Copies: TypeAlias = tuple[NamedTensors, NamedTensors, NamedTensors]  # weights, buffers and counts
+
+
+def not_stackable(task: Task, error: RuntimeError) -> InputError:
+    """The error for a model that vmap refuses."""
+    reason = str(error).strip().split("\n")[0]
+    return InputError(f"{task.name} cannot be stacked: use --engine modules ({reason})")
 
 
 class Stacked:
@@ -115,8 +121,7 @@ class Stacked:
             )
             grads = torch.autograd.grad(loss_W.sum(), leaves, allow_unused=True)
         except RuntimeError as error:
-            reason = str(error).strip().split("\n")[0]
-            raise InputError(f"{self.task.name} cannot be stacked: use --engine modules ({reason})") from error
+            raise not_stackable(self.task, error) from error
         return {name: grad[0] for name, grad in zip(weights, grads, strict=True) if grad is not None}
 
     def _padded(self, rows: Sequence[T]) -> list[T]:
