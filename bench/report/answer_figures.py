@@ -99,7 +99,7 @@ def effects(axes: Axes, answer: Answer) -> None:
     if len(across) > 1:
         axes.axvline(len(across) - 1.5, color=GREY, linewidth=1.5)
     unit = "margins" if all(h.effect for h in answer.pooled) else "units of their spread"
-    title = textwrap.fill(f"Lead over {answer.comparison.study.reference}, in {unit}", 46) + "\n(framed: significant)"
+    title = textwrap.fill(f"Lead over {answer.comparison.study.reference}, in {unit}", 38) + "\n(framed: significant)"
     axes.set_title(title, fontsize=9, fontweight="bold", loc="left")
 
 
