@@ -1,14 +1,15 @@
 """The update rules of `torch.optim` over stacked rows: the same arithmetic, with an LR and a momentum for each row.
 
-A row contains all trained weights of a member, those that decay first. M = rows, P = weights of one member.
+A row contains all trained weights of a member, those that decay first. All that changes from update to update comes as
+a tensor, so that an update can be traced, compiled or captured once. M = rows, P = weights of one member.
 """
 
 from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
@@ -17,11 +18,14 @@ from bench.contract import Move
 from bench.strategies.optimizer import Optimizer
 from bench.strategies.optimizers import adam, sgd
 
+Numbers: TypeAlias = list[list[float]]  # [K, M]: what an update needs of each row
+Columns: TypeAlias = Sequence[Tensor]  # the same on the device, K of [M, 1]
 
-def column(values: Sequence[float], like: Tensor) -> Tensor:
-    """Values of rows as a column [M, 1], with the type and device of `like` [M, P]. Does not synchronise."""
-    flat_M = torch.tensor(values, dtype=like.dtype, pin_memory=like.is_cuda)
-    return flat_M.to(like.device, non_blocking=True).unsqueeze(1)
+
+def columns(numbers: Numbers, like: Tensor) -> Columns:
+    """Numbers of rows with the type and device of `like` [M, P], by one copy that does not synchronise."""
+    table_KM = torch.tensor(numbers, dtype=like.dtype, pin_memory=like.is_cuda)
+    return table_KM.to(like.device, non_blocking=True).unsqueeze(2).unbind()
 
 
 class Rule(ABC):
@@ -41,24 +45,40 @@ class Rule(ABC):
 
     def move(self, weight_MP: Tensor, grad_MP: Tensor, moves: Sequence[Move]) -> None:
         """Update `weight_MP` in place, and overwrite `grad_MP`."""
+        numbers, kind = self.begin(moves, weight_MP)
+        self.update(weight_MP, grad_MP, self.slots, columns(numbers, weight_MP), kind)
+
+    def begin(self, moves: Sequence[Move], like: Tensor) -> tuple[Numbers, str]:
+        """Count an update and make the state that it needs: the numbers of its rows, and the kind of update."""
         self.steps += 1
         momenta = [self.momentum if move.momentum is None else move.momentum for move in moves]
-        self.update(weight_MP, grad_MP, [move.lr for move in moves], momenta)
+        kind = self.kind(momenta)
+        for name in self.state_of(kind):
+            if name not in self.slots:
+                self.slots[name] = torch.zeros_like(like)
+        return self.numbers([move.lr for move in moves], momenta), kind
+
+    def kind(self, momenta: list[float]) -> str:
+        """Name of the operations that an update with these momenta takes."""
+        return ""
 
     @abstractmethod
-    def update(self, weight_MP: Tensor, grad_MP: Tensor, lrs: list[float], momenta: list[float]) -> None:
-        """Apply the rule, with an LR and a momentum for each row."""
+    def state_of(self, kind: str) -> tuple[str, ...]:
+        """Names of the state that an update of this kind reads."""
 
-    def sizes(self, values: Sequence[float], like: Tensor) -> Tensor:
-        """A step size for each row, times the multiplier of each weight: [M, 1], or [M, P] with multipliers."""
-        values_M1 = column(values, like)
-        return values_M1 if self.scale_P is None else values_M1 * self.scale_P
+    @abstractmethod
+    def numbers(self, lrs: list[float], momenta: list[float]) -> Numbers:
+        """Numbers of the present update, for `update`."""
 
-    def slot(self, name: str, like: Tensor) -> Tensor:
-        """A state tensor by its name, zeros at first."""
-        if name not in self.slots:
-            self.slots[name] = torch.zeros_like(like)
-        return self.slots[name]
+    @abstractmethod
+    def update(
+        self, weight_MP: Tensor, grad_MP: Tensor, slots: Mapping[str, Tensor], columns: Columns, kind: str
+    ) -> None:
+        """Apply the rule: change weights and state in place, and overwrite the gradient."""
+
+    def scaled(self, value_M1: Tensor) -> Tensor:
+        """A step size of each row, times the multiplier of each weight: [M, 1], or [M, P] with multipliers."""
+        return value_M1 if self.scale_P is None else value_M1 * self.scale_P
 
     def add_decay(self, weight_MP: Tensor, grad_MP: Tensor) -> None:
         """Add weight decay to the gradient."""
@@ -73,21 +93,33 @@ class SGD(Rule):
         super().__init__(optimizer.momentum, weight_decay, decaying)
         self.nesterov = optimizer.nesterov
 
-    def update(self, weight_MP: Tensor, grad_MP: Tensor, lrs: list[float], momenta: list[float]) -> None:
-        self.add_decay(weight_MP, grad_MP)
-        step_MP = self.add_momentum(grad_MP, momenta) if any(momenta) else grad_MP
-        weight_MP.addcmul_(step_MP, self.sizes(lrs, weight_MP), value=-1)
-
-    def add_momentum(self, grad_MP: Tensor, momenta: list[float]) -> Tensor:
-        """The gradient with momentum."""
-        # torch.optim copies the first gradient into the buffer; a buffer of zeros gives the same.
-        momentum_M1, buffer_MP = column(momenta, grad_MP), self.slot("momentum", grad_MP)
+    def kind(self, momenta: list[float]) -> str:
         if all(momenta):
-            velocity_MP = torch.addcmul(grad_MP, buffer_MP, momentum_M1, out=buffer_MP)
-        else:
-            velocity_MP = torch.addcmul(grad_MP, buffer_MP, momentum_M1)
-            self.slots["momentum"] = torch.where(momentum_M1 == 0, buffer_MP, velocity_MP)
-        return grad_MP.addcmul_(velocity_MP, momentum_M1) if self.nesterov else velocity_MP
+            return "momentum"
+        return "momentum of some" if any(momenta) else "plain"
+
+    def state_of(self, kind: str) -> tuple[str, ...]:
+        return () if kind == "plain" else ("momentum",)
+
+    def numbers(self, lrs: list[float], momenta: list[float]) -> Numbers:
+        return [lrs, momenta]
+
+    def update(
+        self, weight_MP: Tensor, grad_MP: Tensor, slots: Mapping[str, Tensor], columns: Columns, kind: str
+    ) -> None:
+        lr_M1, momentum_M1 = columns
+        self.add_decay(weight_MP, grad_MP)
+        step_MP = grad_MP
+        if kind != "plain":
+            # torch.optim copies the first gradient into the buffer; a buffer of zeros gives the same.
+            buffer_MP = slots["momentum"]
+            if kind == "momentum":
+                velocity_MP = torch.addcmul(grad_MP, buffer_MP, momentum_M1, out=buffer_MP)
+            else:
+                velocity_MP = torch.addcmul(grad_MP, buffer_MP, momentum_M1)
+                buffer_MP.copy_(torch.where(momentum_M1 == 0, buffer_MP, velocity_MP))
+            step_MP = grad_MP.addcmul_(velocity_MP, momentum_M1) if self.nesterov else velocity_MP
+        weight_MP.addcmul_(step_MP, self.scaled(lr_M1), value=-1)
 
 
 class Adam(Rule):
@@ -97,17 +129,31 @@ class Adam(Rule):
         super().__init__(optimizer.beta1, weight_decay, decaying)
         self.beta2, self.eps = optimizer.beta2, optimizer.eps
 
-    def update(self, weight_MP: Tensor, grad_MP: Tensor, lrs: list[float], momenta: list[float]) -> None:
-        self.decay(weight_MP, grad_MP, lrs)
-        mean_MP, square_MP = self.slot("mean", grad_MP), self.slot("square", grad_MP)
-        mean_MP.lerp_(grad_MP, column([1 - beta1 for beta1 in momenta], grad_MP))
-        square_MP.mul_(self.beta2).addcmul_(grad_MP, grad_MP, value=1 - self.beta2)
-        spread_MP = torch.sqrt(square_MP, out=grad_MP).div_(math.sqrt(1 - self.beta2**self.steps)).add_(self.eps)
-        step_MP = torch.div(mean_MP, spread_MP, out=spread_MP)
-        sizes = [lr / (1 - beta1**self.steps) for lr, beta1 in zip(lrs, momenta, strict=True)]
-        weight_MP.addcmul_(step_MP, self.sizes(sizes, weight_MP), value=-1)
+    def state_of(self, kind: str) -> tuple[str, ...]:
+        return "mean", "square"
 
-    def decay(self, weight_MP: Tensor, grad_MP: Tensor, lrs: list[float]) -> None:
+    def numbers(self, lrs: list[float], momenta: list[float]) -> Numbers:
+        sizes = [lr / (1 - beta1**self.steps) for lr, beta1 in zip(lrs, momenta, strict=True)]
+        correction = math.sqrt(1 - self.beta2**self.steps)
+        return [[1 - beta1 for beta1 in momenta], [correction] * len(lrs), sizes, self.decays(lrs)]
+
+    def decays(self, lrs: list[float]) -> list[float]:
+        """Numbers for `decay`."""
+        return lrs
+
+    def update(
+        self, weight_MP: Tensor, grad_MP: Tensor, slots: Mapping[str, Tensor], columns: Columns, kind: str
+    ) -> None:
+        share_M1, correction_M1, size_M1, decay_M1 = columns
+        self.decay(weight_MP, grad_MP, decay_M1)
+        mean_MP, square_MP = slots["mean"], slots["square"]
+        mean_MP.lerp_(grad_MP, share_M1)
+        square_MP.mul_(self.beta2).addcmul_(grad_MP, grad_MP, value=1 - self.beta2)
+        spread_MP = torch.sqrt(square_MP, out=grad_MP).div_(correction_M1).add_(self.eps)
+        step_MP = torch.div(mean_MP, spread_MP, out=spread_MP)
+        weight_MP.addcmul_(step_MP, self.scaled(size_M1), value=-1)
+
+    def decay(self, weight_MP: Tensor, grad_MP: Tensor, decay_M1: Tensor) -> None:
         """Apply weight decay."""
         self.add_decay(weight_MP, grad_MP)
 
@@ -115,11 +161,15 @@ class Adam(Rule):
 class AdamW(Adam):
     """As torch.optim.AdamW: an update first shrinks the weights by lr * weight decay."""
 
-    def decay(self, weight_MP: Tensor, grad_MP: Tensor, lrs: list[float]) -> None:
+    def decays(self, lrs: list[float]) -> list[float]:
+        drops = [lr * self.weight_decay for lr in lrs]
+        return [1 - drop for drop in drops] if self.scale_P is None else drops
+
+    def decay(self, weight_MP: Tensor, grad_MP: Tensor, decay_M1: Tensor) -> None:
         if self.weight_decay and self.scale_P is None:
-            weight_MP[:, : self.decaying].mul_(column([1 - lr * self.weight_decay for lr in lrs], weight_MP))
+            weight_MP[:, : self.decaying].mul_(decay_M1)
         elif self.weight_decay:
-            shrink_MP = 1 - self.sizes([lr * self.weight_decay for lr in lrs], weight_MP)
+            shrink_MP = 1 - self.scaled(decay_M1)
             weight_MP[:, : self.decaying].mul_(shrink_MP[:, : self.decaying])
 
 
