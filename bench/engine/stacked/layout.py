@@ -27,9 +27,9 @@ def layout(grad: Tensor) -> tuple[list[int], list[int]]:
     return [grad.shape[axis] for axis in outer], [0, *(1 + outer.index(axis) for axis in range(grad.ndim))]
 
 
-def pad_rows(rows: Sequence[T]) -> list[T]:
-    """Entries for rows, [W], of those for members; a single one is repeated."""
-    return [*rows, *rows] if len(rows) == 1 else list(rows)
+def pad_rows(rows: Sequence[T], least: int) -> list[T]:
+    """Entries for rows, [W], of those for members: the last one is repeated until there are `least`, or none at all."""
+    return [*rows, *list(rows[-1:]) * (least - len(rows))]
 
 
 def stack_twice(tensor: Tensor) -> Tensor:
