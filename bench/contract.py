@@ -147,7 +147,7 @@ class Cohort:
     """Cells of equal task, optimizer, weight decay and seed, which share batches. The unit of work and of resuming."""
 
     cells: tuple[Cell, ...]
-    engine: Literal["modules", "stacked", "compiled"]
+    engine: Literal["modules", "stacked", "compiled", "rowwise"]
     threads: int  # pinned, because results differ bitwise between 1 and 2 threads
     arithmetic: Arithmetic = USUAL
 

@@ -14,7 +14,7 @@ from bench.layers import LAYERS
 from bench.numerics import USUAL, Arithmetic
 from bench.strategies import optimizers
 
-EngineName: TypeAlias = Literal["modules", "stacked", "compiled"]
+EngineName: TypeAlias = Literal["modules", "stacked", "compiled", "rowwise"]
 
 STACKING: dict[str, EngineName] = {"stacked": "stacked", "compiled": "compiled"}
 """Engines whose members are rows."""
@@ -26,8 +26,8 @@ STACKED_LAYERS = tuple(name for name, facts in LAYERS.items() if facts.stacking_
 
 RULE = (
     f"auto: stacked for {FEWEST} cells or more with an optimizer of {', '.join(sorted(optimizers.STACKABLE))}, "
-    f"for the layers {', '.join(STACKED_LAYERS)}; modules otherwise; compiled by its name only"
-)  # never compiled: its bits differ, and a plan must not depend on whether a machine has a compiler
+    f"for the layers {', '.join(STACKED_LAYERS)}; modules otherwise; compiled and rowwise by their names only"
+)  # never compiled: its bits differ, and a plan must not depend on whether a machine has a compiler, or a GPU
 
 
 def choose(task: Task, optimizer: str, cells: int, wish: str = "auto", arithmetic: Arithmetic = USUAL) -> EngineName:
@@ -53,6 +53,11 @@ def choose(task: Task, optimizer: str, cells: int, wish: str = "auto", arithmeti
                 "or use --engine stacked"
             )
         return STACKING[wish]
+    if wish == "rowwise":
+        require(name, wish)
+        if replace(arithmetic, processes=1, precision="fp32") != USUAL or arithmetic.precision == "fp16":
+            raise InputError(f"the rowwise engine has no {arithmetic.text}: use --engine modules")
+        return "rowwise"
     if wish != "auto":
         raise InputError(f"unknown engine {wish!r}; there are: auto, {', '.join(get_args(EngineName))}")
     pays = LAYERS[task.layers].stacking_pays
@@ -102,6 +107,10 @@ def create(
     parsed = optimizers.parse(optimizer)
     if name != "modules":
         require(parsed.name, name)
+    if name == "rowwise":
+        from bench.engine.rowwise.engine import Rowwise
+
+        return Rowwise(loader, parsed, weight_decay, accelerator, arithmetic)
     if name == "compiled":
         from bench.engine.stacked.compiled import Compiled
 

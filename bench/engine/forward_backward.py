@@ -56,11 +56,15 @@ class ForwardBackward:
         losses: list[Tensor] = []
         for i, (inputs, target) in enumerate(self._micro_batches(batch)):
             reseed(self.loader, step, self.loader.rank * self.parts + i)
-            loss = self.task.loss(self._run(self._training_forward, model, inputs), target)
+            loss = self.loss(model, inputs, target)
             share = loss if self.parts == 1 else loss / self.parts
             (share if scale is None else share * scale).backward()  # type: ignore[no-untyped-call]
             losses.append(loss.detach())
         return losses[0] if self.parts == 1 else torch.stack(losses).mean()
+
+    def loss(self, model: nn.Module, inputs: tuple[Tensor, ...], target: tuple[Tensor, ...]) -> Tensor:
+        """Loss [] of a model in training."""
+        return self.task.loss(self._run(self._training_forward, model, inputs), target)
 
     @contextmanager
     def in_float32(self) -> Iterator[None]:

@@ -13,7 +13,7 @@ import numpy as np
 from bench.contract import LARGEST, Cell, Cohort, InputError, Primary, Setting, Task, digest
 from bench.numerics import Arithmetic
 
-EngineName = Literal["modules", "stacked", "compiled"]
+EngineName = Literal["modules", "stacked", "compiled", "rowwise"]
 WIDTH = 512  # cells in a cohort
 THREADS = 1  # CPU threads of a cohort
 TUNE = 4  # widenings of a grid at most, where --tune gives no number

@@ -117,9 +117,9 @@ def tensors(trained):
     if hasattr(trained, "members"):
         models = (member.model for member in trained.members)
         return [{n: t.detach() for n, t in chain(m.named_parameters(), m.named_buffers())} for m in models]
-    rows = trained._weights | trained._buffers
-    shared = {name: p.detach() for name, p in trained._model.named_parameters()} | trained._counts
-    return [shared | {name: t[i].detach() for name, t in rows.items()} for i in range(trained._members)]
+    shared = {name: p.detach() for name, p in trained._model.named_parameters()}
+    copies = trained._weight_WP, trained._buffers, trained._counts
+    return [shared | trained._named(copies, i) for i in range(trained._members)]
 
 
 ROUNDING = 1e-11  # a weight that was moved by rounding alone is nearer to 0
