@@ -21,7 +21,7 @@ from bench.engine.forward_backward import ForwardBackward, reseed
 from bench.engine.loader import Loader
 from bench.engine.rows import Copies, Rows
 from bench.engine.rowwise.capture import Graphs, Places
-from bench.engine.rowwise.lane import Lane, Layout
+from bench.engine.rowwise.lane import Lane, Layout, Registered
 from bench.engine.stacked import update_rules
 from bench.engine.stacked.layout import NamedTensors
 from bench.numerics import USUAL, Arithmetic
@@ -76,8 +76,10 @@ class Rowwise(Rows):
     def _trial_gradients(self) -> NamedTensors:
         """Gradients of one member, by the names of the weights that the loss depends on; see `Stacked`."""
         weights = {name: p for name, p in self._model.named_parameters() if p.requires_grad}
+        registered = Registered(self._model, self.task)
         loss = self._pass.loss(self._model, *self.loader.batch(0))
         grads = torch.autograd.grad(loss, [*weights.values()], allow_unused=True)
+        registered.check()
         return {name: grad for name, grad in zip(weights, grads, strict=True) if grad is not None}
 
     def _arrange(self, grads: NamedTensors) -> Mapping[str, int]:

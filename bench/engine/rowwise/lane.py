@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import get_total_norm
 
-from bench.contract import Batch, InputError
+from bench.contract import Batch, InputError, Task
 from bench.engine.forward_backward import ForwardBackward
 from bench.engine.rowwise.capture import Graphs
 from bench.engine.stacked.layout import NamedTensors
@@ -44,6 +44,26 @@ class Layout:
             name: flat.as_strided((*outer, *shape), (*strides, *own), flat.storage_offset() + start)
             for name, (shape, own, start) in self._places.items()
         }
+
+
+class Registered:
+    """The buffers of a model, which a forward may change but not replace: a row would not find the new tensor."""
+
+    def __init__(self, model: nn.Module, task: Task):
+        self._task = task
+        self._buffers = [(module, name, b) for module in model.modules() for name, b in module._buffers.items()]
+
+    def check(self) -> None:
+        """Refuse a model that has replaced one.
+
+        Raises:
+            InputError: names the buffer.
+        """
+        for module, name, buffer in self._buffers:
+            if module._buffers.get(name) is not buffer:
+                raise InputError(
+                    f"{self._task.name} replaces its buffer {name} by another tensor: use --engine modules"
+                )
 
 
 class Lane:
@@ -80,7 +100,7 @@ class Lane:
             model.get_parameter(name).data = view
         self._weights = [model.get_parameter(name) for name in weights.ends]
         self._grads = [*weights.views(self.grad_P).values()]
-        self._registered = [(m, name, b) for m in model.modules() for name, b in m._buffers.items()]
+        self._registered = Registered(model, loader.task)
 
     def on_stream(self) -> AbstractContextManager[Any]:
         """Context in which the device works on this lane's stream."""
@@ -113,15 +133,12 @@ class Lane:
         """Forward and backward of the member that was loaded; draws from torch's default generators alone.
 
         Raises:
-            InputError: a model that replaces its buffers, which then stay where a row does not find them.
+            InputError: a model that has replaced a buffer.
         """
         loss = self._forward.loss(self.model, *batch)
         torch._foreach_copy_(self._grads, torch.autograd.grad(loss, self._weights))
         self.signals_2.copy_(torch.stack((loss.detach(), get_total_norm(self._grads))))
-        for module, name, buffer in self._registered:
-            if module._buffers.get(name) is not buffer:
-                task = self._forward.task.name
-                raise InputError(f"{task} replaces its buffer {name} by another tensor: use --engine modules")
+        self._registered.check()
 
     def look_by_graph(self, batch: Batch, kind: Hashable, step: int, load: Callable[[], None]) -> None:
         """The same for a batch that stays where it is, from a graph once one has equalled a later look bit for bit.

@@ -1,4 +1,4 @@
-"""`stacked` against `modules` in float64: forks, retirements, own LRs, dropout, BatchNorm, every embedded model."""
+"""Rows against `modules` in float64: forks, retirements, own LRs, dropout, BatchNorm, every embedded model."""
 
 import itertools
 
@@ -8,6 +8,7 @@ import torch
 import tasks
 from bench import suites
 from bench.contract import InputError
+from bench.engine.rowwise.engine import Rowwise
 from bench.engine.stacked import update_rules
 from bench.strategies import optimizers
 from tests.engine.toys import Moody, apart, create, drive, tensors, toy
@@ -28,49 +29,56 @@ SETTINGS = {
 """Optimizers, and momenta that members go through in turn; None is the optimizer's own."""
 
 
-def both(task, steps, lr, optimizer=None, weight_decay=0.0, momenta=(None,)):
-    crews = []
-    for name in ("modules", "stacked"):
-        trained, loader = create(name, task, optimizer, weight_decay)
-        crews.append(drive(trained, loader, steps, lr, momenta))
-    return crews
+def crews(task, steps, lr, optimizer=None, weight_decay=0.0, momenta=(None,)):
+    """Members of `modules`, and those of the engines of rows."""
+    trained = []
+    for name in ("modules", "stacked", "rowwise"):
+        trained.append(drive(*create(name, task, optimizer, weight_decay), steps, lr, momenta))
+    return trained[0], trained[1:]
 
 
 @pytest.mark.parametrize("name", EMBEDDED)
 def test_every_embedded_model_trains_as_in_modules(name):
     task = tasks.parse(name)
-    slow, fast = both(task, 50, task.peak_lrs[0] / 2, weight_decay=task.weight_decay)
-    assert apart(tensors(fast), tensors(slow)) <= CLOSE
-    for ours, theirs in zip(fast.history(), slow.history(), strict=True):
-        assert ours[0] == pytest.approx(theirs[0], rel=CLOSE)
-        assert ours[1] == pytest.approx(theirs[1], rel=CLOSE)
+    slow, rows = crews(task, 50, task.peak_lrs[0] / 2, weight_decay=task.weight_decay)
+    history = slow.history()
+    for fast in rows:
+        assert apart(tensors(fast), tensors(slow)) <= CLOSE
+        looks = fast.history()
+        if isinstance(fast, Rowwise):  # the same kernels over the same layouts; updates round in another order
+            assert [a.tobytes() for a in looks[0]] == [a.tobytes() for a in history[0]]
+        for ours, theirs in zip(looks, history, strict=True):
+            assert ours[0] == pytest.approx(theirs[0], rel=CLOSE)
+            assert ours[1] == pytest.approx(theirs[1], rel=CLOSE)
 
 
 @pytest.mark.parametrize("optimizer", SETTINGS)
 @pytest.mark.parametrize("clip", [None, 0.3])
 def test_every_optimizer_equals_torch_with_decay_and_cycling_momentum(optimizer, clip):
-    slow, fast = both(toy(clip=clip), 50, 0.02, optimizer, 0.03, SETTINGS[optimizer])
-    assert apart(tensors(fast), tensors(slow)) <= CLOSE
-    assert fast.signals() == [pytest.approx(seen, rel=CLOSE) for seen in slow.signals()]
+    slow, rows = crews(toy(clip=clip), 50, 0.02, optimizer, 0.03, SETTINGS[optimizer])
+    for fast in rows:
+        assert apart(tensors(fast), tensors(slow)) <= CLOSE
+        assert fast.signals() == [pytest.approx(seen, rel=CLOSE) for seen in slow.signals()]
 
 
 def test_members_that_were_told_apart_end_apart():
-    _, fast = both(toy(), 50, 0.02)
-    for a, b in itertools.combinations(tensors(fast), 2):
-        assert apart([a], [b]) > 1e-3
+    for fast in crews(toy(), 50, 0.02)[1]:
+        for a, b in itertools.combinations(tensors(fast), 2):
+            assert apart([a], [b]) > 1e-3
 
 
 def test_scores_and_recalibrated_scores_equal_those_of_modules():
-    slow, fast = both(toy(), 30, 0.05)
-    for rows in ([2, 0, 2], [1], []):
+    slow, engines = crews(toy(), 30, 0.05)
+    for fast, rows in itertools.product(engines, ([2, 0, 2], [1], [])):
         for read in ("evaluate", "recalibrated"):
             ours, theirs = getattr(fast, read)("test", rows), getattr(slow, read)("test", rows)
             assert ours == [pytest.approx(scores, rel=CLOSE) for scores in theirs]
-    assert fast.evaluate("test", [0]) != fast.recalibrated("test", [0])
+        assert fast.evaluate("test", [0]) != fast.recalibrated("test", [0])
 
 
-def test_weights_out_of_use_or_frozen_stay_as_they_were():
-    trained, loader = create("stacked", toy(), "adamw", 0.1)
+@pytest.mark.parametrize("engine", ["stacked", "rowwise"])
+def test_weights_out_of_use_or_frozen_stay_as_they_were(engine):
+    trained, loader = create(engine, toy(), "adamw", 0.1)
     before = {name: t.clone() for name, t in tensors(trained)[0].items()}
     drive(trained, loader, 10, 0.1)
     for member in tensors(trained):
@@ -79,8 +87,9 @@ def test_weights_out_of_use_or_frozen_stay_as_they_were():
         assert {"inside.weight", "norm.running_mean", "norm.num_batches_tracked"} <= changed
 
 
-def test_dropout_in_a_row_has_the_mask_of_its_solo_run_at_each_step():
-    trained, loader = create("stacked", toy())
+@pytest.mark.parametrize("engine", ["stacked", "rowwise"])
+def test_dropout_in_a_row_has_the_mask_of_its_solo_run_at_each_step(engine):
+    trained, loader = create(engine, toy())
     losses = []
     for k in (0, 1, 0):
         trained.look(loader.batch(0), k)
@@ -89,8 +98,9 @@ def test_dropout_in_a_row_has_the_mask_of_its_solo_run_at_each_step():
     assert losses[0] == losses[2]
 
 
-def test_taking_members_as_they_are_copies_nothing():
-    trained, loader = create("stacked", toy())
+@pytest.mark.parametrize("engine", ["stacked", "rowwise"])
+def test_taking_members_as_they_are_copies_nothing(engine):
+    trained, loader = create(engine, toy())
     drive(trained, loader, 12, 0.1)
     before = trained._weight_WP.data_ptr()
     trained.take([0, 1, 2])
@@ -99,10 +109,11 @@ def test_taking_members_as_they_are_copies_nothing():
     assert trained._weight_WP.data_ptr() != before
 
 
-def test_width_is_never_below_two_and_all_may_leave():
-    trained, loader = create("stacked", toy(), "adam")
+@pytest.mark.parametrize(("engine", "least"), [("stacked", 2), ("rowwise", 1)])
+def test_a_lone_member_has_a_shadow_where_kernels_need_one_and_all_may_leave(engine, least):
+    trained, loader = create(engine, toy(), "adam")
     drive(trained, loader, 20, 0.01)
-    assert len(trained._weight_WP) == 2
+    assert len(trained._weight_WP) == least
     assert len(trained.history()[-1][0]) == 1
     trained.take([])
     assert trained.evaluate("test", []) == []
