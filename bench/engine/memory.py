@@ -8,7 +8,9 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bench.contract import Batch, Cell, Move, Schedule, Split, Task
+from bench.engine import STACKING
 from bench.engine.loader import CHUNK, Loader, epoch_steps
+from bench.engine.rowwise import LANES
 from bench.strategies import averagings, optimizers
 from schedules.user_code import blamed
 
@@ -41,7 +43,13 @@ def needs_last_gradient(schedules: Iterable[Schedule[Any]]) -> bool:
 
 
 def of_cohort(
-    task: Task, cells: Sequence[Cell], engine: EngineName, *, parts: int = 1, recalls: bool = False
+    task: Task,
+    cells: Sequence[Cell],
+    engine: EngineName,
+    *,
+    parts: int = 1,
+    recalls: bool = False,
+    device: str = "cpu",
 ) -> Demand:
     """Memory demand of a cohort in float32, if every member had the averages of all cells.
 
@@ -49,7 +57,8 @@ def of_cohort(
     the backward. In evaluation: no gradients, but a copy of the evaluated weights, which are an average, the average
     that an optimizer forms itself, or weights with recomputed BatchNorm statistics; what a forward of a chunk needs,
     and the outputs for a whole split, twice for the member that is scored. `modules` looks at one member at a time and
-    copies one at a time; the others do both for all at once, and evaluate copies only.
+    copies one at a time; engines of rows copy all at once, and evaluate copies only. `rowwise` looks at one in each
+    lane, and the stacked ones at all at once.
 
     Args:
         task: Task of the cells.
@@ -57,13 +66,22 @@ def of_cohort(
         engine: Engine that trains them.
         parts: Micro-batches of a batch.
         recalls: True if a schedule needs the gradient of the last look.
+        device: Device that trains them.
     """
     (trained, frozen, buffers, norms), optimizer = _counts(task), cells[0].optimizer
     slots = _slots(task, optimizer)
     own = trained * (1 + slots + _averages(task, cells) + recalls) + buffers  # between two looks
-    look, evaluation = of_look(task, parts), of_evaluation(task, stacked=engine != "modules")
+    look, evaluation = of_look(task, parts), of_evaluation(task, stacked=engine in STACKING)
+    copied = 4.0 * (2 * trained + buffers) + evaluation.outputs  # of each member, in an evaluation of rows
+    if engine == "rowwise":
+        lanes = LANES.get(device.split(":")[0], 1)
+        looks = lanes * (look + 4.0 * trained)
+        chunk = evaluation.chunk + evaluation.outputs
+        # Graphs, where there are several lanes, hold on to the memory of a look.
+        shared = 4.0 * (frozen + lanes * (2 * trained + buffers)) + (looks + chunk if lanes > 1 else max(looks, chunk))
+        return Demand(shared, 4.0 * (own + trained) + max(8.0 * trained, copied))  # take, evaluate
     if engine != "modules":
-        evaluated = 4.0 * (2 * trained + buffers) + evaluation.chunk + evaluation.outputs
+        evaluated = copied + evaluation.chunk
         transient = max(look + 4.0 * trained, 8.0 * trained, evaluated)  # look, take, evaluate
         rows = 2 if engine == "compiled" else 1  # it fills rows up, at most to twice as many
         # Shared are the model's own weights.

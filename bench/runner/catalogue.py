@@ -76,12 +76,15 @@ class Catalogue:
         for cohort in kinds.values():
             engines.check(self.tasks[cohort.task], cohort, device)
 
-    def fits(self, room: float, arithmetic: Arithmetic) -> Callable[[Task, Sequence[Cell], EngineName], int]:
-        """A function that gives the number of a cohort's members that fit into `room` bytes."""
+    def fits(
+        self, room: float, arithmetic: Arithmetic, device: str
+    ) -> Callable[[Task, Sequence[Cell], EngineName], int]:
+        """A function that gives the number of a cohort's members that fit into `room` bytes of a device."""
         parts = arithmetic.accumulate * arithmetic.processes
 
         def members(task: Task, cells: Sequence[Cell], name: EngineName) -> int:
             recalls = memory.needs_last_gradient(self.schedules[cell.schedule] for cell in cells)
-            return memory.of_cohort(task, cells, name, parts=parts, recalls=recalls).members(room)
+            demand = memory.of_cohort(task, cells, name, parts=parts, recalls=recalls, device=device)
+            return demand.members(room)
 
         return members

@@ -221,7 +221,7 @@ def prepare(config: RunConfig, group: ProcessGroup | None = None) -> PreparedRun
         limits.bounded(grid, catalogue.tasks[grid.task])
     fits = None
     if not (config.width or config.assigned or group.memory is None):
-        fits = catalogue.fits(group.memory / memory_shares(config, group), arithmetic)
+        fits = catalogue.fits(group.memory / memory_shares(config, group), arithmetic, group.device)
     prepared = Planner(config, suite, rule, catalogue, arithmetic, fits).prepare()
     catalogue.try_engines(prepared.plan, group.device)
     check_momentum(Forecast(prepared.whole, catalogue.tasks, catalogue.schedules))

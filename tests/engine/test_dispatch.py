@@ -5,17 +5,19 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import tasks
 from bench import engine
-from bench.contract import Move
+from bench.contract import Data, Move, Split
 from bench.engine.loader import Loader
 from bench.numerics import Arithmetic
 from tasks.detection import augment as boxes
 from tasks.image import augment as images
+from tasks.image.resnet import resnet
 from tasks.speech import logmel
 from tasks.text import recipe
 from tests.engine.toys import Net, toy
@@ -67,17 +69,17 @@ def updates(trained, loader):
 @pytest.mark.parametrize("name", EMBEDDED)
 def test_an_update_of_an_embedded_task_reads_nothing_back_and_waits_for_no_copy(name):
     task = tasks.parse(name)
-    for each in {"modules", engine.choose(task, task.optimizer, 40)}:
+    for each in {"modules", "rowwise", engine.choose(task, task.optimizer, 40)}:
         copies = updates(*crew(each, task))
         assert copies.waits == 0
-        assert copies.copies <= 2 * len(STEPS)  # LRs and momenta of all rows
+        assert copies.copies <= (1 if each == "rowwise" else 2) * len(STEPS)  # LRs and momenta of all rows
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])
 @pytest.mark.parametrize("way", [{}, {"accumulate": 2}])
 def test_an_update_with_clipping_dropout_and_batch_norm_does_neither(optimizer, way):
     task = dataclasses.replace(toy(Net, 0.3), optimizer=optimizer)
-    for name in ("modules",) if way else ("modules", "stacked"):
+    for name in ("modules",) if way else ("modules", "stacked", "rowwise"):
         assert updates(*crew(name, task, **way)).waits == 0
 
 
@@ -90,6 +92,45 @@ def test_reading_a_value_back_would_be_noticed():
         torch.ones(3).to(META)
         torch.ones(3).to(META, non_blocking=True)
     assert (copies.copies, copies.waits) == (2, 1)
+
+
+class Kernels(TorchDispatchMode):
+    """Counts operations that launch a kernel at least, and those of them that fill a tensor or copy some."""
+
+    count = fills = copies = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        name = func.overloadpacket.__name__
+        self.count += not (func.is_view or name.startswith(("empty", "new_empty", "detach")))
+        self.fills += name in ("fill_", "zero_", "zeros", "zeros_like", "new_zeros", "ones_like", "full", "full_like")
+        self.copies += name in ("copy_", "clone", "_foreach_copy_")
+        return func(*args, **(kwargs or {}))
+
+
+def noise():
+    split = Split((np.zeros((8, 3, 32, 32), np.float32),), (np.arange(8),))
+    return Data(split, split, split)
+
+
+RESNET = dataclasses.replace(toy(lambda: resnet(20, 10)), load=noise, layers="residual")
+
+
+@pytest.mark.parametrize("name", [*EMBEDDED, "resnet20"])
+def test_a_row_costs_few_kernels_more_than_a_bare_look_and_no_fill(name):
+    task = RESNET if name == "resnet20" else tasks.parse(name)
+    (trained, loader), model = crew("rowwise", task), task.model().to(META)
+    batch = loader.batch(0)
+    with Kernels() as bare:
+        loss = task.loss(model(*batch[0]), batch[1])
+        torch.autograd.grad(loss, [p for p in model.parameters() if p.requires_grad])
+    with Kernels() as rows:
+        trained._look_at_rows(batch, 0)
+    # A row and its buffers of two types go in; those, gradients, loss and norm come out. Gradients are made one row.
+    types = len(trained._buffers)
+    norms = len(trained._layout.ends) + 3  # one kernel a weight, since `meta` has no fused one
+    assert rows.count / 2 <= bare.count + 5 + 2 * types + norms
+    assert rows.copies / 2 <= bare.copies + 5 + 2 * types
+    assert rows.fills == 2 * bare.fills
 
 
 BYTES, SAMPLES = torch.zeros(4, 3, 32, 32, dtype=torch.uint8), torch.zeros(4, 8000, dtype=torch.int16)

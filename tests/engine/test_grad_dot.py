@@ -47,7 +47,7 @@ def by_hand():
     return dots
 
 
-@pytest.mark.parametrize("name", ["modules", "stacked"])
+@pytest.mark.parametrize("name", ["modules", "stacked", "rowwise"])
 def test_it_is_the_inner_product_worked_out_from_the_gradients(name):
     expected = by_hand()
     assert [len(dots) for dots in expected] == [1] * 4 + [2] * 7 + [3] * 3
@@ -57,20 +57,20 @@ def test_it_is_the_inner_product_worked_out_from_the_gradients(name):
         assert mine == pytest.approx(dots, rel=1e-9)
 
 
-@pytest.mark.parametrize("name", ["modules", "stacked"])
+@pytest.mark.parametrize("name", ["modules", "stacked", "rowwise"])
 @pytest.mark.parametrize("cut", [1, 4, 11])
 def test_a_saved_state_recalls_the_last_gradient(name, cut):
     assert recalled(name, cut) == recalled(name)
 
 
-@pytest.mark.parametrize("name", ["modules", "stacked"])
+@pytest.mark.parametrize("name", ["modules", "stacked", "rowwise"])
 def test_it_is_taken_before_clipping(name):
     free, clipped = recalled(name), recalled(name, clip=1e-3)
     assert clipped[0] == free[0]
     assert clipped[1][0] > 1e-3  # of two gradients clipped to 0.001 it would be 1e-6 at most
 
 
-@pytest.mark.parametrize("name", ["modules", "stacked"])
+@pytest.mark.parametrize("name", ["modules", "stacked", "rowwise"])
 def test_nothing_is_kept_unless_asked(name):
     trained, loader = create(name, toy(), "sgd")
     for k in range(2):

@@ -13,7 +13,7 @@ from tests.engine.toys import create, toy
 
 
 @pytest.mark.parametrize("prepared", [False, True])
-@pytest.mark.parametrize("name", ["modules", "stacked"])
+@pytest.mark.parametrize("name", ["modules", "stacked", "rowwise"])
 def test_loader_engine_and_weights_go_with_their_cohort(name, prepared):
     prepare = (lambda inputs, target, generator: (inputs, target)) if prepared else None
     gc.collect()

@@ -7,7 +7,7 @@ import torch
 from bench.contract import InputError, Move
 from tests.engine.toys import Plain, apart, create, drive, same, tensors, toy
 
-both = pytest.mark.parametrize("name", ["modules", "stacked"])
+both = pytest.mark.parametrize("name", ["modules", "stacked", "rowwise"])
 optimizers = pytest.mark.parametrize("optimizer", ["sgd(nesterov=True)", "adamw"])
 
 

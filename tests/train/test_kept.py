@@ -65,8 +65,9 @@ def test_stopped_anywhere_the_same_files_are_kept(tmp_path, one_thread, name):
     assert names(tmp_path / "stopped") == names(tmp_path / "whole")
 
 
-def test_rows_of_the_stacked_engine_are_the_members_of_the_other():
-    (plain, loader), (stacked, _) = (create(name, toy()) for name in ("modules", "stacked"))
+@pytest.mark.parametrize("name", ["stacked", "rowwise"])
+def test_rows_are_the_members_of_the_other_engine(name):
+    (plain, loader), (stacked, _) = (create(each, toy()) for each in ("modules", name))
     for trained in (plain, stacked):
         drive(trained, loader, 14, 0.1)
     for row in range(3):

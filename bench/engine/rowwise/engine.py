@@ -20,15 +20,13 @@ from bench.engine.evaluation import batch_norms, recalibrate
 from bench.engine.forward_backward import ForwardBackward, reseed
 from bench.engine.loader import Loader
 from bench.engine.rows import Copies, Rows
+from bench.engine.rowwise import LANES
 from bench.engine.rowwise.capture import Graphs, Places
 from bench.engine.rowwise.lane import Lane, Layout, Registered
 from bench.engine.stacked import update_rules
 from bench.engine.stacked.layout import NamedTensors
 from bench.numerics import USUAL, Arithmetic
 from bench.strategies.optimizer import Optimizer
-
-LANES = {"cuda": 2}
-"""Lanes by the type of the device; elsewhere there is one."""
 
 
 class Rowwise(Rows):

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from bench.engine.rowwise import capture, engine
+from bench.engine.rowwise import LANES, capture
 from bench.engine.stacked import update_rules
 from tests.engine.rowwise.frozen import frozen
 from tests.engine.stacked.test_traced import Choosy, Counting
@@ -22,7 +22,7 @@ def replays(monkeypatch):
         return lambda: replays.append(1) or program()
 
     monkeypatch.setitem(capture.CAPTURE, "cpu", counted)
-    monkeypatch.setitem(engine.LANES, "cpu", 2)
+    monkeypatch.setitem(LANES, "cpu", 2)
     return replays
 
 

@@ -1,4 +1,4 @@
-"""`rowwise` against `modules` where no other engine of rows goes; `tests/engine/stacked/test_stacked.py` has the rest."""
+"""`rowwise` where no other engine of rows goes; `tests/engine/stacked/test_stacked.py` compares all with `modules`."""
 
 import dataclasses
 
@@ -98,7 +98,7 @@ def test_optimizers_arithmetic_and_models_that_it_lacks_are_refused_in_one_line(
     with pytest.raises(InputError, match="the rowwise engine has no nadam: use --engine modules, or one of adam"):
         choose(task, "nadam")
     for way in ({"precision": "fp16"}, {"accumulate": 2}, {"backend": "inductor"}):
-        with pytest.raises(InputError, match="the rowwise engine has no .*: use --engine modules"):
+        with pytest.raises(InputError, match=r"the rowwise engine has no .*: use --engine modules"):
             choose(task, **way)
     with pytest.raises(InputError, match="toy replaces its buffer calls by another tensor: use --engine modules"):
         create("rowwise", toy(Replacing))
