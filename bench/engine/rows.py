@@ -6,7 +6,8 @@ Engines differ in how they look. M = members, W = rows, P = weights of one membe
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
 import torch
@@ -16,6 +17,7 @@ from bench.contract import Batch, InputError, Move, Recipe
 from bench.engine.clone import CPU, clone_state, contiguous_state
 from bench.engine.data_parallel import mean_over_processes, multi_process
 from bench.engine.evaluation import LookHistory, batch_norms, collect_outputs, distinct, score
+from bench.engine.forward_backward import reseed
 from bench.engine.loader import Loader
 from bench.engine.modules import initial_model
 from bench.engine.stacked import update_rules
@@ -100,27 +102,38 @@ class Rows(ABC):
 
     # ------------------------------------------------------------------------------ look, take and move
 
-    @abstractmethod
-    def _look_at_rows(self, batch: Batch, step: int) -> Tensor:
-        """Losses [W] of all rows on a batch; stores their gradients in `_grad_WP`."""
-
-    @abstractmethod
-    def _norms(self) -> Tensor:
-        """Gradient norms [W] of the present gradients."""
-
     def look(self, batch: Batch, step: int) -> None:
         """One forward and backward for each row; does not synchronise."""
-        loss_W = self._look_at_rows(batch, step)
+        look_2W, dot_W = self._measured(batch, step)
+        self._looks.record(look_2W[:, : self._members], None if dot_W is None else dot_W[: self._members])
+
+    def _measured(self, batch: Batch, step: int) -> tuple[Tensor, Tensor | None]:
+        """(losses and gradient norms [2, W], grad_dot [W] if it is asked for); the gradients are clipped then."""
+        loss_W = self._backward(batch, step)
         if self._accelerator is not None:
             mean_WP, loss_W = mean_over_processes(self._accelerator, [self._grad_WP, loss_W])
             self._grad_WP.copy_(mean_WP)
-        norm_W = self._norms()
         dot_W = self._recall_dots() if self.recall else None
+        return torch.stack((loss_W, self._clip(self._grad_WP))), dot_W
+
+    @abstractmethod
+    def _backward(self, batch: Batch, step: int) -> Tensor:
+        """Losses [W], of this process; sets the gradients."""
+
+    def _reseed(self, step: int) -> Callable[[], None]:
+        return partial(reseed, self.loader, step, self.loader.rank)
+
+    def _clip(self, grad_WP: Tensor) -> Tensor:
+        """Norms [W] of gradients, which are then clipped in place."""
+        norm_W = self._norms(grad_WP)
         if self.task.clip is not None:
             shrink_W = (self.task.clip / (norm_W + 1e-6)).clamp(max=1.0)  # as torch.nn.utils.clip_grads_with_norm_
-            self._grad_WP.mul_(shrink_W.unsqueeze(1))
-        m = self._members
-        self._looks.record(torch.stack((loss_W[:m], norm_W[:m])), None if dot_W is None else dot_W[:m])
+            grad_WP.mul_(shrink_W.unsqueeze(1))
+        return norm_W
+
+    @abstractmethod
+    def _norms(self, grad_WP: Tensor) -> Tensor:
+        """Norms [W] of gradients."""
 
     def _recall_dots(self) -> Tensor:
         """Inner products [W] of these gradients with the last ones, 0 at the first look; keeps these gradients."""

@@ -68,6 +68,7 @@ CASES = {
     "dropout": Case("modules", lambda: toy(Drops, clip=0.3), "adamw", 1, 2),
     "dropout cut twice": Case("modules", lambda: toy(Drops), "sgd", 2, 4),
     "stacked dropout": Case("stacked", lambda: toy(Drops, clip=0.3), "adamw", 1, 2),
+    "rowwise dropout": Case("rowwise", lambda: toy(Drops, clip=0.3), "adamw", 1, 2),
     "batch norm": Case("modules", lambda: toy(Normed), "sgd(nesterov=True)", 1, 1),
     "a convolutional net": Case("modules", lambda: tasks.parse("digits(model='cnn')"), "sgd", 1, 1),
 }

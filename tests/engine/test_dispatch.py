@@ -124,7 +124,7 @@ def test_a_row_costs_few_kernels_more_than_a_bare_look_and_no_fill(name):
         loss = task.loss(model(*batch[0]), batch[1])
         torch.autograd.grad(loss, [p for p in model.parameters() if p.requires_grad])
     with Kernels() as rows:
-        trained._look_at_rows(batch, 0)
+        trained._backward(batch, 0)
     # A row and its buffers of two types go in; those, gradients, loss and norm come out. Gradients are made one row.
     types = len(trained._buffers)
     norms = len(trained._layout.ends) + 3  # one kernel a weight, since `meta` has no fused one

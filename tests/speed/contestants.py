@@ -102,7 +102,7 @@ def entrants(task, members, device="cpu"):
     """Contestants by name: those that can train this task. The first is the one that others are measured against."""
     auto = engine.choose(task, task.optimizer, members)
     field = {"sequential": Sequential(task, members, device)}
-    for name in dict.fromkeys(("modules", auto, "modules" if auto == "modules" else "compiled")):
+    for name in dict.fromkeys(("modules", auto, "modules" if auto == "modules" else "compiled", "rowwise")):
         try:
             engine.choose(task, task.optimizer, members, wish=name)
             field[name] = Crew(name, task, members, device)

@@ -9,6 +9,7 @@ WAYS = {
     "modules": "Glideslope, modules",
     "stacked": "Glideslope, stacked",
     "compiled": "Glideslope, compiled",
+    "rowwise": "Glideslope, rowwise",
     "jax": "JAX jit(vmap)",
 }
 TEXT = """# The race

@@ -6,7 +6,7 @@ update. No operation needs a rule of vmap. On a CPU the same code runs uncapture
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -17,7 +17,7 @@ from torch.nn.utils import get_total_norm
 from bench.contract import Batch, Move
 from bench.engine.clone import clone_model
 from bench.engine.evaluation import batch_norms, recalibrate
-from bench.engine.forward_backward import ForwardBackward, reseed
+from bench.engine.forward_backward import ForwardBackward
 from bench.engine.loader import Loader
 from bench.engine.rows import Copies, Rows
 from bench.engine.rowwise import LANES
@@ -105,11 +105,11 @@ class Rowwise(Rows):
         for lane in self._lanes:
             lane.let_wait(stream)
 
-    def _load(self, lane: Lane, row: int, step: int) -> None:
+    def _load(self, lane: Lane, row: int, seed: Callable[[], None]) -> None:
         lane.load(self._weight_WP[row], self._buffers, row)
-        reseed(self.loader, step, self.loader.rank)
+        seed()
 
-    def _look_at_rows(self, batch: Batch, step: int) -> Tensor:
+    def _backward(self, batch: Batch, step: int) -> Tensor:
         (inputs, target), count = batch, len(self._weight_WP)
         kind = tuple((t.shape, t.stride(), t.dtype) for t in (*inputs, *target))
         placed = self._batches.put(kind, (*inputs, *target))
@@ -117,7 +117,7 @@ class Rowwise(Rows):
             batch = tuple(placed[: len(inputs)]), tuple(placed[len(inputs) :])
         signals_2W = self._weight_WP.new_empty(2, count)
         for row, lane in self._dealt(count):
-            load = partial(self._load, lane, row, step)
+            load = partial(self._load, lane, row, self._reseed(step))
             if placed is None:
                 load()
                 lane.look(batch)
@@ -130,11 +130,11 @@ class Rowwise(Rows):
         self._norm_W = signals_2W[1]
         return loss_W
 
-    def _norms(self) -> Tensor:
+    def _norms(self, grad_WP: Tensor) -> Tensor:
         if self._accelerator is None:
             return self._norm_W
         # Of the means over all processes, which no lane has.
-        return torch.stack([get_total_norm(self._parts(grad_P).values()) for grad_P in self._grad_WP])
+        return torch.stack([get_total_norm(self._parts(grad_P).values()) for grad_P in grad_WP])
 
     def move(self, moves: Sequence[Move]) -> None:
         """Step the optimizer for all rows, each at its LR and momentum."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from functools import partial
 from itertools import accumulate
 from operator import itemgetter
 from typing import Any
@@ -20,7 +19,6 @@ from torch.utils import _pytree as pytree
 
 from bench.contract import Batch, InputError, Task
 from bench.engine.evaluation import batch_norms, recalibrate
-from bench.engine.forward_backward import reseed
 from bench.engine.loader import Loader, weak_method
 from bench.engine.rows import Copies, Rows
 from bench.engine.stacked.layout import NamedTensors, clone_tensors, layout, stack_twice
@@ -113,11 +111,11 @@ class Stacked(Rows):
         """Arguments of a look: the leaves whose gradients are `_grads`, buffers and counts."""
         return self._weights, self._buffers, self._counts
 
-    def _look_at_rows(self, batch: Batch, step: int) -> Tensor:
-        return self._look(partial(reseed, self.loader, step, self.loader.rank), self._state(), batch, self._grads)
+    def _backward(self, batch: Batch, step: int) -> Tensor:
+        return self._look(self._reseed(step), self._state(), batch, self._grads)
 
-    def _norms(self) -> Tensor:
-        norm_W: Tensor = torch.linalg.vector_norm(self._grad_WP, dim=1)
+    def _norms(self, grad_WP: Tensor) -> Tensor:
+        norm_W: Tensor = torch.linalg.vector_norm(grad_WP, dim=1)
         return norm_W
 
     # ---------------------------------------------------------------------------------------- evaluate
