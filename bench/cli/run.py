@@ -15,7 +15,7 @@ from bench.plan.plan import TUNE
 if TYPE_CHECKING:
     from bench.runner.config import RunConfig
 
-ENGINES = ("auto", "modules", "stacked", "compiled")
+ENGINES = ("auto", "modules", "stacked", "compiled", "rowwise")
 
 
 def add(commands: Commands) -> None:

@@ -107,12 +107,13 @@ def draw(path, rows):
     names = list(dict.fromkeys(r["task"] for r in rows))
     ways = [way for way in WAYS if way != "sequential" and any(r["way"] == way for r in rows)]
     figure, axes = plt.subplots(figsize=(8, 3.6), layout="constrained")
+    step = 0.8 / len(ways)
     for j, way in enumerate(ways):
         own = [r for r in rows if r["way"] == way]
-        places = [names.index(r["task"]) + (j - (len(ways) - 1) / 2) * 0.2 for r in own]
+        places = [names.index(r["task"]) + (j - (len(ways) - 1) / 2) * step for r in own]
         ratio, low, high = ([float(r[k]) for r in own] for k in ("ratio", "lowest", "highest"))
         spread = [[a - b for a, b in zip(ratio, low, strict=True)], [a - b for a, b in zip(high, ratio, strict=True)]]
-        axes.bar(places, ratio, 0.19, yerr=spread, label=WAYS[way], error_kw={"linewidth": 0.8})
+        axes.bar(places, ratio, 0.95 * step, yerr=spread, label=WAYS[way], error_kw={"linewidth": 0.8})
     axes.axhline(1, color="black", linewidth=0.8)
     axes.set_xticks(range(len(names)), names, rotation=15, fontsize=8)
     axes.set_ylabel("times a loop with torch.optim")

@@ -42,7 +42,7 @@ class Rowwise(Rows):
         arithmetic: Precision; fp16, micro-batches and compilation are not supported.
 
     Raises:
-        InputError: a model that replaces its buffers, or BatchNorm under data parallelism.
+        InputError: a model that replaces its weights or buffers, or BatchNorm under data parallelism.
     """
 
     def __init__(

@@ -47,23 +47,25 @@ class Layout:
 
 
 class Registered:
-    """The buffers of a model, which a forward may change but not replace: a row would not find the new tensor."""
+    """Weights and buffers of a model, which a forward may change but not replace: rows are written where they lie."""
 
     def __init__(self, model: nn.Module, task: Task):
         self._task = task
+        self._weights = [(name, p, p.data_ptr()) for name, p in model.named_parameters()]
         self._buffers = [(module, name, b) for module in model.modules() for name, b in module._buffers.items()]
 
     def check(self) -> None:
         """Refuse a model that has replaced one.
 
         Raises:
-            InputError: names the buffer.
+            InputError: names the first one.
         """
-        for module, name, buffer in self._buffers:
-            if module._buffers.get(name) is not buffer:
-                raise InputError(
-                    f"{self._task.name} replaces its buffer {name} by another tensor: use --engine modules"
-                )
+        moved = [name for name, p, address in self._weights if p.data_ptr() != address]
+        moved += [name for module, name, b in self._buffers if module._buffers.get(name) is not b]
+        if moved:
+            raise InputError(
+                f"{self._task.name} puts {moved[0]} elsewhere in memory at a forward: use --engine modules"
+            )
 
 
 class Lane:
@@ -133,7 +135,7 @@ class Lane:
         """Forward and backward of the member that was loaded; draws from torch's default generators alone.
 
         Raises:
-            InputError: a model that has replaced a buffer.
+            InputError: a model that has replaced a weight or a buffer.
         """
         loss = self._forward.loss(self.model, *batch)
         torch._foreach_copy_(self._grads, torch.autograd.grad(loss, self._weights))

@@ -40,6 +40,14 @@ class Replacing(Plain):
         return super().forward(x)
 
 
+class Moving(Plain):
+    """Moves a weight at each forward, as `flatten_parameters` of recurrent layers may on a GPU."""
+
+    def forward(self, x):
+        self.weight.data = self.weight.data.clone()
+        return super().forward(x)
+
+
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
 def test_a_recurrent_net_trains_as_in_modules(optimizer):
     slow, fast = (
@@ -100,8 +108,9 @@ def test_optimizers_arithmetic_and_models_that_it_lacks_are_refused_in_one_line(
     for way in ({"precision": "fp16"}, {"accumulate": 2}, {"backend": "inductor"}):
         with pytest.raises(InputError, match=r"the rowwise engine has no .*: use --engine modules"):
             choose(task, **way)
-    with pytest.raises(InputError, match="toy replaces its buffer calls by another tensor: use --engine modules"):
-        create("rowwise", toy(Replacing))
+    for model, name in ((Replacing, "calls"), (Moving, "weight")):
+        with pytest.raises(InputError, match=f"toy puts {name} elsewhere in memory at a forward: use --engine modules"):
+            create("rowwise", toy(model))
 
 
 @pytest.mark.parametrize("cut", [0, 11])
