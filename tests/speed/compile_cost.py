@@ -26,9 +26,9 @@ MEMBERS = 16
 TEXT = """# Cost of compiling
 
 Made by `python -m tests.speed.compile_cost results/speed/compile_cost.md`: one update of {members} members by `--engine
-compiled`, its two programs compiled at once, where they otherwise come after {often} updates of a width. Cold: with an empty
-cache of torch's inductor. Warm: in a second process with the cache of the first, as in another worker or a later run.
-The cache is inductor's own, in the system's temporary folder unless `TORCHINDUCTOR_CACHE_DIR` names another.
+compiled`, its two programs compiled at once, where they otherwise come after {often} updates of a width. Cold: with an
+empty cache of torch's inductor. Warm: in a second process with the cache of the first, as in another worker or a later
+run. The cache is inductor's own, in the system's temporary folder unless `TORCHINDUCTOR_CACHE_DIR` names another.
 
 | task | cold: CPU s | s | warm: CPU s | s |
 |---|---:|---:|---:|---:|
