@@ -30,8 +30,8 @@ T = TypeVar("T")
 Copies: TypeAlias = tuple[Tensor, NamedTensors, NamedTensors]  # weights [K, P], buffers and counts of K members
 
 
-class Rows(ABC):
-    """What engines of rows share; for the methods see `bench.contract.Engine`.
+class RowEngine(ABC):
+    """Members as rows, without looks; for the methods see `bench.contract.Engine`.
 
     Under data parallelism every process has all members, and averages losses and gradients with the others.
 

@@ -19,7 +19,7 @@ from bench.engine.clone import clone_model
 from bench.engine.evaluation import batch_norms, recalibrate
 from bench.engine.forward_backward import ForwardBackward
 from bench.engine.loader import Loader
-from bench.engine.rows import Copies, Rows
+from bench.engine.rows import Copies, RowEngine
 from bench.engine.rowwise import LANES
 from bench.engine.rowwise.capture import Graphs, Places
 from bench.engine.rowwise.lane import Lane, Layout, Registered
@@ -29,7 +29,7 @@ from bench.numerics import USUAL, Arithmetic
 from bench.strategies.optimizer import Optimizer
 
 
-class Rowwise(Rows):
+class Rowwise(RowEngine):
     """The engine of lanes; for its methods see `bench.contract.Engine`.
 
     The buffers of a member are one row for each type.

@@ -20,7 +20,7 @@ from torch.utils import _pytree as pytree
 from bench.contract import Batch, InputError, Task
 from bench.engine.evaluation import batch_norms, recalibrate
 from bench.engine.loader import Loader, weak_method
-from bench.engine.rows import Copies, Rows
+from bench.engine.rows import Copies, RowEngine
 from bench.engine.stacked.layout import NamedTensors, clone_tensors, layout, stack_twice
 from bench.engine.stacked.traced import State, TracedLook, traces_of
 from bench.strategies.optimizer import Optimizer
@@ -32,7 +32,7 @@ def not_stackable(task: Task, error: RuntimeError) -> InputError:
     return InputError(f"{task.name} cannot be stacked: use --engine modules ({reason})")
 
 
-class Stacked(Rows):
+class Stacked(RowEngine):
     """The engine of stacked rows; for its methods see `bench.contract.Engine`.
 
     Buffers are stacked one by one. Integer buffers (counts of batches, positions) are equal for all members, so there
