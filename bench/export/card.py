@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from bench.engine import STACKING
 from bench.export import formats
 from bench.export.winner import Winner
 from bench.report.markup import Facts, Section, markdown, passage
@@ -104,7 +105,7 @@ def _reason(winner: Winner) -> str:
         return f"there it was evaluated with {settings.arithmetic}"
     if attempt is not None and attempt.device != "cpu":
         return f"there it was evaluated on a {attempt.device}"
-    if settings.engine != "modules":
+    if settings.engine in STACKING:
         engine = settings.engine
         return f"there it was evaluated beside others by the engine {engine}, whose kernels round in another order"
     return "other versions or another processor round in another order"

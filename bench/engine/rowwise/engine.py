@@ -94,14 +94,12 @@ class Rowwise(RowEngine):
     # ------------------------------------------------------------------------------------ look and move
 
     def _dealt(self, rows: int) -> Iterator[tuple[int, Lane]]:
-        """Rows and the lanes that they are dealt to, each on its lane's stream; at the end this stream waits."""
+        """Rows and the lanes that they are dealt to, whose streams wait for this one; at the end this one waits."""
         stream = torch.cuda.current_stream(self.loader.device) if self.loader.device.type == "cuda" else None
         for lane in self._lanes:
             lane.wait_for(stream)
         for row in range(rows):
-            lane = self._lanes[row % len(self._lanes)]
-            with lane.on_stream():
-                yield row, lane
+            yield row, self._lanes[row % len(self._lanes)]
         for lane in self._lanes:
             lane.let_wait(stream)
 
@@ -118,14 +116,15 @@ class Rowwise(RowEngine):
         signals_2W = self._weight_WP.new_empty(2, count)
         for row, lane in self._dealt(count):
             load = partial(self._load, lane, row, self._reseed(step))
-            if placed is None:
-                load()
-                lane.look(batch)
-            else:
-                lane.look_by_graph(batch, kind, step, load)
-            self._grad_WP[row].copy_(lane.grad_P)
-            signals_2W[:, row].copy_(lane.signals_2)
-            lane.store_buffers(self._buffers, row)
+            with lane.on_stream():
+                if placed is None:
+                    load()
+                    lane.look(batch)
+                else:
+                    lane.look_by_graph(batch, kind, step, load)
+                self._grad_WP[row].copy_(lane.grad_P)
+                signals_2W[:, row].copy_(lane.signals_2)
+                lane.store_buffers(self._buffers, row)
         loss_W: Tensor = signals_2W[0]
         self._norm_W = signals_2W[1]
         return loss_W
@@ -150,8 +149,9 @@ class Rowwise(RowEngine):
     def _outputs_of(self, copies: Copies, inputs: tuple[Tensor, ...]) -> Any:
         (weight_KP, buffers, _), outputs = copies, []
         for row, lane in self._dealt(len(weight_KP)):
-            lane.load(weight_KP[row], buffers, row)
-            outputs.append(self._pass.output(lane.model, inputs))
+            with lane.on_stream():
+                lane.load(weight_KP[row], buffers, row)
+                outputs.append(self._pass.output(lane.model, inputs))
         return outputs
 
     def _output_of(self, outputs: Any, i: int) -> Any:
