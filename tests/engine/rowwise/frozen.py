@@ -14,7 +14,7 @@ class Recorder(TorchDispatchMode):
 
     def __init__(self):
         super().__init__()
-        self.calls = []  # operation, arguments, and the results that are new tensors
+        self.calls = []  # whether gradients are on, which some kernels ask, operation, arguments, and new results
         self.own = set()  # memory that was allocated meanwhile
         self.before = {}  # other memory: a tensor of it, and its content
 
@@ -30,7 +30,7 @@ class Recorder(TorchDispatchMode):
         given = storages((args, kwargs))
         fresh = [isinstance(t, torch.Tensor) and not storages(t) <= given for t in pytree.tree_leaves(result)]
         self.own |= storages(result) - given
-        self.calls.append((func, args, kwargs, result, fresh))
+        self.calls.append((torch.is_grad_enabled(), func, args, kwargs, result, fresh))
         return result
 
 
@@ -43,8 +43,8 @@ def frozen(function, stream=None, pool=None):
             content.copy_(before)
 
     def program():
-        with torch.no_grad():
-            for func, args, kwargs, result, fresh in recorder.calls:
+        for graded, func, args, kwargs, result, fresh in recorder.calls:
+            with torch.set_grad_enabled(graded), torch._C._AutoDispatchBelowAutograd():
                 again = pytree.tree_leaves(func(*args, **kwargs))
                 for old, new, copied in zip(pytree.tree_leaves(result), again, fresh, strict=True):
                     if copied:

@@ -3,9 +3,12 @@
 import pytest
 import torch
 
+import tasks
+from bench.contract import Move
 from bench.engine.rowwise import LANES, capture
 from bench.engine.stacked import update_rules
 from tests.engine.rowwise.frozen import frozen
+from tests.engine.rowwise.test_rowwise import Recurrent
 from tests.engine.stacked.test_traced import Choosy, Counting
 from tests.engine.toys import Net, create, drive, same, toy
 
@@ -71,6 +74,25 @@ def test_a_resumed_cohort_captures_anew_and_gives_the_same_bits(replays):
         assert all(lane._proved for lane in trained._lanes)
         assert trained._updates._programs
     assert same(whole.state_dict(), resumed.state_dict())
+
+
+SLOW = [pytest.param(name, marks=pytest.mark.faults) for name in ("mnist5k", "scenes", "grammar")]
+
+
+@pytest.mark.parametrize("name", ["vowels", "digits(model='cnn')", "recurrent", *SLOW])
+def test_looks_of_real_models_are_captured_but_for_those_that_read_a_value(replays, name):
+    """The model of transformers in `grammar` looks at the batch to decide whether it needs a mask."""
+    task, ended = toy(Recurrent) if name == "recurrent" else tasks.parse(name), []
+    for _ in range(2):
+        trained, loader = create("rowwise", task, None, task.weight_decay, torch.float32)
+        trained.take([0, 0])
+        for k in range(capture.OFTEN + 4):
+            trained.look(loader.batch(k), k)
+            trained.move([Move(task.peak_lrs[0] / (1 + i)) for i in range(2)])
+        ended.append(trained)
+        capture.CAPTURE.pop("cpu", None)
+    assert {bool(lane._proved) for lane in ended[0]._lanes} == {name != "grammar"}
+    assert same(*(trained.state_dict() for trained in ended))
 
 
 @pytest.mark.parametrize("model", [Counting, Choosy])
