@@ -41,11 +41,21 @@ class Replacing(Plain):
 
 
 class Moving(Plain):
-    """Moves a weight at each forward, as `flatten_parameters` of recurrent layers may on a GPU."""
+    """Moves a weight at a forward, as `flatten_parameters` of recurrent layers may on a GPU."""
+
+    still = 0
 
     def forward(self, x):
-        self.weight.data = self.weight.data.clone()
+        if self.still == 0:
+            self.weight.data = self.weight.data.clone()
+        self.still -= 1
         return super().forward(x)
+
+
+class MovingLater(Moving):
+    """The same, not at its first forward."""
+
+    still = 1
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
@@ -111,6 +121,9 @@ def test_optimizers_arithmetic_and_models_that_it_lacks_are_refused_in_one_line(
     for model, name in ((Replacing, "calls"), (Moving, "weight")):
         with pytest.raises(InputError, match=f"toy puts {name} elsewhere in memory at a forward: use --engine modules"):
             create("rowwise", toy(model))
+    trained, loader = create("rowwise", toy(MovingLater))
+    with pytest.raises(InputError, match="toy puts weight elsewhere in memory"):
+        trained.look(loader.batch(0), 0)
 
 
 @pytest.mark.parametrize("cut", [0, 11])
