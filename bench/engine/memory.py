@@ -77,9 +77,11 @@ def of_cohort(
         lanes = LANES.get(device.split(":")[0], 1)
         looks = lanes * (look + 4.0 * trained)
         chunk = evaluation.chunk + evaluation.outputs
-        # Graphs, where there are several lanes, hold on to the memory of a look.
-        shared = 4.0 * (frozen + lanes * (2 * trained + buffers)) + (looks + chunk if lanes > 1 else max(looks, chunk))
-        return Demand(shared, 4.0 * (own + trained) + max(8.0 * trained, copied))  # take, evaluate
+        shared, member = 4.0 * (frozen + lanes * (2 * trained + buffers)), 4.0 * (own + trained)
+        transient = max(8.0 * trained, copied)  # take or move, evaluate
+        if lanes > 1:  # graphs hold on to the memory of a look and of a move
+            return Demand(shared + looks + chunk, member + transient + 8.0 * trained)
+        return Demand(shared + max(looks, chunk), member + transient)
     if engine != "modules":
         evaluated = copied + evaluation.chunk
         transient = max(look + 4.0 * trained, 8.0 * trained, evaluated)  # look, take, evaluate

@@ -159,6 +159,14 @@ def test_looks_are_one_at_a_time_in_modules_and_all_at_once_when_stacked():
     assert stacked.member >= memory.of_look(task) > modules.member - 4 * 3 * 21
 
 
+def test_graphs_on_a_gpu_hold_what_looks_and_moves_take_elsewhere():
+    task, riders = replace(toy(Wide), batch_size=16), cells("sgd", "none")
+    cpu, gpu = (memory.of_cohort(task, riders, "rowwise", device=device) for device in ("cpu", "cuda:1"))
+    assert gpu.shared > cpu.shared + memory.of_look(task)
+    assert gpu.member > cpu.member
+    assert memory.of_cohort(task, riders, "stacked", device="cuda") == memory.of_cohort(task, riders, "stacked")
+
+
 def test_memory_holds_as_many_members_as_there_is_room_for_and_one_at_least():
     taken = memory.Demand(100.0, 10.0)
     assert taken.members(125 / memory.SHARE) == 2
