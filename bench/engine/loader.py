@@ -14,6 +14,7 @@ from weakref import WeakMethod
 
 from bench.contract import Array, Batch, InputError, Split, Stream, Task
 from bench.data import ReadRequest
+from bench.to_device import send
 
 if TYPE_CHECKING:
     import torch
@@ -151,7 +152,7 @@ class Loader:
 
         generator = torch.Generator().manual_seed(key(self.seed, epoch, "order"))
         order = torch.randperm(len(self._data.train), generator=generator)
-        return order if self._in_memory is None else order.to(self.device)
+        return order if self._in_memory is None else send(self.device, order)[0]
 
     def _pick(self, split: Batch, examples: Tensor) -> Batch:
         inputs, target = split

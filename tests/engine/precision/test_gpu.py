@@ -7,6 +7,7 @@ from bench import engine
 from bench.contract import Move
 from bench.engine.loader import Loader
 from bench.numerics import Arithmetic
+from tests.engine.test_dispatch import PREPARES
 from tests.engine.toys import Net, same, toy
 
 pytestmark = pytest.mark.gpu
@@ -30,7 +31,7 @@ def train(trained, loader, start, end):
 def test_no_update_waits_for_the_device(way):
     trained, loader = crew(**WAYS[way])
     trained.take([0, 0])
-    train(trained, loader, 0, 8)  # an epoch's order, and the optimizers' first states, do wait
+    train(trained, loader, 0, 8)  # the optimizers' first states do wait
     torch.cuda.set_sync_debug_mode("error")
     try:
         batches = [loader.batch(k) for k in range(8, 12)]
@@ -39,6 +40,21 @@ def test_no_update_waits_for_the_device(way):
             trained.move([Move(0.01), Move(0.02)])
     finally:
         torch.cuda.set_sync_debug_mode("default")
+
+
+@pytest.mark.parametrize("name", PREPARES)
+def test_no_preparation_waits_for_the_device_and_it_draws_what_it_draws_on_a_cpu(name):
+    prepare, *whole = PREPARES[name]
+    parts = [tuple(a.cuda() for a in part) for part in whole]
+    prepare(*parts, torch.Generator().manual_seed(0))  # constants are copied once
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        batch = prepare(*parts, torch.Generator().manual_seed(0))
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    for ours, theirs in zip(batch, prepare(*whole, torch.Generator().manual_seed(0)), strict=True):
+        for a, b in zip(ours, theirs, strict=True):
+            assert torch.allclose(a.cpu(), b, atol=1e-3)
 
 
 @pytest.mark.parametrize("way", [*WAYS, "compiled"])
