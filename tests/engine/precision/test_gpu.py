@@ -13,7 +13,13 @@ from tests.engine.toys import Net, same, toy
 pytestmark = pytest.mark.gpu
 
 STEPS = 40
-WAYS = {"fp32": {}, "bf16": {"precision": "bf16"}, "fp16": {"precision": "fp16"}, "cut": {"accumulate": 2}}
+WAYS = {
+    "fp32": {},
+    "tf32": {"precision": "tf32"},
+    "bf16": {"precision": "bf16"},
+    "fp16": {"precision": "fp16"},
+    "cut": {"accumulate": 2},
+}
 
 
 def crew(**arithmetic):
@@ -40,6 +46,18 @@ def test_no_update_waits_for_the_device(way):
             trained.move([Move(0.01), Move(0.02)])
     finally:
         torch.cuda.set_sync_debug_mode("default")
+
+
+@pytest.mark.parametrize(("precision", "rounds"), [("fp32", False), ("tf32", True)])
+def test_only_tf32_rounds_the_factors_of_products_and_convolutions(precision, rounds):
+    draw = torch.Generator("cuda").manual_seed(0)
+    a, b = (torch.randn(256, 256, device="cuda", generator=draw) for _ in range(2))
+    images, filters = (torch.randn(8, 64, side, side, device="cuda", generator=draw) for side in (16, 3))
+    crew(precision=precision)
+    for run, args in ((torch.matmul, (a, b)), (torch.nn.functional.conv2d, (images, filters))):
+        exact = run(*(x.double() for x in args))
+        error = (run(*args) - exact).abs().max() / exact.abs().max()
+        assert (error > 3e-5) == rounds
 
 
 @pytest.mark.parametrize("name", PREPARES)
