@@ -22,9 +22,9 @@ WAYS = {
 }
 
 
-def crew(**arithmetic):
+def crew(optimizer="adamw", **arithmetic):
     loader = Loader(toy(Net, clip=0.5), 0, "cuda")
-    return engine.create("modules", loader, "adamw", 0.1, None, Arithmetic(**arithmetic)), loader
+    return engine.create("modules", loader, optimizer, 0.1, None, Arithmetic(**arithmetic)), loader
 
 
 def train(trained, loader, start, end):
@@ -75,11 +75,13 @@ def test_no_preparation_waits_for_the_device_and_it_draws_what_it_draws_on_a_cpu
             assert torch.allclose(a.cpu(), b, atol=1e-3)
 
 
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
 @pytest.mark.parametrize("way", [*WAYS, "compiled"])
-def test_it_learns_and_a_saved_state_goes_on_bit_for_bit(way):
+def test_it_learns_and_a_saved_state_goes_on_bit_for_bit(way, optimizer):
     arithmetic = WAYS.get(way, {"backend": "inductor"})
-    whole, loader = crew(**arithmetic)
-    resumed, _ = crew(**arithmetic)
+    whole, loader = crew(optimizer, **arithmetic)
+    resumed, _ = crew(optimizer, **arithmetic)
+    assert bool(whole.members[0].optimizer.defaults["fused"]) == ((way, optimizer) != ("fp16", "sgd"))
     train(whole, loader, 0, 20)
     resumed.load_state_dict(whole.state_dict())
     train(whole, loader, 20, STEPS)
