@@ -101,6 +101,10 @@ def create(
         InputError: the engine cannot train the optimizer or the model.
     """
     settle(arithmetic, loader.device)
+    if name == "compiled" or arithmetic.backend:
+        from bench.engine.stacked import program_cache
+
+        program_cache.mend()
     parsed = optimizers.parse(optimizer)
     if name != "modules":
         require(parsed.name, name)
