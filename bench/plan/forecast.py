@@ -83,6 +83,20 @@ class Forecast:
         """Number of looks of the whole plan if no cohort were split: the trie optimum."""
         return sum(map(self.looks, shareable_groups(self.plan.cells)))
 
+    def idle_note(self, takers: int) -> str:
+        """A line on workers that have no cohort and on what a cut for them costs; empty if all have one."""
+        plan = self.plan
+        if takers <= len(plan.cohorts):
+            return ""
+        width, parts = plan.cut_for(takers)
+        idle = f"{takers} workers share {len(plan.cohorts)} cohorts, which leaves {takers - len(plan.cohorts)} idle"
+        if len(parts.cohorts) == len(plan.cohorts):
+            return f"{idle}: each cohort is of one cell"
+        before, after = (sum(self.looks(cohort.cells) for cohort in each.cohorts) for each in (plan, parts))
+        return (
+            f"{idle}: a new run with --width {width} has {len(parts.cohorts)}, for {after / before - 1:.1%} more looks"
+        )
+
     def row(self) -> PlanRow:
         """The `plan` row."""
         planned = sum(self.looks(c.cells) for c in self.plan.cohorts)

@@ -111,6 +111,14 @@ class Plan:
         parts = [replace(c, cells=tuple(part)) for c in self.cohorts for part in _split([*c.cells], width)]
         return replace(self, cohorts=tuple(parts))
 
+    def cut_for(self, takers: int) -> tuple[int, Plan]:
+        """(width, plan) at the widest cut, of halves, that gives each of so many takers a cohort."""
+        width, parts = max(len(cohort.cells) for cohort in self.cohorts), self
+        while len(parts.cohorts) < takers and width > 1:
+            width = -(-width // 2)
+            parts = self.cut(width)
+        return width, parts
+
     def shard(self, i: int, n: int) -> Plan:
         """Every n-th cohort from the i-th (0-based) on. Shards are disjoint, and consist of whole cohorts."""
         if not 0 <= i < n:

@@ -78,6 +78,16 @@ class RunConfig:
     def partial(self) -> bool:  # other processes train the rest
         return self.assigned is not None or self.shard != (0, 1)
 
+    def workers_here(self, group: ProcessGroup) -> int:
+        """Number of workers that train cohorts in this process."""
+        if self.data_parallel:
+            return 1
+        return self.workers or (group.cores if group.device == "cpu" else 1)
+
+    def takers(self, group: ProcessGroup) -> int:
+        """Number of workers that share the plan's cohorts, in all processes and, of equal ones, in all shards."""
+        return self.workers_here(group) * (1 if self.data_parallel else group.size) * self.shard[1]
+
     def part(self, plan: Plan) -> Plan:
         """The share of the plan that this process trains."""
         return self.assigned.of(plan) if self.assigned else plan.shard(*self.shard)

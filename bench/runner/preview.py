@@ -58,7 +58,7 @@ def show(config: RunConfig, console: Console) -> int:
             _size(member_bytes * max(len(c.cells) for c in cohorts)),
         )
     console.print(table)
-    _totals(forecast, seconds, console)
+    _totals(forecast, seconds, config.takers(group), console)
     for line in _rounds(prepared, costs):
         console.print(line, highlight=False, markup=False)
     return 0
@@ -74,7 +74,7 @@ def _table() -> Table:
     return table
 
 
-def _totals(forecast: Forecast, seconds: float, console: Console) -> None:
+def _totals(forecast: Forecast, seconds: float, takers: int, console: Console) -> None:
     plan = forecast.plan
     planned, best = sum(forecast.looks(c.cells) for c in plan.cohorts), forecast.optimum()
     alone = sum(c.cell_steps for c in plan.cohorts)
@@ -86,6 +86,8 @@ def _totals(forecast: Forecast, seconds: float, console: Console) -> None:
         f"Engine: {engine.RULE}",
         *(f"Note: {note}" for note in plan.notes),
     ]
+    if note := forecast.idle_note(takers):
+        lines.append(f"Note: {note}")
     for line in lines:
         console.print(line, highlight=False, markup=False)
 

@@ -148,6 +148,9 @@ class Session:
             self.say(reason)
         for note in plan.notes:
             self.say(f"note: {note}")
+        several = self.group.size > 1 or self.config.workers is not None
+        if several and todo and (note := self.prepared.forecast.idle_note(self.config.takers(self.group))):
+            self.say(f"note: {note}")
         if self.config.data_parallel and self.group.size == 1:
             self.say("note: --data-parallel changes nothing in a run of one process")
         # `accelerate launch` leaves MASTER_PORT behind where it starts one process of several.
@@ -165,8 +168,8 @@ class Session:
             return pool.Outcome()
         cost = {cohort.id: self.prepared.forecast.seconds(cohort) for cohort in todo}
         display = ProgressDisplay(self.console, cost, sum(len(c.cells) for c in todo), len(self.plan.cells))
-        workers = self.config.workers or (self.group.cores if self.context.device == "cpu" else 1)
-        if workers == 1 or self.context.accelerator is not None:
+        workers = self.config.workers_here(self.group)
+        if workers == 1:
             return pool.train_in_process(todo, self.context, self.flag, display)
         return pool.Pool(todo, self.context, workers, self.flag, display).run()
 

@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import schedules
 from bench.contract import Baseline, Data, InputError, Setting, Split, Task
 from bench.plan import Grid, Suite
+from bench.plan.forecast import Forecast
 from bench.plan.plan import build, optimum, updates
 
 
@@ -67,6 +69,20 @@ def test_a_wide_cohort_is_split_by_peak_lr_and_said_so():
     plan = planned(Grid(task="a", schedules=("rex", "cosine"), budgets=(0.5, 1.0), seeds=1), width=4)
     assert [{c.peak_lr for c in cohort.cells} for cohort in plan.cohorts] == [{0.1}, {0.3}]
     assert "split by peak LR into 2 cohorts" in plan.notes[0]
+
+
+def test_a_plan_is_cut_until_each_worker_has_a_cohort_and_what_that_costs_is_said():
+    plan = planned(Grid(task="toy", schedules=("constant", "cosine"), peak_lrs=(0.1, 0.2), budgets=(1.0,), seeds=2))
+    forecast = Forecast(plan, {"toy": toy()}, {text: schedules.parse(text) for text in ("constant", "cosine")})
+    assert forecast.idle_note(2) == ""
+    assert plan.cut_for(3)[0] == 2
+    looks = [sum(forecast.looks(cohort.cells) for cohort in each.cohorts) for each in (plan, plan.cut_for(3)[1])]
+    share = f"{looks[1] / looks[0] - 1:.1%}"
+    assert forecast.idle_note(3) == (
+        f"3 workers share 2 cohorts, which leaves 1 idle: a new run with --width 2 has 4, for {share} more looks"
+    )
+    lone = Forecast(plan.cut(1), forecast.tasks, forecast.schedules)
+    assert lone.idle_note(9) == "9 workers share 8 cohorts, which leaves 1 idle: each cohort is of one cell"
 
 
 def test_shards_are_disjoint_and_complete():

@@ -11,6 +11,7 @@ from bench.contract import InputError
 from bench.engine.prefetch import worker_count
 from bench.ledger.machine import processors
 from bench.runner import distributed
+from bench.runner.config import RunConfig
 from bench.runner.distributed import ProcessGroup, _memory, slurm_environment
 
 STEP = {
@@ -143,3 +144,11 @@ def test_an_assignment_that_means_nothing_is_refused(tmp_path, capsys):
         assert said in capsys.readouterr().err
     assert main.main(["run", "smoke", "--assigned", f"{tmp_path}/a.json:0", "--shard", "0/2"]) == 2
     assert "exclude each other" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("settings", "takers"), [({"workers": 3}, 12), ({"workers": 3, "shard": (0, 2)}, 24), ({"data_parallel": True}, 1)]
+)
+def test_workers_of_all_processes_and_shards_share_the_cohorts(settings, takers):
+    assert RunConfig(**settings).takers(ProcessGroup(size=4)) == takers
+    assert RunConfig().takers(ProcessGroup(size=4, device="cuda:1")) == 4

@@ -1,4 +1,4 @@
-"""Cost of compiling the looks of one width: `python -m tests.speed.compile_cost results/speed/compile_cost.md`.
+"""Cost of compiling the updates of one width: `python -m tests.speed.compile_cost results/speed/compile_cost.md`.
 
 Each line is two processes with one cache of inductor: empty for the first one, filled for the second. CPU seconds are
 those of the process and of the compilers that it starts.
@@ -25,10 +25,10 @@ MEMBERS = 16
 
 TEXT = """# Cost of compiling
 
-Made by `python -m tests.speed.compile_cost results/speed/compile_cost.md`: one look of {members} members by `--engine
-compiled`, compiled at once, where it otherwise comes after {often} looks of a width. Cold: with an empty cache of
-torch's inductor. Warm: in a second process with the cache of the first, as in another worker or a later run. The cache
-is inductor's own, in the system's temporary folder unless `TORCHINDUCTOR_CACHE_DIR` names another.
+Made by `python -m tests.speed.compile_cost results/speed/compile_cost.md`: one update of {members} members by `--engine
+compiled`, its two programs compiled at once, where they otherwise come after {often} updates of a width. Cold: with an
+empty cache of torch's inductor. Warm: in a second process with the cache of the first, as in another worker or a later
+run. The cache is inductor's own, in the system's temporary folder unless `TORCHINDUCTOR_CACHE_DIR` names another.
 
 | task | cold: CPU s | s | warm: CPU s | s |
 |---|---:|---:|---:|---:|
@@ -45,16 +45,18 @@ def spent():
 
 
 def measure(name):
-    """CPU seconds and seconds of a look that is compiled, above one that is not."""
+    """CPU seconds and seconds of an update that is compiled, compilation included."""
     task = tasks.parse(name)
     loader = Loader(task, 0)
     trained = engine.create("compiled", loader, task.optimizer, task.weight_decay, None, Arithmetic())
     trained.look(loader.batch(0), 0)
     trained.take([0] * MEMBERS)
     trained.move([Move(0.0)] * MEMBERS)
-    trained._look.looks[compiled.width(MEMBERS)] = compiled.OFTEN
+    rows = compiled.width(MEMBERS)
+    trained._programs.runs |= {f"{program}, {rows} rows": compiled.OFTEN for program in ("clipped look", "move")}
     cpu, wall = spent(), time.perf_counter()
     trained.look(loader.batch(1), 1)
+    trained.move([Move(0.0)] * MEMBERS)
     return spent() - cpu, time.perf_counter() - wall
 
 

@@ -69,16 +69,6 @@ def makespan(costs, ranks, seed=0):
     return max(ends)
 
 
-def cut(whole, ranks):
-    """(width, plan) at the widest cut that gives each rank a cohort."""
-    width = max(len(cohort.cells) for cohort in whole.cohorts)
-    parts = whole
-    while len(parts.cohorts) < ranks and width > 1:
-        width = -(-width // 2)
-        parts = whole.cut(width)
-    return width, parts
-
-
 def lines(suite):
     suite = replace(suite, grids=tuple(map(canonical, suite.grids)))
     by_name = {grid.task: stub(grid.task) for grid in suite.grids}
@@ -87,7 +77,7 @@ def lines(suite):
     forecast = Forecast(whole, by_name, {text: schedules.parse(text) for text in texts})
     costs = [forecast.looks(c.cells) for c in whole.cohorts]
     for ranks in RANKS:
-        width, parts = cut(whole, ranks)
+        width, parts = whole.cut_for(ranks)
         own = [forecast.looks(c.cells) for c in parts.cohorts]
         bound = sum(costs) / ranks
         counts = f"{len(whole.cells):,} | {ranks:,} | {len(costs):,}"

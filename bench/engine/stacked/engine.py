@@ -7,7 +7,7 @@ so a single member has a shadow, and there are W = max(M, 2) rows. M = members, 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from operator import itemgetter
 from typing import Any, TypeAlias, TypeVar
@@ -161,17 +161,32 @@ class Stacked:
 
     def look(self, batch: Batch, step: int) -> None:
         """One forward and backward for all rows; does not synchronise."""
-        loss_W = self._look(partial(reseed, self.loader, step, self.loader.rank), self._state(), batch, self._grads)
+        look_2W, dot_W = self._measured(batch, step)
+        self._looks.record(look_2W[:, : self._members], None if dot_W is None else dot_W[: self._members])
+
+    def _measured(self, batch: Batch, step: int) -> tuple[Tensor, Tensor | None]:
+        """(losses and gradient norms [2, W], grad_dot [W] if it is asked for); the gradients are clipped then."""
+        loss_W = self._backward(batch, step)
         if self._accelerator is not None:
             mean_WP, loss_W = mean_over_processes(self._accelerator, [self._grad_WP, loss_W])
             self._grad_WP.copy_(mean_WP)
-        norm_W = torch.linalg.vector_norm(self._grad_WP, dim=1)
         dot_W = self._recall_dots() if self.recall else None
+        return torch.stack((loss_W, self._clip(self._grad_WP))), dot_W
+
+    def _backward(self, batch: Batch, step: int) -> Tensor:
+        """Losses [W], of this process; sets the gradients."""
+        return self._look(self._reseed(step), self._state(), batch, self._grads)
+
+    def _reseed(self, step: int) -> Callable[[], None]:
+        return partial(reseed, self.loader, step, self.loader.rank)
+
+    def _clip(self, grad_WP: Tensor) -> Tensor:
+        """Norms [W] of gradients, which are then clipped in place."""
+        norm_W: Tensor = torch.linalg.vector_norm(grad_WP, dim=1)
         if self.task.clip is not None:
             shrink_W = (self.task.clip / (norm_W + 1e-6)).clamp(max=1.0)  # as torch.nn.utils.clip_grads_with_norm_
-            self._grad_WP.mul_(shrink_W.unsqueeze(1))
-        m = self._members
-        self._looks.record(torch.stack((loss_W[:m], norm_W[:m])), None if dot_W is None else dot_W[:m])
+            grad_WP.mul_(shrink_W.unsqueeze(1))
+        return norm_W
 
     def _recall_dots(self) -> Tensor:
         """Inner products [W] of these gradients with the last ones, 0 at the first look; keeps these gradients."""

@@ -66,11 +66,12 @@ class TracedLook:
         program = self._programs.get(shapes) or self._prepared(shapes, reseed, state, batch, grads)
         reseed()
         if program is None:
-            return self._store(self._outcome(state, batch), grads)
+            return self._store(self.outcome(state, batch), grads)
         with torch.no_grad():
             return self._store(program(*flat(state, batch)), grads)
 
-    def _outcome(self, state: State, batch: Batch) -> Outcome:
+    def outcome(self, state: State, batch: Batch) -> Outcome:
+        """Losses [W], and the gradient [W, *shape] of each weight."""
         loss_W = self._losses(*state, *batch)
         # Members share no weight, so the gradient of the sum contains the gradient of each.
         return loss_W.detach(), *torch.autograd.grad(loss_W.sum(), list(state[0].values()))
@@ -111,10 +112,7 @@ class TracedLook:
         """The operations of one look, which is taken on copies of what a look changes."""
 
         def outcome(*tensors: Tensor) -> Outcome:
-            parts = iter(tensors)
-            weights, buffers, counts = ({name: next(parts) for name in group} for group in state)
-            inputs, target = (tuple(next(parts) for _ in side) for side in batch)
-            return self._outcome((weights, buffers, counts), (inputs, target))
+            return self.outcome(*unflat(tensors, state, batch))
 
         traced: GraphModule = make_fx(outcome)(*flat(_copied(state), batch))
         return traced
@@ -134,13 +132,21 @@ class TracedLook:
             loss_W = self._store(trace(*flat(one, batch)), grads)  # stored, so that there are no two sets of gradients
         reseed()
         replayed = [loss_W, *grads, *one[1].values(), *one[2].values()]
-        eager = [*self._outcome(other, batch), *other[1].values(), *other[2].values()]
+        eager = [*self.outcome(other, batch), *other[1].values(), *other[2].values()]
         return all(torch.equal(_bits(a), _bits(b)) for a, b in zip(replayed, eager, strict=True))
 
 
 def flat(state: State, batch: Batch) -> list[Any]:
     """All tensors of a look, in the order of a program's arguments."""
     return [*chain(*(group.values() for group in state), *batch)]
+
+
+def unflat(tensors: Sequence[Tensor], state: State, batch: Batch) -> tuple[State, Batch]:
+    """A state and a batch of these tensors, in the order of `flat`, with the names of another state and batch."""
+    parts = iter(tensors)
+    weights, buffers, counts = ({name: next(parts) for name in group} for group in state)
+    inputs, target = (tuple(next(parts) for _ in side) for side in batch)
+    return (weights, buffers, counts), (inputs, target)
 
 
 def _copied(state: State) -> State:
