@@ -17,7 +17,7 @@ from bench.numerics import Arithmetic
 from tasks.detection import augment as boxes
 from tasks.image import augment as images
 from tasks.speech import logmel
-from tasks.text import recipe
+from tests.engine.test_loader import TEXTS
 from tests.engine.toys import Net, toy
 
 META = torch.device("meta")
@@ -124,7 +124,9 @@ def test_no_epoch_begins_with_a_wait(name):
     assert (copies.copies, copies.waits) == (2 + each * 2 * loader.epoch_steps, 0)
 
 
-def test_only_the_cut_of_texts_reads_back():
-    tokens = torch.ones(2, 8, dtype=torch.long, device=META)
-    with pytest.raises(RuntimeError, match="meta"):
-        recipe.trimmed((tokens, tokens), (), None)
+def test_the_cut_of_texts_to_their_longest_reads_nothing_back():
+    loader = Loader(TEXTS, 0, META)
+    with Copies() as copies:
+        shapes = [loader.batch(step)[0][0].shape for step in range(2 * loader.epoch_steps)]
+    assert (copies.copies, copies.waits) == (2, 0)
+    assert len({shape[1] for shape in shapes}) > 1
