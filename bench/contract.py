@@ -84,7 +84,8 @@ class Task:
     `torch.func.vmap`. `score(output, target)` maps the outputs of a whole split (on the CPU) to named numbers; the key
     `metric` is the headline, and `loss` is there, too. `prepare(inputs, target, generator)` converts examples from
     their stored form (bytes, say) to the model's input, on the device. With a generator (on the CPU, a function of seed
-    and step) it also augments them; it gets one for training batches that no worker process has augmented.
+    and step) it also augments them; it gets one for training batches that no worker process has augmented. `lengths`
+    gives the length of each example of a split in memory; inputs are cut to the longest of a batch before `prepare`.
     """
 
     name: str  # canonical call text, e.g. digits(model='cnn')
@@ -104,6 +105,7 @@ class Task:
     score: Callable[[Any, Sequence[Tensor]], dict[str, float]] = field(repr=False)
     baseline: Callable[[Data], Baseline] = field(repr=False)
     prepare: Prepare | None = field(default=None, repr=False)
+    lengths: Callable[[Split], Array] | None = field(default=None, repr=False)
     clip: float | None = None  # gradients are clipped to this norm
     eval_epochs: float = 1  # the epoch grid: epochs between evaluations, may be below 1; there is one at the end, too
     chance: str = ""  # scores of chance and of simple predictors, in words

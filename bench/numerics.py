@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-Precision: TypeAlias = Literal["fp32", "bf16", "fp16"]
+if TYPE_CHECKING:
+    import torch
+
+Precision: TypeAlias = Literal["fp32", "tf32", "bf16", "fp16"]
 
 
 @dataclass(frozen=True)
@@ -17,7 +23,8 @@ class Arithmetic:
     With BatchNorm they don't: its statistics are those of the micro-batches that all processes compute together.
     """
 
-    precision: Precision = "fp32"  # of forward and backward, under autocast; weights and updates stay in float32
+    # Of forward and backward: bf16 and fp16 under autocast, tf32 in CUDA's products. Weights stay in float32.
+    precision: Precision = "fp32"
     accumulate: int = 1  # micro-batches of an update that a process computes in turn
     processes: int = 1  # number that share each batch; more than one with --data-parallel
     backend: str = ""  # of torch.compile, for the forward pass of training; "" does not compile
@@ -34,3 +41,44 @@ class Arithmetic:
 
 
 USUAL = Arithmetic()
+
+
+def settle(arithmetic: Arithmetic, device: torch.device) -> None:
+    """Let CUDA round the factors of float32 products and convolutions to TF32, for the precision tf32 alone.
+
+    Torch's own default is TF32 in cuDNN's convolutions and recurrent layers. On other devices nothing changes.
+    """
+    if device.type == "cuda":
+        value = "tf32" if arithmetic.precision == "tf32" else "ieee"
+        _set_tf32([value] * len(_products()))
+
+
+@contextmanager
+def tf32_restored() -> Iterator[None]:
+    """Context after which CUDA's products are rounded as before."""
+    before = [part.fp32_precision for part in _products()]
+    try:
+        yield
+    finally:
+        if before != [part.fp32_precision for part in _products()]:
+            _set_tf32(before)
+
+
+def _products() -> tuple[Any, ...]:
+    """Settings of torch, each with `fp32_precision`: matrix products, convolutions, recurrent layers."""
+    from torch import backends
+
+    return backends.cuda.matmul, backends.cudnn.conv, backends.cudnn.rnn  # type: ignore[attr-defined]
+
+
+def _set_tf32(values: Sequence[str]) -> None:
+    """Set `fp32_precision` of `_products`."""
+    from torch import backends
+
+    # The older flags as well: inductor reads them, and torch refuses to read one that contradicts its successor.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        backends.cuda.matmul.allow_tf32 = values[0] == "tf32"
+        backends.cudnn.allow_tf32 = values[1] == "tf32"
+    for part, value in zip(_products(), values, strict=True):
+        part.fp32_precision = value

@@ -43,6 +43,7 @@ ROOMS = [
     "bench.contract",
     "bench.data",
     "bench.numerics",
+    "bench.to_device",
     "schedules",
 ]
 

@@ -16,6 +16,7 @@ from bench import extras
 from bench.api.options import RunOptions, parsed
 from bench.api.results import RunResult, load
 from bench.cli import run as command
+from bench.numerics import tf32_restored
 from bench.plan import Suite, suite_file
 from bench.preempt import PREEMPTED, SIGNALS, Flag
 
@@ -97,7 +98,7 @@ def undisturbed() -> Iterator[None]:
     strict, warns = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
     fill = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
     try:
-        with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        with torch.random.fork_rng(devices=range(torch.cuda.device_count())), tf32_restored():
             yield
     finally:
         torch.utils.deterministic.fill_uninitialized_memory = fill  # type: ignore[attr-defined]

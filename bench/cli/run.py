@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import fields
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from bench import extras, preempt
 from bench.cli import publish
 from bench.cli.options import Commands, assigned, new_console, nonempty, numbers, path, shard, whole
 from bench.contract import InputError
+from bench.numerics import Precision
 from bench.plan.plan import TUNE
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def config_arguments(parser: argparse.ArgumentParser) -> None:
     add("--engine", choices=ENGINES, default="auto", help="how members are trained side by side")
     add("--workers", type=whole, metavar="N", help="worker processes (default: one a CPU core; 1 on a GPU)")
     add("--data-parallel", action="store_true", help="train each cohort on all Accelerate processes")
-    add("--precision", choices=("fp32", "bf16", "fp16"), help="of forward and backward (default: as accelerate has it)")
+    add("--precision", choices=get_args(Precision), help="of forward and backward (default: as accelerate has it)")
     add("--accumulate", type=whole, metavar="N", help="micro-batches that a process computes of each batch, in turn")
     add("--compile", action="store_true", help="compile models with torch.compile, once for all members")
     add("--width", type=whole, metavar="N", help="cells in a cohort at most (default: as memory allows, 512 at most)")

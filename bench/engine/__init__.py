@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeAlias, get_args
 from bench.contract import Engine, InputError, Task
 from bench.engine.loader import Loader
 from bench.layers import LAYERS
-from bench.numerics import USUAL, Arithmetic
+from bench.numerics import USUAL, Arithmetic, settle
 from bench.strategies import optimizers
 
 EngineName: TypeAlias = Literal["modules", "stacked", "compiled", "rowwise"]
@@ -38,7 +38,8 @@ def choose(task: Task, optimizer: str, cells: int, wish: str = "auto", arithmeti
             arithmetic or the machine.
     """
     name = optimizers.parse(optimizer).name
-    plain = replace(arithmetic, processes=1) == USUAL
+    products = "fp32" if arithmetic.precision == "tf32" else arithmetic.precision  # `settle` is for any engine
+    plain = replace(arithmetic, processes=1, precision=products) == USUAL
     if wish == "modules":
         return "modules"
     if wish in STACKING:
@@ -99,11 +100,16 @@ def create(
     accelerator: Any = None,
     arithmetic: Arithmetic = USUAL,
 ) -> Engine:
-    """Create an engine with one member at its initial weights.
+    """Create an engine with one member at its initial weights, and settle how this process computes on its device.
 
     Raises:
         InputError: the engine cannot train the optimizer or the model.
     """
+    settle(arithmetic, loader.device)
+    if name == "compiled" or arithmetic.backend:
+        from bench.engine.stacked import program_cache
+
+        program_cache.mend()
     parsed = optimizers.parse(optimizer)
     if name != "modules":
         require(parsed.name, name)

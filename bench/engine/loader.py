@@ -14,6 +14,7 @@ from weakref import WeakMethod
 
 from bench.contract import Array, Batch, InputError, Split, Stream, Task
 from bench.data import ReadRequest
+from bench.to_device import send
 
 if TYPE_CHECKING:
     import torch
@@ -103,6 +104,7 @@ class Loader:
         self._data = task.load()
         train = self._data.train
         self._in_memory = self._tensors(train) if isinstance(train, Split) else None
+        self._lengths = self._lengths_of(train)
         self._next: tuple[int, Iterator[Batch]] = (-1, iter(()))  # the reader's next step, and its batches from there
         self._order = lru_cache(maxsize=2)(weak_method(self._shuffle))
         self._reader = lru_cache(maxsize=1)(weak_method(self._open_reader))
@@ -117,9 +119,9 @@ class Loader:
         if self._in_memory is None:
             return self._stream_batch(step)
         if self.task.prepare is None:
-            return self._pick(self._in_memory, self._examples(step, self._slice))
+            return self._cut(self._pick(self._in_memory, self._examples(step, self._slice)), step)
         # The whole batch is prepared, so that augmentation does not depend on the number of processes.
-        whole = self._pick(self._in_memory, self._examples(step, slice(None)))
+        whole = self._cut(self._pick(self._in_memory, self._examples(step, slice(None))), step)
         inputs, target = self._cast(self.task.prepare(*whole, self._generator(step)))
         return tuple(a[self._slice] for a in inputs), tuple(a[self._slice] for a in target)
 
@@ -136,22 +138,34 @@ class Loader:
         share = self.task.batch_size // self.world
         return slice(self.rank * share, (self.rank + 1) * share)
 
-    def _examples(self, step: int, part: slice) -> Tensor:
+    def _examples(self, step: int, part: slice, *, on_device: bool = True) -> Tensor:
         """Indices in the train split of the examples in a part of the batch of update `step`."""
         epoch, i = divmod(step, self.epoch_steps)
-        return self._order(epoch)[i * self.task.batch_size : (i + 1) * self.task.batch_size][part]
+        return self._order(epoch)[on_device][i * self.task.batch_size : (i + 1) * self.task.batch_size][part]
+
+    def _cut(self, batch: Batch, step: int) -> Batch:
+        """A batch with its inputs cut to the longest of all examples of update `step`, if the task has lengths."""
+        if self._lengths is None:
+            return batch
+        # Lengths are on the CPU, so that nothing waits for the device.
+        longest = int(self._lengths[self._examples(step, slice(None), on_device=False).numpy()].max())
+        return tuple(a[:, :longest] for a in batch[0]), batch[1]
+
+    def _lengths_of(self, split: Split | Stream) -> Array | None:
+        return self.task.lengths(split) if self.task.lengths is not None and isinstance(split, Split) else None
 
     def _generator(self, step: int) -> torch.Generator:
         import torch
 
         return torch.Generator().manual_seed(key(self.seed, step, "prepare"))
 
-    def _shuffle(self, epoch: int) -> Tensor:
+    def _shuffle(self, epoch: int) -> tuple[Tensor, Tensor]:
+        """The order of an epoch, on the CPU and where the data are."""
         import torch
 
         generator = torch.Generator().manual_seed(key(self.seed, epoch, "order"))
         order = torch.randperm(len(self._data.train), generator=generator)
-        return order if self._in_memory is None else order.to(self.device)
+        return order, order if self._in_memory is None else send(self.device, order)[0]
 
     def _pick(self, split: Batch, examples: Tensor) -> Batch:
         inputs, target = split
@@ -209,6 +223,12 @@ class Loader:
         on_cpu = tuple(a.cpu() for a in target)
         chunks = [torch.split(a, size)[self.rank :: self.world] for a in (*inputs, *target)]
         parts = [(part[: len(inputs)], part[len(inputs) :]) for part in zip(*chunks, strict=True)]
+        if (lengths := self._lengths_of(split)) is not None:
+            starts = range(0, len(split), size)[self.rank :: self.world]
+            longest = [int(lengths[a : a + size].max()) for a in starts]
+            parts = [
+                (tuple(a[:, :n] for a in inside), truth) for (inside, truth), n in zip(parts, longest, strict=True)
+            ]
         if self.task.prepare is None:
             return [part[0] for part in parts], on_cpu
         return Chunks(lambda: (self._prepare(part)[0] for part in parts)), on_cpu

@@ -21,21 +21,32 @@ from bench.engine.forward_backward import ForwardBackward
 from bench.engine.loader import Loader, key
 from bench.engine.member import TrainedMember
 from bench.layers import LAYERS
-from bench.numerics import USUAL, Arithmetic
-from bench.strategies.optimizer import Optimizer
+from bench.numerics import USUAL, Arithmetic, Precision
+from bench.strategies.optimizer import FUSED, SKIPPING, Optimizer
 from bench.strategies.optimizers import adjust
 
 
-def initial_model(loader: Loader) -> nn.Module:
+def initial_model(loader: Loader, precision: Precision = "fp32") -> nn.Module:
     """Create the model with the initial weights of the loader's seed, in training mode.
 
-    On a CPU, models of 2-D convolutions are channels_last: equal up to rounding, and 1.2 to 1.3 times as fast.
+    On a CPU, models of 2-D convolutions are channels_last: equal up to rounding, and 1.2 to 1.3 times as fast. In bf16
+    they are so on any device: a GPU's units for half precision take that layout.
     """
     torch.manual_seed(key(loader.seed, "init"))
     model = loader.task.model().to(device=loader.device, dtype=loader.dtype)
-    if LAYERS[loader.task.layers].images and loader.device.type == "cpu":
+    if LAYERS[loader.task.layers].images and (loader.device.type == "cpu" or precision == "bf16"):
         model = model.to(memory_format=torch.channels_last)
     return model.train()
+
+
+def takes_fused_kernel(optimizer: str, device: torch.device, scaled: bool, accelerator: Any = None) -> bool:
+    """True if members are updated by torch's fused kernel: with loss scaling, and on a GPU by a single process.
+
+    Fused kernels refuse gradients of another memory layout than their weights, as those averaged over processes are.
+    """
+    if scaled:
+        return optimizer in SKIPPING
+    return optimizer in FUSED and device.type == "cuda" and accelerator is None
 
 
 class Modules:
@@ -63,12 +74,13 @@ class Modules:
         arithmetic: Arithmetic = USUAL,
     ):
         self.loader, self.task = loader, loader.task
-        scaled = arithmetic.precision == "fp16"
-        self._build: Callable[[nn.Module], TrainedMember] = lambda m: TrainedMember(
-            m, optimizer.build(m, weight_decay, fused=scaled), scaled
-        )
-        self.members = [self._build(initial_model(loader))]
         self._accelerator = multi_process(accelerator)
+        scaled = arithmetic.precision == "fp16"
+        fused = takes_fused_kernel(optimizer.name, loader.device, scaled, self._accelerator)
+        self._build: Callable[[nn.Module], TrainedMember] = lambda m: TrainedMember(
+            m, optimizer.build(m, weight_decay, fused=fused), scaled
+        )
+        self.members = [self._build(initial_model(loader, arithmetic.precision))]
         self._has_norms = bool(batch_norms(self.members[0].model))
         self._pass = ForwardBackward(loader, arithmetic, self._accelerator if self._has_norms else None)
         if arithmetic.backend and self._accelerator is not None and self._has_norms:

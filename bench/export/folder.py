@@ -179,7 +179,8 @@ def _opened(function: Callable[..., Any]) -> tuple[Callable[..., Any], dict[str 
 
 def preprocessing(task: Task) -> list[str]:
     """The way from stored data to the model's inputs, in the words of the code that does it."""
-    steps = {"data": task.load} | ({} if task.prepare is None else {"input": task.prepare})
+    own = {"data": task.load, "lengths": task.lengths, "input": task.prepare}
+    steps = {name: step for name, step in own.items() if step is not None}
     return [f"{name}: {call(step)}; {_summary(step)}".rstrip("; ") for name, step in steps.items()]
 
 

@@ -15,7 +15,7 @@ from bench.ledger.machine import processors, variable
 from bench.numerics import Arithmetic, Precision
 from bench.runner import rendezvous
 
-PRECISIONS: dict[Any, Precision] = {"no": "fp32", "fp32": "fp32", "bf16": "bf16", "fp16": "fp16"}
+PRECISIONS: dict[Any, Precision] = {"no": "fp32", "fp32": "fp32", "tf32": "tf32", "bf16": "bf16", "fp16": "fp16"}
 """Precisions of members, by Accelerate's names."""
 
 UNSUPPORTED = {
@@ -165,7 +165,7 @@ class ProcessGroup:
         """The arithmetic of the run: the given settings, and for None those that Accelerate is configured with.
 
         Raises:
-            InputError: an unknown precision, or less than one micro-batch.
+            InputError: an unknown precision, one that the device lacks, or less than one micro-batch.
         """
         launched: dict[str, Any] = {
             "precision": os.environ.get("ACCELERATE_MIXED_PRECISION", "no"),
@@ -174,7 +174,9 @@ class ProcessGroup:
         }
         settings = launched | {k: v for k, v in requested.items() if v is not None}
         if settings["precision"] not in PRECISIONS:
-            raise InputError(f"precision {settings['precision']!r}: there are fp32, bf16 and fp16")
+            raise InputError(f"precision {settings['precision']!r}: there are fp32, tf32, bf16 and fp16")
+        if settings["precision"] == "tf32":
+            self._check_tf32()
         if settings["accumulate"] < 1:
             raise InputError(f"{settings['accumulate']} micro-batches to accumulate: give 1 or more")
         return Arithmetic(
@@ -183,6 +185,21 @@ class ProcessGroup:
             processes=self.size if data_parallel else 1,
             backend="" if settings["backend"] == "no" else settings["backend"],
         )
+
+    def _check_tf32(self) -> None:
+        """Refuse tf32 on a device without such products.
+
+        Raises:
+            InputError: one line that names the device.
+        """
+        if not self.device.startswith("cuda"):
+            raise InputError(f"precision tf32 is for CUDA devices, and this run is on {self.device}: use fp32")
+        import torch
+
+        # A plan for other machines is made where there may be no GPU, and has no id of a run.
+        if self.run and not torch.cuda.is_tf32_supported():
+            name = torch.cuda.get_device_name(self.device)
+            raise InputError(f"precision tf32: {name} has no such products (Ampere and later have): use fp32")
 
     @property
     def cores(self) -> int:

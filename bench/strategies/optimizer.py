@@ -27,8 +27,11 @@ UNBOUNDED = ("eps", "d_coef", "lb", "ratio")
 SHARED = ("layer_decay", "head_lr")
 """Arguments of every optimizer that its class does not get."""
 
-FUSED = frozenset({"adam", "adamw"})
-"""Optimizers whose fused kernel can skip an update; that of SGD would still change its momentum."""
+FUSED = frozenset({"sgd", "adam", "adamw"})
+"""Optimizers that torch has a fused kernel of, which updates all weights at once."""
+
+SKIPPING = FUSED - {"sgd"}
+"""Those whose fused kernel can skip an update; that of SGD would still change its momentum."""
 
 
 @dataclass(frozen=True)
@@ -98,10 +101,10 @@ class Optimizer(Named):
     ) -> torch.optim.Optimizer:
         """Build the optimizer for a module's trained weights, in groups of equal weight decay and multiplier.
 
-        `fused` selects the fused kernel if the optimizer is one of FUSED.
+        `fused` selects torch's fused kernel, for the optimizers of FUSED.
         """
         groups = parameter_groups.groups(model, self.decays, weight_decay, self.multipliers(model))
-        settings = self.settings() | ({"fused": True} if fused and self.name in FUSED else {})
+        settings = self.settings() | ({"fused": True} if fused else {})
         optimizer: torch.optim.Optimizer = self.load()(groups, lr=lr, **settings)
         return optimizer
 

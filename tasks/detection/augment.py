@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from bench.to_device import constant, send
 from tasks.image.augment import standardised
 
 if TYPE_CHECKING:
@@ -54,9 +55,9 @@ def jittered(
     """
     import torch
 
-    draw_B8 = torch.rand(len(images_BCSS), 8, generator=generator).to(images_BCSS.device)
+    (draw_B8,) = send(images_BCSS.device, torch.rand(len(images_BCSS), 8, generator=generator))
     side_B1 = ZOOM[0] + (ZOOM[1] - ZOOM[0]) * draw_B8[:, :1]
-    sign_B2 = 1 - 2 * (draw_B8[:, 1:3] < torch.tensor([0.5, 0.0 if upright else 0.5], device=draw_B8.device)).float()
+    sign_B2 = 1 - 2 * (draw_B8[:, 1:3] < constant((0.5, 0.0 if upright else 0.5), draw_B8.device)).float()
     origin_B2 = draw_B8[:, 3:5] * (1 - side_B1)
     factors_B3 = COLOUR[0] + (COLOUR[1] - COLOUR[0]) * draw_B8[:, 5:]
     window_BCSS = _coloured(_window(images_BCSS.float() - 127.5, origin_B2, side_B1, sign_B2), factors_B3)

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from bench.to_device import constant, send
+
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
@@ -33,9 +35,7 @@ def from_bytes(mean: Sequence[float], std: Sequence[float], augment: Callable[..
 
 def standardised(images_BCHW: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
     """(x / 255 - mean) / std for each channel, float32."""
-    import torch
-
-    shift, scale = (torch.tensor(v, device=images_BCHW.device).view(-1, 1, 1) for v in (mean, std))
+    shift, scale = (constant(tuple(v), images_BCHW.device).view(-1, 1, 1) for v in (mean, std))
     return (images_BCHW.float() / 255 - shift) / scale
 
 
@@ -49,11 +49,12 @@ def crop_and_flip(images_BCHW: Tensor, generator: torch.Generator, padding: int 
     from torch.nn.functional import pad
 
     size, (height, width), device = len(images_BCHW), images_BCHW.shape[2:], images_BCHW.device
-    offsets_B2 = torch.randint(0, 2 * padding + 1, (size, 2), generator=generator).to(device)
-    flips_B = torch.randint(0, 2, (size,), generator=generator).bool().to(device)
+    offsets_B2 = torch.randint(0, 2 * padding + 1, (size, 2), generator=generator)
+    flips_B = torch.randint(0, 2, (size,), generator=generator)
+    offsets_B2, flips_B = send(device, offsets_B2, flips_B)
     rows_BH = offsets_B2[:, :1] + torch.arange(height, device=device)
     columns_BW = offsets_B2[:, 1:] + torch.arange(width, device=device)
-    columns_BW = torch.where(flips_B[:, None], columns_BW.flip(1), columns_BW)
+    columns_BW = torch.where(flips_B[:, None].bool(), columns_BW.flip(1), columns_BW)
     padded_BHWC = pad(images_BCHW, [padding] * 4).permute(0, 2, 3, 1)
     picked_BHWC = padded_BHWC[
         torch.arange(size, device=device)[:, None, None], rows_BH[:, :, None], columns_BW[:, None]

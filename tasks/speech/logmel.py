@@ -5,8 +5,10 @@ B = batch, F = mel bands, S = samples, T = frames.
 
 from __future__ import annotations
 
-from functools import cache
+from functools import lru_cache
 from typing import TYPE_CHECKING
+
+from bench.to_device import send
 
 if TYPE_CHECKING:
     import torch
@@ -59,27 +61,38 @@ def log_mel(wave_BS: Tensor, rate: int, bands: int, floor: float) -> Tensor:
     frames_BTS = wave_BS.unfold(1, window, hop)
     frames_BTS = frames_BTS - frames_BTS.mean(2, keepdim=True)
     before_BTS = torch.cat([frames_BTS[..., :1], frames_BTS[..., :-1]], 2)
-    shape_S = torch.hann_window(window, periodic=False, device=wave_BS.device)
-    spectrum = torch.fft.rfft((frames_BTS - 0.97 * before_BTS) * shape_S, n=points)
+    spectrum = torch.fft.rfft((frames_BTS - 0.97 * before_BTS) * _hann(window, wave_BS.device), n=points)
     power = spectrum.real.square() + spectrum.imag.square()
-    energy_BTF: Tensor = power @ _filters(rate, bands, points).to(power)
+    energy_BTF: Tensor = power @ _filters((rate, bands, points), power.dtype, power.device)
     return energy_BTF.clamp_min(floor).log()
 
 
-@cache
-def _filters(rate: int, bands: int, points: int) -> Tensor:
-    """Weights of each band [points / 2 + 1, F]; a band narrower than the spacing of the spectrum is all zero."""
+@lru_cache(maxsize=8)
+def _hann(samples: int, device: torch.device) -> Tensor:
+    """A symmetric Hann window [samples]."""
+    import torch
+
+    return torch.hann_window(samples, periodic=False, device=device)
+
+
+@lru_cache(maxsize=8)
+def _filters(sizes: tuple[int, int, int], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Weights of each band [points / 2 + 1, F]; a band narrower than the spacing of the spectrum is all zero.
+
+    `sizes` are the rate, the number of bands and the points of the spectrum.
+    """
     import warnings
 
     import torch
     from transformers.audio_utils import mel_filter_bank
 
+    rate, bands, points = sizes
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "At least one mel filter has all zero values")
         filters = mel_filter_bank(
             points // 2 + 1, bands, 20, rate // 2, rate, mel_scale="kaldi", triangularize_in_mel_space=True
         )
-    return torch.from_numpy(filters).float()
+    return torch.from_numpy(filters).float().to(device, dtype)
 
 
 # ------------------------------------------------------------------------------------------- augmentation
@@ -92,7 +105,7 @@ def shifted(wave_BS: Tensor, generator: torch.Generator, most: int) -> Tensor:
     from torch.nn.functional import pad
 
     size, length = wave_BS.shape
-    offset_B1 = torch.randint(0, 2 * most + 1, (size, 1), generator=generator).to(wave_BS.device)
+    (offset_B1,) = send(wave_BS.device, torch.randint(0, 2 * most + 1, (size, 1), generator=generator))
     return pad(wave_BS, (most, most)).gather(1, offset_B1 + torch.arange(length, device=wave_BS.device))
 
 
@@ -103,12 +116,14 @@ def masked(mel_BTF: Tensor, generator: torch.Generator, most: tuple[int, int]) -
     """
     import torch
 
-    hidden = torch.zeros_like(mel_BTF, dtype=torch.bool)
-    for axis, widest in ((1, most[0]), (2, most[1])):
-        size, length = len(mel_BTF), mel_BTF.shape[axis]
+    size, frames, bands = mel_BTF.shape
+    ends = []  # the first of the masked frames, the first behind them, and the same of bands: [B, 1] each
+    for length, widest in ((frames, most[0]), (bands, most[1])):
         width_B1 = torch.randint(0, min(widest, length) + 1, (size, 1), generator=generator)
         start_B1 = (torch.rand(size, 1, generator=generator) * (length - width_B1 + 1)).long()
-        at = torch.arange(length)
-        stretch = ((at >= start_B1) & (at < start_B1 + width_B1)).to(mel_BTF.device)
-        hidden |= stretch.unsqueeze(3 - axis)
-    return mel_BTF.masked_fill(hidden, 0.0)
+        ends += [start_B1, start_B1 + width_B1]
+    begin_B1, end_B1, low_B1, high_B1 = send(mel_BTF.device, *ends)
+    frame_T, band_F = (torch.arange(length, device=mel_BTF.device) for length in (frames, bands))
+    times_BT = (frame_T >= begin_B1) & (frame_T < end_B1)
+    bands_BF = (band_F >= low_B1) & (band_F < high_B1)
+    return mel_BTF.masked_fill(times_BT[:, :, None] | bands_BF[:, None], 0.0)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from bench.contract import Array, Baseline, Batch, Data, InputError, Split, Task
+from bench.to_device import send
 from tasks.data.embedded import Draw
 
 if TYPE_CHECKING:
@@ -130,11 +131,12 @@ def draw_anew(
 
     if generator is None:
         return inputs, target
-    n, device = len(target[0]), inputs[0].device
+    n = len(target[0])
     z_BD, noise_B1 = torch.randn(n, DIMENSIONS, generator=generator), NOISE * torch.randn(n, 1, generator=generator)
     x_BD = z_BD * torch.from_numpy(np.sqrt(problem.spectrum)).float()
     y_B1 = x_BD @ torch.from_numpy(problem.optimum).float()[:, None] + noise_B1
-    return (x_BD.to(device),), (y_B1.to(device), (noise_B1[:, 0].square() / 2).to(device))
+    x_BD, y_B1, least_B = send(inputs[0].device, x_BD, y_B1, noise_B1[:, 0].square() / 2)
+    return (x_BD,), (y_B1, least_B)
 
 
 def _line() -> nn.Module:

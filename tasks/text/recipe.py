@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from bench.contract import Batch, Data, InputError, Split
+from bench.contract import Array, Data, InputError, Split
 from tasks.data import checkpoint
 from tasks.text import sentences
 
 if TYPE_CHECKING:
-    import torch
-    from torch import Tensor, nn
+    from torch import nn
 
 SMALL = "small"
 """The model that needs no checkpoint."""
@@ -41,7 +40,7 @@ def settings(model: str, tuned: bool, lora: int) -> dict[str, Any]:
         "weight_decay": 0.01,
         "peak_lrs": (2e-4, 5e-4, 1e-3) if lora else (2e-5, 5e-5, 1e-4) if tuned else (3e-4, 1e-3, 3e-3),
         "layers": "transformer" if model == SMALL else "large",
-        "prepare": trimmed,
+        "lengths": lengths,
         "clip": 1.0,
         "eval_epochs": 1 if tuned else 2,
     }
@@ -61,7 +60,7 @@ def network(model: str, outputs: int, load: Callable[[], Data], *, scratch: bool
     return encoder.pretrained(place, outputs, scratch=scratch, lora=lora, fetch=fetch)
 
 
-def trimmed(inputs: tuple[Tensor, ...], target: tuple[Tensor, ...], generator: torch.Generator | None) -> Batch:
-    """A batch cut to its longest row; the length depends only on the batch. Synchronizes with the device."""
-    longest = int((inputs[1] > 0).any(0).sum())
-    return tuple(a[:, :longest] for a in inputs), target
+def lengths(split: Split) -> Array:
+    """Pieces [N] of each row without its padding, to which the longest row of a batch is cut."""
+    pieces: Array = (split.inputs[1] > 0).sum(1)
+    return pieces

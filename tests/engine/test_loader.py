@@ -9,10 +9,12 @@ import pytest
 import torch
 
 from bench.contract import Data, InputError, Split, Stream
+from bench.engine import loader as loading
 from bench.engine import prefetch
 from bench.engine.loader import Loader, key
 from bench.engine.prefetch import WorkerReader
 from tasks.image.augment import crop_and_flip, from_bytes, standardised
+from tasks.text import recipe
 from tests.engine.toys import toy
 
 SIZES = (40, 20, 20)
@@ -39,6 +41,17 @@ def streamed():
     return Data(*(Stream(Read(split), split.target, "made here") for split in pictures()))
 
 
+def sentences():
+    """Ids and kinds of up to 9 pieces; kind 0 is padding."""
+    draw = np.random.default_rng(1)
+    splits = []
+    for n in SIZES:
+        kinds = (np.arange(9) < draw.choice([3, 4, 9], (n, 1), p=[0.5, 0.4, 0.1])) * draw.integers(1, 3, (n, 9))
+        splits.append(Split((kinds * draw.integers(1, 50, (n, 9)), kinds.astype(np.uint8)), (np.arange(n) % 3,)))
+    return Data(*splits)
+
+
+TEXTS = replace(toy(), load=sentences, lengths=recipe.lengths)
 HELD = replace(toy(), load=pictures, prepare=from_bytes((0.5,) * 3, (0.25,) * 3, crop_and_flip))
 STREAM = replace(toy(), load=streamed)
 
@@ -87,6 +100,33 @@ def test_evaluation_is_not_augmented_and_can_be_repeated():
     for _ in range(2):
         assert torch.equal(torch.cat([inputs for (inputs,) in chunks]), want)
     assert torch.equal(target[0], torch.tensor(split.target[0]))
+
+
+def trimmed(inputs):
+    """Rows cut to the longest of them, which is read from the tensors themselves."""
+    return tuple(a[:, : int((inputs[1] > 0).any(0).sum())] for a in inputs)
+
+
+def test_texts_are_cut_to_the_longest_of_their_batch_or_chunk(monkeypatch):
+    monkeypatch.setattr(loading, "CHUNK", 3)
+    cut, whole = Loader(TEXTS, 0), Loader(replace(TEXTS, lengths=None), 0)
+    ranks = [Loader(TEXTS, 0, rank=rank, world=2) for rank in range(2)]
+    widths = set()
+    for step in range(2 * cut.epoch_steps):
+        want = trimmed(whole.batch(step)[0])
+        widths.add(want[0].shape[1])
+        parts = [rank.batch(step)[0] for rank in ranks]
+        for got in (cut.batch(step)[0], [torch.cat(pair) for pair in zip(*parts, strict=True)]):
+            assert all(torch.equal(a, b) for a, b in zip(got, want, strict=True))
+    assert widths == {4, 9}
+    chunks = [list(loader.split("test")[0]) for loader in (cut, whole, *ranks)]
+    ours, theirs = chunks[0], [trimmed(chunk) for chunk in chunks[1]]
+    dealt = [chunks[2 + i % 2][i // 2] for i in range(len(ours))]
+    for got in (ours, dealt):
+        assert all(
+            torch.equal(a, b) for one, two in zip(got, theirs, strict=True) for a, b in zip(one, two, strict=True)
+        )
+    assert len({inputs[0].shape[1] for inputs in ours}) > 1
 
 
 def test_what_is_prepared_has_the_type_of_the_weights():

@@ -9,10 +9,11 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR
 
 import tasks
 from bench.contract import InputError, Move
-from bench.engine import evaluation
+from bench.engine import evaluation, modules
 from bench.engine.loader import Loader, key
+from bench.numerics import Arithmetic
 from bench.strategies import external_optimizers, optimizers
-from tests.engine.toys import create, same, toy
+from tests.engine.toys import apart, create, drive, same, tensors, toy
 
 STEPS, FORK = 24, 9
 CONTENDERS = {kind.__name__ for kind in external_optimizers.ALL}  # `test_external_optimizers.py` tests these
@@ -91,6 +92,37 @@ def test_every_optimizer_of_the_catalogue_trains_and_resumes(name):
         losses += [loss for loss, *_ in trained.signals()]
     assert sum(losses[-4:]) < 0.9 * sum(losses[:4])
     assert same(trained.state_dict(), resumed.state_dict())
+
+
+@pytest.mark.parametrize("momenta", [(None,), (0.8, 0.9)])
+@pytest.mark.parametrize("name", ["sgd", "sgd(momentum=0.0)", "sgd(nesterov=True)", "adam", "adamw(layer_decay=0.5)"])
+def test_a_fused_kernel_is_an_optimizers_own_arithmetic(monkeypatch, name, momenta):
+    usual = drive(*create("modules", toy(), name, 1e-3), 24, 0.01, momenta)
+    asked = []
+    monkeypatch.setattr(modules, "takes_fused_kernel", lambda *what: asked.append(what) or True)
+    fused = drive(*create("modules", toy(), name, 1e-3), 24, 0.01, momenta)
+    assert asked == [(name.partition("(")[0], torch.device("cpu"), False, None)]
+    assert all(member.optimizer.defaults["fused"] for member in fused.members)
+    assert apart(tensors(fused), tensors(usual)) < 1e-10
+
+
+def test_fused_kernels_are_for_gpus_and_for_loss_scaling():
+    takes, gpu, cpu = modules.takes_fused_kernel, torch.device("cuda"), torch.device("cpu")
+    assert [takes(name, gpu, False) for name in ("sgd", "adamw", "rmsprop")] == [True, True, False]
+    assert [takes(name, gpu, True) for name in ("sgd", "adamw", "rmsprop")] == [False, True, False]
+    assert [takes(name, cpu, False) for name in optimizers.CATALOGUE] == [False] * len(optimizers.CATALOGUE)
+    assert takes("adam", cpu, True)
+    assert not takes("adamw", gpu, False, "two processes")
+
+
+@pytest.mark.parametrize(
+    ("device", "precision", "last"), [("meta", "fp32", 0), ("meta", "bf16", 1), ("cpu", "fp32", 1)]
+)
+def test_models_of_images_are_channels_last_where_that_is_faster(device, precision, last):
+    loader = Loader(tasks.parse("digits(model='cnn')"), 0, device)
+    trained = modules.Modules(loader, optimizers.parse("sgd"), 0.0, None, Arithmetic(precision))
+    (filters, *_) = (p for p in trained.members[0].weights if p.ndim == 4 and p.shape[1] > 1)
+    assert filters.is_contiguous(memory_format=torch.channels_last) == bool(last)
 
 
 def test_a_momentum_for_an_optimizer_without_one_is_refused():

@@ -54,3 +54,34 @@ def test_a_compiled_run_is_killed_and_resumed(tmp_path, way):
     else:
         assert {r["engine"] for r in rows} == {"compiled"}
     assert min(r["final"]["accuracy"] for r in rows) > 0.5
+
+
+def await_compiler(cache, process):
+    """Whether a process ends some of inductor's kernels, but not all, before the process itself ends."""
+    while process.poll() is None:
+        begun, ready = ({p.stem for p in cache.rglob(f"*.main.{kind}")} for kind in ("cpp", "so"))
+        if ready and begun - ready:
+            return True
+        time.sleep(0.01)
+    return False
+
+
+def test_a_run_that_is_killed_while_inductor_compiles_loses_nothing(tmp_path, monkeypatch):
+    (tmp_path / "it.py").write_text(SUITE.replace("TASK", "digits").replace("BUDGET", "0.5"))
+    options = ("--engine", "compiled", "--peak-lrs", 0.1, "--workers", 1, "--snapshot-seconds", 0.05)
+
+    def start(name):
+        monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / f"cache-{name}"))
+        return begin(tmp_path / "it.py", tmp_path / name, *options)
+
+    process, whole = start("killed"), start("whole")
+    try:
+        assert await_compiler(tmp_path / "cache-killed", process)
+        kill(process)
+        assert not any(r.kind == "cell" for r in ledger.read(tmp_path / "killed"))
+        assert start("killed").wait(600) == 0
+        assert whole.wait(600) == 0
+    finally:
+        kill(whole)
+    assert payloads(tmp_path / "killed") == payloads(tmp_path / "whole")
+    assert traces(tmp_path / "killed") == traces(tmp_path / "whole")

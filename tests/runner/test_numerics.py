@@ -24,6 +24,23 @@ FEW = {"suite": "smoke", "tasks": "digits", "schedules": "constant,cosine", "pea
 UNUSUAL = {"precision": "bf16", "accumulate": 2, "backend": "inductor"}
 
 
+def test_tf32_is_a_part_of_the_plans_identity_and_any_engine_may_train_in_the_precision():
+    gpu = ProcessGroup(device="cuda")
+    usual, other = (prepare(RunConfig(**FEW, precision=name), gpu).plan for name in ("fp32", "tf32"))
+    assert [c.id for c in other.cells] == [c.id for c in usual.cells]
+    assert other.id != usual.id
+    assert {c.arithmetic.text for c in other.cohorts} == {"precision=tf32"}
+    assert [c.engine for c in other.cohorts] == [c.engine for c in usual.cohorts]
+
+
+def test_a_gpu_without_tf32_is_refused(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_tf32_supported", lambda: False)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "GeForce")
+    ProcessGroup(device="cuda:1").arithmetic(False, precision="tf32")  # planned here for another machine
+    with pytest.raises(InputError, match="precision tf32: GeForce has no such products"):
+        ProcessGroup(device="cuda:1", run="5e1f").arithmetic(False, precision="tf32")
+
+
 @pytest.mark.parametrize("name", UNUSUAL)
 def test_what_changes_numbers_is_a_part_of_the_plans_identity_and_not_of_a_cells(name):
     usual, other = prepare(RunConfig(**FEW)).plan, prepare(RunConfig(**FEW, **{name: UNUSUAL[name]})).plan
@@ -80,7 +97,8 @@ def test_processes_that_found_other_snapshots_do_not_begin(tmp_path):
 @pytest.mark.parametrize(
     ("wish", "words"),
     [
-        ({"precision": "fp8"}, "precision 'fp8': there are fp32, bf16 and fp16"),
+        ({"precision": "fp8"}, "precision 'fp8': there are fp32, tf32, bf16 and fp16"),
+        ({"precision": "tf32"}, "precision tf32 is for CUDA devices, and this run is on cpu: use fp32"),
         ({"accumulate": 0}, "0 micro-batches to accumulate: give 1 or more"),
         ({"accumulate": 3}, "digits: a batch of 64 has no equal parts for 1 processes x 3 micro-batches"),
         ({"precision": "bf16", "engine": "stacked"}, "the stacked engine has no precision=bf16: use --engine modules"),

@@ -172,7 +172,9 @@ def curves(
     A diverged run's stand-in is that of `differences`.
     """
     scores = [[comparison.at(task, b)[s].score for s in pair] for b in budgets]
-    largest = [_largest(comparison, task, b, pair[1], reading) for b in budgets]
+    whole = all(read(t, reading) is not None for both in scores for score in both for t in score.tries)
+    # Where nothing diverged nothing stands in, and this is most of the work.
+    largest = [1.0 if whole else _largest(comparison, task, b, pair[1], reading) for b in budgets]
     sign = 1.0 if comparison.direction(task) == "max" else -1.0
 
     def value(t: Try) -> float | None:

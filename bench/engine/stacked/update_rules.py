@@ -17,6 +17,7 @@ from torch import Tensor
 from bench.contract import Move
 from bench.strategies.optimizer import Optimizer
 from bench.strategies.optimizers import adam, sgd
+from bench.to_device import send
 
 Numbers: TypeAlias = list[list[float]]  # [K, M]: what an update needs of each row
 Columns: TypeAlias = Sequence[Tensor]  # the same on the device, K of [M, 1]
@@ -24,8 +25,8 @@ Columns: TypeAlias = Sequence[Tensor]  # the same on the device, K of [M, 1]
 
 def columns(numbers: Numbers, like: Tensor) -> Columns:
     """Numbers of rows with the type and device of `like` [M, P], by one copy that does not synchronise."""
-    table_KM = torch.tensor(numbers, dtype=like.dtype, pin_memory=like.is_cuda)
-    return table_KM.to(like.device, non_blocking=True).unsqueeze(2).unbind()
+    (table_KM,) = send(like.device, torch.tensor(numbers, dtype=like.dtype))
+    return table_KM.unsqueeze(2).unbind()
 
 
 class Rule(ABC):

@@ -12,7 +12,7 @@ from bench import engine
 from bench.contract import SKIPPED, InputError, Move
 from bench.engine import grad_scaler as scaler
 from bench.engine.loader import key
-from bench.numerics import Arithmetic
+from bench.numerics import Arithmetic, settle, tf32_restored
 from tests.engine.toys import Drops, Net, Plain, apart, create, drive, same, tensors, toy
 
 STEPS, LR = 24, 0.03
@@ -205,3 +205,32 @@ def test_biases_and_norms_that_do_not_decay_equal_two_groups_by_hand(optimizer):
         built.move([Move(LR)])
     assert spared
     assert same(dict(model.state_dict()), dict(built.members[0].model.state_dict()))
+
+
+def products():
+    """How CUDA computes float32 products, as torch, libraries of older times and inductor read the settings."""
+    cuda, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    new = [part.fp32_precision for part in (cuda, cudnn.conv, cudnn.rnn)]
+    return new, [cuda.allow_tf32, cudnn.allow_tf32, torch.get_float32_matmul_precision()]
+
+
+@pytest.mark.filterwarnings("ignore:Please use the new API")
+def test_cuda_computes_products_and_convolutions_in_tf32_for_tf32_alone():
+    before = products()
+    with tf32_restored():
+        settle(Arithmetic("tf32"), torch.device("cpu"))
+        assert products() == before
+        settle(Arithmetic("tf32"), torch.device("cuda", 1))
+        assert products() == (["tf32"] * 3, [True, True, "high"])
+        for precision in ("fp32", "bf16"):
+            settle(Arithmetic(precision), torch.device("cuda"))
+            assert products() == (["ieee"] * 3, [False, False, "highest"])
+    assert products() == before
+
+
+@pytest.mark.parametrize("name", ["modules", "stacked"])
+def test_an_engine_settles_its_precision(monkeypatch, name):
+    settled = []
+    monkeypatch.setattr(engine, "settle", lambda *what: settled.append(what))
+    create(name, toy(), "sgd", 0.0, torch.float32, precision="tf32")
+    assert settled == [(Arithmetic("tf32"), torch.device("cpu"))]

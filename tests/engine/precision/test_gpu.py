@@ -8,17 +8,24 @@ from bench.contract import Move
 from bench.engine.loader import Loader
 from bench.engine.rowwise import LANES, capture
 from bench.numerics import Arithmetic
+from tests.engine.test_dispatch import PREPARES
 from tests.engine.toys import Net, drive, same, toy
 
 pytestmark = pytest.mark.gpu
 
 STEPS = 40
-WAYS = {"fp32": {}, "bf16": {"precision": "bf16"}, "fp16": {"precision": "fp16"}, "cut": {"accumulate": 2}}
+WAYS = {
+    "fp32": {},
+    "tf32": {"precision": "tf32"},
+    "bf16": {"precision": "bf16"},
+    "fp16": {"precision": "fp16"},
+    "cut": {"accumulate": 2},
+}
 
 
-def crew(name="modules", **arithmetic):
+def crew(name="modules", optimizer="adamw", **arithmetic):
     loader = Loader(toy(Net, clip=0.5), 0, "cuda")
-    return engine.create(name, loader, "adamw", 0.1, None, Arithmetic(**arithmetic)), loader
+    return engine.create(name, loader, optimizer, 0.1, None, Arithmetic(**arithmetic)), loader
 
 
 def train(trained, loader, start, end, members=1):
@@ -33,7 +40,7 @@ def train(trained, loader, start, end, members=1):
 def test_no_update_waits_for_the_device(name, way):
     trained, loader = crew(name, **WAYS[way])
     trained.take([0, 0])
-    train(trained, loader, 0, 8, 2)  # an epoch's order, the optimizers' first states, and capturing do wait
+    train(trained, loader, 0, 8, 2)  # the optimizers' first states, and capturing, do wait
     torch.cuda.set_sync_debug_mode("error")
     try:
         batches = [loader.batch(k) for k in range(8, 12)]
@@ -44,11 +51,40 @@ def test_no_update_waits_for_the_device(name, way):
         torch.cuda.set_sync_debug_mode("default")
 
 
+@pytest.mark.parametrize(("precision", "rounds"), [("fp32", False), ("tf32", True)])
+def test_only_tf32_rounds_the_factors_of_products_and_convolutions(precision, rounds):
+    draw = torch.Generator("cuda").manual_seed(0)
+    a, b = (torch.randn(256, 256, device="cuda", generator=draw) for _ in range(2))
+    images, filters = (torch.randn(8, 64, side, side, device="cuda", generator=draw) for side in (16, 3))
+    crew(precision=precision)
+    for run, args in ((torch.matmul, (a, b)), (torch.nn.functional.conv2d, (images, filters))):
+        exact = run(*(x.double() for x in args))
+        error = (run(*args) - exact).abs().max() / exact.abs().max()
+        assert (error > 3e-5) == rounds
+
+
+@pytest.mark.parametrize("name", PREPARES)
+def test_no_preparation_waits_for_the_device_and_it_draws_what_it_draws_on_a_cpu(name):
+    prepare, *whole = PREPARES[name]
+    parts = [tuple(a.cuda() for a in part) for part in whole]
+    prepare(*parts, torch.Generator().manual_seed(0))  # constants are copied once
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        batch = prepare(*parts, torch.Generator().manual_seed(0))
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    for ours, theirs in zip(batch, prepare(*whole, torch.Generator().manual_seed(0)), strict=True):
+        for a, b in zip(ours, theirs, strict=True):
+            assert torch.allclose(a.cpu(), b, atol=1e-3)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
 @pytest.mark.parametrize("way", [*WAYS, "compiled"])
-def test_it_learns_and_a_saved_state_goes_on_bit_for_bit(way):
+def test_it_learns_and_a_saved_state_goes_on_bit_for_bit(way, optimizer):
     arithmetic = WAYS.get(way, {"backend": "inductor"})
-    whole, loader = crew(**arithmetic)
-    resumed, _ = crew(**arithmetic)
+    whole, loader = crew("modules", optimizer, **arithmetic)
+    resumed, _ = crew("modules", optimizer, **arithmetic)
+    assert bool(whole.members[0].optimizer.defaults["fused"]) == ((way, optimizer) != ("fp16", "sgd"))
     train(whole, loader, 0, 20)
     resumed.load_state_dict(whole.state_dict())
     train(whole, loader, 20, STEPS)
