@@ -6,8 +6,10 @@ import pytest
 import torch
 from torch import nn
 
+import tasks
 from bench import engine
 from bench.contract import InputError
+from bench.engine.loader import Loader
 from bench.engine.rowwise.lane import ALIGNMENT, Layout
 from bench.numerics import Arithmetic
 from tests.engine.toys import Net, Plain, apart, create, drive, same, tensors, toy
@@ -85,6 +87,17 @@ def test_half_precision_computes_the_looks_of_modules():
     assert fast.signals()[0] != full.signals()[0]
 
 
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_lanes_and_rows_have_the_layout_of_the_model(precision):
+    task = tasks.parse("digits(model='cnn')")
+    loader = Loader(task, 0, "meta")  # stands for a GPU, where bf16 alone has channels last
+    trained = engine.create("rowwise", loader, "sgd", 0.0, None, Arithmetic(precision=precision))
+    (lane,) = trained._lanes
+    for views in (dict(lane.model.named_parameters()), trained._parts(trained._weight_WP[0])):
+        filters = next(view for view in views.values() if view.ndim == 4 and view.shape[1] > 1)
+        assert filters.is_contiguous(memory_format=torch.channels_last) == (precision == "bf16")
+
+
 def test_buffers_of_integers_belong_to_each_member():
     trained, loader = create("rowwise", toy())
     drive(trained, loader, 12, 0.1)
@@ -112,7 +125,8 @@ def test_optimizers_arithmetic_and_models_that_it_lacks_are_refused_in_one_line(
         return engine.choose(task, optimizer, 8, "rowwise", Arithmetic(**arithmetic))
 
     task = dataclasses.replace(toy(), layers="recurrent")
-    assert choose(task) == choose(task, precision="bf16") == choose(task, processes=2) == "rowwise"
+    for way in ({}, {"precision": "bf16"}, {"precision": "tf32"}, {"processes": 2}):
+        assert choose(task, **way) == "rowwise"
     with pytest.raises(InputError, match="the rowwise engine has no nadam: use --engine modules, or one of adam"):
         choose(task, "nadam")
     for way in ({"precision": "fp16"}, {"accumulate": 2}, {"backend": "inductor"}):
