@@ -9,7 +9,7 @@ from torch import nn
 import tasks
 from bench import engine
 from bench.contract import InputError
-from bench.engine.loader import Loader
+from bench.engine import rows
 from bench.engine.rowwise.lane import ALIGNMENT, Layout
 from bench.numerics import Arithmetic
 from tests.engine.toys import Net, Plain, apart, create, drive, same, tensors, toy
@@ -87,15 +87,15 @@ def test_half_precision_computes_the_looks_of_modules():
     assert fast.signals()[0] != full.signals()[0]
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_lanes_and_rows_have_the_layout_of_the_model(precision):
-    task = tasks.parse("digits(model='cnn')")
-    loader = Loader(task, 0, "meta")  # stands for a GPU, where bf16 alone has channels last
-    trained = engine.create("rowwise", loader, "sgd", 0.0, None, Arithmetic(precision=precision))
-    (lane,) = trained._lanes
-    for views in (dict(lane.model.named_parameters()), trained._parts(trained._weight_WP[0])):
-        filters = next(view for view in views.values() if view.ndim == 4 and view.shape[1] > 1)
-        assert filters.is_contiguous(memory_format=torch.channels_last) == (precision == "bf16")
+def test_lanes_and_rows_have_the_layout_of_the_model_of_that_precision(monkeypatch):
+    """A GPU has channels last in bf16 alone."""
+    asked, make = [], rows.initial_model
+    monkeypatch.setattr(rows, "initial_model", lambda loader, precision: asked.append(precision) or make(loader))
+    trained, loader = create("rowwise", tasks.parse("digits(model='cnn')"), dtype=torch.float32, precision="bf16")
+    assert asked == ["bf16"]
+    expected = {name: p.stride() for name, p in make(loader).named_parameters()}
+    assert {name: p.stride() for name, p in trained._model.named_parameters()} == expected
+    assert {name: t.stride() for name, t in trained._parts(trained._weight_WP[0]).items()} == expected
 
 
 def test_buffers_of_integers_belong_to_each_member():
