@@ -13,6 +13,8 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
+from bench.engine.rowwise import LANES
+
 Program: TypeAlias = Callable[[], None]
 
 OFTEN = 3
@@ -70,9 +72,9 @@ class Graphs:
     """
 
     def __init__(self, device: torch.device):
-        cuda = device.type == "cuda"
-        self.stream = torch.cuda.Stream(device) if cuda else None  # type: ignore[no-untyped-call]  # torch's
-        self._pool = torch.cuda.graph_pool_handle() if cuda else None
+        streams = device.type in LANES
+        self.stream = torch.cuda.Stream(device) if streams else None  # type: ignore[no-untyped-call]  # torch's
+        self._pool = torch.cuda.graph_pool_handle() if streams else None
         self._capture = CAPTURE.get(device.type)
         self._programs: dict[Hashable, Program | None] = {}
 

@@ -95,7 +95,8 @@ class Rowwise(RowEngine):
 
     def _dealt(self, rows: int) -> Iterator[tuple[int, Lane]]:
         """Rows and the lanes that they are dealt to, whose streams wait for this one; at the end this one waits."""
-        stream = torch.cuda.current_stream(self.loader.device) if self.loader.device.type == "cuda" else None
+        device = self.loader.device
+        stream = torch.cuda.current_stream(device) if device.type in LANES else None
         for lane in self._lanes:
             lane.wait_for(stream)
         for row in range(rows):

@@ -1,5 +1,7 @@
 """Captured looks and moves, without a GPU: what is repeated with the very tensors and numbers gives the same bits."""
 
+from contextlib import contextmanager
+
 import pytest
 import torch
 
@@ -15,17 +17,42 @@ from tests.engine.toys import Net, create, drive, same, toy
 MOMENTA = (None, 0.0, 0.8)
 
 
+class Stream:
+    """Stands for a stream of a GPU; `done` has all that was asked of streams, in order."""
+
+    done, present = [], None
+
+    def __init__(self, device=None):
+        pass
+
+    def wait_stream(self, other):
+        self.done.append(("wait", self, other))
+
+    @contextmanager
+    def entered(self):
+        before, Stream.present = Stream.present, self
+        self.done.append(("enter", self))
+        yield
+        Stream.present = before
+
+
 @pytest.fixture
 def replays(monkeypatch):
-    """Captures on the CPU, with two lanes; gives the number of replays."""
-    replays = []
+    """Captures on the CPU, with two lanes on streams; gives the stream of each replay."""
+    replays, main = [], Stream()
 
     def counted(function, stream, pool):
         program = frozen(function)
-        return lambda: replays.append(1) or program()
+        return lambda: replays.append(Stream.present) or program()
 
     monkeypatch.setitem(capture.CAPTURE, "cpu", counted)
     monkeypatch.setitem(LANES, "cpu", 2)
+    monkeypatch.setattr(Stream, "done", [])
+    monkeypatch.setattr(Stream, "present", main)
+    monkeypatch.setattr(torch.cuda, "Stream", Stream)
+    monkeypatch.setattr(torch.cuda, "stream", Stream.entered)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: Stream.present)
+    monkeypatch.setattr(torch.cuda, "graph_pool_handle", object)
     return replays
 
 
@@ -62,6 +89,23 @@ def test_forks_dropout_batch_norm_and_changing_rates_give_the_same_bits(replays,
     assert all(fast._updates._programs.values())
     assert same(fast.state_dict(), slow.state_dict())
     assert losses(fast) == losses(slow)
+
+
+def test_each_lane_replays_on_its_stream_between_what_it_waits_for_and_what_waits_for_it(replays):
+    trained, loader = crew()
+    drive(trained, loader, 17, 0.02)
+    trained.take([0, 0, 1])
+    (first, second), main = (lane._graphs.stream for lane in trained._lanes), Stream.present
+    replays.clear()
+    Stream.done.clear()
+    trained.look(loader.batch(17), 17)
+    assert replays == [first, second, first]
+    before, after = [("wait", first, main), ("wait", second, main)], [("wait", main, first), ("wait", main, second)]
+    assert Stream.done == [*before, *(("enter", stream) for stream in replays), *after]
+    replays.clear()
+    for _ in range(capture.OFTEN + 2):
+        trained.move([Move(0.1)] * 3)
+    assert replays == [main] * 2
 
 
 def test_a_resumed_cohort_captures_anew_and_gives_the_same_bits(replays):
