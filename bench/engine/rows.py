@@ -23,6 +23,7 @@ from bench.engine.modules import initial_model
 from bench.engine.stacked import update_rules
 from bench.engine.stacked.averages import StackedAverages
 from bench.engine.stacked.layout import NamedTensors, clone_tensors, pad_rows, pick_rows, pick_rows_of_all
+from bench.numerics import Precision
 from bench.strategies.averagings import AS_IS
 from bench.strategies.optimizer import Optimizer
 
@@ -41,6 +42,7 @@ class RowEngine(ABC):
     Args:
         loader: Source of the task, the batches and the splits.
         accelerator: Accelerator of Accelerate under data parallelism, else None.
+        precision: Precision of forward and backward, on which the memory format depends.
 
     Raises:
         InputError: BatchNorm under data parallelism.
@@ -52,9 +54,9 @@ class RowEngine(ABC):
     _buffers: NamedTensors
     _counts: NamedTensors
 
-    def __init__(self, loader: Loader, accelerator: Any = None):
+    def __init__(self, loader: Loader, accelerator: Any = None, precision: Precision = "fp32"):
         self.loader, self.task = loader, loader.task
-        self._model = initial_model(loader)  # for its structure and its frozen weights
+        self._model = initial_model(loader, precision)  # for its structure and its frozen weights
         self._models = [self._model]  # those that compute outputs
         self._accelerator = multi_process(accelerator)
         if self._accelerator is not None and batch_norms(self._model):

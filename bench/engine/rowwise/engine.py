@@ -53,7 +53,7 @@ class Rowwise(RowEngine):
         accelerator: Any = None,
         arithmetic: Arithmetic = USUAL,
     ):
-        super().__init__(loader, accelerator)
+        super().__init__(loader, accelerator, arithmetic.precision)
         self._pass = ForwardBackward(loader, arithmetic)
         buffers: dict[str, NamedTensors] = {}
         for name, buffer in self._model.named_buffers():
