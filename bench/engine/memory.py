@@ -11,6 +11,7 @@ from bench.contract import Batch, Cell, Move, Schedule, Split, Task
 from bench.engine import STACKING
 from bench.engine.loader import CHUNK, Loader, epoch_steps
 from bench.engine.rowwise import LANES
+from bench.engine.stacked.widths import widest, width
 from bench.strategies import averagings, optimizers
 from schedules.user_code import blamed
 
@@ -31,10 +32,16 @@ class Demand(NamedTuple):
 
     shared: float  # for any number of members: a look at one of them, and frozen weights
     member: float  # for each member
+    filled: bool = False  # True if members are filled up to a width of compiled programs
+
+    def taken(self, members: int) -> float:
+        """Bytes that so many members take."""
+        return self.shared + (width(members) if self.filled else members) * self.member
 
     def members(self, memory: float) -> int:
         """Number of members that fit into `memory` bytes, at least 1."""
-        return max(1, int((SHARE * memory - self.shared) / self.member))
+        fitting = max(1, int((SHARE * memory - self.shared) / self.member))
+        return widest(fitting) if self.filled else fitting
 
 
 def needs_last_gradient(schedules: Iterable[Schedule[Any]]) -> bool:
@@ -85,9 +92,8 @@ def of_cohort(
     if engine != "modules":
         evaluated = copied + evaluation.chunk
         transient = max(look + 4.0 * trained, 8.0 * trained, evaluated)  # look, take, evaluate
-        rows = 2 if engine == "compiled" else 1  # it fills rows up, at most to twice as many
-        # Shared are the model's own weights.
-        return Demand(4.0 * (frozen + trained) + evaluation.outputs, rows * (4.0 * (own + trained) + transient))
+        shared = 4.0 * (frozen + trained) + evaluation.outputs  # the model's own weights
+        return Demand(shared, 4.0 * (own + trained) + transient, engine == "compiled")
     averaged = any(cell.averaging != "none" for cell in cells)
     copy: float = trained + buffers if averaged or norms else 0
     if optimizers.parse(optimizer).averages:

@@ -35,8 +35,7 @@ def _cohort_bytes(prepared: PreparedRun, order: RunConfig, request: Resources) -
         task, schedules = prepared.tasks[cohort.task], prepared.schedules
         recalls = memory.needs_last_gradient(schedules[cell.schedule] for cell in cohort.cells)
         demand = memory.of_cohort(task, cohort.cells, cohort.engine, parts=parts, recalls=recalls)
-        members = len(cohort.cells) * demand.member
-        yield _data_bytes(task.load()) + (demand.shared + members) / memory.SHARE
+        yield _data_bytes(task.load()) + demand.taken(len(cohort.cells)) / memory.SHARE
 
 
 def _data_bytes(data: Data) -> float:

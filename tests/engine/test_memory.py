@@ -77,6 +77,8 @@ READ = ("none", "ema", "swa", "lawa(k=2)")
         ("stacked", "sgd", Normed, READ, False),
         ("stacked", "adamw", Wide, ("none",), False),
         ("stacked", "adamw", Normed, READ, True),
+        ("compiled", "sgd", Wide, ("none",), False),
+        ("compiled", "adamw", Normed, READ, True),
         ("rowwise", "sgd", Wide, ("none",), False),
         ("rowwise", "adamw", Normed, READ, True),
     ],
@@ -88,7 +90,7 @@ def test_a_cohort_takes_no_more_than_the_plan_counts_on(engine, optimizer, model
     trained, loader = create(engine, task, optimizer, dtype=torch.float32)
     first = 4 * sum(p.numel() for p in model().parameters())  # made before anything is counted
     taken = memory.of_cohort(task, riders, engine, recalls=recall)
-    planned = taken.shared + MEMBERS * taken.member
+    planned = taken.taken(MEMBERS)
     assert 0.7 * planned < first + peak(trained, loader, riders, recall) < planned
 
 
@@ -123,7 +125,7 @@ def test_what_an_evaluation_holds_is_in_the_plan(engine, model):
     planned += 0 if engine == "modules" else copies
     assert 0.8 * planned < meter.most <= planned
     taken = memory.of_cohort(task, riders, engine)
-    assert meter.most < taken.shared + MEMBERS * taken.member
+    assert meter.most < taken.taken(MEMBERS)
 
 
 def test_riders_averages_count_by_what_they_keep():
@@ -172,3 +174,7 @@ def test_memory_holds_as_many_members_as_there_is_room_for_and_one_at_least():
     assert taken.members(125 / memory.SHARE) == 2
     assert taken.members(131 / memory.SHARE) == 3
     assert taken.members(0.0) == 1
+    filled = memory.Demand(100.0, 10.0, filled=True)
+    assert [filled.taken(members) for members in (2, 3, 33)] == [120, 140, 740]
+    assert [filled.members(filled.taken(members) / memory.SHARE) for members in (2, 3, 4, 33)] == [2, 4, 4, 64]
+    assert filled.members(131 / memory.SHARE) == 2

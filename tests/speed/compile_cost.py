@@ -17,6 +17,7 @@ from bench import engine
 from bench.contract import InputError, Move
 from bench.engine.loader import Loader
 from bench.engine.stacked import compiled
+from bench.engine.stacked.widths import width
 from bench.numerics import Arithmetic
 from tests.runs import ROOT
 from tests.speed.race import TASKS
@@ -52,7 +53,7 @@ def measure(name):
     trained.look(loader.batch(0), 0)
     trained.take([0] * MEMBERS)
     trained.move([Move(0.0)] * MEMBERS)
-    rows = compiled.width(MEMBERS)
+    rows = width(MEMBERS)
     trained._programs.runs |= {f"{program}, {rows} rows": compiled.OFTEN for program in ("clipped look", "move")}
     cpu, wall = spent(), time.perf_counter()
     trained.look(loader.batch(1), 1)

@@ -72,7 +72,7 @@ def measure(name, kind, members):
     status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines() if ":" in line)
     grown = int(status["VmHWM"].split()[0]) * 1024 - before
     rows = max(members, 2) if kind in engine.STACKING else members  # a single member has a shadow
-    return demand.shared + rows * demand.member, meter.most, grown
+    return demand.taken(rows), meter.most, grown
 
 
 def lines():

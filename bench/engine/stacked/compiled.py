@@ -17,17 +17,16 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from bench.contract import Batch, InputError, Move
 from bench.engine.loader import Loader, weak_method
+from bench.engine.rows import RowEngine
 from bench.engine.stacked.engine import Stacked
 from bench.engine.stacked.layout import NamedTensors
 from bench.engine.stacked.traced import Outcome, State, TracedLook, Traces, flat, unflat
 from bench.engine.stacked.update_rules import columns
+from bench.engine.stacked.widths import width
 from bench.strategies.optimizer import Optimizer
 
 T = TypeVar("T")
 Function: TypeAlias = Callable[..., Outcome]  # of tensors, which it may change in place
-
-STEP = 32
-"""Numbers of rows above this one are its multiples; those below are powers of two."""
 
 OFTEN = 100
 """Runs of a function with so many rows before it is compiled."""
@@ -37,17 +36,6 @@ ROWS = "rows"
 
 OPTIONS = {"fallback_random": True}
 """Options of inductor: random numbers are those of torch's generator, so that dropout is the same in all engines."""
-
-
-def width(members: int) -> int:
-    """Number of rows for so many members.
-
-    >>> [width(members) for members in (0, 1, 3, 17, 33, 64, 65)]
-    [0, 2, 4, 32, 64, 64, 96]
-    """
-    if members > STEP:
-        return -(-members // STEP) * STEP
-    return members and max(2, 1 << (members - 1).bit_length())
 
 
 class Compiled(Stacked):
@@ -69,7 +57,7 @@ class Compiled(Stacked):
         except Exception as error:  # whatever tracing raises
             reason = str(error).strip().split("\n")[0]
             raise InputError(f"{self.task.name} cannot be compiled: use --engine stacked ({reason})") from error
-        if not self._look.equals(trace.forward, self._reseed(1), self._state(), loader.batch(1), self._grads):
+        if not self._look.equals(trace.forward, self._reseed(1), self._state(), loader.batch(1), [self._grad_WP]):
             reason = "a look does more than operations on tensors"
             raise InputError(f"{self.task.name} cannot be compiled: use --engine stacked ({reason})")
 
@@ -83,12 +71,8 @@ class Compiled(Stacked):
         return losses
 
     def _set_rows(self, weight_WP: Tensor, grad_WP: Tensor | None = None) -> None:
-        super()._set_rows(weight_WP, grad_WP)
+        RowEngine._set_rows(self, weight_WP, grad_WP)  # without the views of `Stacked`, which would keep gradients
         self._leaves = {ROWS: weight_WP.detach().requires_grad_()}
-        self._grads = [self._grad_WP]
-
-    def _state(self) -> State:
-        return self._leaves, self._buffers, self._counts
 
     def _padded(self, rows: Sequence[T]) -> list[T]:
         return [*rows, *list(rows[-1:]) * (width(len(rows)) - len(rows))]
@@ -110,6 +94,7 @@ class Compiled(Stacked):
         return torch.stack((loss_W, self._clip(grad_WP))), grad_WP
 
     def _run_look(self, name: str, look: Callable[[State, Batch], Outcome], batch: Batch, step: int) -> Outcome:
+        self._grad_WP = self._weight_WP.new_empty(0)  # those of the last look make room
         state = self._state()
         shapes = tuple((t.shape, t.stride()) for part in batch for t in part)
 

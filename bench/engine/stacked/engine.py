@@ -86,7 +86,7 @@ class Stacked(RowEngine):
     def _set_rows(self, weight_WP: Tensor, grad_WP: Tensor | None = None) -> None:
         """Make the weights and their gradients views of the rows, too."""
         super()._set_rows(weight_WP, grad_WP)
-        self._weights = {name: part.detach().requires_grad_() for name, part in self._parts(weight_WP).items()}
+        self._leaves = {name: part.detach().requires_grad_() for name, part in self._parts(weight_WP).items()}
         self._grads = list(self._parts(self._grad_WP).values())
 
     def _parts(self, flat_WP: Tensor) -> NamedTensors:
@@ -109,7 +109,7 @@ class Stacked(RowEngine):
 
     def _state(self) -> State:
         """Arguments of a look: the leaves whose gradients are `_grads`, buffers and counts."""
-        return self._weights, self._buffers, self._counts
+        return self._leaves, self._buffers, self._counts
 
     def _backward(self, batch: Batch, step: int) -> Tensor:
         return self._look(self._reseed(step), self._state(), batch, self._grads)

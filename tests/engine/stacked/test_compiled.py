@@ -66,8 +66,11 @@ def test_products_with_a_short_last_axis_are_computed_as_their_transposes():
     assert product.stride() == (16, 1, 8)
     assert other.stride() == (16, 8, 1)
     torch.testing.assert_close(product, torch.bmm(a, b), rtol=CLOSE, atol=0)
-    trained, _ = create("compiled", tasks.parse("digits"))
-    assert trained._weights["3.weight"].stride()[1:] == (64, 1)  # the layout of such a product's gradient
+    trained, _ = create("compiled", tasks.parse("digits"))  # weights have the layout of such a product
+    assert trained._parts(trained._weight_WP)["3.weight"].stride()[1:] == (
+        64,
+        1,
+    )
 
 
 def test_a_resumed_cohort_computes_each_look_by_the_same_program(interpreted):
