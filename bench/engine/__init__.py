@@ -106,7 +106,7 @@ def create(
         InputError: the engine cannot train the optimizer or the model.
     """
     settle(arithmetic, loader.device)
-    if name == "compiled" or arithmetic.backend:
+    if name == "compiled" or arithmetic.backend == "inductor":
         from bench.engine.stacked import program_cache
 
         program_cache.mend()

@@ -42,7 +42,7 @@ class RowEngine(ABC):
     Args:
         loader: Source of the task, the batches and the splits.
         accelerator: Accelerator of Accelerate under data parallelism, else None.
-        precision: Precision of forward and backward.
+        precision: Precision of forward and backward, on which the memory format depends.
 
     Raises:
         InputError: BatchNorm under data parallelism.

@@ -125,6 +125,16 @@ def test_models_of_images_are_channels_last_where_that_is_faster(device, precisi
     assert filters.is_contiguous(memory_format=torch.channels_last) == bool(last)
 
 
+@pytest.mark.parametrize("name", ["modules", "rowwise"])
+def test_the_layout_follows_the_precision_in_every_engine_that_has_several(monkeypatch, name):
+    asked, original = [], modules.initial_model
+    for place in ("modules", "rows"):
+        spy = lambda *what: asked.append(what[1:]) or original(*what)  # noqa: E731  # it records and goes on
+        monkeypatch.setattr(f"bench.engine.{place}.initial_model", spy)
+    create(name, toy(), "sgd", dtype=torch.float32, precision="bf16")
+    assert asked == [("bf16",)]
+
+
 def test_a_momentum_for_an_optimizer_without_one_is_refused():
     trained, loader = create("modules", toy(), "adagrad")
     trained.look(loader.batch(0), 0)

@@ -13,8 +13,7 @@ from rich.console import Console
 
 from bench import preempt
 from bench.contract import InputError
-from bench.engine import loader, modules
-from bench.engine.stacked import engine
+from bench.engine import loader, modules, rows
 from bench.ledger import leases, ledger
 from bench.runner import distributed, rendezvous, session
 from bench.runner.config import RunConfig, prepare
@@ -69,7 +68,7 @@ def chunks(monkeypatch):
     begun = []
 
     def at_each(do):
-        for module in (modules, engine):
+        for module in (modules, rows):
             real = module.collect_outputs
 
             def answers(parts, forward, accelerator=None, real=real):

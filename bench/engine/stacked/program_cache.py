@@ -10,7 +10,8 @@ def mend() -> None:
     """Remove programs that a linker had not finished when it was killed, so that they are compiled again.
 
     Inductor builds no program whose file is there, whole or not. A linker writes the head of a file last, so one
-    without a head is not whole. Files that another process is building are locked, and stay.
+    without a head is not whole; GNU ld writes the build ID after it, which nobody reads. Files that another process is
+    building are locked, and stay.
     """
     from torch._inductor.runtime.cache_dir_utils import cache_dir
 

@@ -31,7 +31,8 @@ def test_what_is_torn_and_nobody_builds_is_removed(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("name", "backend", "mends"), [("modules", "", 0), ("stacked", "", 0), ("modules", "eager", 1)]
+    ("name", "backend", "mends"),
+    [("modules", "", 0), ("stacked", "", 0), ("modules", "eager", 0), ("modules", "inductor", 1)],
 )
 def test_the_cache_is_mended_before_something_is_compiled(monkeypatch, name, backend, mends):
     asked = []
