@@ -14,7 +14,7 @@ EXTRAS = {
     "bench": (
         *REPORT,
         *("torch", "torchvision", "timm", "transformers", "datasets", "accelerate", "safetensors"),
-        *("huggingface_hub", "PIL", "soundfile", "sympy", "sklearn", "mlxtend", "sktime"),
+        *("huggingface_hub", "PIL", "soundfile", "faster_coco_eval", "sympy", "sklearn", "mlxtend", "sktime"),
     ),
     "wandb": ("wandb", "wandb_workspaces"),
     "contenders": ("schedulefree", "prodigyopt", "dadaptation", "momo"),

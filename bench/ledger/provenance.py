@@ -19,10 +19,7 @@ DECIDING = (
     *("torch", "torchvision", "timm", "transformers", "accelerate", "peft", "numpy", "scipy", "scikit-learn"),
     *("faster-coco-eval", "pillow", "soundfile", "tokenizers", "sentencepiece", *CONTENDERS),
 )
-"""Packages that data, models, updates or scores depend on, so that another version may change bits.
-
-Boxes were scored by faster-coco-eval; without it here, attempts from before would have other fingerprints.
-"""
+"""Packages that data, models, updates or scores depend on, so that another version may change bits."""
 
 LATER = ("pytorch-optimizer",)
 """Further ones, in fingerprints only where they are installed: without them, attempts from before keep theirs."""

@@ -1,4 +1,4 @@
-"""An anchor-free single-stage detector, its loss and its boxes; and scores, for other detectors too.
+"""An anchor-free single-stage detector, its loss and its boxes; and mAP, for other detectors too.
 
 The output is one map [B, 1 + 4 + K, G, G] over cells of `STRIDE` pixels: a logit for a box's centre, the box (offset
 of its centre from the cell's, and log of width and height, all in cells) and its class (K logits).
@@ -8,18 +8,18 @@ A = channels of the box, B = batch, D = detections, G = cells along a side, K = 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from bench.contract import Array, Baseline, Data
-from tasks.detection.average_precision import precision
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 STRIDE = 4  # pixels of a cell
 MAX_DETECTIONS = 8  # detections in an image, at most
+FOUND = 100  # detections of a class in an image that COCO's evaluator considers, at most
 
 
 class Box(NamedTuple):
@@ -153,6 +153,55 @@ def score(map_NCGG: Tensor, target: Sequence[Tensor]) -> dict[str, float]:
     boxes = target[3].double().numpy()
     value = loss(map_NCGG.double(), [t.double() if t.is_floating_point() else t for t in target]).item()
     return precision(*decode(map_NCGG), boxes) | {"loss": value}
+
+
+def precision(image: Array, found: Array, boxes: Array) -> dict[str, float]:
+    """mAP@[.5:.95] (`map`) and mAP@.5 (`map50`) by the COCO evaluator, over the classes that occur; 0 if none do.
+
+    Args:
+        image: [D] index of each detection's image.
+        found: [D, 6] left, top, right, bottom in pixels, class and score.
+        boxes: [N, most, 5] the truth in the format of `encode`; or [N, most, 6], where a last 1 marks a crowd, in
+            which detections count neither as hits nor as errors.
+    """
+    from faster_coco_eval import COCO, COCOeval_faster
+
+    where, row = np.nonzero(boxes[..., 4] >= 0)
+    true = boxes[where, row]
+    crowds = true[:, 5].astype(int).tolist() if true.shape[1] > 5 else [0] * len(true)
+    dataset = {
+        "images": [{"id": n} for n in range(len(boxes))],
+        "categories": [{"id": k} for k in sorted(set(true[:, 4].astype(int).tolist()))],
+        "annotations": [
+            a | {"id": i, "iscrowd": crowd, "area": a["bbox"][2] * a["bbox"][3]}
+            for i, (a, crowd) in enumerate(zip(_annotations(where, true), crowds, strict=True), 1)
+        ],
+    }
+    truth = COCO(dataset, print_function=_silent)
+    results = [a | {"score": s} for a, s in zip(_annotations(image, found), found[:, 5].tolist(), strict=True)]
+    judge = COCOeval_faster(truth, truth.loadRes(results), "bbox", print_function=_silent)
+    judge.params.maxDets, judge.params.areaRng, judge.params.areaRngLbl = [FOUND], judge.params.areaRng[:1], ["all"]
+    judge.evaluate()
+    judge.accumulate()
+    by_threshold = judge.eval["precision"]
+    return {"map": _mean(by_threshold), "map50": _mean(by_threshold[0])}
+
+
+def _mean(precisions: Array) -> float:
+    """Mean over classes with boxes to detect. The evaluator marks others, such as a class of crowds only, by -1."""
+    valid = precisions[precisions > -1]
+    return float(valid.mean()) if valid.size else 0.0
+
+
+def _annotations(image: Array, found: Array) -> list[dict[str, Any]]:
+    """Boxes in COCO's format: left, top, width, height."""
+    corner, size, label = found[:, :2], found[:, 2:4] - found[:, :2], found[:, 4].astype(int)
+    columns = image.tolist(), label.tolist(), np.hstack([corner, size]).tolist()
+    return [{"image_id": n, "category_id": k, "bbox": box} for n, k, box in zip(*columns, strict=True)]
+
+
+def _silent(*_: object) -> None:
+    pass
 
 
 def empty(data: Data) -> Baseline:

@@ -17,7 +17,7 @@ from torchvision.models.detection.image_list import ImageList
 from torchvision.ops import box_iou
 
 from bench.contract import InputError
-from tasks.detection.average_precision import MOST
+from tasks.detection.anchor_free import FOUND
 
 Truth = Sequence[dict[str, Tensor]]
 
@@ -146,8 +146,8 @@ def unpacked(truth_BR6: Tensor) -> Truth:
 def _padded(found: dict[str, Tensor]) -> Tensor:
     """Detections of an image as rows [D, 6], padded with 0."""
     labels = (found["labels"] - 1).to(found["boxes"].dtype)
-    rows = torch.cat([found["boxes"], labels[:, None], found["scores"][:, None]], 1)[:MOST]
-    return nn.functional.pad(rows, (0, 0, 0, MOST - len(rows)))
+    rows = torch.cat([found["boxes"], labels[:, None], found["scores"][:, None]], 1)[:FOUND]
+    return nn.functional.pad(rows, (0, 0, 0, FOUND - len(rows)))
 
 
 # ------------------------------------------------------------------------------------------------ building
@@ -156,13 +156,13 @@ def _padded(found: dict[str, Tensor]) -> Tensor:
 def ssdlite(classes: int, batch: int, pretrained: bool) -> Detector:
     """SSDLite320 with MobileNetV3-Large: 2.2 million weights for 3 classes."""
     build = detection.ssdlite320_mobilenet_v3_large
-    return SSDLite(_built(build, classes, pretrained, detections_per_img=MOST), batch)
+    return SSDLite(_built(build, classes, pretrained, detections_per_img=FOUND), batch)
 
 
 def fasterrcnn(classes: int, batch: int, pretrained: bool) -> Detector:
     """Faster R-CNN with MobileNetV3-Large and a feature pyramid, for small images."""
     build = detection.fasterrcnn_mobilenet_v3_large_320_fpn
-    return FasterRCNN(_built(build, classes, pretrained, box_detections_per_img=MOST), batch)
+    return FasterRCNN(_built(build, classes, pretrained, box_detections_per_img=FOUND), batch)
 
 
 def _built(build: Callable[..., nn.Module], classes: int, pretrained: bool, **settings: Any) -> nn.Module:

@@ -9,7 +9,6 @@ from torch.func import functional_call, grad_and_value, stack_module_state, vmap
 
 from tasks.detection import anchor_free
 from tasks.detection.anchor_free import Box
-from tasks.detection.average_precision import precision
 from tasks.detection.scenes import load_scenes
 
 NOTHING = np.empty(0, int), np.empty((0, 6))
@@ -50,22 +49,22 @@ def test_boxes_are_cut_at_the_image_and_huge_outputs_do_no_harm():
     assert np.isfinite(detections).all()
     assert detections[:, :4].min() >= 0
     assert detections[:, :4].max() <= 48
-    scores = precision(image, detections, truth([Box(3, 3, 13, 13, 1)], [Box(3, 3, 13, 13, 1)]))
+    scores = anchor_free.precision(image, detections, truth([Box(3, 3, 13, 13, 1)], [Box(3, 3, 13, 13, 1)]))
     assert 0 <= scores["map"] <= 1
 
 
 def test_no_detection_scores_nothing():
-    assert precision(*NOTHING, truth([Box(3, 3, 13, 13, 1)])) == {"map": 0.0, "map50": 0.0}
+    assert anchor_free.precision(*NOTHING, truth([Box(3, 3, 13, 13, 1)])) == {"map": 0.0, "map50": 0.0}
     assert anchor_free.empty(load_scenes()) == ("empty detections", 0.0)
 
 
 def test_a_class_of_crowds_alone_does_not_count():
     boxes = np.array([[[0, 0, 10, 10, 3, 0], [20, 20, 30, 30, 5, 1]]], float)
     exact = np.array([0]), np.array([[0, 0, 10, 10, 3, 0.9]])
-    assert precision(*exact, boxes) == {"map": 1.0, "map50": 1.0}
-    assert precision(*NOTHING, boxes) == {"map": 0.0, "map50": 0.0}
-    assert precision(*NOTHING, boxes[:, 1:]) == {"map": 0.0, "map50": 0.0}
-    assert precision(*NOTHING, np.full((1, 1, 6), -1.0)) == {"map": 0.0, "map50": 0.0}
+    assert anchor_free.precision(*exact, boxes) == {"map": 1.0, "map50": 1.0}
+    assert anchor_free.precision(*NOTHING, boxes) == {"map": 0.0, "map50": 0.0}
+    assert anchor_free.precision(*NOTHING, boxes[:, 1:]) == {"map": 0.0, "map50": 0.0}
+    assert anchor_free.precision(*NOTHING, np.full((1, 1, 6), -1.0)) == {"map": 0.0, "map50": 0.0}
 
 
 def test_average_precision_of_an_example_worked_by_hand():
@@ -80,7 +79,7 @@ def test_average_precision_of_an_example_worked_by_hand():
     )
     found_both = (51 * 1 + 50 * 2 / 3) / 101  # 101 recalls: precision 1 up to 0.5, then 2/3
     found_one = 51 / 101
-    scores = precision(image, detections, boxes)
+    scores = anchor_free.precision(image, detections, boxes)
     assert scores["map50"] == pytest.approx(found_both, abs=1e-12)
     assert scores["map"] == pytest.approx((3 * found_both + 7 * found_one) / 10, abs=1e-12)
 
@@ -118,7 +117,7 @@ def test_the_evaluator_agrees_with_plain_python():
     detections = np.hstack([detections, random.random((len(detections), 1))])
     labels = sorted(set(boxes[..., 4].ravel()) - {-1.0})
     aps = np.array([[plain_ap(image, detections, boxes, k, t / 100) for k in labels] for t in range(50, 100, 5)])
-    scores = precision(image, detections, boxes)
+    scores = anchor_free.precision(image, detections, boxes)
     assert 0.2 < scores["map"] < 0.8
     assert scores["map"] == pytest.approx(aps.mean(), abs=1e-9)
     assert scores["map50"] == pytest.approx(aps[0].mean(), abs=1e-9)
@@ -126,8 +125,8 @@ def test_the_evaluator_agrees_with_plain_python():
 
 def test_the_evaluator_is_silent(capfd, caplog):
     caplog.set_level(logging.INFO)
-    precision(*NOTHING, truth([Box(3, 3, 13, 13, 1)]))
-    precision(np.array([0]), np.array([[3, 3, 13, 13, 1, 0.5]]), truth([Box(3, 3, 13, 13, 1)]))
+    anchor_free.precision(*NOTHING, truth([Box(3, 3, 13, 13, 1)]))
+    anchor_free.precision(np.array([0]), np.array([[3, 3, 13, 13, 1, 0.5]]), truth([Box(3, 3, 13, 13, 1)]))
     assert capfd.readouterr() == ("", "")
     assert not caplog.records
 
