@@ -19,7 +19,7 @@ from bench.contract import Batch, InputError, Move
 from bench.engine.loader import Loader, weak_method
 from bench.engine.rows import RowEngine
 from bench.engine.stacked.engine import Stacked
-from bench.engine.stacked.layout import NamedTensors
+from bench.engine.stacked.layout import NamedTensors, pad_rows
 from bench.engine.stacked.traced import Outcome, State, TracedLook, Traces, flat, unflat
 from bench.engine.stacked.update_rules import columns
 from bench.engine.stacked.widths import width
@@ -75,7 +75,7 @@ class Compiled(Stacked):
         self._leaves = {ROWS: weight_WP.detach().requires_grad_()}
 
     def _padded(self, rows: Sequence[T]) -> list[T]:
-        return [*rows, *list(rows[-1:]) * (width(len(rows)) - len(rows))]
+        return pad_rows(rows, width(len(rows)))
 
     # -------------------------------------------------------------------------------- look, clip and move
 
@@ -106,14 +106,15 @@ class Compiled(Stacked):
     def move(self, moves: Sequence[Move]) -> None:
         """Step the optimizer for all rows, each at its LR and momentum."""
         numbers, kind = self._rule.begin(self._padded(moves), self._weight_WP)
-        slots = list(self._rule.slots)
+        names = self._rule.state_of(kind)  # the rule may have more state, of other kinds
 
         def move(weight_WP: Tensor, grad_WP: Tensor, *rest: Tensor) -> Outcome:
-            state, columns = dict(zip(slots, rest, strict=False)), rest[len(slots) :]
-            self._rule.update(weight_WP, grad_WP.clone(), state, columns, kind)  # a clone is written nowhere
+            slots, numbers = dict(zip(names, rest, strict=False)), rest[len(names) :]
+            self._rule.update(weight_WP, grad_WP.clone(), slots, numbers, kind)  # a clone is written nowhere
             return ()
 
-        tensors = [self._weight_WP, self._grad_WP, *self._rule.slots.values(), *columns(numbers, self._weight_WP)]
+        state = [self._rule.slots[name] for name in names]
+        tensors = [self._weight_WP, self._grad_WP, *state, *columns(numbers, self._weight_WP)]
         self._programs.run(("move", kind), move, tensors)
 
     def state_dict(self) -> dict[str, Any]:

@@ -46,6 +46,18 @@ def test_rows_that_fill_up_change_no_member(interpreted, optimizer, clip):
     assert len(fast._weight_WP) == 4
 
 
+def test_an_update_without_momentum_is_the_same_program_before_and_after_one_with_it(interpreted):
+    ends = []
+    for name in ("modules", "compiled"):
+        trained, loader = create(name, toy(Net), "sgd(momentum=0.0)")
+        for k, momentum in enumerate([0.0] * 5 + [0.9] + [0.0] * 5):
+            trained.look(loader.batch(k), k)
+            trained.move([Move(0.01, momentum)])
+        ends.append(tensors(trained))
+    assert apart(*ends) <= CLOSE
+    assert interpreted.count((2, MOVE)) == 2
+
+
 def test_a_recalled_gradient_is_the_one_before_clipping(interpreted):
     dots = []
     for name in ("modules", "compiled"):
@@ -67,10 +79,7 @@ def test_products_with_a_short_last_axis_are_computed_as_their_transposes():
     assert other.stride() == (16, 8, 1)
     torch.testing.assert_close(product, torch.bmm(a, b), rtol=CLOSE, atol=0)
     trained, _ = create("compiled", tasks.parse("digits"))  # weights have the layout of such a product
-    assert trained._parts(trained._weight_WP)["3.weight"].stride()[1:] == (
-        64,
-        1,
-    )
+    assert trained._parts(trained._weight_WP)["3.weight"].stride()[1:] == (64, 1)
 
 
 def test_a_resumed_cohort_computes_each_look_by_the_same_program(interpreted):
