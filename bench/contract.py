@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 Batch: TypeAlias = "tuple[tuple[Tensor, ...], tuple[Tensor, ...]]"  # inputs and target, on the device
 Prepare: TypeAlias = "Callable[[tuple[Tensor, ...], tuple[Tensor, ...], torch.Generator | None], Batch]"
+EngineName: TypeAlias = Literal["modules", "stacked", "compiled", "rowwise"]
 Wandb: TypeAlias = Literal["off", "offline", "online"]
 Family: TypeAlias = Literal["image", "detection", "text", "speech", "language", "table", "tunnel"]
 Direction: TypeAlias = Literal["max", "min"]
@@ -149,7 +150,7 @@ class Cohort:
     """Cells of equal task, optimizer, weight decay and seed, which share batches. The unit of work and of resuming."""
 
     cells: tuple[Cell, ...]
-    engine: Literal["modules", "stacked", "compiled", "rowwise"]
+    engine: EngineName
     threads: int  # pinned, because results differ bitwise between 1 and 2 threads
     arithmetic: Arithmetic = USUAL
 

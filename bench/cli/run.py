@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, get_args
 from bench import extras, preempt
 from bench.cli import publish
 from bench.cli.options import Commands, assigned, new_console, nonempty, numbers, path, shard, whole
-from bench.contract import InputError
+from bench.contract import EngineName, InputError
 from bench.numerics import Precision
 from bench.plan.plan import TUNE
 
 if TYPE_CHECKING:
     from bench.runner.config import RunConfig
 
-ENGINES = ("auto", "modules", "stacked", "compiled", "rowwise")
+ENGINES = ("auto", *get_args(EngineName))
 
 
 def add(commands: Commands) -> None:

@@ -6,18 +6,23 @@ import os
 import shutil
 import sys
 from dataclasses import replace
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, get_args
 
-from bench.contract import Engine, InputError, Task
+from bench.contract import Engine, EngineName, InputError, Task
 from bench.engine.loader import Loader
 from bench.layers import LAYERS
-from bench.numerics import USUAL, Arithmetic, settle
+from bench.numerics import USUAL, Arithmetic, Precision, settle
 from bench.strategies import optimizers
 
-EngineName: TypeAlias = Literal["modules", "stacked", "compiled", "rowwise"]
+STACKING: tuple[EngineName, ...] = ("stacked", "compiled")
+"""Engines that look at all members at once."""
 
-STACKING: dict[str, EngineName] = {"stacked": "stacked", "compiled": "compiled"}
-"""Engines whose members are rows."""
+PRECISIONS: dict[EngineName, tuple[Precision, ...]] = {
+    "stacked": ("fp32", "tf32"),
+    "compiled": ("fp32", "tf32"),
+    "rowwise": ("fp32", "tf32", "bf16"),
+}
+"""Precisions of the engines whose members are rows; they have no micro-batches, and don't compile models."""
 
 FEWEST = 4
 """Cells from which stacking pays."""
@@ -38,31 +43,31 @@ def choose(task: Task, optimizer: str, cells: int, wish: str = "auto", arithmeti
             arithmetic or the machine.
     """
     name = optimizers.parse(optimizer).name
-    products = "fp32" if arithmetic.precision == "tf32" else arithmetic.precision  # `settle` is for any engine
-    plain = replace(arithmetic, processes=1, precision=products) == USUAL
     if wish == "modules":
         return "modules"
-    if wish in STACKING:
-        require(name, wish)
-        if reason := LAYERS[task.layers].unstackable:
-            raise InputError(f"the {wish} engine has no {reason} ({task.name}): use --engine modules")
-        if not plain:
-            raise InputError(f"the {wish} engine has no {arithmetic.text}: use --engine modules")
-        if wish == "compiled" and not shutil.which(compiler()):
-            raise InputError(
-                f"the compiled engine needs a C++ compiler, and there is no {compiler()}: install one, name it by CXX, "
-                "or use --engine stacked"
-            )
-        return STACKING[wish]
-    if wish == "rowwise":
-        require(name, wish)
-        if replace(arithmetic, processes=1, precision="fp32") != USUAL or arithmetic.precision == "fp16":
-            raise InputError(f"the rowwise engine has no {arithmetic.text}: use --engine modules")
-        return "rowwise"
-    if wish != "auto":
+    if wish == "auto":
+        pays = LAYERS[task.layers].stacking_pays and computes("stacked", arithmetic)
+        return "stacked" if pays and cells >= FEWEST and name in optimizers.STACKABLE else "modules"
+    engine = next((each for each in PRECISIONS if each == wish), None)
+    if engine is None:
         raise InputError(f"unknown engine {wish!r}; there are: auto, {', '.join(get_args(EngineName))}")
-    pays = LAYERS[task.layers].stacking_pays
-    return "stacked" if pays and plain and cells >= FEWEST and name in optimizers.STACKABLE else "modules"
+    require(name, wish)
+    if engine in STACKING and (reason := LAYERS[task.layers].unstackable):
+        raise InputError(f"the {wish} engine has no {reason} ({task.name}): use --engine modules")
+    if not computes(engine, arithmetic):
+        raise InputError(f"the {wish} engine has no {arithmetic.text}: use --engine modules")
+    if engine == "compiled" and not shutil.which(compiler()):
+        raise InputError(
+            f"the compiled engine needs a C++ compiler, and there is no {compiler()}: install one, name it by CXX, "
+            "or use --engine stacked"
+        )
+    return engine
+
+
+def computes(engine: EngineName, arithmetic: Arithmetic) -> bool:
+    """True if an engine whose members are rows has this arithmetic."""
+    usual = replace(arithmetic, processes=1, precision=USUAL.precision) == USUAL
+    return usual and arithmetic.precision in PRECISIONS[engine]
 
 
 def compiler() -> str:

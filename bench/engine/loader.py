@@ -60,6 +60,13 @@ def weak_method(method: Callable[..., T]) -> Callable[..., T]:
     return call
 
 
+def cut(batch: Batch, lengths: Array) -> Batch:
+    """A batch with its inputs cut to the longest of these lengths."""
+    inputs, target = batch
+    longest = int(lengths.max())
+    return tuple(a[:, :longest] for a in inputs), target
+
+
 class Chunks:
     """Inputs of a split, a chunk at a time; each iteration makes them again."""
 
@@ -148,8 +155,7 @@ class Loader:
         if self._lengths is None:
             return batch
         # Lengths are on the CPU, so that nothing waits for the device.
-        longest = int(self._lengths[self._examples(step, slice(None), on_device=False).numpy()].max())
-        return tuple(a[:, :longest] for a in batch[0]), batch[1]
+        return cut(batch, self._lengths[self._examples(step, slice(None), on_device=False).numpy()])
 
     def _lengths_of(self, split: Split | Stream) -> Array | None:
         return self.task.lengths(split) if self.task.lengths is not None and isinstance(split, Split) else None
@@ -225,10 +231,7 @@ class Loader:
         parts = [(part[: len(inputs)], part[len(inputs) :]) for part in zip(*chunks, strict=True)]
         if (lengths := self._lengths_of(split)) is not None:
             starts = range(0, len(split), size)[self.rank :: self.world]
-            longest = [int(lengths[a : a + size].max()) for a in starts]
-            parts = [
-                (tuple(a[:, :n] for a in inside), truth) for (inside, truth), n in zip(parts, longest, strict=True)
-            ]
+            parts = [cut(part, lengths[a : a + size]) for part, a in zip(parts, starts, strict=True)]
         if self.task.prepare is None:
             return [part[0] for part in parts], on_cpu
         return Chunks(lambda: (self._prepare(part)[0] for part in parts)), on_cpu

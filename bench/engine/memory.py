@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from bench.contract import Batch, Cell, Move, Schedule, Split, Task
+from bench.contract import Batch, Cell, EngineName, Move, Schedule, Split, Task
 from bench.engine import STACKING
 from bench.engine.loader import CHUNK, Loader, epoch_steps
 from bench.engine.rowwise import LANES
@@ -18,7 +18,6 @@ from schedules.user_code import blamed
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from bench.engine import EngineName
 
 SHARE = 0.75
 """Share of the memory for members and a look; the rest is for data and temporary buffers of the backward."""

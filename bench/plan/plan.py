@@ -6,14 +6,13 @@ import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-from bench.contract import LARGEST, Cell, Cohort, InputError, Primary, Setting, Task, digest
+from bench.contract import LARGEST, Cell, Cohort, EngineName, InputError, Primary, Setting, Task, digest
 from bench.numerics import Arithmetic
 
-EngineName = Literal["modules", "stacked", "compiled", "rowwise"]
 WIDTH = 512  # cells in a cohort
 THREADS = 1  # CPU threads of a cohort
 TUNE = 4  # widenings of a grid at most, where --tune gives no number

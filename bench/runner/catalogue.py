@@ -9,13 +9,13 @@ from typing import Any
 import schedules
 import tasks
 from bench import engine
-from bench.contract import Cell, InputError, Schedule, Task
+from bench.contract import Cell, EngineName, InputError, Schedule, Task
 from bench.engine import dry_run, memory
 from bench.engine.dry_run import engines
 from bench.engine.dry_run import optimizer as trial
 from bench.numerics import Arithmetic
 from bench.plan import Grid, limits
-from bench.plan.plan import EngineName, Plan
+from bench.plan.plan import Plan
 from bench.strategies import averagings, optimizers, own_optimizers
 
 

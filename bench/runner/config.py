@@ -14,7 +14,7 @@ from typing import Any
 import schedules
 from bench import engine
 from bench.analysis.protocol import tuning
-from bench.contract import Cell, InputError, Schedule, Task, Wandb
+from bench.contract import Cell, EngineName, InputError, Schedule, Task, Wandb
 from bench.ledger import ledger, paths
 from bench.ledger.cell_row import CellRow
 from bench.ledger.lines import Row
@@ -23,7 +23,7 @@ from bench.numerics import Arithmetic
 from bench.plan import Suite, extension, limits
 from bench.plan.forecast import Forecast
 from bench.plan.packing import Assigned
-from bench.plan.plan import WIDTH, EngineName, Plan, build
+from bench.plan.plan import WIDTH, Plan, build
 from bench.runner import requested_suite
 from bench.runner.catalogue import Catalogue
 from bench.runner.distributed import ProcessGroup
